@@ -1,0 +1,71 @@
+/**
+ * What the outcome of a POST to the backend means.
+ *
+ * The rules are:
+ * - 2xx is delivered;
+ * - 408, 425, 429, 5xx, a time-out, a refused or broken connection are tried again;
+ * - every other status, a redirect among them, is final;
+ * - waits grow exponentially with jitter; a `Retry-After` that asks for longer is honoured.
+ */
+
+/** The backend's answer; the body is undefined where it was too large or broke off. */
+export interface Answer {
+  readonly kind: "answer";
+  readonly status: number;
+  readonly body: Uint8Array | undefined;
+  /** The `Retry-After` field, as it came. */
+  readonly retryAfter: string | null;
+}
+
+/** No answer came. */
+export interface NoAnswer {
+  readonly kind: "no_answer";
+  /** Why, in words for the log. */
+  readonly reason: string;
+}
+
+export type Outcome = Answer | NoAnswer;
+
+/** What is to be done with the entry. */
+export type Meaning = "delivered" | "final" | "again";
+
+/** How long to wait between tries. */
+export interface Backoff {
+  readonly firstMs: number;
+  readonly longestMs: number;
+}
+
+/** Longest wait that a backend can ask for with `Retry-After`. */
+export const RETRY_AFTER_MAX_MS = 3_600_000;
+
+/** What an outcome means for its entry. */
+export function meaningOf(outcome: Outcome): Meaning {
+  if (outcome.kind === "no_answer") return "again";
+  const { status } = outcome;
+  if (status >= 200 && status < 300) return "delivered";
+  return status >= 500 || status === 408 || status === 425 || status === 429 ? "again" : "final";
+}
+
+/**
+ * Milliseconds until try number `tries + 1`: half of it sure, half of it chance.
+ * `random` is in [0, 1); `nowMs` is the wall clock, for a `Retry-After` that names a date.
+ */
+export function retryDelayMs(
+  outcome: Outcome,
+  tries: number,
+  options: { backoff: Backoff; random: number; nowMs: number },
+): number {
+  const { firstMs, longestMs } = options.backoff;
+  const ceilingMs = Math.min(longestMs, firstMs * 2 ** Math.min(tries - 1, 30));
+  const delayMs = ceilingMs / 2 + options.random * ceilingMs / 2;
+  const asked = outcome.kind === "answer" ? outcome.retryAfter : null;
+  return Math.max(delayMs, retryAfterMs(asked, options.nowMs));
+}
+
+/** A `Retry-After` field in milliseconds (RFC 9110 §10.2.3: seconds or a date); 0 where it says nothing. */
+export function retryAfterMs(field: string | null, nowMs: number): number {
+  if (field === null) return 0;
+  const text = field.trim();
+  const ms = /^[0-9]{1,10}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
+  return Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, 0), RETRY_AFTER_MAX_MS);
+}

@@ -1,0 +1,29 @@
+/** First in, first out; both ends take the same short time however long it is. */
+export class Fifo<T> {
+  #items: T[] = [];
+  #head = 0;
+
+  get length(): number {
+    return this.#items.length - this.#head;
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  /** The item that comes next; undefined where there is none. */
+  peek(): T | undefined {
+    return this.#items[this.#head];
+  }
+
+  /** Takes out the item that comes next; undefined where there is none. */
+  shift(): T | undefined {
+    if (this.length === 0) return undefined;
+    const item = this.#items[this.#head++];
+    if (this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    return item;
+  }
+}

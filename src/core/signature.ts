@@ -1,0 +1,61 @@
+/**
+ * HMAC-SHA256 (RFC 2104, FIPS 180-4) by Web Crypto.
+ *
+ * The rules are:
+ * - the key is the UTF-8 bytes of the shared secret's text;
+ * - a signature is compared whole and in constant time, by `crypto.subtle.verify`;
+ * - `verify` is total: whatever it is given, it answers true or false.
+ */
+
+/** Bytes of an HMAC-SHA256. */
+export const SIGNATURE_BYTES = 32;
+
+const HMAC_SHA256 = { name: "HMAC", hash: "SHA-256" };
+
+/** A device's secret as a key that can sign and verify, and cannot be read out again. */
+export type SecretKey = CryptoKey;
+
+/** Makes the key of a shared secret; undefined where there is no such key, as for an empty text. */
+export async function importSecret(sharedSecret: string): Promise<SecretKey | undefined> {
+  const bytes = new TextEncoder().encode(sharedSecret);
+  return bytes.length === 0 ? undefined : await importKey(bytes);
+}
+
+/** Makes a key of its bytes, of which there must be one at least. */
+export async function importKey(bytes: Uint8Array<ArrayBuffer>): Promise<SecretKey> {
+  return await crypto.subtle.importKey("raw", bytes, HMAC_SHA256, false, ["sign", "verify"]);
+}
+
+/** The signature of `input`, 64 lower-case hex digits. */
+export async function sign(key: SecretKey, input: Uint8Array<ArrayBuffer>): Promise<string> {
+  return hex(new Uint8Array(await crypto.subtle.sign("HMAC", key, input)));
+}
+
+/** True where `signature` (32 bytes) is the HMAC of `input` under `key`. */
+export async function verify(
+  key: SecretKey,
+  input: Uint8Array<ArrayBuffer>,
+  signature: Uint8Array<ArrayBuffer>,
+): Promise<boolean> {
+  if (signature.length !== SIGNATURE_BYTES) return false;
+  try {
+    return await crypto.subtle.verify("HMAC", key, signature, input);
+  } catch {
+    return false;
+  }
+}
+
+/** Lower-case hex of bytes. */
+export function hex(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
+  return text;
+}
+
+/** The bytes of a text of hex digits in either case; undefined where it is anything else. */
+export function bytesOfHex(text: string): Uint8Array<ArrayBuffer> | undefined {
+  if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) return undefined;
+  const bytes = new Uint8Array(text.length / 2);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  return bytes;
+}

@@ -1,0 +1,20 @@
+/** Which bytes of a message its signature covers. */
+
+import type { Envelope } from "./envelope.ts";
+import { type SecretKey, verify } from "./signature.ts";
+import { signingInput } from "./signing_input.ts";
+
+/**
+ * The payload bytes under the envelope's signature: the compact text, or, where that does not
+ * verify, the text as it stands; undefined where neither does, or there is no key.
+ */
+export async function signedPayloadOf(
+  envelope: Envelope,
+  key: SecretKey | undefined,
+): Promise<Uint8Array | undefined> {
+  if (key === undefined) return undefined;
+  const { compactPayload, payload, signature } = envelope;
+  if (await verify(key, signingInput(envelope, compactPayload), signature)) return compactPayload;
+  if (payload === compactPayload) return undefined;
+  return await verify(key, signingInput(envelope, payload), signature) ? payload : undefined;
+}

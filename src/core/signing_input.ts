@@ -1,0 +1,29 @@
+/**
+ * The bytes under the HMAC. Nothing else in the project builds them.
+ *
+ * The rules are:
+ * - signing input = device_id + timestamp + message_id + payload, all UTF-8, nothing between them;
+ * - timestamp and message_id are their text in the message, the payload its text in the message;
+ * - the fields cannot run into each other: a timestamp has exactly ten digits and a message_id
+ *   exactly 36 characters, so every boundary is fixed from the right of the device_id on.
+ */
+
+/** The fields that a signature covers, in the order in which they are signed. */
+export interface SignedFields {
+  readonly deviceId: string;
+  /** Ten digits, as they stand in the message. */
+  readonly timestamp: string;
+  /** 36 characters, as they stand in the message. */
+  readonly messageId: string;
+}
+
+const UTF_8 = new TextEncoder();
+
+/** The exact bytes that are signed for `fields` with `payload`, JSON text in UTF-8. */
+export function signingInput(fields: SignedFields, payload: Uint8Array): Uint8Array<ArrayBuffer> {
+  const head = UTF_8.encode(fields.deviceId + fields.timestamp + fields.messageId);
+  const input = new Uint8Array(head.length + payload.length);
+  input.set(head);
+  input.set(payload, head.length);
+  return input;
+}

@@ -1,0 +1,37 @@
+/**
+ * The three topics of a device.
+ *
+ * The rules are:
+ * - `device/{id}/data` is published by the device, `device/{id}/response` and `device/{id}/command`
+ *   by the gateway, and nothing else exists;
+ * - the broker lets only the certificate with CN={id} publish to `device/{id}/data`, so the second
+ *   level of a data topic *is* the TLS identity of whoever published.
+ */
+
+/** What the gateway subscribes to: the data topic of every device. */
+export const DATA_TOPIC_FILTER = "device/+/data";
+
+/** The data topic of one device. */
+export function dataTopic(deviceId: string): string {
+  return `device/${deviceId}/data`;
+}
+
+/** Where the backend's answer to a device goes. */
+export function responseTopic(deviceId: string): string {
+  return `device/${deviceId}/response`;
+}
+
+/** Where a signed command to a device goes. */
+export function commandTopic(deviceId: string): string {
+  return `device/${deviceId}/command`;
+}
+
+/**
+ * The TLS identity behind a data topic: its second level, as it stands and not checked against the
+ * device id rule (an odd CN is refused later, where its name does not match); empty for a topic of
+ * any other shape.
+ */
+export function identityOf(topic: string): string {
+  const levels = topic.split("/");
+  return levels.length === 3 && levels[0] === "device" && levels[2] === "data" ? levels[1]! : "";
+}

@@ -1,0 +1,89 @@
+/**
+ * The policy: which messages get through. This file alone orders the checks.
+ *
+ * The rules are:
+ * - the checks are made in the order of `REJECTION_CODES`; the first that fails decides;
+ * - nothing is believed or remembered of a device before its signature has verified;
+ * - a repeated delivery by the broker of a message that is already stored is a duplicate: not news,
+ *   and not an attack, however late it comes;
+ * - a message as old as one whose id may be forgotten is out of range, whatever the clock says now.
+ */
+
+import type { DeviceStanding } from "./device.ts";
+import type { Envelope } from "./envelope.ts";
+import { reject, type Rejection } from "./rejection.ts";
+
+/** A message that goes to the backend, with the payload bytes that its signature covers. */
+export interface Accepted {
+  readonly kind: "accepted";
+  readonly payload: Uint8Array;
+}
+
+/** A message that the gateway already holds and the broker delivers again. */
+export interface Duplicate {
+  readonly kind: "duplicate";
+}
+
+export type Verdict = Accepted | Duplicate | Rejection;
+
+/** What is known of a message before any key is used. */
+export interface OriginFacts {
+  /** The TLS identity behind the topic, as it stands there. */
+  readonly identity: string;
+  /** True where the broker says that it kept the message for later subscribers. */
+  readonly retained: boolean;
+  /** The registry's word on the device named in the message. */
+  readonly standing: DeviceStanding;
+}
+
+/** Everything that `decide` needs to know besides the message. */
+export interface Facts extends OriginFacts {
+  /** The payload bytes under a signature that verified; undefined where none did. */
+  readonly signedPayload: Uint8Array | undefined;
+  /** True where the broker says that it delivers the message again (MQTT-3.3.1-1, DUP). */
+  readonly redelivered: boolean;
+  /** The wall clock when the message arrived, Unix seconds. */
+  readonly nowSeconds: number;
+  /** How far a timestamp may be from now, either way. */
+  readonly toleranceSeconds: number;
+  /** Timestamps up to and including this one may belong to ids that are forgotten. */
+  readonly forgottenSeconds: number;
+  /** True where this device has used this message_id before. */
+  readonly remembered: boolean;
+  /** True where the device is below its rate. */
+  readonly withinRate: boolean;
+}
+
+/** Checks 1 to 4, which need no key: a rejection, or undefined where the signature is next. */
+export function decideOrigin(envelope: Envelope, facts: OriginFacts): Rejection | undefined {
+  if (facts.retained) return reject("malformed", "retained, in the broker's flags");
+  if (envelope.deviceId !== facts.identity) return reject("identity_mismatch");
+  switch (facts.standing) {
+    case "unknown":
+      return reject("unknown_device");
+    case "revoked":
+    case "expired":
+      return reject("device_revoked");
+    case "active":
+      return undefined;
+    default:
+      return facts.standing satisfies never;
+  }
+}
+
+/** The verdict on a message: all checks, in their order. */
+export function decide(envelope: Envelope, facts: Facts): Verdict {
+  const refused = decideOrigin(envelope, facts);
+  if (refused) return refused;
+  if (facts.signedPayload === undefined) return reject("invalid_signature");
+  if (facts.remembered && facts.redelivered) return { kind: "duplicate" };
+  if (!isFresh(envelope.timestampSeconds, facts)) return reject("timestamp_out_of_range");
+  if (facts.remembered) return reject("replayed");
+  if (!facts.withinRate) return reject("rate_limited");
+  return { kind: "accepted", payload: facts.signedPayload };
+}
+
+function isFresh(timestampSeconds: number, facts: Facts): boolean {
+  return Math.abs(facts.nowSeconds - timestampSeconds) <= facts.toleranceSeconds &&
+    timestampSeconds > facts.forgottenSeconds;
+}
