@@ -1,0 +1,197 @@
+/** gateway.toml and the environment, made into one readonly `Config`, or into every fault at once. */
+
+import { resolve } from "node:path";
+import { parse, TomlError } from "smol-toml";
+import type { z } from "zod";
+import { durationMs, environmentName, listSettings, SETTINGS, type Settings } from "./settings.ts";
+
+/** What a running gateway goes by: absolute paths, milliseconds, seconds. */
+export interface Config {
+  readonly broker: {
+    readonly host: string;
+    readonly port: number;
+    readonly clientId: string;
+    readonly keepaliveSeconds: number;
+    readonly ca: string;
+    readonly certificate: string;
+    readonly key: string;
+  };
+  readonly backend: {
+    /** Without a slash at its end. */
+    readonly url: string;
+    /** A path; undefined: the system's authorities. */
+    readonly ca: string | undefined;
+    readonly timeoutMs: number;
+    readonly concurrency: number;
+    readonly retryFirstMs: number;
+    readonly retryLongestMs: number;
+    readonly giveUpAfterMs: number;
+  };
+  /** Where devices find the broker. */
+  readonly devices: { readonly host: string; readonly port: number };
+  readonly api: {
+    readonly host: string;
+    readonly port: number;
+    readonly certificate: string;
+    readonly key: string;
+    readonly keyFile: string;
+  };
+  readonly checks: {
+    readonly toleranceSeconds: number;
+    /** Undefined: no limit. */
+    readonly rate: { readonly perSecond: number; readonly burst: number } | undefined;
+  };
+  readonly store: {
+    readonly database: string;
+    readonly synchronous: "FULL" | "NORMAL";
+    readonly maxPending: number;
+  };
+  readonly log: {
+    readonly level: "debug" | "info" | "warning" | "error";
+    readonly accepted: boolean;
+  };
+}
+
+/** A configuration, or every fault in it, each with its place and what is allowed there. */
+export type ConfigResult =
+  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: false; readonly faults: readonly string[] };
+
+/** The environment variable that names the site folder; it is no setting. */
+export const SITE_DIRECTORY_VARIABLE = "SECURE_IOT_GATEWAY_DIR";
+
+const PREFIX = "SECURE_IOT_GATEWAY_";
+
+/**
+ * Reads gateway.toml's text with the environment's overrides. `directory` is the absolute site
+ * folder, from which paths are taken.
+ */
+export function readConfig(
+  toml: string,
+  options: { environment: Readonly<Record<string, string>>; directory: string },
+): ConfigResult {
+  let table: Record<string, unknown>;
+  try {
+    table = parse(toml);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const what = error.message.split("\n")[0]!.replace("Invalid TOML document: ", "");
+    return { ok: false, faults: [`gateway.toml: line ${error.line}: ${what}`] };
+  }
+  const overridden = override(table, options.environment);
+  const parsed = SETTINGS.safeParse(withEverySection(table));
+  const faults = [
+    ...overridden.faults,
+    ...(parsed.success
+      ? crossFaults(parsed.data)
+      : parsed.error.issues.flatMap((issue) => faultsOf(issue, overridden.places))),
+  ];
+  if (!parsed.success || faults.length > 0) return { ok: false, faults };
+  return { ok: true, config: configOf(parsed.data, options.directory) };
+}
+
+/** Writes the environment's values into the table; says which setting came from where. */
+function override(table: Record<string, unknown>, environment: Readonly<Record<string, string>>) {
+  const places = new Map<string, string>();
+  const faults: string[] = [];
+  const known = new Map(listSettings().map((s) => [environmentName(s.section, s.key), s]));
+  for (const [name, value] of Object.entries(environment)) {
+    if (!name.startsWith(PREFIX) || name === SITE_DIRECTORY_VARIABLE) continue;
+    const setting = known.get(name);
+    if (!setting) {
+      faults.push(`environment: ${name}: unknown setting`);
+      continue;
+    }
+    const section = table[setting.section] ??= {};
+    if (!isTable(section)) continue; // named as a fault of gateway.toml
+    section[setting.key] = valueOf(value, setting.standard);
+    places.set(`${setting.section}.${setting.key}`, name);
+  }
+  return { places, faults };
+}
+
+/** An environment variable's text as the type that its setting has. */
+function valueOf(text: string, standard: string | number | boolean | undefined): unknown {
+  if (typeof standard === "number" && /^-?[0-9]+(\.[0-9]+)?$/.test(text)) return Number(text);
+  if (typeof standard === "boolean" && /^(true|false)$/.test(text)) return text === "true";
+  return text;
+}
+
+function withEverySection(table: Record<string, unknown>): Record<string, unknown> {
+  const empty = Object.keys(SETTINGS.shape).map((section) => [section, {}]);
+  return { ...Object.fromEntries(empty), ...table };
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** One line for each thing that an issue says: place, what is there now, what is allowed. */
+function faultsOf(issue: z.core.$ZodIssue, places: ReadonlyMap<string, string>): string[] {
+  const path = issue.path.join(".");
+  const place = places.has(path) ? `environment: ${places.get(path)}` : `gateway.toml: ${path}`;
+  if (issue.code === "unrecognized_keys") {
+    const allowed = issue.path.length === 0
+      ? Object.keys(SETTINGS.shape)
+      : listSettings().filter((s) => s.section === path).map((s) => s.key);
+    return issue.keys.map((key) =>
+      `gateway.toml: ${[...issue.path, key].join(".")}: unknown setting, allowed here: ${
+        allowed.join(", ")
+      }`
+    );
+  }
+  if (issue.path.length === 1) return [`gateway.toml: ${path}: must be a section, [${path}]`];
+  return [`${place}: ${issue.message}`];
+}
+
+/** Faults that only two settings together have. */
+function crossFaults({ backend }: Settings): string[] {
+  return durationMs(backend.retry_first) > durationMs(backend.retry_longest)
+    ? ["gateway.toml: backend.retry_first: must not be longer than backend.retry_longest"]
+    : [];
+}
+
+function configOf(settings: Settings, directory: string): Config {
+  const { broker, backend, devices, api, checks, store, log } = settings;
+  const path = (text: string) => resolve(directory, text);
+  return {
+    broker: {
+      host: broker.host,
+      port: broker.port,
+      clientId: broker.client_id,
+      keepaliveSeconds: durationMs(broker.keepalive) / 1000,
+      ca: path(broker.ca),
+      certificate: path(broker.certificate),
+      key: path(broker.key),
+    },
+    backend: {
+      url: backend.url.replace(/\/+$/, ""),
+      ca: backend.ca === "" ? undefined : path(backend.ca),
+      timeoutMs: durationMs(backend.timeout),
+      concurrency: backend.concurrency,
+      retryFirstMs: durationMs(backend.retry_first),
+      retryLongestMs: durationMs(backend.retry_longest),
+      giveUpAfterMs: durationMs(backend.give_up_after),
+    },
+    devices,
+    api: {
+      host: api.host,
+      port: api.port,
+      certificate: path(api.certificate),
+      key: path(api.key),
+      keyFile: path(api.key_file),
+    },
+    checks: {
+      toleranceSeconds: durationMs(checks.tolerance) / 1000,
+      rate: checks.rate_limit_per_second === 0
+        ? undefined
+        : { perSecond: checks.rate_limit_per_second, burst: checks.rate_limit_burst },
+    },
+    store: {
+      database: path(store.database),
+      synchronous: store.synchronous,
+      maxPending: store.max_pending,
+    },
+    log,
+  };
+}

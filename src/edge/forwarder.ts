@@ -1,0 +1,258 @@
+/**
+ * The outbox's way out: HTTP to the backend, and the backend's answer back to the device.
+ *
+ * The rules are:
+ * - one lane for each device: its entries go in their order, one at a time; a lane that waits for
+ *   its next try holds up no other;
+ * - how many lanes are served at once follows what the backend takes (`core/pace.ts`);
+ * - an entry is settled only when its answer has reached the broker, so that no crash can deliver
+ *   an entry and lose its answer;
+ * - memory is bounded: of entries that wait, only the first few megabytes are kept; the rest is
+ *   read from the store when its turn comes.
+ */
+
+import { type Answer, meaningOf, type Outcome, retryDelayMs } from "../core/delivery.ts";
+import { Fifo } from "../core/fifo.ts";
+import { Pace } from "../core/pace.ts";
+import type { Clock } from "./clock.ts";
+import type { OutboxEntry, Settlement } from "./outbox.ts";
+
+/** Payload bytes of waiting entries that are kept in memory. */
+const KEPT_MAX_BYTES = 8 * 1024 * 1024;
+
+/** Answers that may wait for the broker before no more entries are sent. */
+const ANSWERS_MAX = 256;
+
+/** Failures in a row, over all lanes, after which the backend counts as gone. */
+const GONE_AFTER_FAILURES = 3;
+
+/** How an entry fares; also what the gateway logs and counts. */
+export interface ForwarderEvents {
+  /** The entry is about to be sent, for the first time where `tries` is 1. */
+  sending(entry: OutboxEntry, tries: number): void;
+  delivered(entry: OutboxEntry): void;
+  retried(entry: OutboxEntry, outcome: Outcome, delayMs: number): void;
+  buried(entry: OutboxEntry, reason: string): void;
+  /** The backend stopped, or began again, to answer at all. */
+  gone(reason: string): void;
+  back(): void;
+}
+
+/** What the forwarder works with. */
+export interface ForwarderParts {
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Sends one entry; total. */
+  post(entry: OutboxEntry, stop: AbortSignal): Promise<Outcome>;
+  /** Reads an entry that is not kept in memory; undefined where it is gone. */
+  read(sequence: number): OutboxEntry | undefined;
+  /** Brings an answer to the device; false where `stop` came first and the entry must stay. */
+  respond(entry: OutboxEntry, answer: Answer, stop: AbortSignal): Promise<boolean>;
+  settle(settlement: Settlement): void;
+}
+
+/** How it goes about it. */
+export interface ForwarderOptions {
+  readonly concurrency: number;
+  readonly retryFirstMs: number;
+  readonly retryLongestMs: number;
+  readonly giveUpAfterMs: number;
+}
+
+/** One device's entries, in order. */
+interface Lane {
+  readonly deviceId: string;
+  readonly sequences: Fifo<number>;
+  /** Tries of the entry in front. */
+  tries: number;
+  timer: ReturnType<typeof setTimeout> | undefined;
+  /** True while it waits only because nobody answered. */
+  unanswered: boolean;
+}
+
+/** The forwarder. */
+export class Forwarder {
+  readonly #parts: ForwarderParts;
+  readonly #events: ForwarderEvents;
+  readonly #options: ForwarderOptions;
+  readonly #pace: Pace;
+  readonly #lanes = new Map<string, Lane>();
+  /** Lanes whose first entry may be sent now. */
+  readonly #ready = new Fifo<Lane>();
+  readonly #kept = new Map<number, OutboxEntry>();
+  #keptBytes = 0;
+  #underWay = 0;
+  #answering = 0;
+  #failuresInARow = 0;
+  #started = false;
+  readonly #stop = new AbortController();
+  #idle: (() => void) | undefined;
+
+  constructor(parts: ForwarderParts, events: ForwarderEvents, options: ForwarderOptions) {
+    this.#parts = parts;
+    this.#events = events;
+    this.#options = options;
+    this.#pace = new Pace(options.concurrency);
+  }
+
+  /** Takes a new entry, or one that an earlier run left (without its payload). */
+  add(entry: OutboxEntry | Pick<OutboxEntry, "sequence" | "deviceId">): void {
+    if ("payload" in entry && this.#keptBytes + entry.payload.length <= KEPT_MAX_BYTES) {
+      this.#kept.set(entry.sequence, entry);
+      this.#keptBytes += entry.payload.length;
+    }
+    const lane = this.#lanes.get(entry.deviceId);
+    if (lane) return lane.sequences.push(entry.sequence);
+    const { deviceId } = entry;
+    const fresh = {
+      deviceId,
+      sequences: new Fifo<number>(),
+      tries: 0,
+      timer: undefined,
+      unanswered: false,
+    };
+    fresh.sequences.push(entry.sequence);
+    this.#lanes.set(deviceId, fresh);
+    this.#ready.push(fresh);
+    this.#serve();
+  }
+
+  /** Begins to send. */
+  start(): void {
+    this.#started = true;
+    this.#serve();
+  }
+
+  /** Sends no more; waits up to `graceMs` for what is under way, then breaks it off. */
+  async stop(graceMs: number): Promise<void> {
+    this.#started = false;
+    for (const lane of this.#lanes.values()) clearTimeout(lane.timer);
+    if (this.#underWay + this.#answering === 0) return;
+    const timer = setTimeout(() => this.#stop.abort(), graceMs);
+    await new Promise<void>((resolve) => this.#idle = resolve);
+    clearTimeout(timer);
+  }
+
+  /** Lanes that have something to send. */
+  get lanes(): number {
+    return this.#lanes.size;
+  }
+
+  #serve(): void {
+    while (
+      this.#started && this.#ready.length > 0 &&
+      this.#underWay < this.#pace.limit && this.#answering < ANSWERS_MAX
+    ) {
+      this.#underWay++;
+      this.#send(this.#ready.shift()!);
+    }
+    if (!this.#started && this.#underWay + this.#answering === 0) this.#idle?.();
+  }
+
+  /** Sends the first entry of a lane and says what is next for the lane. */
+  async #send(lane: Lane): Promise<void> {
+    const entry = this.#entry(lane.sequences.peek()!);
+    if (entry === undefined) {
+      this.#underWay--;
+      return this.#next(lane);
+    }
+    lane.tries++;
+    this.#events.sending(entry, lane.tries);
+    const outcome = await this.#parts.post(entry, this.#stop.signal);
+    this.#underWay--;
+    if (this.#stop.signal.aborted && outcome.kind === "no_answer") return this.#serve();
+    this.#steer(outcome);
+    if (outcome.kind === "answer" && meaningOf(outcome) !== "again") {
+      this.#answer(entry, outcome);
+      return this.#next(lane);
+    }
+    this.#retry(lane, entry, outcome);
+  }
+
+  #entry(sequence: number): OutboxEntry | undefined {
+    return this.#kept.get(sequence) ?? this.#parts.read(sequence);
+  }
+
+  /** The entry in front is done with: the lane goes to the end of the queue, or away. */
+  #next(lane: Lane): void {
+    const sequence = lane.sequences.shift()!;
+    const kept = this.#kept.get(sequence);
+    if (kept) {
+      this.#kept.delete(sequence);
+      this.#keptBytes -= kept.payload.length;
+    }
+    lane.tries = 0;
+    if (lane.sequences.length === 0) this.#lanes.delete(lane.deviceId);
+    else this.#ready.push(lane);
+    this.#serve();
+  }
+
+  /** Brings the answer home, then settles; the lane does not wait for it. */
+  async #answer(entry: OutboxEntry, answer: Answer): Promise<void> {
+    this.#answering++;
+    const responded = await this.#parts.respond(entry, answer, this.#stop.signal);
+    this.#answering--;
+    if (responded) this.#settle(entry, answer);
+    this.#serve();
+  }
+
+  #settle(entry: OutboxEntry, answer: Answer): void {
+    const { sequence } = entry;
+    if (meaningOf(answer) === "delivered") {
+      this.#parts.settle({ kind: "delivered", sequence });
+      this.#events.delivered(entry);
+    } else {
+      this.#bury(entry, `the backend refused it with status ${answer.status}`, answer.status);
+    }
+  }
+
+  #bury(entry: OutboxEntry, reason: string, status: number | undefined): void {
+    const diedMs = this.#parts.clock.wallMs();
+    this.#parts.settle({ kind: "dead", sequence: entry.sequence, status, reason, diedMs });
+    this.#events.buried(entry, reason);
+  }
+
+  #retry(lane: Lane, entry: OutboxEntry, outcome: Outcome): void {
+    const nowMs = this.#parts.clock.wallMs();
+    const status = outcome.kind === "answer" ? outcome.status : undefined;
+    if (nowMs - entry.acceptedMs > this.#options.giveUpAfterMs) {
+      const last = outcome.kind === "answer" ? `status ${outcome.status}` : outcome.reason;
+      this.#bury(entry, `not delivered within its time, last: ${last}`, status);
+      return this.#next(lane);
+    }
+    const delayMs = retryDelayMs(outcome, lane.tries, {
+      backoff: { firstMs: this.#options.retryFirstMs, longestMs: this.#options.retryLongestMs },
+      random: this.#parts.random(),
+      nowMs,
+    });
+    this.#events.retried(entry, outcome, delayMs);
+    lane.unanswered = outcome.kind === "no_answer";
+    lane.timer = setTimeout(() => this.#wake(lane), delayMs);
+    this.#serve();
+  }
+
+  #wake(lane: Lane): void {
+    clearTimeout(lane.timer);
+    lane.timer = undefined;
+    lane.unanswered = false;
+    this.#ready.push(lane);
+    this.#serve();
+  }
+
+  /** Learns from an outcome how the backend is; once it is back, nobody waits for it any longer. */
+  #steer(outcome: Outcome): void {
+    if (meaningOf(outcome) === "again") {
+      this.#pace.failed();
+      if (outcome.kind === "no_answer" && ++this.#failuresInARow === GONE_AFTER_FAILURES) {
+        this.#events.gone(outcome.reason);
+      }
+      return;
+    }
+    this.#pace.succeeded();
+    const wasGone = this.#failuresInARow >= GONE_AFTER_FAILURES;
+    this.#failuresInARow = 0;
+    if (!wasGone) return;
+    this.#events.back();
+    for (const lane of this.#lanes.values()) if (lane.unanswered) this.#wake(lane);
+  }
+}

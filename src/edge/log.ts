@@ -1,0 +1,84 @@
+/**
+ * The log: JSON lines on stderr, one an event.
+ *
+ * The rules are:
+ * - every line has `time`, `level`, `event` and `message`; a rejection also `code` and `device_id`;
+ * - text from outside cannot start a new line or move a terminal's cursor: whatever is not plainly
+ *   printable is escaped, in keys and values alike;
+ * - no secret, signature, key or payload is ever given to a log, and a property that is named like
+ *   one is struck out here, should one slip through.
+ */
+
+import { configureSync, getLogger, type LogRecord } from "@logtape/logtape";
+
+/** Levels, lowest first. */
+export type LogLevel = "debug" | "info" | "warning" | "error";
+
+/** What an event carries besides its message; snake_case names. */
+export type LogProperties = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** Writes one event. */
+export type Log = (
+  level: LogLevel,
+  event: string,
+  line: { readonly message: string } & LogProperties,
+) => void;
+
+const CATEGORY = ["secure-iot-gateway"];
+const UNSPEAKABLE = /secret|signature|payload|authorization|password|api_key|private/;
+
+/** Opens the process's log; `write` takes a whole line with its newline. */
+export function openLog(level: LogLevel, write: (line: string) => void): Log {
+  configureSync({
+    reset: true,
+    sinks: { lines: (record) => write(lineOf(record)) },
+    loggers: [
+      { category: CATEGORY, sinks: ["lines"], lowestLevel: level },
+      { category: ["logtape", "meta"], sinks: ["lines"], lowestLevel: "error" },
+    ],
+  });
+  const logger = getLogger(CATEGORY);
+  return (level, event, { message, ...properties }) =>
+    logger.emit({
+      level,
+      message: [message],
+      rawMessage: message,
+      timestamp: Date.now(),
+      properties: { event, ...properties },
+    });
+}
+
+/** Writes to stderr at once, so that a crash loses no line. */
+export function writeToStderr(line: string): void {
+  const bytes = new TextEncoder().encode(line);
+  for (let at = 0; at < bytes.length;) at += Deno.stderr.writeSync(bytes.subarray(at));
+}
+
+function lineOf(record: LogRecord): string {
+  const { event, ...properties } = record.properties;
+  const time = new Date(record.timestamp).toISOString();
+  const line = {
+    time,
+    level: record.level,
+    event,
+    message: record.message.join(""),
+    ...properties,
+  };
+  return `${escapeUnprintable(JSON.stringify(line, strike))}\n`;
+}
+
+function strike(name: string, value: unknown): unknown {
+  return UNSPEAKABLE.test(name) ? "[struck out]" : value;
+}
+
+/**
+ * Escapes what JSON lets stand but a terminal acts on: control characters (C0, DEL, C1), line and
+ * paragraph separators, and characters that turn the writing direction.
+ */
+export function escapeUnprintable(text: string): string {
+  return text.replace(
+    // deno-lint-ignore no-control-regex
+    /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}

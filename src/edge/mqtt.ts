@@ -1,0 +1,321 @@
+/**
+ * The connection to the broker: MQTT 5 over mutual TLS, with a session that outlives it.
+ *
+ * The rules are:
+ * - one client object lives as long as one connection; when that ends, a new object is made. So no
+ *   acknowledgement, publish or timer of an old connection can reach a new one [MQTT-4.4.0-1];
+ * - a message is acknowledged when its owner says so, and only on the connection that brought it;
+ *   one that is not will be delivered again;
+ * - a publish is acknowledged, refused or unsent when its promise settles; nothing is kept to be
+ *   sent later behind the caller's back;
+ * - a connection that neither comes up nor goes down within its time is torn down and made anew.
+ */
+
+import { Buffer } from "node:buffer";
+import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
+import { DATA_TOPIC_FILTER } from "../core/topic.ts";
+import type { Log } from "./log.ts";
+
+/** How long the broker keeps the session of a gateway that is away, seconds. */
+export const SESSION_EXPIRY_SECONDS = 7 * 86_400;
+
+/** Un-acknowledged messages that the broker may have on the way to us (Receive Maximum). */
+const RECEIVE_MAXIMUM = 1_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+const RECONNECT_FIRST_MS = 100;
+const RECONNECT_LONGEST_MS = 5_000;
+const PUBLISH_TIMEOUT_MS = 10_000;
+/** MQTT 5 §3.4.2.1: nobody is subscribed. */
+const NO_MATCHING_SUBSCRIBERS = 0x10;
+
+/** Where the broker is and who we are; certificates and key as PEM text. */
+export interface BrokerAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly clientId: string;
+  readonly keepaliveSeconds: number;
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** A message from the broker that has not been acknowledged yet. */
+export interface Arrival {
+  readonly topic: string;
+  readonly bytes: Uint8Array;
+  readonly retained: boolean;
+  /** The broker's DUP flag. */
+  readonly redelivered: boolean;
+  /** Tells the broker that the message is safe; nothing happens where its connection is gone. */
+  acknowledge(): void;
+}
+
+/** What became of a publish. */
+export type Published =
+  | { readonly kind: "acknowledged"; readonly subscribers: boolean }
+  | { readonly kind: "refused"; readonly reason: string }
+  | { readonly kind: "unsent"; readonly reason: string };
+
+/** MQTT 5 properties that go with a publish. */
+export interface PublishProperties {
+  readonly messageExpiryInterval?: number;
+  readonly correlationData?: Uint8Array;
+  readonly userProperties?: Readonly<Record<string, string>>;
+}
+
+/** Who is told what. */
+export interface BrokerEvents {
+  arrived(arrival: Arrival): void;
+  /** Connected and subscribed: messages flow. */
+  connected(): void;
+  disconnected(): void;
+}
+
+/** The link to the broker, which is made again for as long as it is open. */
+export class BrokerLink {
+  readonly #address: BrokerAddress;
+  readonly #events: BrokerEvents;
+  readonly #log: Log;
+  #client: MqttClient | undefined;
+  #subscribed = false;
+  #open = false;
+  #failures = 0;
+  #lastFault = "";
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Ends every publish that waits for its acknowledgement. */
+  readonly #waiting = new Set<(published: Published) => void>();
+  /** Tells whoever waits for a connection. */
+  readonly #connects = new Set<() => void>();
+
+  constructor(address: BrokerAddress, events: BrokerEvents, options: { log: Log }) {
+    this.#address = address;
+    this.#events = events;
+    this.#log = options.log;
+  }
+
+  /** True while connected and subscribed. */
+  get connected(): boolean {
+    return this.#subscribed;
+  }
+
+  /** Starts connecting, and goes on until `close`. */
+  open(): void {
+    this.#open = true;
+    this.#connect();
+  }
+
+  /** Publishes with QoS 1. */
+  publish(topic: string, message: Uint8Array, properties: PublishProperties): Promise<Published> {
+    const client = this.#client;
+    if (!client || !this.#subscribed) {
+      return Promise.resolve({ kind: "unsent", reason: "the broker is not connected" });
+    }
+    return new Promise((resolve) => {
+      const settle = (published: Published) => {
+        clearTimeout(timer);
+        this.#waiting.delete(settle);
+        resolve(published);
+      };
+      const timer = setTimeout(() => {
+        settle({ kind: "unsent", reason: "the broker did not acknowledge in time" });
+        client.end(true);
+      }, PUBLISH_TIMEOUT_MS);
+      this.#waiting.add(settle);
+      client.publish(topic, asBuffer(message), {
+        qos: 1,
+        properties: propertiesOf(properties),
+      }, (error) => settle(outcomeOf(error, lastPubackReason(client))));
+    });
+  }
+
+  /** Resolves at the next connect, at `stop` or at `close`: true where messages flow. */
+  async nextConnect(stop: AbortSignal): Promise<boolean> {
+    if (stop.aborted) return false;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#connects.add(resolve);
+    stop.addEventListener("abort", () => resolve());
+    await promise;
+    this.#connects.delete(resolve);
+    return this.#subscribed;
+  }
+
+  /** Disconnects; the session stays with the broker. */
+  async close(): Promise<void> {
+    this.#open = false;
+    for (const resolve of this.#connects) resolve();
+    clearTimeout(this.#timer);
+    const client = this.#client;
+    if (!client) return;
+    this.#dropped(client);
+    await client.endAsync(!client.connected).catch(() => {});
+  }
+
+  #connect(): void {
+    const client = mqtt.connect(clientOptions(this.#address));
+    this.#client = client;
+    holdAcknowledgements(client);
+    this.#timer = setTimeout(() => this.#again(client), 2 * CONNECT_TIMEOUT_MS);
+    client.on("message", (_topic, _payload, packet) => this.#arrived(client, packet));
+    client.on("connect", () => this.#subscribe(client));
+    client.on("error", (error) => this.#fault(client, error));
+    client.on("disconnect", (packet) => {
+      this.#fault(
+        client,
+        new Error(`the broker ended the connection, reason ${packet.reasonCode}`),
+      );
+    });
+    client.on("close", () => this.#again(client));
+  }
+
+  async #subscribe(client: MqttClient): Promise<void> {
+    // Without it a round trip waits 40 ms for Nagle and the delayed ACK to meet.
+    (client.stream as unknown as { setNoDelay(on: boolean): void }).setNoDelay(true);
+    try {
+      // rh 2: no retained messages at subscribe; rap: see the retain flag as it was published.
+      await client.subscribeAsync(DATA_TOPIC_FILTER, { qos: 1, rh: 2, rap: true });
+    } catch (error) {
+      this.#fault(client, error as Error);
+      return void client.end(true);
+    }
+    if (this.#client !== client || !this.#open) return;
+    clearTimeout(this.#timer);
+    this.#failures = 0;
+    this.#lastFault = "";
+    this.#subscribed = true;
+    this.#log("info", "broker_connected", { message: "Connected to the broker" });
+    this.#events.connected();
+    for (const resolve of this.#connects) resolve();
+  }
+
+  #arrived(client: MqttClient, packet: IPublishPacket): void {
+    if (this.#client !== client || !this.#open) return;
+    const { messageId } = packet;
+    this.#events.arrived({
+      topic: packet.topic,
+      bytes: packet.payload as Uint8Array,
+      retained: packet.retain,
+      redelivered: packet.dup,
+      acknowledge: () => {
+        if (packet.qos > 0 && this.#client === client) sendAcknowledgement(client, messageId!);
+      },
+    });
+  }
+
+  /** Says once what keeps the link down. */
+  #fault(client: MqttClient, error: Error): void {
+    if (this.#client !== client || !this.#open) return;
+    const reason = error.message || (error as { code?: string }).code || error.name;
+    if (reason === this.#lastFault) return;
+    this.#lastFault = reason;
+    const message =
+      `Cannot reach the broker at ${this.#address.host}:${this.#address.port}: ${reason}`;
+    this.#log("error", "broker_fault", { message });
+  }
+
+  /** A connection has ended, or never came up: make the next one after a wait. */
+  #again(client: MqttClient): void {
+    if (this.#client !== client || !this.#open) return;
+    this.#dropped(client);
+    client.end(true);
+    const delayMs = Math.min(RECONNECT_LONGEST_MS, RECONNECT_FIRST_MS * 2 ** this.#failures++);
+    this.#timer = setTimeout(() => this.#connect(), delayMs);
+  }
+
+  #dropped(client: MqttClient): void {
+    clearTimeout(this.#timer);
+    this.#client = undefined;
+    client.on("error", () => {}); // an error that comes after the end is nobody's
+    for (const settle of [...this.#waiting]) {
+      settle({ kind: "unsent", reason: "the connection to the broker was lost" });
+    }
+    if (!this.#subscribed) return;
+    this.#subscribed = false;
+    this.#log("warning", "broker_disconnected", { message: "Disconnected from the broker" });
+    this.#events.disconnected();
+  }
+}
+
+function clientOptions(address: BrokerAddress): IClientOptions {
+  return {
+    protocol: "mqtts",
+    host: address.host,
+    port: address.port,
+    ca: address.ca,
+    cert: address.certificate,
+    key: address.key,
+    protocolVersion: 5,
+    clientId: address.clientId,
+    clean: false,
+    keepalive: address.keepaliveSeconds,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    reconnectPeriod: 0,
+    resubscribe: false,
+    timerVariant: "native",
+    properties: {
+      sessionExpiryInterval: SESSION_EXPIRY_SECONDS,
+      receiveMaximum: RECEIVE_MAXIMUM,
+    },
+  };
+}
+
+interface Packet {
+  readonly cmd: string;
+  readonly messageId?: number;
+  readonly reasonCode?: number;
+}
+
+/** The one private method of the pinned MQTT.js that is used: tests/edge/mqtt_test.ts guards it. */
+interface PacketSender {
+  _sendPacket(packet: Packet, done?: () => void, ...rest: unknown[]): void;
+}
+
+const REAL_SEND = new WeakMap<MqttClient, PacketSender["_sendPacket"]>();
+const PUBACK_REASON = new WeakMap<MqttClient, number>();
+
+/**
+ * MQTT.js acknowledges each message as soon as it was handed over, one after another. Its own
+ * acknowledgements are swallowed here, so that ours can wait for the commit without anything else,
+ * keepalive among it, waiting too.
+ */
+function holdAcknowledgements(client: MqttClient): void {
+  const sender = client as unknown as PacketSender;
+  const send = sender._sendPacket.bind(client);
+  REAL_SEND.set(client, send);
+  sender._sendPacket = (packet, done, ...rest) => {
+    if (packet.cmd === "puback") return done?.();
+    send(packet, done, ...rest);
+  };
+  client.on("packetreceive", (packet) => {
+    if (packet.cmd === "puback") PUBACK_REASON.set(client, packet.reasonCode ?? 0);
+  });
+}
+
+function sendAcknowledgement(client: MqttClient, messageId: number): void {
+  if (client.connected) REAL_SEND.get(client)!({ cmd: "puback", messageId, reasonCode: 0 });
+}
+
+/** The reason code of the PUBACK that is being handled: MQTT.js does not pass it on. */
+function lastPubackReason(client: MqttClient): number {
+  return PUBACK_REASON.get(client) ?? 0;
+}
+
+function outcomeOf(error: Error | null | undefined, pubackReason: number): Published {
+  if (!error) {
+    return { kind: "acknowledged", subscribers: pubackReason !== NO_MATCHING_SUBSCRIBERS };
+  }
+  const { code } = error as { code?: unknown };
+  return { kind: typeof code === "number" ? "refused" : "unsent", reason: error.message };
+}
+
+function propertiesOf(properties: PublishProperties) {
+  const { messageExpiryInterval, correlationData, userProperties } = properties;
+  return {
+    ...(messageExpiryInterval !== undefined && { messageExpiryInterval }),
+    ...(correlationData !== undefined && { correlationData: asBuffer(correlationData) }),
+    ...(userProperties !== undefined && { userProperties: { ...userProperties } }),
+  };
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,33 @@
+/** Errors of the API, as `application/problem+json` (RFC 9457). */
+
+/** Every problem that the API answers with: its status, its title, and what to do about it. */
+export const PROBLEMS = {
+  "not-json": [400, "The body is not JSON", "Send one JSON text in UTF-8, nested at most 64 deep"],
+  "unauthorized": [401, "The API key is missing or wrong", "Send Authorization: Bearer {api key}"],
+  "unknown-device": [404, "No such device", "The registry does not know it, or has revoked it"],
+  "not-found": [404, "No such path", "See POST /command/{id}, /healthz, /readyz and /metrics"],
+  "method-not-allowed": [405, "No such method here", "The Allow field names those there are"],
+  "timeout": [408, "The body did not come in time", "Send it faster"],
+  "too-large": [413, "The body is too large", "A command has at most 65536 bytes"],
+  "not-application-json": [415, "The content type is not JSON", "Send application/json"],
+  "too-many-wrong-keys": [429, "Too many wrong API keys", "Wait for the time in Retry-After"],
+  "internal": [500, "The gateway failed", "Its log says more"],
+  "broker-unavailable": [503, "The broker did not take the command", "Nothing was sent; try again"],
+  "not-ready": [503, "The gateway is not ready", "The detail says why"],
+} as const satisfies Record<string, readonly [status: number, title: string, hint: string]>;
+
+export type ProblemName = keyof typeof PROBLEMS;
+
+/** The answer for a problem; `detail` stands in place of the general hint. */
+export function problem(
+  name: ProblemName,
+  options: { detail?: string; headers?: Record<string, string> } = {},
+): Response {
+  const [status, title, hint] = PROBLEMS[name];
+  const type = `urn:secure-iot-gateway:problem:${name}`;
+  const body = JSON.stringify({ type, title, status, detail: options.detail ?? hint });
+  return new Response(body, {
+    status,
+    headers: { "content-type": "application/problem+json", ...options.headers },
+  });
+}

@@ -1,0 +1,138 @@
+/**
+ * The devices that may speak, in the store.
+ *
+ * The rules are:
+ * - two ids that differ only in case are refused: file names and people cannot tell them apart;
+ * - a device is expired when every certificate known of it is; one that came along with an older
+ *   registry, of which no certificate is known, is not;
+ * - a secret leaves this file only to become a key or the device's own copy.
+ */
+
+import type { SQLOutputValue, StatementSync } from "node:sqlite";
+import type { DeviceStanding } from "../core/device.ts";
+import type { Store } from "./store.ts";
+
+/** A registered device, as an operator may see it. */
+export interface RegisteredDevice {
+  readonly deviceId: string;
+  /** Unix seconds; undefined where an older registry did not say. */
+  readonly createdAt: number | undefined;
+  /** End of the newest certificate, Unix seconds; undefined where none is known. */
+  readonly notAfter: number | undefined;
+  /** Unix seconds; undefined while it is not revoked. */
+  readonly revokedAt: number | undefined;
+}
+
+/** A device with its secret, for those who make keys. */
+export interface DeviceWithSecret extends RegisteredDevice {
+  readonly sharedSecret: string;
+}
+
+/** A client certificate that was issued to a device. */
+export interface DeviceCertificate {
+  /** Lower-case hex. */
+  readonly serial: string;
+  /** Unix seconds. */
+  readonly notBefore: number;
+  /** Unix seconds. */
+  readonly notAfter: number;
+}
+
+/** Where a device stands at `nowSeconds`. */
+export function standingOf(
+  device: RegisteredDevice | undefined,
+  nowSeconds: number,
+): DeviceStanding {
+  if (device === undefined) return "unknown";
+  if (device.revokedAt !== undefined) return "revoked";
+  return device.notAfter !== undefined && device.notAfter < nowSeconds ? "expired" : "active";
+}
+
+const SELECT_DEVICES = `
+  SELECT d.device_id, d.shared_secret, d.created_at, r.revoked_at,
+         (SELECT max(c.not_after) FROM device_certificates c WHERE c.device_id = d.device_id)
+           AS not_after
+  FROM devices d LEFT JOIN device_revocations r ON r.device_id = d.device_id`;
+
+/** The registry. */
+export class Registry {
+  readonly #store: Store;
+  readonly #all: StatementSync;
+  readonly #one: StatementSync;
+  readonly #sameButCase: StatementSync;
+  readonly #revision: StatementSync;
+
+  constructor(store: Store) {
+    this.#store = store;
+    this.#all = store.prepare(`${SELECT_DEVICES} ORDER BY d.device_id`);
+    this.#one = store.prepare(`${SELECT_DEVICES} WHERE d.device_id = ?`);
+    this.#sameButCase = store.prepare(
+      "SELECT device_id FROM devices WHERE device_id = ? COLLATE NOCASE",
+    );
+    this.#revision = store.prepare("SELECT value FROM marks WHERE name = 'registry_revision'");
+  }
+
+  /** A number that changes whenever anything in the registry does. */
+  revision(): number {
+    return this.#revision.get()!["value"] as number;
+  }
+
+  /** Every device, by id. */
+  list(): DeviceWithSecret[] {
+    return this.#all.all().map(deviceOf);
+  }
+
+  /** The device of an id. */
+  find(deviceId: string): DeviceWithSecret | undefined {
+    const row = this.#one.get(deviceId);
+    return row === undefined ? undefined : deviceOf(row);
+  }
+
+  /** The id that stands in the way of `deviceId`: itself, or one that differs only in case. */
+  clash(deviceId: string): string | undefined {
+    return this.#sameButCase.get(deviceId)?.["device_id"] as string | undefined;
+  }
+
+  /** Registers a device with its first certificate; the id must be free. */
+  add(
+    device: { deviceId: string; sharedSecret: string; createdAt: number },
+    certificate: DeviceCertificate,
+  ): void {
+    const { serial, notBefore, notAfter } = certificate;
+    this.#store.transaction(() => {
+      this.#store.prepare("INSERT INTO devices VALUES (?, ?, ?)")
+        .run(device.deviceId, device.sharedSecret, device.createdAt);
+      this.#store.prepare("INSERT INTO device_certificates VALUES (?, ?, ?, ?)")
+        .run(serial, device.deviceId, notBefore, notAfter);
+    });
+  }
+
+  /** Takes a device out, with what is known of it; its remembered ids stay. False where unknown. */
+  remove(deviceId: string): boolean {
+    return this.#store.transaction(() => {
+      for (const table of ["device_certificates", "device_revocations"]) {
+        this.#store.prepare(`DELETE FROM ${table} WHERE device_id = ?`).run(deviceId);
+      }
+      return this.#store.prepare("DELETE FROM devices WHERE device_id = ?").run(deviceId).changes >
+        0;
+    });
+  }
+
+  /** Refuses everything of a device from now on. */
+  revoke(deviceId: string, revocation: { revokedAt: number; reason: string }): void {
+    this.#store.transaction(() => {
+      this.#store.prepare("INSERT OR REPLACE INTO device_revocations VALUES (?, ?, ?)")
+        .run(deviceId, revocation.revokedAt, revocation.reason);
+    });
+  }
+}
+
+function deviceOf(row: Record<string, SQLOutputValue>): DeviceWithSecret {
+  return {
+    deviceId: row["device_id"] as string,
+    sharedSecret: row["shared_secret"] as string,
+    createdAt: (row["created_at"] ?? undefined) as number | undefined,
+    notAfter: (row["not_after"] ?? undefined) as number | undefined,
+    revokedAt: (row["revoked_at"] ?? undefined) as number | undefined,
+  };
+}

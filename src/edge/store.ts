@@ -1,0 +1,135 @@
+/**
+ * The SQLite file: opening it, and transactions on it.
+ *
+ * The rules are:
+ * - a file that is corrupt, foreign or from a newer program is refused and left as it is;
+ * - WAL, so that readers and the writer do not wait for each other; synchronous=FULL unless told
+ *   otherwise, so that a commit that returned is on the disk;
+ * - a failed transaction leaves nothing behind.
+ */
+
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { APPLICATION_ID, MIGRATIONS } from "./schema.ts";
+
+/** How a store is opened. */
+export interface StoreOptions {
+  /** FULL where not given. */
+  readonly synchronous?: "FULL" | "NORMAL";
+  /** How long to wait for another process's write, milliseconds; 5,000 where not given. */
+  readonly busyTimeoutMs?: number;
+  /** Make the file where there is none; otherwise a missing file is an error. */
+  readonly create?: boolean;
+}
+
+/** The store cannot be opened; the message names the file and why, for the operator. */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+}
+
+/** An open gateway.db. */
+export class Store {
+  readonly path: string;
+  readonly #database: DatabaseSync;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
+  readonly #rollback: StatementSync;
+  readonly #dataVersion: StatementSync;
+
+  /** Opens and migrates the file at `path`, or throws a `StoreError`. */
+  constructor(path: string, options: StoreOptions = {}) {
+    this.path = path;
+    if (!options.create && !exists(path)) {
+      throw new StoreError(`Cannot open "${path}": no such file`);
+    }
+    let database: DatabaseSync | undefined;
+    try {
+      database = new DatabaseSync(path, { timeout: options.busyTimeoutMs ?? 5_000 });
+      migrate(database, path);
+      database.exec(`
+        PRAGMA journal_mode = WAL;
+        PRAGMA synchronous = ${options.synchronous ?? "FULL"};
+        PRAGMA journal_size_limit = 67108864;
+      `);
+    } catch (error) {
+      database?.close();
+      if (error instanceof StoreError) throw error;
+      throw new StoreError(`Cannot open "${path}": ${(error as Error).message}`);
+    }
+    this.#database = database;
+    this.#begin = database.prepare("BEGIN IMMEDIATE");
+    this.#commit = database.prepare("COMMIT");
+    this.#rollback = database.prepare("ROLLBACK");
+    this.#dataVersion = database.prepare("PRAGMA data_version");
+  }
+
+  /** Compiles a statement; done once for each, at start. */
+  prepare(sql: string): StatementSync {
+    return this.#database.prepare(sql);
+  }
+
+  /** Runs `work` in one transaction: all of it is on the disk when this returns, or nothing. */
+  transaction<T>(work: () => T): T {
+    this.#begin.run();
+    try {
+      const result = work();
+      this.#commit.run();
+      return result;
+    } catch (error) {
+      // A full disk may have ended the transaction already; then there is nothing to roll back.
+      if (this.#database.isTransaction) this.#rollback.run();
+      throw error;
+    }
+  }
+
+  /** A number that changes when another connection has committed (`PRAGMA data_version`). */
+  dataVersion(): number {
+    return this.#dataVersion.get()!["data_version"] as number;
+  }
+
+  /** Reads a mark; 0 where it was never set. */
+  mark(name: string): number {
+    const row = this.prepare("SELECT value FROM marks WHERE name = ?").get(name);
+    return row === undefined ? 0 : row["value"] as number;
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw new StoreError(`Cannot open "${path}": ${(error as Error).message}`);
+  }
+}
+
+/** Brings the file to the newest schema, one transaction a step. */
+function migrate(database: DatabaseSync, path: string): void {
+  const version = pragma(database, "user_version");
+  const application = pragma(database, "application_id");
+  if (application !== 0 && application !== APPLICATION_ID) {
+    throw new StoreError(`Cannot open "${path}": the database of another program`);
+  }
+  if (version > MIGRATIONS.length) {
+    throw new StoreError(
+      `Cannot open "${path}": written by a newer version (schema ${version}, this program knows ${MIGRATIONS.length})`,
+    );
+  }
+  for (let next = version; next < MIGRATIONS.length; next++) {
+    database.exec(`
+      BEGIN IMMEDIATE;
+      ${MIGRATIONS[next]}
+      PRAGMA application_id = ${APPLICATION_ID};
+      PRAGMA user_version = ${next + 1};
+      COMMIT;
+    `);
+  }
+  database.prepare("SELECT device_id, shared_secret, created_at FROM devices LIMIT 1").get();
+}
+
+function pragma(database: DatabaseSync, name: string): number {
+  return database.prepare(`PRAGMA ${name}`).get()![name] as number;
+}
