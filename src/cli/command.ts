@@ -1,0 +1,56 @@
+/** `command`: sends a command through the API of a running gateway. */
+
+import { configOf, layoutOf, type SiteOption } from "./site.ts";
+import { Failure, say } from "./voice.ts";
+
+const TIMEOUT_MS = 15_000;
+
+/** POSTs `json` to `/command/{id}` and prints the answer. */
+export async function sendCommand(
+  deviceId: string,
+  json: string,
+  options: SiteOption,
+): Promise<void> {
+  const layout = layoutOf(options);
+  const { api } = configOf(layout);
+  // An address that means "every interface" is not one to connect to.
+  const host = api.host === "0.0.0.0" || api.host === "::" ? "localhost" : api.host;
+  const url = `https://${host.includes(":") ? `[${host}]` : host}:${api.port}/command/${
+    encodeURIComponent(deviceId)
+  }`;
+  using client = Deno.createHttpClient({ caCerts: [read(layout.gatewayCa.certificate)] });
+  const response = await fetch(url, {
+    method: "POST",
+    headers: {
+      "authorization": `Bearer ${read(api.keyFile).trim()}`,
+      "content-type": "application/json",
+    },
+    body: json,
+    client,
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  }).catch((error: Error) => {
+    throw new Failure(`Cannot reach the gateway at ${url}: ${error.message}`, {
+      hint: `Is it running? secure-iot-gateway run --dir ${layout.directory}`,
+    });
+  });
+  const answer = await response.text();
+  if (response.ok) return say(answer);
+  throw new Failure(`The gateway answered ${response.status}: ${titleOf(answer)}`);
+}
+
+function titleOf(answer: string): string {
+  try {
+    const { title, detail } = JSON.parse(answer);
+    return `${title}. ${detail}`;
+  } catch {
+    return answer.slice(0, 200);
+  }
+}
+
+function read(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    throw new Failure(`Cannot read "${path}": ${(error as Error).message}`);
+  }
+}

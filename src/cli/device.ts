@@ -1,0 +1,154 @@
+/** `device add`, `list`, `show` and `remove`: the registry. */
+
+import { Buffer } from "node:buffer";
+import { DEVICE_ID_RULE, isDeviceId } from "../core/device.ts";
+import { type RegisteredDevice, Registry, standingOf } from "../edge/registry.ts";
+import { createDeviceBundle, removeDeviceBundle } from "../site/device_bundle.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
+import { EXIT, Failure, printable, say } from "./voice.ts";
+
+/** Bytes of a generated secret, before they become base64url text. */
+const SECRET_BYTES = 32;
+
+/** Longest secret that is taken from a file, in characters. */
+const SECRET_MAX_CHARS = 1024;
+
+/** Registers a device and writes its folder. */
+export async function addDevice(
+  deviceId: string,
+  options: SiteOption & { readonly secretFile?: string },
+): Promise<void> {
+  checkDeviceId(deviceId);
+  const layout = layoutOf(options);
+  const config = configOf(layout);
+  const secret = options.secretFile === undefined
+    ? Buffer.from(crypto.getRandomValues(new Uint8Array(SECRET_BYTES))).toString("base64url")
+    : readSecret(options.secretFile);
+  const directory = await withStore(config, async (store) => {
+    const registry = new Registry(store);
+    refuseClash(deviceId, registry.clash(deviceId));
+    const nowMs = Date.now();
+    const { host: brokerHost, port: mqttPort } = config.devices;
+    const bundle = await createDeviceBundle({
+      layout,
+      deviceId,
+      secret,
+      nowMs,
+      brokerHost,
+      mqttPort,
+    });
+    if (!bundle.ok) throw new Failure(bundle.fault);
+    try {
+      const createdAt = Math.floor(nowMs / 1000);
+      registry.add({ deviceId, sharedSecret: secret, createdAt }, bundle);
+    } catch (error) {
+      await removeDeviceBundle(layout, deviceId);
+      throw new Failure(`Cannot register ${deviceId}: ${(error as Error).message}`);
+    }
+    return bundle.directory;
+  });
+  say(`Added ${deviceId}: ${directory} is what goes onto the device`);
+}
+
+/** Lists every device; never a secret. */
+export async function listDevices(options: SiteOption & { readonly json?: true }): Promise<void> {
+  const devices = await withStore(
+    configOf(layoutOf(options)),
+    (store) => new Registry(store).list(),
+  );
+  if (options.json) return say(JSON.stringify(devices.map(describe), null, 2));
+  say(row("DEVICE", "STANDING", "ADDED", "CERTIFICATE UNTIL"));
+  for (const device of devices.map(describe)) {
+    const { device_id, standing, created_at, certificate_not_after } = device;
+    say(row(printable(device_id), standing, day(created_at), day(certificate_not_after)));
+  }
+}
+
+/** Shows one device; never a secret. */
+export async function showDevice(
+  deviceId: string,
+  options: SiteOption & { readonly json?: true },
+): Promise<void> {
+  const config = configOf(layoutOf(options));
+  const device = await withStore(config, (store) => new Registry(store).find(deviceId));
+  if (!device) throw unknownDevice(deviceId);
+  const description = describe(device);
+  if (options.json) return say(JSON.stringify(description, null, 2));
+  for (const [name, value] of Object.entries(description)) say(`${name}: ${value ?? "-"}`);
+}
+
+/** Takes a device out of the registry, with its folder. */
+export async function removeDevice(deviceId: string, options: SiteOption): Promise<void> {
+  const layout = layoutOf(options);
+  const removed = await withStore(
+    configOf(layout),
+    (store) => new Registry(store).remove(deviceId),
+  );
+  const hadFolder = await removeDeviceBundle(layout, deviceId);
+  if (!removed && !hadFolder) throw unknownDevice(deviceId);
+  say(`Removed ${deviceId}`);
+}
+
+/** The failure for an id that the registry does not have. */
+export function unknownDevice(deviceId: string): Failure {
+  return new Failure(`There is no device "${deviceId}"`, {
+    hint: "See secure-iot-gateway device list",
+  });
+}
+
+function checkDeviceId(deviceId: string): void {
+  if (isDeviceId(deviceId)) return;
+  throw new Failure(`Cannot name a device "${deviceId}": an id has ${DEVICE_ID_RULE}`, {
+    exit: EXIT.wrongUse,
+  });
+}
+
+function refuseClash(deviceId: string, existing: string | undefined): void {
+  if (existing === undefined) return;
+  throw existing === deviceId
+    ? new Failure(`Device "${deviceId}" exists already`)
+    : new Failure(`Cannot add "${deviceId}": it differs only in case from "${existing}"`);
+}
+
+/** A secret from a file; one newline at its end is not part of it. */
+export function readSecret(path: string): string {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(path));
+  } catch (error) {
+    const reason = error instanceof TypeError ? "it is not UTF-8" : (error as Error).message;
+    throw new Failure(`Cannot read the secret from "${path}": ${reason}`);
+  }
+  const secret = text.replace(/\r?\n$/, "");
+  // deno-lint-ignore no-control-regex
+  if (secret === "" || secret.length > SECRET_MAX_CHARS || /[\x00-\x1f\x7f]/.test(secret)) {
+    throw new Failure(
+      `Cannot use the secret in "${path}": it must be one line of 1 to ${SECRET_MAX_CHARS} characters`,
+    );
+  }
+  return secret;
+}
+
+function describe(device: RegisteredDevice) {
+  return {
+    device_id: device.deviceId,
+    standing: standingOf(device, Math.floor(Date.now() / 1000)),
+    created_at: isoOf(device.createdAt),
+    certificate_not_after: isoOf(device.notAfter),
+    revoked_at: isoOf(device.revokedAt),
+  };
+}
+
+function isoOf(unixSeconds: number | undefined): string | null {
+  if (unixSeconds === undefined) return null;
+  const date = new Date(unixSeconds * 1000);
+  return Number.isNaN(date.getTime()) ? null : date.toISOString();
+}
+
+function day(iso: string | null): string {
+  return iso?.slice(0, 10) ?? "-";
+}
+
+function row(device: string, standing: string, added: string, until: string): string {
+  return `${device.padEnd(24)}  ${standing.padEnd(8)}  ${added.padEnd(10)}  ${until}`;
+}

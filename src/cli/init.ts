@@ -1,0 +1,48 @@
+/** `init`: makes a site. */
+
+import { Store } from "../edge/store.ts";
+import { createSite } from "../site/create_site.ts";
+import { renderGatewayToml } from "../site/gateway_toml.ts";
+import { layoutOf, type SiteOption } from "./site.ts";
+import { EXIT, Failure, remark, say } from "./voice.ts";
+
+/** What `init` is told. */
+export interface InitOptions extends SiteOption {
+  readonly host: readonly string[];
+  readonly backend: string;
+  readonly mqttPort: number;
+  readonly gatewayPort: number;
+  readonly apiPort: number;
+}
+
+/** Makes a site folder that works as it is; overwrites nothing. */
+export async function init(options: InitOptions): Promise<void> {
+  const { host: hosts, backend: backendUrl, mqttPort, gatewayPort, apiPort } = options;
+  const result = await createSite({
+    directory: layoutOf(options).directory,
+    hosts,
+    backendUrl,
+    mqttPort,
+    gatewayPort,
+    apiPort,
+    nowMs: Date.now(),
+    renderConfiguration: (values) =>
+      renderGatewayToml({
+        ...values,
+        deviceHost: hosts[0] ?? "localhost",
+        devicePort: values.mqttPort,
+      }),
+    createDatabase: (path) => new Store(path, { create: true }).close(),
+  });
+  if (!result.ok) {
+    const exit = result.because === "arguments" ? EXIT.wrongUse : EXIT.failed;
+    throw new Failure(result.faults, { exit });
+  }
+  const { directory, brokerConfiguration } = result.layout;
+  say(`Made a site in ${directory}`);
+  for (const note of result.notes) remark(`hint: ${note}`);
+  remark(`Next:
+  secure-iot-gateway device add sensor_001 --dir ${directory}
+  mosquitto -c ${brokerConfiguration}
+  secure-iot-gateway run --dir ${directory}`);
+}

@@ -1,0 +1,114 @@
+/** The command line: which commands there are, and where each begins. */
+
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { VERSION } from "../version.ts";
+import { EXIT, type Exit, Failure, remark, sayFailure } from "./voice.ts";
+
+/** Runs the program with its arguments; returns the exit code. */
+export async function runProgram(args: readonly string[]): Promise<Exit> {
+  try {
+    await program().parseAsync(args, { from: "user" });
+    return EXIT.fine;
+  } catch (error) {
+    return exitOf(error);
+  }
+}
+
+function program(): Command {
+  const program = new Command("secure-iot-gateway")
+    .description("Checks signed messages from devices and hands the clean payload to your backend")
+    .version(VERSION, "--version")
+    .helpCommand(false)
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({ writeErr: () => {}, outputError: () => {} });
+  addSiteCommands(program);
+  addDeviceCommands(program);
+  addFirmwareCommands(program);
+  return program;
+}
+
+function addSiteCommands(program: Command): void {
+  site(program.command("init").description("Make a site: authorities, broker, settings, API key"))
+    .addOption(
+      new Option("--host <name>", "name or address of this machine, may be repeated")
+        .argParser((name: string, names: string[]) => [...names, name]).default([], "localhost"),
+    )
+    .option("--backend <url>", "where readings go", "http://127.0.0.1:5000")
+    .option("--mqtt-port <port>", "the broker's port for devices", port, 8883)
+    .option("--gateway-port <port>", "the broker's port for the gateway", port, 8884)
+    .option("--api-port <port>", "the port of the gateway's API", port, 8443)
+    .action(async (options) => (await import("./init.ts")).init(options));
+  site(program.command("run").description("Run the gateway until SIGTERM or SIGINT"))
+    .action(async (options) => (await import("./run.ts")).run(options));
+  site(program.command("command <id> <json>").description("Send a command to a device"))
+    .action(async (id, json, options) =>
+      (await import("./command.ts")).sendCommand(id, json, options)
+    );
+  program.command("demo").description("Show the whole story in a temporary site")
+    .option("--keep", "leave it running, with the addresses to try")
+    .action(async (options) => (await import("./demo.ts")).demo(options));
+}
+
+function addDeviceCommands(program: Command): void {
+  const device = program.command("device").description("The registry of devices")
+    .helpCommand(false);
+  site(device.command("add <id>").description("Register a device and write its folder"))
+    .option("--secret-file <file>", "take its secret from a file instead of making one")
+    .action(async (id, options) => (await import("./device.ts")).addDevice(id, options));
+  site(device.command("list").description("List all devices"))
+    .option("--json", "as JSON")
+    .action(async (options) => (await import("./device.ts")).listDevices(options));
+  site(device.command("show <id>").description("Show one device"))
+    .option("--json", "as JSON")
+    .action(async (id, options) => (await import("./device.ts")).showDevice(id, options));
+  site(device.command("remove <id>").description("Take a device out, with its folder"))
+    .action(async (id, options) => (await import("./device.ts")).removeDevice(id, options));
+}
+
+function addFirmwareCommands(program: Command): void {
+  site(program.command("sign <id> <json>").description("Make a signed message"))
+    .option("--secret-file <file>", "sign with this secret; then no site is needed")
+    .option("--timestamp <seconds>", "Unix seconds instead of now")
+    .option("--message-id <uuid>", "instead of a random one")
+    .action(async (id, json, options) => (await import("./sign.ts")).sign(id, json, options));
+  site(program.command("verify <id> <file>"))
+    .description("Explain why a message is accepted or rejected; - reads it from stdin")
+    .option("--secret-file <file>", "verify with this secret; then no site is needed")
+    .option("--at <seconds>", "judge it at this time, Unix seconds, instead of now")
+    .action(async (id, file, options) => (await import("./verify.ts")).verify(id, file, options));
+}
+
+function site(command: Command): Command {
+  return command.option(
+    "--dir <folder>",
+    "the site folder (default: $SECURE_IOT_GATEWAY_DIR, else the current folder)",
+  );
+}
+
+function port(text: string): number {
+  const number = Number(text);
+  if (/^[0-9]{1,5}$/.test(text) && number >= 1 && number <= 65_535) return number;
+  throw new InvalidArgumentError("It must be a whole number from 1 to 65535");
+}
+
+/** Says what went wrong; help and version are no errors. */
+function exitOf(error: unknown): Exit {
+  if (error instanceof Failure) {
+    sayFailure(error);
+    return error.exit;
+  }
+  if (error instanceof CommanderError) return exitOfCommander(error);
+  remark(`error: ${error instanceof Error ? error.message : error}`);
+  remark("hint: This is a fault of the program itself; please report it");
+  return EXIT.failed;
+}
+
+function exitOfCommander(error: CommanderError): Exit {
+  if (error.exitCode === 0) return EXIT.fine;
+  const [first = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
+  const fault = first === "(outputHelp)" ? "Name a command" : first;
+  const hint = suggestion ? suggestion.replace(/^\((.*)\)$/, "$1") : "See --help";
+  sayFailure({ faults: [fault.charAt(0).toUpperCase() + fault.slice(1)], hint });
+  return EXIT.wrongUse;
+}

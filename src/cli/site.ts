@@ -1,0 +1,72 @@
+/** The site that a command works on. */
+
+import { type Config, readConfig, SITE_DIRECTORY_VARIABLE } from "../config.ts";
+import { Store, StoreError } from "../edge/store.ts";
+import { type SiteLayout, siteLayout } from "../site/layout.ts";
+import { EXIT, Failure } from "./voice.ts";
+
+/** Options that every command has. */
+export interface SiteOption {
+  readonly dir?: string;
+}
+
+/** The layout of the site folder: `--dir`, else the environment's, else the current folder. */
+export function layoutOf(options: SiteOption): SiteLayout {
+  const directory = options.dir ?? Deno.env.get(SITE_DIRECTORY_VARIABLE) ?? ".";
+  if (directory === "") {
+    throw new Failure("The site folder's name is empty", { exit: EXIT.wrongUse });
+  }
+  return siteLayout(directory);
+}
+
+/** The configuration of a site, or a failure that names every fault. */
+export function configOf(layout: SiteLayout): Config {
+  const environment = Deno.env.toObject();
+  const result = readConfig(readConfiguration(layout), {
+    environment,
+    directory: layout.directory,
+  });
+  if (!result.ok) {
+    throw new Failure(result.faults, {
+      exit: EXIT.wrongUse,
+      hint: `Every setting stands in "${layout.configuration}" with its default`,
+    });
+  }
+  return result.config;
+}
+
+/** Opens a site's store for as long as `work` takes. */
+export async function withStore<T>(
+  config: Config,
+  work: (store: Store) => T | Promise<T>,
+): Promise<T> {
+  const store = openStore(config);
+  try {
+    return await work(store);
+  } finally {
+    store.close();
+  }
+}
+
+function openStore(config: Config): Store {
+  try {
+    return new Store(config.store.database, { synchronous: config.store.synchronous });
+  } catch (error) {
+    if (error instanceof StoreError) throw new Failure(error.message);
+    throw error;
+  }
+}
+
+function readConfiguration(layout: SiteLayout): string {
+  try {
+    return Deno.readTextFileSync(layout.configuration);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new Failure(`There is no site in "${layout.directory}": no gateway.toml`, {
+        hint:
+          `Name the site folder with --dir, or make one: secure-iot-gateway init --dir ${layout.directory}`,
+      });
+    }
+    throw new Failure(`Cannot read "${layout.configuration}": ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,86 @@
+/** Where everything in a site stands. Nothing else joins paths of a site. */
+
+import { join, resolve } from "node:path";
+
+/** A certificate and its private key, as paths. */
+export interface CredentialPaths {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Every absolute path in a site. */
+export interface SiteLayout {
+  readonly directory: string;
+  readonly configuration: string;
+  readonly apiKey: string;
+  readonly certificatesFolder: string;
+  readonly deviceCa: CredentialPaths;
+  readonly gatewayCa: CredentialPaths;
+  readonly broker: CredentialPaths;
+  readonly gateway: CredentialPaths;
+  readonly revocationList: string;
+  readonly brokerFolder: string;
+  readonly brokerConfiguration: string;
+  readonly aclDevices: string;
+  readonly aclGateway: string;
+  readonly dataFolder: string;
+  readonly database: string;
+  readonly devicesFolder: string;
+}
+
+/** What goes onto one device, as absolute paths. */
+export interface DeviceFolder {
+  readonly directory: string;
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+  readonly secret: string;
+  readonly description: string;
+}
+
+/** The layout of the site in `directory`; a relative one counts from the current folder. */
+export function siteLayout(directory: string): SiteLayout {
+  const root = resolve(directory);
+  const certificatesFolder = join(root, "certs");
+  const brokerFolder = join(root, "mosquitto");
+  const dataFolder = join(root, "data");
+  return {
+    directory: root,
+    configuration: join(root, "gateway.toml"),
+    apiKey: join(root, "api.key"),
+    certificatesFolder,
+    deviceCa: credentialPaths(certificatesFolder, "device-ca"),
+    gatewayCa: credentialPaths(certificatesFolder, "gateway-ca"),
+    broker: credentialPaths(certificatesFolder, "broker"),
+    gateway: credentialPaths(certificatesFolder, "gateway"),
+    revocationList: join(certificatesFolder, "device-ca.crl"),
+    brokerFolder,
+    brokerConfiguration: join(brokerFolder, "mosquitto.conf"),
+    aclDevices: join(brokerFolder, "acl_devices"),
+    aclGateway: join(brokerFolder, "acl_gateway"),
+    dataFolder,
+    database: join(dataFolder, "gateway.db"),
+    devicesFolder: join(root, "devices"),
+  };
+}
+
+/** The folder of one device; `deviceId` must have passed `isDeviceId`. */
+export function deviceFolder(layout: SiteLayout, deviceId: string): DeviceFolder {
+  return deviceFolderAt(join(layout.devicesFolder, deviceId));
+}
+
+/** The files of a device folder that stands at `directory`. */
+export function deviceFolderAt(directory: string): DeviceFolder {
+  return {
+    directory,
+    ca: join(directory, "ca.crt"),
+    certificate: join(directory, "client.crt"),
+    key: join(directory, "client.key"),
+    secret: join(directory, "secret"),
+    description: join(directory, "device.json"),
+  };
+}
+
+function credentialPaths(folder: string, name: string): CredentialPaths {
+  return { certificate: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) };
+}
