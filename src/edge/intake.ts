@@ -29,7 +29,7 @@ import type { Store } from "./store.ts";
 const BATCH_MAX = 512;
 
 /** How often ids that can no longer matter are forgotten. */
-const FORGET_EVERY_MS = 5_000;
+const FORGET_EVERY_MS = 1_000;
 
 const STORE_RETRY_FIRST_MS = 50;
 const STORE_RETRY_LONGEST_MS = 2_000;

@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import type { Outcome } from "../../src/core/delivery.ts";
+import { Forwarder, type ForwarderEvents } from "../../src/edge/forwarder.ts";
+import type { OutboxEntry, Settlement } from "../../src/edge/outbox.ts";
+
+const OK: Outcome = { kind: "answer", status: 200, body: new Uint8Array(), retryAfter: null };
+const REFUSED: Outcome = { kind: "no_answer", reason: "connection refused" };
+const status = (status: number): Outcome => ({ ...OK, status });
+
+/** A forwarder whose backend is `post`; everything it does is written down. */
+function forwarderWith(
+  post: (entry: OutboxEntry, stop: AbortSignal) => Outcome | Promise<Outcome>,
+  over: { concurrency?: number; giveUpAfterMs?: number; respond?: () => Promise<boolean> } = {},
+) {
+  const posts: string[] = [];
+  const settlements: Settlement[] = [];
+  const events: string[] = [];
+  const kept = new Map<number, OutboxEntry>();
+  let wanted = 0;
+  let enough = Promise.withResolvers<void>();
+  const on: ForwarderEvents = {
+    sending: () => {},
+    delivered: () => {},
+    retried: () => events.push("retried"),
+    buried: (_entry, reason) => events.push(`buried: ${reason}`),
+    gone: () => events.push("gone"),
+    back: () => events.push("back"),
+  };
+  const forwarder = new Forwarder(
+    {
+      clock: { wallMs: () => 1_000, monotonicMs: () => 0 },
+      random: () => 0,
+      post: async (entry, stop) => {
+        posts.push(`${entry.deviceId}${entry.sequence}`);
+        return await post(entry, stop);
+      },
+      read: (sequence) => kept.get(sequence),
+      respond: over.respond ?? (() => Promise.resolve(true)),
+      settle: (settlement) => {
+        settlements.push(settlement);
+        if (settlements.length >= wanted) enough.resolve();
+      },
+    },
+    on,
+    {
+      concurrency: over.concurrency ?? 8,
+      retryFirstMs: 2,
+      retryLongestMs: 8,
+      giveUpAfterMs: over.giveUpAfterMs ?? 60_000,
+    },
+  );
+  const settled = async (count: number) => {
+    wanted = count;
+    if (settlements.length < count) await enough.promise;
+    enough = Promise.withResolvers();
+  };
+  return { forwarder, posts, settlements, events, kept, settled };
+}
+
+function entry(deviceId: string, sequence: number): OutboxEntry {
+  return {
+    deviceId,
+    sequence,
+    messageId: crypto.randomUUID(),
+    timestamp: "1727712000",
+    acceptedMs: 0,
+    payload: new Uint8Array([0x31]),
+  };
+}
+
+Deno.test("a device's entries go in their order, whatever has to be tried again", async () => {
+  let failures = 6;
+  const { forwarder, posts, settled } = forwarderWith(() => failures-- > 0 ? REFUSED : OK);
+  for (let i = 1; i <= 5; i++) forwarder.add(entry("a", i));
+  forwarder.start();
+  await settled(5);
+  await forwarder.stop(1_000);
+  const firstArrivals = posts.slice(6);
+  assert.deepEqual(posts.slice(0, 6), Array(6).fill("a1"));
+  assert.deepEqual(firstArrivals, ["a1", "a2", "a3", "a4", "a5"]);
+});
+
+Deno.test("a device that waits holds up no other", async () => {
+  const { forwarder, posts, settled, settlements } = forwarderWith((entry) =>
+    entry.deviceId === "bad" ? status(503) : OK
+  );
+  forwarder.start();
+  forwarder.add(entry("bad", 1));
+  for (let i = 2; i <= 20; i++) forwarder.add(entry("good", i));
+  await settled(19);
+  await forwarder.stop(1_000);
+  assert.ok(settlements.every(({ sequence }) => sequence !== 1));
+  assert.ok(posts.filter((post) => post.startsWith("bad")).length >= 1);
+});
+
+Deno.test("a refused entry becomes a dead letter and the next one goes on", async () => {
+  const { forwarder, settled, settlements, events } = forwarderWith(({ sequence }) =>
+    sequence === 1 ? status(422) : OK
+  );
+  forwarder.add(entry("a", 1));
+  forwarder.add(entry("a", 2));
+  forwarder.start();
+  await settled(2);
+  await forwarder.stop(1_000);
+  assert.deepEqual(settlements.map(({ kind }) => kind), ["dead", "delivered"]);
+  assert.equal((settlements[0] as { status?: number }).status, 422);
+  assert.deepEqual(events, ["buried: the backend refused it with status 422"]);
+});
+
+Deno.test("an entry that is too old to try again becomes a dead letter", async () => {
+  const { forwarder, settled, settlements } = forwarderWith(() => REFUSED, { giveUpAfterMs: 999 });
+  forwarder.add(entry("a", 1));
+  forwarder.start();
+  await settled(1);
+  await forwarder.stop(1_000);
+  const [letter] = settlements;
+  assert.ok(letter?.kind === "dead" && letter.status === undefined);
+  assert.match(letter.reason, /not delivered within its time, last: connection refused/);
+});
+
+Deno.test("no more requests are under way than allowed, and they grow from few", async () => {
+  let underWay = 0;
+  const most: number[] = [];
+  const { forwarder, settled } = forwarderWith(async () => {
+    most.push(++underWay);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    underWay--;
+    return OK;
+  }, { concurrency: 5 });
+  for (let i = 1; i <= 60; i++) forwarder.add(entry(`d${i}`, i));
+  forwarder.start();
+  await settled(60);
+  await forwarder.stop(1_000);
+  assert.equal(Math.max(...most), 5);
+  assert.equal(Math.max(...most.slice(0, 2)), 2);
+});
+
+Deno.test("an entry is settled only when its answer has reached the broker", async () => {
+  const answered = Promise.withResolvers<boolean>();
+  const { forwarder, posts, settled, settlements } = forwarderWith(() => OK, {
+    respond: () => answered.promise,
+  });
+  forwarder.add(entry("a", 1));
+  forwarder.add(entry("a", 2));
+  forwarder.start();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.deepEqual(posts, ["a1", "a2"], "the lane goes on meanwhile");
+  assert.deepEqual(settlements, []);
+  answered.resolve(true);
+  await settled(2);
+  await forwarder.stop(1_000);
+});
+
+Deno.test("an entry whose answer did not reach the broker stays in the outbox", async () => {
+  const { forwarder, settlements } = forwarderWith(() => OK, {
+    respond: () => Promise.resolve(false),
+  });
+  forwarder.add(entry("a", 1));
+  forwarder.start();
+  await forwarder.stop(1_000);
+  assert.deepEqual(settlements, []);
+});
+
+Deno.test("what an earlier run left is read from the store when its turn comes", async () => {
+  const { forwarder, posts, settled, kept } = forwarderWith(() => OK);
+  for (let i = 1; i <= 3; i++) {
+    kept.set(i, entry("a", i));
+    forwarder.add({ deviceId: "a", sequence: i });
+  }
+  forwarder.start();
+  await settled(3);
+  await forwarder.stop(1_000);
+  assert.deepEqual(posts, ["a1", "a2", "a3"]);
+});
+
+Deno.test("when the backend is back, lanes that waited for it do not wait any longer", async () => {
+  let up = false;
+  const { forwarder, events, settled } = forwarderWith(() => up ? OK : REFUSED);
+  for (let i = 1; i <= 4; i++) forwarder.add(entry(`d${i}`, i));
+  forwarder.start();
+  while (!events.includes("gone")) await new Promise((resolve) => setTimeout(resolve, 1));
+  up = true;
+  await settled(4);
+  await forwarder.stop(1_000);
+  assert.equal(events.filter((event) => event === "gone").length, 1);
+  assert.equal(events.filter((event) => event === "back").length, 1);
+});
+
+Deno.test("stop() breaks off what does not end within its grace", async () => {
+  const { forwarder, settlements } = forwarderWith((_entry, stop) =>
+    new Promise((resolve) => stop.addEventListener("abort", () => resolve(REFUSED)))
+  );
+  forwarder.add(entry("a", 1));
+  forwarder.start();
+  await forwarder.stop(5);
+  assert.deepEqual(settlements, []);
+});

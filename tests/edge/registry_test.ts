@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { KeyRing } from "../../src/edge/key_ring.ts";
+import { Registry } from "../../src/edge/registry.ts";
+import { Store } from "../../src/edge/store.ts";
+import { withFolder } from "../with_folder.ts";
+
+const CERTIFICATE = { serial: "01", notBefore: 1_000, notAfter: 2_000 };
+
+async function withRegistry(
+  work: (registry: Registry, store: Store, path: string) => void | Promise<void>,
+): Promise<void> {
+  await withFolder(async (folder) => {
+    const store = new Store(`${folder}/gateway.db`, { create: true });
+    try {
+      await work(new Registry(store), store, store.path);
+    } finally {
+      store.close();
+    }
+  });
+}
+
+Deno.test("Registry finds the id that another differs from only in case", async () => {
+  await withRegistry((registry) => {
+    registry.add({ deviceId: "sensor_A", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
+    assert.equal(registry.clash("sensor_A"), "sensor_A");
+    assert.equal(registry.clash("SENSOR_a"), "sensor_A");
+    assert.equal(registry.clash("sensor_B"), undefined);
+  });
+});
+
+Deno.test("a device is expired after its newest certificate's end, and not at it", async () => {
+  await withRegistry((registry, store) => {
+    registry.add({ deviceId: "a", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
+    const ring = new KeyRing(store, registry);
+    assert.equal(ring.standing("a", 2_000), "active");
+    assert.equal(ring.standing("a", 2_001), "expired");
+    assert.equal(ring.standing("b", 2_000), "unknown");
+  });
+});
+
+Deno.test("a device of which no certificate is known does not expire", async () => {
+  await withRegistry((registry, store) => {
+    store.prepare("INSERT INTO devices VALUES ('a', 's', NULL)").run();
+    assert.equal(new KeyRing(store, registry).standing("a", 9_999_999_999), "active");
+  });
+});
+
+Deno.test("KeyRing sees at once what another process changes", async () => {
+  await withRegistry(async (registry, store, path) => {
+    const ring = new KeyRing(store, registry);
+    const other = new Store(path);
+    const elsewhere = new Registry(other);
+    elsewhere.add({ deviceId: "a", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
+    assert.equal(ring.standing("a", 1_500), "unknown");
+    ring.refresh();
+    assert.equal(ring.standing("a", 1_500), "active");
+    const key = await ring.key("a");
+    elsewhere.revoke("a", { revokedAt: 1_400, reason: "lost" });
+    ring.refresh();
+    assert.equal(ring.standing("a", 1_500), "revoked");
+    assert.equal(await ring.key("a"), key, "an unchanged secret keeps its key");
+    other.prepare("UPDATE devices SET shared_secret = 't'").run();
+    ring.refresh();
+    assert.notEqual(await ring.key("a"), key);
+    elsewhere.remove("a");
+    ring.refresh();
+    assert.equal(ring.standing("a", 1_500), "unknown");
+    other.close();
+  });
+});
+
+Deno.test("an empty secret in an old registry is no key, and no failure", async () => {
+  await withRegistry(async (registry, store) => {
+    store.prepare("INSERT INTO devices VALUES ('a', '', NULL)").run();
+    assert.equal(await new KeyRing(store, registry).key("a"), undefined);
+  });
+});

@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { Store, StoreError } from "../../src/edge/store.ts";
+import { withFolder } from "../with_folder.ts";
+
+Deno.test("Store refuses a file that is no database, and leaves it as it is", async () => {
+  await withFolder((folder) => {
+    const path = `${folder}/gateway.db`;
+    Deno.writeTextFileSync(
+      path,
+      "this is not a database at all, but long enough to be one\n".repeat(20),
+    );
+    const before = Deno.readFileSync(path);
+    assert.throws(() => new Store(path), (error) => {
+      assert.ok(error instanceof StoreError);
+      assert.match(error.message, new RegExp(`Cannot open "${path}": file is not a database`));
+      return true;
+    });
+    assert.deepEqual(Deno.readFileSync(path), before);
+  });
+});
+
+Deno.test("Store refuses a database of a newer version, and leaves it as it is", async () => {
+  await withFolder((folder) => {
+    const path = `${folder}/gateway.db`;
+    new Store(path, { create: true }).close();
+    const database = new DatabaseSync(path);
+    database.exec("PRAGMA user_version = 999");
+    database.close();
+    const before = Deno.readFileSync(path);
+    assert.throws(() => new Store(path), /written by a newer version \(schema 999/);
+    assert.deepEqual(Deno.readFileSync(path), before);
+  });
+});
+
+Deno.test("Store refuses another program's database", async () => {
+  await withFolder((folder) => {
+    const path = `${folder}/gateway.db`;
+    const database = new DatabaseSync(path);
+    database.exec("PRAGMA application_id = 42; CREATE TABLE t (x)");
+    database.close();
+    assert.throws(() => new Store(path), /the database of another program/);
+  });
+});
+
+Deno.test("Store refuses a missing file unless it is to be made", async () => {
+  await withFolder((folder) => {
+    assert.throws(() => new Store(`${folder}/gateway.db`), /no such file/);
+    assert.deepEqual([...Deno.readDirSync(folder)], []);
+  });
+});
+
+Deno.test("Store takes over a registry that has only the devices table", async () => {
+  await withFolder((folder) => {
+    const path = `${folder}/gateway.db`;
+    const database = new DatabaseSync(path);
+    database.exec(`
+      CREATE TABLE devices (
+        device_id TEXT PRIMARY KEY,
+        shared_secret TEXT NOT NULL,
+        created_at INTEGER
+      );
+      INSERT INTO devices VALUES ('sensor_001', 'supersecretkey123', NULL);
+    `);
+    database.close();
+    const store = new Store(path);
+    const { shared_secret } = store.prepare("SELECT * FROM devices").get()!;
+    assert.equal(shared_secret, "supersecretkey123");
+    store.close();
+  });
+});
+
+Deno.test("transaction() leaves nothing behind when its work throws", async () => {
+  await withFolder((folder) => {
+    const store = new Store(`${folder}/gateway.db`, { create: true });
+    assert.throws(() =>
+      store.transaction(() => {
+        store.prepare("INSERT INTO marks VALUES ('x', 1)").run();
+        throw new Error("no");
+      }), /no/);
+    assert.equal(store.mark("x"), 0);
+    store.transaction(() => store.prepare("INSERT INTO marks VALUES ('x', 2)").run());
+    assert.equal(store.mark("x"), 2);
+    store.close();
+  });
+});
+
+Deno.test("Store commits with synchronous=FULL in WAL mode unless told otherwise", async () => {
+  await withFolder((folder) => {
+    const path = `${folder}/gateway.db`;
+    for (const [synchronous, level] of [[undefined, 2], ["NORMAL", 1]] as const) {
+      const store = new Store(path, { create: true, ...(synchronous && { synchronous }) });
+      assert.equal(store.prepare("PRAGMA synchronous").get()!["synchronous"], level);
+      assert.equal(store.prepare("PRAGMA journal_mode").get()!["journal_mode"], "wal");
+      store.close();
+    }
+  });
+});
