@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { ChildProcess } from "../../src/demo/child_process.ts";
+import { gatewayCommand, GatewayProcess } from "../../src/demo/gateway_process.ts";
+import { until } from "../../src/demo/until.ts";
+import { shell } from "../cli/shell.ts";
+import { type LiveSite, withLiveSite } from "./live_site.ts";
+
+/** Settings of a live site's test reach a process of its own only through its environment. */
+const QUICK = {
+  SECURE_IOT_GATEWAY_BACKEND_RETRY_FIRST: "20ms",
+  SECURE_IOT_GATEWAY_BACKEND_RETRY_LONGEST: "100ms",
+};
+
+async function withProcess(
+  work: (site: LiveSite, start: () => Promise<GatewayProcess>) => Promise<void>,
+): Promise<void> {
+  await withLiveSite(async (site) => {
+    const started: GatewayProcess[] = [];
+    try {
+      await work(site, async () => {
+        const gateway = await GatewayProcess.start(site.layout.directory, { environment: QUICK });
+        started.push(gateway);
+        return gateway;
+      });
+    } finally {
+      for (const gateway of started) gateway.kill("SIGKILL");
+      await Promise.all(started.map(({ exited }) => exited));
+    }
+  }, { start: false });
+}
+
+Deno.test("run says ready, logs JSON lines, and drains and exits 0 on SIGTERM and SIGINT", async () => {
+  await withProcess(async (site, start) => {
+    const device = await site.device("sensor_001");
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      const gateway = await start();
+      await device.response((await device.send("1")).messageId);
+      gateway.kill(signal);
+      assert.equal((await gateway.exited).code, 0);
+      const lines = gateway.log().trimEnd().split("\n");
+      assert.equal(lines.filter((line) => line === "ready").length, 1);
+      for (const line of lines.filter((line) => line !== "ready")) {
+        const record = JSON.parse(line);
+        for (const key of ["time", "level", "event", "message"]) assert.ok(record[key], line);
+      }
+    }
+  });
+});
+
+Deno.test("run stops on SIGTERM also while it waits for the broker", async () => {
+  await withProcess(async (site) => {
+    await site.stopBroker();
+    const child = new ChildProcess(gatewayCommand(site.layout.directory));
+    await until("the fault", () => child.stderr.includes("broker_fault"));
+    const { code } = await child.stop();
+    assert.equal(code, 0);
+  });
+});
+
+Deno.test("a second gateway on the same site is refused", async () => {
+  await withProcess(async (site, start) => {
+    await start();
+    const second = await shell(["run", "--dir", site.layout.directory]);
+    assert.equal(second.code, 1);
+    assert.match(second.stderr, /^error: Another gateway runs on this site/);
+  });
+});
+
+Deno.test("kill -9 loses nothing that was accepted and forgets no id", async () => {
+  await withProcess(async (site, start) => {
+    const device = await site.device("sensor_001");
+    let up = false;
+    site.backend.answer = () => new Response("ok", { status: up ? 200 : 503 });
+    const first = await start();
+    const sent = [];
+    for (let i = 0; i < 5; i++) sent.push(await device.send(String(i)));
+    const pending = () =>
+      site.withStore((store) => store.prepare("SELECT count(*) AS n FROM outbox").get()!["n"]);
+    await until("five entries on disk", () => pending() === 5);
+    first.kill("SIGKILL");
+    await first.exited;
+    up = true;
+    const second = await start();
+    for (const { messageId } of sent) await device.response(messageId);
+    await device.publish(sent[0]!.message);
+    const record = await until(
+      "the replay's rejection",
+      () => second.lines().find(({ event }) => event === "message_rejected"),
+    );
+    assert.equal(record["code"], "replayed");
+    assert.equal(await second.stop(), 0);
+  });
+});
+
+Deno.test("command sends a command through the running gateway", async () => {
+  await withProcess(async (site, start) => {
+    const device = await site.device("sensor_001");
+    const dir = ["--dir", site.layout.directory];
+    const none = await shell(["command", "sensor_001", '{"a":1}', ...dir]);
+    assert.equal(none.code, 1);
+    assert.match(
+      none.stderr,
+      /^error: Cannot reach the gateway at https:.*\nhint: Is it running\?/,
+    );
+    await start();
+    const sent = await shell(["command", "sensor_001", '{"a":1}', ...dir]);
+    assert.equal(sent.code, 0, sent.stderr);
+    assert.equal(JSON.parse(sent.stdout).delivery, "queued");
+    assert.ok((await device.command()).valid);
+    const unknown = await shell(["command", "nobody", "1", ...dir]);
+    assert.equal(unknown.code, 1);
+    assert.match(unknown.stderr, /^error: The gateway answered 404: No such device/);
+  });
+});
+
+Deno.test("a device that is added while the gateway runs is served at once", async () => {
+  await withProcess(async (site, start) => {
+    const gateway = await start();
+    const dir = ["--dir", site.layout.directory];
+    assert.equal((await shell(["device", "add", "late_one", ...dir])).code, 0);
+    const device = await site.connect(`${site.layout.devicesFolder}/late_one`);
+    await device.response((await device.send("1")).messageId);
+    assert.equal((await shell(["device", "remove", "late_one", ...dir])).code, 0);
+    await device.send("2");
+    await until(
+      "the rejection",
+      () => gateway.lines().find(({ code }) => code === "unknown_device"),
+    );
+    assert.equal(site.backend.received.length, 1);
+  });
+});

@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import mqtt from "mqtt";
+import { until } from "../../src/demo/until.ts";
+import { type Arrival, BrokerLink } from "../../src/edge/mqtt.ts";
+import project from "../../deno.json" with { type: "json" };
+import { type LiveSite, withLiveSite } from "../e2e/live_site.ts";
+
+Deno.test("MQTT.js is pinned exactly, since one private method of it is used", () => {
+  assert.match(project.imports.mqtt, /^npm:mqtt@\d+\.\d+\.\d+$/);
+  const { _sendPacket } = (mqtt.MqttClient as unknown as { prototype: Record<string, unknown> })
+    .prototype;
+  assert.equal(typeof _sendPacket, "function");
+});
+
+/** A link in place of the site's gateway; arrivals are kept, and acknowledged by the test. */
+function linkTo(site: LiveSite, arrivals: Arrival[]): BrokerLink {
+  const read = (path: string) => Deno.readTextFileSync(path);
+  const { broker } = site.config;
+  const address = {
+    ...broker,
+    ca: read(broker.ca),
+    certificate: read(broker.certificate),
+    key: read(broker.key),
+  };
+  const arrived = (arrival: Arrival) => void arrivals.push(arrival);
+  const events = { arrived, connected: () => {}, disconnected: () => {} };
+  return new BrokerLink(address, events, { log: () => {} });
+}
+
+async function withLink(
+  work: (site: LiveSite, link: BrokerLink, arrivals: Arrival[]) => Promise<void>,
+): Promise<void> {
+  await withLiveSite(async (site) => {
+    const arrivals: Arrival[] = [];
+    const link = linkTo(site, arrivals);
+    link.open();
+    try {
+      await until("the link", () => link.connected);
+      await work(site, link, arrivals);
+    } finally {
+      await link.close();
+    }
+  }, { start: false });
+}
+
+const textOf = (arrival: Arrival) => new TextDecoder().decode(arrival.bytes);
+
+Deno.test("BrokerLink acknowledges nothing by itself: what is not acknowledged comes again", async () => {
+  await withLink(async (site, link, arrivals) => {
+    const device = await site.device("sensor_001");
+    for (const text of ["a", "b", "c"]) await device.publish(text);
+    await until("three arrivals", () => arrivals.length === 3);
+    assert.ok(arrivals.every(({ redelivered }) => !redelivered));
+    arrivals[0]!.acknowledge();
+    await device.publish("d");
+    await until("a fourth arrival", () => arrivals.length === 4);
+    await link.close();
+    const again: Arrival[] = [];
+    const next = linkTo(site, again);
+    next.open();
+    await until("the others again", () => again.length === 3);
+    assert.deepEqual(again.map(textOf), ["b", "c", "d"]);
+    assert.ok(again.every(({ redelivered }) => redelivered));
+    arrivals[1]!.acknowledge(); // of a connection that is gone: nothing happens
+    for (const arrival of again) arrival.acknowledge();
+    await device.publish("e");
+    await until("a new one", () => again.length === 4);
+    again[3]!.acknowledge();
+    await next.close();
+  });
+});
+
+Deno.test("BrokerLink keeps answering pings while acknowledgements wait", async () => {
+  await withLiveSite(async (site) => {
+    const arrivals: Arrival[] = [];
+    const link = linkTo(site, arrivals);
+    link.open();
+    await until("the link", () => link.connected);
+    const device = await site.device("sensor_001");
+    await device.publish("held");
+    await until("the arrival", () => arrivals.length === 1);
+    // Longer than one and a half keepalives, after which either side would give up.
+    await new Promise((resolve) => setTimeout(resolve, 8_000));
+    assert.ok(link.connected);
+    assert.equal(arrivals.length, 1);
+    await link.close();
+  }, { start: false, settings: { BROKER_KEEPALIVE: "5s" } });
+});
+
+Deno.test("BrokerLink.publish() tells acknowledged, unheard and unsent apart", async () => {
+  await withLink(async (site, link) => {
+    const none = await link.publish("device/nobody/command", new Uint8Array([1]), {});
+    assert.deepEqual(none, { kind: "acknowledged", subscribers: false });
+    const device = await site.device("sensor_001");
+    const heard = await link.publish(
+      "device/sensor_001/command",
+      new TextEncoder().encode("{}"),
+      {},
+    );
+    assert.deepEqual(heard, { kind: "acknowledged", subscribers: true });
+    await until("the command", () => device.commandsWaiting === 1);
+    const forbidden = await link.publish("device/sensor_001/data", new Uint8Array(), {});
+    assert.equal(forbidden.kind, "refused");
+    await site.stopBroker();
+    await until("the loss", () => !link.connected);
+    assert.equal((await link.publish("x", new Uint8Array(), {})).kind, "unsent");
+  });
+});
+
+Deno.test("a publish that the broker does not acknowledge is unsent, and not sent later", async () => {
+  await withLink(async (site, link) => {
+    await site.register("sensor_001");
+    site.broker!.kill("SIGSTOP");
+    const published = link.publish("device/sensor_001/command", new Uint8Array([1]), {});
+    site.broker!.kill("SIGKILL");
+    assert.equal((await published).kind, "unsent");
+    await site.broker!.exited;
+    await site.startBroker();
+    const device = await site.connect(`${site.layout.devicesFolder}/sensor_001`);
+    await until("the link again", () => link.connected);
+    const marker = await link.publish("device/sensor_001/command", new Uint8Array([2]), {});
+    assert.equal(marker.kind, "acknowledged");
+    await until("the marker", () => device.commandsWaiting > 0);
+    assert.equal(device.commandsWaiting, 1);
+  });
+});
+
+Deno.test("a broker that cannot be reached is said once, with the reason", async () => {
+  await withLiveSite(async (site) => {
+    await site.stopBroker();
+    const gateway = site.makeGateway();
+    const started = gateway.start();
+    const record = await site.logged("broker_fault");
+    assert.match(record.message, /Cannot reach the broker at 127.0.0.1:\d+: .*refused/i);
+    await new Promise((resolve) => setTimeout(resolve, 500)); // several more tries
+    assert.equal(site.log.filter(({ event }) => event === "broker_fault").length, 1);
+    await gateway.stop();
+    await started;
+  }, { start: false });
+});

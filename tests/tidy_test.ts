@@ -1,0 +1,204 @@
+/**
+ * The house's own rules, checked.
+ *
+ * The rules are:
+ * - core/ imports only core/, and nothing of the outside world;
+ * - main -> cli -> { config, gateway, site, demo } -> edge -> core, never back, and no cycles;
+ * - edges do not know each other, save for the store and what stands on it, the log and the clock;
+ * - no function has more than 70 lines, no file more than 600;
+ * - the papers and the sources name no path of a machine, and no secret is in the tree.
+ */
+
+import assert from "node:assert/strict";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { listSettings } from "../src/settings.ts";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const FUNCTION_MAX_LINES = 70;
+const FILE_MAX_LINES = 600;
+
+interface Source {
+  /** From the project's root. */
+  readonly path: string;
+  readonly text: string;
+  /** Paths of the project's own files that it imports, types among them. */
+  readonly imports: readonly string[];
+  /** Bare imports. */
+  readonly packages: readonly string[];
+}
+
+const SOURCES = readSources("src").concat(readSources("tests"), readSource("main.ts"));
+const OURS = SOURCES.filter(({ path }) => !path.startsWith("tests/"));
+
+function readSources(folder: string): Source[] {
+  return [...Deno.readDirSync(join(ROOT, folder))].flatMap(({ name, isDirectory }) => {
+    if (isDirectory) return readSources(`${folder}/${name}`);
+    return name.endsWith(".ts") ? [readSource(`${folder}/${name}`)] : [];
+  });
+}
+
+function readSource(path: string): Source {
+  const text = Deno.readTextFileSync(join(ROOT, path));
+  const specifiers = [...text.matchAll(/(?:from |import\(?\s*)"([^"\n]+)"/g)].map(([, name]) =>
+    name!
+  );
+  const own = specifiers.filter((name) => name.startsWith("."));
+  return {
+    path,
+    text,
+    imports: own.map((name) => relative(ROOT, join(ROOT, dirname(path), name))),
+    packages: specifiers.filter((name) => !name.startsWith(".")),
+  };
+}
+
+/** The layer of a file; a file may import from its own layer and from those after it. */
+const LAYERS = ["main", "cli", "demo", "gateway", "site", "edge", "config", "core"] as const;
+
+function layerOf(path: string): typeof LAYERS[number] | undefined {
+  if (path === "main.ts") return "main";
+  const [, first = ""] = path.split("/");
+  if (first === "gateway.ts") return "gateway";
+  if (["config.ts", "settings.ts", "version.ts"].includes(first)) return "config";
+  return LAYERS.find((layer) => layer === first);
+}
+
+Deno.test("every source file belongs to a layer", () => {
+  for (const { path } of OURS) assert.ok(layerOf(path), path);
+});
+
+Deno.test("imports go down the layers only", () => {
+  for (const { path, imports } of OURS) {
+    for (const imported of imports.filter((name) => name.startsWith("src/"))) {
+      const [from, to] = [layerOf(path)!, layerOf(imported)!];
+      assert.ok(LAYERS.indexOf(from) <= LAYERS.indexOf(to), `${path} imports ${imported}`);
+    }
+  }
+});
+
+Deno.test("core/ is pure: no packages, no clock, no chance, no console, nothing of Deno", () => {
+  for (const { path, text, packages } of OURS) {
+    if (layerOf(path) !== "core") continue;
+    assert.deepEqual(packages, [], path);
+    const impure = text.match(
+      /\b(Deno\.|fetch\(|Date\.now|Math\.random|randomUUID|getRandom|console)/,
+    );
+    assert.equal(impure, null, `${path}: ${impure?.[0]}`);
+  }
+});
+
+Deno.test("edges do not know each other", () => {
+  const shared = [
+    "store",
+    "schema",
+    "registry",
+    "replay_guard",
+    "outbox",
+    "key_ring",
+    "log",
+    "clock",
+  ];
+  const pairs = ["api > api_key", "api > dispatch", "api > problem", "api_key > problem"];
+  // The types of what passes between two edges, and nothing that runs.
+  const types = ["intake > mqtt", "dispatch > mqtt"];
+  for (const { path, text } of OURS) {
+    if (layerOf(path) !== "edge") continue;
+    const name = (file: string) => file.split("/").at(-1)!.replace(".ts", "");
+    for (const [, kind, file] of text.matchAll(/^import (type )?[^;]*?from "\.\/([^"]+)"/gm)) {
+      const pair = `${name(path)} > ${name(file!)}`;
+      const known = shared.includes(name(file!)) || pairs.includes(pair) ||
+        (kind !== undefined && types.includes(pair));
+      assert.ok(known, pair);
+    }
+  }
+});
+
+Deno.test("there are no import cycles", () => {
+  const byPath = new Map(SOURCES.map((source) => [source.path, source]));
+  const done = new Set<string>();
+  const visit = (path: string, trail: readonly string[]): void => {
+    assert.ok(!trail.includes(path), `cycle: ${[...trail, path].join(" > ")}`);
+    if (done.has(path)) return;
+    for (const next of byPath.get(path)?.imports ?? []) visit(next, [...trail, path]);
+    done.add(path);
+  };
+  for (const { path } of SOURCES) visit(path, []);
+});
+
+Deno.test(`no function has more than ${FUNCTION_MAX_LINES} lines, no file more than ${FILE_MAX_LINES}`, () => {
+  for (const { path, text } of SOURCES) {
+    const lines = text.split("\n");
+    assert.ok(lines.length <= FILE_MAX_LINES, `${path}: ${lines.length} lines`);
+    for (const [name, length] of functionLengths(lines)) {
+      assert.ok(length <= FUNCTION_MAX_LINES, `${path}: ${name} has ${length} lines`);
+    }
+  }
+});
+
+/** Functions and methods by indentation, which the formatter fixes. */
+function functionLengths(lines: readonly string[]): [name: string, length: number][] {
+  const opening =
+    /^( *)(?:export )?(?:async )?(?:static )?(?:async )?(?:function\*? |\*|#|get )?(#?\w+)(?:<[^(]*>)?\(.*\{$|^( *)\): .*\{$/;
+  return lines.flatMap((line, start): [string, number][] => {
+    const match = opening.exec(line);
+    if (!match || /^ *(if|for|while|switch|else|return|Deno)\b/.test(line)) return [];
+    const indent = match[1] ?? match[3] ?? "";
+    const end = lines.findIndex((later, i) => i > start && later.startsWith(`${indent}}`));
+    return [[match[2] ?? line.trim(), end - start + 1]];
+  });
+}
+
+Deno.test("top-level functions are declarations, and exports have a sentence", () => {
+  for (const { path, text } of OURS) {
+    const lines = text.split("\n");
+    lines.forEach((line, i) => {
+      assert.doesNotMatch(
+        line,
+        /^(export )?const \w+ = (async )?(\([^)]*\)|\w+) =>/,
+        `${path}:${i + 1}`,
+      );
+      if (!/^export (?!type \{|\{|\*|type \w+ = typeof|type \w+ =)/.test(line)) return;
+      assert.match(lines[i - 1] ?? "", /\*\/$/, `${path}:${i + 1}: ${line}`);
+    });
+  }
+});
+
+Deno.test("file names are nouns in snake_case, and none is a grab bag", () => {
+  for (const { path } of SOURCES) {
+    const name = path.split("/").at(-1)!;
+    assert.match(name, /^[a-z][a-z0-9_]*\.ts$/, path);
+    assert.doesNotMatch(name, /helper|util|manager|service|common|handler|processor|misc/, path);
+  }
+});
+
+Deno.test("every package is pinned exactly, and every one is used", () => {
+  const { imports } = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json")));
+  const used = new Set(SOURCES.flatMap(({ packages }) => packages));
+  for (const [name, specifier] of Object.entries<string>(imports)) {
+    assert.match(specifier, /^npm:.+@\d+\.\d+\.\d+$/, name);
+    assert.ok(used.has(name), `${name} is not used`);
+  }
+});
+
+Deno.test("tasks and papers never ask for every permission", () => {
+  for (const path of ["deno.json", "README.md", "CHANGELOG.md", ".ci/run"]) {
+    const text = Deno.readTextFileSync(join(ROOT, path));
+    assert.doesNotMatch(text, /(^|\s)(-A|--allow-all)(\s|"|$)/m, path);
+  }
+});
+
+Deno.test("the README has every setting with its default", () => {
+  const readme = Deno.readTextFileSync(join(ROOT, "README.md"));
+  for (const { section, key, standard } of listSettings()) {
+    const row = readme.split("\n").find((line) => line.startsWith(`| \`${section}.${key}\` |`));
+    assert.ok(row, `${section}.${key} is missing`);
+    const shown = standard === undefined ? "made by `init`" : `\`${JSON.stringify(standard)}\``;
+    assert.ok(row.includes(`| ${shown} |`), `${section}.${key}: ${shown} in ${row}`);
+  }
+});
+
+Deno.test("the changelog begins with the version in deno.json", () => {
+  const { version } = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json")));
+  const changelog = Deno.readTextFileSync(join(ROOT, "CHANGELOG.md"));
+  assert.equal(/^## (\S+)/m.exec(changelog)?.[1], version);
+});
