@@ -99,6 +99,7 @@ function exitOf(error: unknown): Exit {
     return error.exit;
   }
   if (error instanceof CommanderError) return exitOfCommander(error);
+  if (error instanceof Deno.errors.BrokenPipe) return EXIT.failed; // nobody reads: `… | head`
   remark(`error: ${error instanceof Error ? error.message : error}`);
   remark("hint: This is a fault of the program itself; please report it");
   return EXIT.failed;

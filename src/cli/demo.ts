@@ -1,0 +1,84 @@
+/** `demo`: the whole story in a temporary site. */
+
+import { ensureMosquitto } from "../demo/broker_process.ts";
+import { inviteToTry, watch } from "../demo/keep.ts";
+import { Narrator } from "../demo/narrator.ts";
+import { Stage } from "../demo/stage.ts";
+import { stopInGoodOrder, tellStory } from "../demo/story.ts";
+import { Failure, say } from "./voice.ts";
+
+const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** Tells the story and checks every claim in it; fails where one does not hold. */
+export async function demo(options: { readonly keep?: true }): Promise<void> {
+  const mosquitto = await ensureMosquitto();
+  if (!mosquitto.ok) throw new Failure(mosquitto.fault, { hint: mosquitto.hint });
+  const colour = Deno.stdout.isTerminal() && !Deno.noColor;
+  const narrator = new Narrator({ write: say, colour });
+  const stop = stopSignal();
+  const stage = await Stage.open();
+  try {
+    await play(stage, narrator, { ...options, stop });
+  } finally {
+    narrator.hush();
+    await stage.close();
+  }
+}
+
+/** The story, its result, and what comes after it with `--keep`. */
+async function play(
+  stage: Stage,
+  narrator: Narrator,
+  options: { readonly keep?: true; readonly stop: Promise<void> },
+): Promise<void> {
+  const startedMs = performance.now();
+  say("SecureIoTGateway: the whole story, in a temporary site, with a real Mosquitto");
+  const interrupted = options.stop.then(() => {
+    throw new Failure("The demo was interrupted");
+  });
+  const complete = await Promise.race([tell(stage, narrator, options), interrupted]);
+  sayResult(narrator, performance.now() - startedMs);
+  interrupted.catch(() => {}); // from here on, a signal is the way to end
+  if (options.keep && complete) {
+    await stage.closeDevices();
+    inviteToTry(stage, narrator);
+    await watch(stage, narrator, options);
+  }
+  if (narrator.claims.failed > 0) throw new Failure("The demo did not go as told");
+}
+
+/** True where the story came to its end; what broke it off is a claim that failed. */
+async function tell(
+  stage: Stage,
+  narrator: Narrator,
+  options: { readonly keep?: true },
+): Promise<boolean> {
+  try {
+    await tellStory(stage, narrator);
+    if (!options.keep) await stopInGoodOrder(stage, narrator);
+    return true;
+  } catch (error) {
+    narrator.check("The story comes to its end", false, (error as Error).message);
+    for (const [who, words] of Object.entries(stage.lastWords)) {
+      if (words === "") continue;
+      narrator.tell(`Last words of the ${who}:`);
+      narrator.quote(words);
+    }
+    return false;
+  }
+}
+
+function sayResult(narrator: Narrator, tookMs: number): void {
+  const { ok, failed } = narrator.claims;
+  const verdict = failed === 0 ? "everything was as told" : "NOT everything was as told";
+  say("");
+  say(`Checks: ${ok} ok, ${failed} failed, in ${(tookMs / 1000).toFixed(1)} s`);
+  say(`Result: ${verdict}`);
+}
+
+/** Resolves at the first signal to stop; further ones change nothing. */
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, resolve);
+  });
+}

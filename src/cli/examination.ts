@@ -1,0 +1,90 @@
+/** A message as the gateway would judge it, and everything that the judgement rests on. */
+
+import { type Envelope, readEnvelope } from "../core/envelope.ts";
+import type { Rejection } from "../core/rejection.ts";
+import { importSecret } from "../core/signature.ts";
+import { signedPayloadOf } from "../core/signed_payload.ts";
+import { decide, type Verdict } from "../core/verdict.ts";
+import { type DeviceWithSecret, Registry, standingOf } from "../edge/registry.ts";
+import { ReplayGuard } from "../edge/replay_guard.ts";
+import type { Store } from "../edge/store.ts";
+
+/** A message, and when and where it is said to have come. */
+export interface Subject {
+  readonly bytes: Uint8Array;
+  /** The device id in the topic, which stands in the certificate. */
+  readonly identity: string;
+  /** Unix seconds. */
+  readonly nowSeconds: number;
+  /** False where `nowSeconds` was given and is not the time it is. */
+  readonly now: boolean;
+  /** How far a timestamp may be from now, either way. */
+  readonly toleranceSeconds: number;
+}
+
+/** A judged message. */
+export interface Examination extends Subject {
+  readonly read: Envelope | Rejection;
+  readonly verdict: Verdict;
+  /** Every registered device, by id; undefined without a site. */
+  readonly devices: ReadonlyMap<string, DeviceWithSecret> | undefined;
+  /** The shared secret of a device; undefined where there is none. */
+  readonly secretOf: (deviceId: string) => string | undefined;
+}
+
+/** What the judgement takes from a site, or does without. */
+interface Basis {
+  readonly devices: ReadonlyMap<string, DeviceWithSecret> | undefined;
+  readonly secretOf: (deviceId: string) => string | undefined;
+  readonly forgottenSeconds: number;
+  readonly remembers: (envelope: Envelope) => boolean;
+}
+
+/** Examines a message with a site's registry and memory, and `secret` where one is given. */
+export async function examineInSite(
+  subject: Subject,
+  options: { store: Store; secret: string | undefined },
+): Promise<Examination> {
+  const { store, secret } = options;
+  const replayGuard = new ReplayGuard(store);
+  const devices = new Map(new Registry(store).list().map((device) => [device.deviceId, device]));
+  return await examine(subject, {
+    devices,
+    secretOf: (deviceId) => secret ?? devices.get(deviceId)?.sharedSecret,
+    // What is forgotten now was not at another time.
+    forgottenSeconds: subject.now ? replayGuard.forgottenSeconds() : 0,
+    remembers: ({ deviceId, messageId }) => replayGuard.remembers(deviceId, messageId),
+  });
+}
+
+/** Examines a message with nothing but a secret: any device is as good as registered. */
+export async function examineAlone(subject: Subject, secret: string): Promise<Examination> {
+  return await examine(subject, {
+    devices: undefined,
+    secretOf: () => secret,
+    forgottenSeconds: 0,
+    remembers: () => false,
+  });
+}
+
+async function examine(subject: Subject, basis: Basis): Promise<Examination> {
+  const { identity, nowSeconds, toleranceSeconds } = subject;
+  const { devices, secretOf, forgottenSeconds } = basis;
+  const read = readEnvelope(subject.bytes);
+  if (read.kind === "rejected") return { ...subject, read, verdict: read, devices, secretOf };
+  const secret = secretOf(read.deviceId);
+  const key = secret === undefined ? undefined : await importSecret(secret);
+  const verdict = decide(read, {
+    identity,
+    retained: false,
+    standing: devices ? standingOf(devices.get(read.deviceId), nowSeconds) : "active",
+    signedPayload: await signedPayloadOf(read, key),
+    redelivered: false,
+    nowSeconds,
+    toleranceSeconds,
+    forgottenSeconds,
+    remembered: basis.remembers(read),
+    withinRate: true,
+  });
+  return { ...subject, read, verdict, devices, secretOf };
+}

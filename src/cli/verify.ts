@@ -1,0 +1,158 @@
+/** `verify`: explains, check by check, why the gateway accepts a message or rejects it. */
+
+import { DEVICE_ID_RULE, isDeviceId } from "../core/device.ts";
+import type { Envelope } from "../core/envelope.ts";
+import { REJECTION_CODES, type RejectionCode, rejectionSentence } from "../core/rejection.ts";
+import { hex, importSecret, sign } from "../core/signature.ts";
+import { signingInput } from "../core/signing_input.ts";
+import { durationMs, SETTINGS } from "../settings.ts";
+import { readSecret } from "./device.ts";
+import { type Examination, examineAlone, examineInSite } from "./examination.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
+import { likelySlips } from "./slips.ts";
+import { EXIT, Failure, printable, remark, say } from "./voice.ts";
+
+/** What `verify` may be told besides the device and the file. */
+export interface VerifyOptions extends SiteOption {
+  /** Its secret is used; then a site is looked at only where `dir` names one. */
+  readonly secretFile?: string;
+  /** Unix seconds, ten digits; now where not given. */
+  readonly at?: string;
+}
+
+/** Largest file that is taken for a message, in bytes; one over the limit is still explained. */
+const FILE_MAX_BYTES = 1_048_576;
+
+const STDIN = "-";
+
+/**
+ * Prints how the gateway judges the message in `file` (`-`: stdin) from the device's data topic:
+ * the report on stdout, likely slips on stderr. Throws a `Failure` where it is rejected.
+ */
+export async function verify(
+  deviceId: string,
+  file: string,
+  options: VerifyOptions,
+): Promise<void> {
+  refuseWrongArguments(deviceId, options);
+  const examination = await examine(deviceId, readFile(file), options);
+  await sayReport(examination);
+  for (const slip of await likelySlips(examination)) remark(`hint: ${printable(slip)}`);
+  // The verdict is said already; what is left is the exit code.
+  if (examination.verdict.kind === "rejected") throw new Failure([]);
+}
+
+function refuseWrongArguments(deviceId: string, { at }: VerifyOptions): void {
+  const faults: string[] = [];
+  if (!isDeviceId(deviceId)) {
+    faults.push(`There is no device "${deviceId}": an id has ${DEVICE_ID_RULE}`);
+  }
+  if (at !== undefined && !/^[0-9]{10}$/.test(at)) {
+    faults.push(`Cannot judge at "${at}": it must be ten digits of Unix seconds`);
+  }
+  if (faults.length > 0) throw new Failure(faults, { exit: EXIT.wrongUse });
+}
+
+async function examine(
+  identity: string,
+  bytes: Uint8Array,
+  options: VerifyOptions,
+): Promise<Examination> {
+  const { at, secretFile } = options;
+  const nowSeconds = at === undefined ? Math.floor(Date.now() / 1000) : Number(at);
+  const subject = { bytes, identity, nowSeconds, now: at === undefined };
+  const secret = secretFile === undefined ? undefined : readSecret(secretFile);
+  if (secret !== undefined && options.dir === undefined) {
+    return await examineAlone({ ...subject, toleranceSeconds: standardTolerance() }, secret);
+  }
+  const config = configOf(layoutOf(options));
+  const { toleranceSeconds } = config.checks;
+  return await withStore(
+    config,
+    (store) => examineInSite({ ...subject, toleranceSeconds }, { store, secret }),
+  );
+}
+
+function standardTolerance(): number {
+  return durationMs(SETTINGS.shape.checks.parse({}).tolerance) / 1000;
+}
+
+function readFile(path: string): Uint8Array {
+  try {
+    using file = path === STDIN ? undefined : Deno.openSync(path);
+    return readAll(file ?? Deno.stdin);
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw new Failure(`Cannot read the message from "${path}": ${(error as Error).message}`, {
+      exit: EXIT.wrongUse,
+    });
+  }
+}
+
+function readAll(source: Pick<Deno.FsFile, "readSync">): Uint8Array {
+  const buffer = new Uint8Array(FILE_MAX_BYTES + 1);
+  let length = 0;
+  for (let read: number | null; (read = source.readSync(buffer.subarray(length))) !== null;) {
+    length += read;
+    if (length <= FILE_MAX_BYTES) continue;
+    throw new Failure(`Cannot take the file for a message: it has over ${FILE_MAX_BYTES} bytes`, {
+      exit: EXIT.wrongUse,
+    });
+  }
+  return buffer.subarray(0, length);
+}
+
+async function sayReport(examination: Examination): Promise<void> {
+  const { identity, bytes, nowSeconds, read, verdict } = examination;
+  const date = new Date(nowSeconds * 1000).toISOString().replace(".000Z", "Z");
+  say(`A message of ${bytes.length} bytes from ${identity}, judged at ${nowSeconds} (${date})\n`);
+  for (const code of REJECTION_CODES) say(checkLine(code, examination));
+  if (read.kind === "envelope") await saySignatures(read, examination);
+  const sentence = verdict.kind === "rejected"
+    ? rejectionSentence(verdict, identity)
+    : `Accepted message from ${identity}`;
+  say(`\n${printable(sentence)}`);
+}
+
+const CODE_WIDTH = Math.max(...REJECTION_CODES.map((code) => code.length));
+
+function checkLine(code: RejectionCode, examination: Examination): string {
+  return `${code.padEnd(CODE_WIDTH)}  ${outcomeOf(code, examination)}`;
+}
+
+/** pass, FAIL, not reached, or skipped and why. */
+function outcomeOf(code: RejectionCode, { verdict, devices }: Examination): string {
+  if (verdict.kind === "rejected") {
+    if (verdict.code === code) return "FAIL";
+    const failed = REJECTION_CODES.indexOf(verdict.code);
+    if (REJECTION_CODES.indexOf(code) > failed) return "not reached";
+  }
+  if (code === "rate_limited") return "skipped: it depends on what else the device sends";
+  return !devices && NEEDS_SITE.includes(code) ? "skipped: no site" : "pass";
+}
+
+/** What only a site's registry and memory can tell. */
+const NEEDS_SITE: readonly RejectionCode[] = ["unknown_device", "device_revoked", "replayed"];
+
+/** Each text that may be signed, and the signature that it must have. */
+async function saySignatures(envelope: Envelope, { secretOf }: Examination): Promise<void> {
+  const { payload, compactPayload, signature, deviceId } = envelope;
+  const key = await importSecret(secretOf(deviceId) ?? "");
+  const spaced = payload !== compactPayload;
+  const candidates = spaced
+    ? [["compact payload", compactPayload], ["payload as it stands", payload]] as const
+    : [["compact payload", compactPayload]] as const;
+  for (const [name, text] of candidates) {
+    const input = signingInput(envelope, text);
+    const shown = printable(textOf(input));
+    const escaped = shown === textOf(input) ? "" : ", escaped for the terminal";
+    say(`\nSigned text, ${name}, ${input.length} bytes${escaped}:\n  ${shown}`);
+    const rightSignature = key && await sign(key, input);
+    say(`Its signature:\n  ${rightSignature ?? "unknown, there is no secret to make it with"}`);
+  }
+  say(`\nThe message's signature:\n  ${hex(signature)}`);
+}
+
+function textOf(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+}

@@ -1,0 +1,84 @@
+/** What can be tried on a stage that is left standing after the story. */
+
+import { programCommand } from "./gateway_process.ts";
+import type { Narrator } from "./narrator.ts";
+import type { Stage } from "./stage.ts";
+
+const LOOK_EVERY_MS = 200;
+
+/** Says where everything is, with commands that can be pasted into another terminal. */
+export function inviteToTry(stage: Stage, narrator: Narrator): void {
+  const { layout, ports, client, backend } = stage;
+  narrator.scene("Left running until Ctrl-C");
+  narrator.tell(`site      ${layout.directory}`);
+  narrator.tell(`broker    mqtts://localhost:${ports.mqtt} for devices`);
+  narrator.tell(`API       ${client.url}`);
+  narrator.tell(`backend   ${backend.url}, what it receives is shown here`);
+  narrator.tell("");
+  narrator.tell("Paste into another terminal, this first:");
+  narrator.tell("");
+  narrator.tell(`cd ${quoted(layout.directory)}`);
+  narrator.tell(`gateway() { ${commandLine()} "$@"; }`);
+  narrator.tell("");
+  narrator.tell("A reading of sensor_001 (send the same file again, or change it, to be refused):");
+  narrator.tell("");
+  narrator.tell("gateway sign sensor_001 '{\"temperature\":23.0}' > reading.json");
+  narrator.tell(`${mosquittoClient("pub", stage, "sensor_001")} \\`);
+  narrator.tell("  -q 1 -t device/sensor_001/data -f reading.json");
+  narrator.tell("");
+  narrator.tell("A command to sensor_002, which listens:");
+  narrator.tell("");
+  narrator.tell(`${mosquittoClient("sub", stage, "sensor_002")} \\`);
+  narrator.tell("  -q 1 -t device/sensor_002/command -C 1 & sleep 1");
+  narrator.tell('curl --cacert certs/gateway-ca.crt -H "Authorization: Bearer $(cat api.key)" \\');
+  narrator.tell("  -H 'Content-Type: application/json' -d '{\"action\":\"reboot\"}' \\");
+  narrator.tell(`  ${client.url}/command/sensor_002`);
+  narrator.tell("");
+}
+
+/** Shows what the gateway logs and the backend receives, until `stop`. */
+export async function watch(
+  stage: Stage,
+  narrator: Narrator,
+  { stop }: { stop: Promise<void> },
+): Promise<void> {
+  let lines = stage.gateway.lines().length;
+  let received = stage.backend.received.length;
+  for (let going = true; going; going = await stillGoing(stop)) {
+    for (const line of stage.gateway.lines().slice(lines)) narrator.quote(JSON.stringify(line));
+    for (const reading of stage.backend.received.slice(received)) {
+      narrator.quote(`backend: ${reading.method} ${reading.path} ${reading.text}`);
+    }
+    lines = stage.gateway.lines().length;
+    received = stage.backend.received.length;
+  }
+}
+
+/** Waits until the next look, or until `stop`: then false. */
+async function stillGoing(stop: Promise<void>): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const pause = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(true), LOOK_EVERY_MS);
+  });
+  try {
+    return await Promise.race([pause, stop.then(() => false)]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function mosquittoClient(verb: "pub" | "sub", stage: Stage, deviceId: string): string {
+  const folder = `devices/${deviceId}`;
+  return `mosquitto_${verb} -V mqttv5 -h localhost -p ${stage.ports.mqtt} -i ${deviceId} ` +
+    `--cafile ${folder}/ca.crt \\\n     --cert ${folder}/client.crt --key ${folder}/client.key`;
+}
+
+function commandLine(): string {
+  const { path, args } = programCommand();
+  return [path, ...args].map(quoted).join(" ");
+}
+
+/** A word for the shell. */
+function quoted(word: string): string {
+  return /^[\w./=:@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

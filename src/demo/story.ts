@@ -1,0 +1,170 @@
+/**
+ * The story: a signed reading goes in, clean JSON comes out, a signed command goes back; three
+ * attacks fail; an outage and a kill lose nothing. Every claim is checked while it is told.
+ */
+
+import { attacksFail } from "./attacks.ts";
+import type { Narrator } from "./narrator.ts";
+import type { Reading } from "./sample_backend.ts";
+import type { SampleDevice, SignedMessage } from "./sample_device.ts";
+import type { Stage } from "./stage.ts";
+import { until } from "./until.ts";
+
+const READINGS_IN_OUTAGE = 5;
+
+/** Tells the whole story on an empty stage; leaves everything running at its end. */
+export async function tellStory(stage: Stage, narrator: Narrator): Promise<void> {
+  await setTheStage(stage, narrator);
+  const reading = await readingArrives(stage, narrator);
+  await commandArrives(stage, narrator);
+  await attacksFail(stage, narrator, { reading });
+  await outageLosesNothing(stage, narrator);
+}
+
+/** Ends the gateway in good order, as part of the story. */
+export async function stopInGoodOrder(stage: Stage, narrator: Narrator): Promise<void> {
+  narrator.scene("The end");
+  const code = await stage.gateway.stop();
+  narrator.check("On SIGTERM the gateway drains and ends with exit code 0", code === 0, `${code}`);
+}
+
+async function setTheStage(stage: Stage, narrator: Narrator): Promise<void> {
+  narrator.scene("A site with its own authorities, a broker, a gateway, a backend, two devices");
+  narrator.tell(`DIR is ${stage.layout.directory}`);
+  await runShown(stage, narrator, stage.initArguments);
+  await runShown(stage, narrator, ["device", "add", "sensor_001"]);
+  await runShown(stage, narrator, ["device", "add", "sensor_002"]);
+  narrator.quote("$ mosquitto -c DIR/mosquitto/mosquitto.conf");
+  await stage.startBroker();
+  stage.startBackend();
+  narrator.quote("$ secure-iot-gateway run --dir DIR");
+  await stage.startGateway();
+  const { status, text } = await stage.client.get("/readyz");
+  narrator.check("The gateway is connected to the broker and ready", status === 200, text);
+  await stage.connect("sensor_001");
+  await stage.connect("sensor_002");
+  narrator.check("Two devices are connected, each with its own certificate", true);
+}
+
+async function runShown(
+  stage: Stage,
+  narrator: Narrator,
+  args: readonly string[],
+): Promise<void> {
+  narrator.quote(`$ secure-iot-gateway ${args.join(" ")} --dir DIR`);
+  await stage.run(...args, "--dir", stage.layout.directory);
+}
+
+async function readingArrives(stage: Stage, narrator: Narrator): Promise<SignedMessage> {
+  const device = stage.device("sensor_001");
+  narrator.scene("A signed reading goes in, clean JSON comes out");
+  narrator.tell("sensor_001 signs a reading and publishes it on device/sensor_001/data:");
+  const signed = await device.sign('{"temperature": 22.50, "counter": 12345678901234567890}');
+  narrator.quote(signed.message);
+  await device.publish(signed.message);
+
+  const posted = await stage.readingAt(signed.messageId);
+  narrator.tell(`The backend receives ${posted.method} ${posted.path}:`);
+  narrator.quote(posted.text);
+  narrator.check(
+    "The backend has the signed payload byte for byte, 22.50 and 20 digits included",
+    posted.text === '{"temperature":22.50,"counter":12345678901234567890}',
+  );
+  const answer = await device.response(signed.messageId);
+  narrator.tell("The device hears on device/sensor_001/response:");
+  narrator.quote(answer.text);
+  narrator.check(
+    "The backend's answer is back at the device, paired with its message",
+    answer.text === '{"status":"received"}' && answer.status === "200",
+    `status ${answer.status}`,
+  );
+  return signed;
+}
+
+async function commandArrives(stage: Stage, narrator: Narrator): Promise<void> {
+  const device = stage.device("sensor_001");
+  const command = '{"action":"reboot"}';
+  narrator.scene("A signed command goes back");
+  narrator.tell(`The backend asks: POST ${stage.client.url}/command/sensor_001`);
+  narrator.quote(command);
+  const { status, text } = await stage.client.command("sensor_001", command);
+  narrator.quote(`${status} ${text}`);
+  narrator.check("The gateway takes it: the broker has it for the device", status === 202);
+
+  const heard = await device.command();
+  narrator.tell("The device hears on device/sensor_001/command:");
+  narrator.quote(heard.raw);
+  narrator.check(
+    "The device verifies signature and time, and finds what the backend said",
+    heard.valid && heard.payload === command && JSON.parse(text).message_id === heard.messageId,
+  );
+  const refused = await stage.client.command("sensor_001", command, { key: "guessed" });
+  narrator.check("With a guessed API key the answer is 401", refused.status === 401, refused.text);
+}
+
+async function outageLosesNothing(stage: Stage, narrator: Narrator): Promise<void> {
+  narrator.scene("The backend goes away, then the gateway is killed");
+  await stage.backend.stop();
+  const sent = await sendDuringOutage(stage);
+  narrator.tell(`The backend is stopped. The devices send ${sent.length} readings meanwhile.`);
+  await until(`${sent.length} entries in the outbox`, () => pendingIs(stage, sent.length));
+  narrator.quote(`secure_iot_gateway_pending ${sent.length}`);
+  narrator.check(`All ${sent.length} wait on the gateway's disk, as its metrics say`, true);
+
+  stage.gateway.kill("SIGKILL");
+  const { signal } = await stage.gateway.exited;
+  narrator.check("The gateway is killed with SIGKILL", signal === "SIGKILL", `${signal}`);
+
+  stage.startBackend();
+  await stage.startGateway();
+  narrator.tell("The backend and the gateway are started again.");
+  for (const { messageId } of sent) await stage.readingAt(messageId);
+  for (const { device, messageId } of sent) await device.response(messageId);
+  await until("an empty outbox", () => pendingIs(stage, 0));
+  checkArrivals(sent, stage.backend.received, narrator);
+}
+
+async function pendingIs(stage: Stage, count: number): Promise<boolean> {
+  return await stage.client.metric("secure_iot_gateway_pending") === count;
+}
+
+interface Sent {
+  readonly device: SampleDevice;
+  readonly payload: string;
+  readonly messageId: string;
+}
+
+async function sendDuringOutage(stage: Stage): Promise<Sent[]> {
+  const sent: Sent[] = [];
+  for (let count = 1; count <= READINGS_IN_OUTAGE; count++) {
+    for (const device of [stage.device("sensor_001"), stage.device("sensor_002")]) {
+      const payload = `{"count":${count},"temperature":${20 + count}.0}`;
+      sent.push({ device, payload, ...await device.send(payload) });
+    }
+  }
+  return sent;
+}
+
+function checkArrivals(
+  sent: readonly Sent[],
+  received: readonly Reading[],
+  narrator: Narrator,
+): void {
+  narrator.quote(`${received.length} POSTs, the last: ${received.at(-1)?.text}`);
+  const inOrder = (lines: readonly string[]) => lines.toSorted().join("\n");
+  narrator.check(
+    "Every reading arrives once, with the bytes that were signed",
+    inOrder(received.map(({ messageId, text }) => messageId + text)) ===
+      inOrder(sent.map(({ messageId, payload }) => messageId + payload)),
+    `${received.length} POSTs for ${sent.length} readings`,
+  );
+  for (const device of new Set(sent.map(({ device }) => device))) {
+    const { deviceId } = device;
+    narrator.check(
+      `Those of ${deviceId} are in their order, and each is answered`,
+      received.filter((reading) => reading.deviceId === deviceId)
+        .map(({ messageId }) => messageId).join() ===
+        sent.filter((one) => one.device === device).map(({ messageId }) => messageId).join(),
+    );
+  }
+}

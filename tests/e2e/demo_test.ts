@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { ChildProcess } from "../../src/demo/child_process.ts";
+import { ensureMosquitto } from "../../src/demo/broker_process.ts";
+import { until } from "../../src/demo/until.ts";
+
+const ROOT = join(import.meta.dirname!, "..", "..");
+const LIMIT_MS = 30_000;
+
+/** What the story must have shown, in this order. */
+const LANDMARKS = [
+  '{"temperature":22.50,"counter":12345678901234567890}',
+  '{"status":"received"}',
+  '202 {"device_id":"sensor_001"',
+  "Refused: Rejected message from sensor_001: Replayed message",
+  "Refused: Rejected message from sensor_001: Timestamp out of range",
+  "Refused: Rejected message from sensor_001: Invalid signature",
+  "Refused: Rejected message: device_id mismatch with TLS identity",
+  "PUBACK, reason code 0x87",
+  "did not return a",
+  "secure_iot_gateway_pending 10",
+  "The gateway is killed with SIGKILL",
+  "10 POSTs",
+  "drains and ends with exit code 0",
+  "Checks: 25 ok, 0 failed, in",
+  "Result: everything was as told",
+];
+
+Deno.test("demo tells the whole story in time and leaves nothing behind", async () => {
+  await withDemo([], async (demo, folder) => {
+    const startedMs = performance.now();
+    const { code } = await demo.exited;
+    assert.equal(code, 0, demo.stdout + demo.stderr);
+    assert(performance.now() - startedMs < LIMIT_MS);
+    assertInOrder(demo.stdout, LANDMARKS);
+    assert(!demo.stdout.includes("FAILED"), demo.stdout);
+    assert(!/[^\n\x20-\x7e…]/.test(demo.stdout), "plain text where stdout is no terminal");
+    assert.equal(demo.stderr, "");
+    await assertNothingLeft(folder);
+  });
+});
+
+Deno.test("demo --keep stays until a signal, then ends with exit 0 and leaves nothing", async () => {
+  await withDemo(["--keep"], async (demo, folder) => {
+    const api = await until("the invitation to try", () => {
+      return /API +(https:\S+)\n[^]*\/command\/sensor_002\n/.exec(demo.stdout)?.[1];
+    }, { timeoutMs: LIMIT_MS });
+    assert.equal(await statusOf(`${api}/readyz`, folder), 200);
+    demo.kill("SIGINT");
+    assert.equal((await demo.exited).code, 0, demo.stdout + demo.stderr);
+    await assertNothingLeft(folder);
+  });
+});
+
+Deno.test("demo that is interrupted says so, exits 1 and leaves nothing", async () => {
+  await withDemo([], async (demo, folder) => {
+    await until("the second scene", () => demo.stdout.includes("\n2. "), { timeoutMs: LIMIT_MS });
+    demo.kill("SIGTERM");
+    assert.equal((await demo.exited).code, 1, demo.stdout);
+    assert.equal(demo.stderr, "error: The demo was interrupted\n");
+    await assertNothingLeft(folder);
+  });
+});
+
+/** Runs the demo with a temporary folder of its own. */
+async function withDemo(
+  args: readonly string[],
+  test: (demo: ChildProcess, folder: string) => Promise<void>,
+): Promise<void> {
+  const mosquitto = await ensureMosquitto();
+  assert(mosquitto.ok);
+  const folder = await Deno.makeTempDir();
+  await Deno.chmod(folder, 0o755);
+  const config = ["--config", join(ROOT, "deno.json"), "-P=demo"];
+  const demo = new ChildProcess({
+    path: Deno.execPath(),
+    args: ["run", "-q", "--no-prompt", ...config, join(ROOT, "main.ts"), "demo", ...args],
+    environment: { TMPDIR: folder },
+  });
+  try {
+    await test(demo, folder);
+  } finally {
+    await demo.stop();
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function assertInOrder(text: string, landmarks: readonly string[]): void {
+  let at = 0;
+  for (const landmark of landmarks) {
+    at = text.indexOf(landmark, at);
+    assert(at >= 0, `"${landmark}" is missing, or not in its place, in:\n${text}`);
+  }
+}
+
+/** No file of the demo, and no process that was started with one. */
+async function assertNothingLeft(folder: string): Promise<void> {
+  assert.deepEqual([...Deno.readDirSync(folder)], []);
+  assert.equal(await processesNaming(folder), "");
+}
+
+/** The processes whose command line names `folder`; none where there is no /proc. */
+async function processesNaming(folder: string): Promise<string> {
+  const script = 'printf %s "$FOLDER" | grep -alsF -f - /proc/[0-9]*/cmdline || true';
+  const search = { path: "/bin/sh", args: ["-c", script], environment: { FOLDER: folder } };
+  return await ChildProcess.run(search);
+}
+
+async function statusOf(url: string, folder: string): Promise<number> {
+  const [{ name } = { name: "" }] = Deno.readDirSync(folder);
+  const authority = await Deno.readTextFile(join(folder, name, "site/certs/gateway-ca.crt"));
+  using client = Deno.createHttpClient({ caCerts: [authority] });
+  const response = await fetch(url, { client });
+  await response.body?.cancel();
+  return response.status;
+}
