@@ -38,6 +38,8 @@ export interface Config {
   };
   readonly checks: {
     readonly toleranceSeconds: number;
+    /** How long an outage of the gateway is forgiven; 0: not at all. */
+    readonly graceSeconds: number;
     /** Undefined: no limit. */
     readonly rate: { readonly perSecond: number; readonly burst: number } | undefined;
   };
@@ -46,6 +48,7 @@ export interface Config {
     readonly synchronous: "FULL" | "NORMAL";
     readonly maxPending: number;
   };
+  readonly deadLetters: { readonly maxCount: number; readonly maxAgeMs: number };
   readonly log: {
     readonly level: "debug" | "info" | "warning" | "error";
     readonly accepted: boolean;
@@ -183,6 +186,7 @@ function configOf(settings: Settings, directory: string): Config {
     },
     checks: {
       toleranceSeconds: durationMs(checks.tolerance) / 1000,
+      graceSeconds: durationMs(checks.outage_grace) / 1000,
       rate: checks.rate_limit_per_second === 0
         ? undefined
         : { perSecond: checks.rate_limit_per_second, burst: checks.rate_limit_burst },
@@ -191,6 +195,10 @@ function configOf(settings: Settings, directory: string): Config {
       database: path(store.database),
       synchronous: store.synchronous,
       maxPending: store.max_pending,
+    },
+    deadLetters: {
+      maxCount: settings.dead_letters.max_count,
+      maxAgeMs: durationMs(settings.dead_letters.max_age),
     },
     log,
   };

@@ -7,24 +7,28 @@
 
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { Config } from "./config.ts";
-import type { Answer, Outcome } from "./core/delivery.ts";
-import { responseTopic } from "./core/topic.ts";
+import { Attendance } from "./core/attendance.ts";
+import type { Answer } from "./core/delivery.ts";
+import type { OnPoint } from "./core/point.ts";
+import { MARKER_TOPIC, responseTopic } from "./core/topic.ts";
 import { type Api, createApi } from "./edge/api.ts";
 import { ApiKeyGuard } from "./edge/api_key.ts";
 import { Backend } from "./edge/backend.ts";
-import { type Clock, SYSTEM_CLOCK } from "./edge/clock.ts";
+import { type Clock, steadyClock, SYSTEM_CLOCK } from "./edge/clock.ts";
+import { DeadLetters } from "./edge/dead_letters.ts";
 import { dispatchCommand } from "./edge/dispatch.ts";
-import { Forwarder, type ForwarderEvents } from "./edge/forwarder.ts";
-import { Intake, type IntakeEvents } from "./edge/intake.ts";
+import { Forwarder } from "./edge/forwarder.ts";
+import { Intake } from "./edge/intake.ts";
 import { KeyRing } from "./edge/key_ring.ts";
-import { type Log } from "./edge/log.ts";
+import { Ledger } from "./edge/ledger.ts";
+import type { Log } from "./edge/log.ts";
 import { Metrics } from "./edge/metrics.ts";
 import { BrokerLink } from "./edge/mqtt.ts";
 import { Outbox, type OutboxEntry } from "./edge/outbox.ts";
 import { Registry } from "./edge/registry.ts";
-import { RejectionLog } from "./edge/rejection_log.ts";
 import { ReplayGuard } from "./edge/replay_guard.ts";
 import { Store } from "./edge/store.ts";
+import { Report } from "./report.ts";
 
 /** How long a clean stop waits for requests that are under way, milliseconds. */
 const STOP_GRACE_MS = 10_000;
@@ -43,24 +47,33 @@ export interface GatewayOptions {
   readonly clock?: Clock;
   /** In [0, 1); spreads retries. */
   readonly random?: () => number;
+  readonly at?: OnPoint;
 }
 
 /** One gateway on one site. */
 export class Gateway {
+  /** Resolves when the store was lost and a sound one stands in its place: start anew on it. */
+  readonly replaced: Promise<void>;
   readonly #config: Config;
   readonly #log: Log;
   readonly #clock: Clock;
+  readonly #steadyMs: () => number;
+  readonly #at: OnPoint;
   readonly #store: Store;
   readonly #outbox: Outbox;
+  readonly #deadLetters: DeadLetters;
   readonly #keyRing: KeyRing;
   readonly #replayGuard: ReplayGuard;
-  readonly #rejections: RejectionLog;
+  readonly #attendance: Attendance;
+  readonly #ledger: Ledger;
   readonly #metrics: Metrics;
+  readonly #report: Report;
   readonly #broker: BrokerLink;
   readonly #backend: Backend;
   readonly #intake: Intake;
   readonly #forwarder: Forwarder;
   readonly #ready = Promise.withResolvers<void>();
+  readonly #lost = Promise.withResolvers<void>();
   #server: Deno.HttpServer<Deno.NetAddr> | undefined;
   #stopping = false;
 
@@ -69,24 +82,31 @@ export class Gateway {
     this.#config = config;
     this.#log = options.log;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
-    const { database, synchronous } = config.store;
+    this.#steadyMs = steadyClock(this.#clock);
+    this.#at = options.at ?? (() => {});
+    this.replaced = this.#lost.promise;
     const backendCa = config.backend.ca === undefined ? undefined : readText(config.backend.ca);
-    this.#broker = this.#brokerLink();
+    this.#broker = this.#linkBroker();
+    const { database, synchronous } = config.store;
     this.#store = new Store(database, { synchronous, busyTimeoutMs: STORE_BUSY_MS });
-    this.#backend = new Backend({ ...config.backend, ca: backendCa });
     this.#outbox = new Outbox(this.#store);
+    this.#deadLetters = new DeadLetters(this.#store);
     this.#keyRing = new KeyRing(this.#store, new Registry(this.#store));
     this.#replayGuard = new ReplayGuard(this.#store);
-    this.#rejections = new RejectionLog(this.#log);
+    const attendedSeconds = this.#store.mark("attended_seconds") || undefined;
+    this.#attendance = new Attendance(crypto.randomUUID(), attendedSeconds);
+    this.#ledger = this.#openLedger();
     this.#metrics = this.#countEverything();
+    this.#report = new Report(config, { ...options, clock: this.#clock, metrics: this.#metrics });
+    this.#backend = new Backend({ ...config.backend, ca: backendCa });
     this.#intake = this.#takeIn();
     this.#forwarder = this.#forwardFrom(options.random ?? Math.random);
   }
 
   /** Drains what an earlier run left, opens the API and connects; resolves once messages flow. */
   async start(): Promise<void> {
-    this.#warnOfClock();
-    for (const entry of this.#outbox.backlog()) this.#forwarder.add(entry);
+    this.#report.clock(this.#replayGuard.newestSeconds());
+    for (const entry of this.#ledger.backlog()) this.#forwarder.add(entry);
     try {
       this.#server = this.#serveApi();
     } catch (error) {
@@ -100,7 +120,7 @@ export class Gateway {
     this.#log("info", "gateway_started", {
       message: `Taking messages from ${this.#keyRing.size} devices`,
       devices: this.#keyRing.size,
-      pending: this.#intake.pending,
+      pending: this.#ledger.pending,
     });
   }
 
@@ -115,110 +135,94 @@ export class Gateway {
     await this.#intake.close();
     await this.#broker.close();
     this.#backend.close();
-    this.#rejections.flush();
+    this.#report.flush();
     this.#log("info", "gateway_stopped", {
-      message: `Stopped; ${this.#intake.pending} entries wait in the outbox`,
-      pending: this.#intake.pending,
+      message: `Stopped; ${this.#ledger.pending} entries wait in the outbox`,
+      pending: this.#ledger.pending,
     });
     this.#store.close();
   }
 
-  /** The port on which the API listens. */
-  get apiPort(): number {
-    return this.#server!.addr.port;
-  }
-
-  #brokerLink(): BrokerLink {
+  #linkBroker(): BrokerLink {
     const { broker } = this.#config;
     const files = readKeyPair(broker.certificate, broker.key);
-    const address = { ...broker, ...files, ca: readText(broker.ca) };
-    return new BrokerLink(address, {
+    return new BrokerLink({ ...broker, ...files, ca: readText(broker.ca) }, {
       arrived: (arrival) => this.#intake.take(arrival),
+      dropped: (count) => this.#noticeDrops(count),
       connected: () => {
         this.#metrics.brokerConnects.inc();
+        this.#intake.brokerConnected(true);
         this.#ready.resolve();
       },
-      disconnected: () => {},
+      disconnected: () => this.#intake.brokerConnected(false),
     }, { log: this.#log });
+  }
+
+  #openLedger(): Ledger {
+    const { checks, deadLetters } = this.#config;
+    return new Ledger({
+      clock: this.#clock,
+      steadyMs: this.#steadyMs,
+      store: this.#store,
+      replayGuard: this.#replayGuard,
+      outbox: this.#outbox,
+      deadLetters: this.#deadLetters,
+      attendance: this.#attendance,
+    }, { ...checks, deadLetters });
   }
 
   #takeIn(): Intake {
     const parts = {
       clock: this.#clock,
-      store: this.#store,
       keyRing: this.#keyRing,
-      replayGuard: this.#replayGuard,
-      outbox: this.#outbox,
+      ledger: this.#ledger,
+      attendance: this.#attendance,
+      storePath: this.#config.store.database,
+      sendMarker: (marker: string) => this.#sendMarker(marker),
+      at: this.#at,
     };
-    const { checks, store } = this.#config;
-    return new Intake(parts, { ...checks, maxPending: store.maxPending }, this.#onIntake());
-  }
-
-  #onIntake(): IntakeEvents {
-    const log = this.#log;
-    return {
+    const report = this.#report;
+    return new Intake(parts, {
       accepted: (entry) => {
-        this.#metrics.accepted.inc();
-        if (this.#config.log.accepted) {
-          const message = `Accepted message from ${entry.deviceId}`;
-          log("info", "message_accepted", { message, ...namesOf(entry) });
-        }
+        report.accepted(entry);
         this.#forwarder.add(entry);
       },
-      duplicate: () => this.#metrics.duplicates.inc(),
-      rejected: (rejection, identity) => {
-        this.#metrics.rejected.inc({ code: rejection.code });
-        this.#rejections.add(rejection, identity);
+      adopted: (entries) => entries.forEach((entry) => this.#forwarder.add(entry)),
+      duplicate: () => report.duplicate(),
+      rejected: (rejection, identity) => report.rejected(rejection, identity),
+      storeFailed: (error) => report.storeFailed(error),
+      storeRecovered: () => report.storeRecovered(),
+      storeReplaced: () => {
+        report.storeReplaced();
+        this.#lost.resolve();
       },
-      storeFailed: (error) => {
-        const message = `Cannot write the store, intake waits: ${error.message}`;
-        log("error", "store_failed", { message });
-      },
-      storeRecovered: () => log("info", "store_recovered", { message: "The store works again" }),
-      paused: () => {
-        const message =
-          `The outbox is full, intake waits: ${this.#config.store.maxPending} entries`;
-        log("error", "intake_paused", { message });
-      },
-      resumed: () => log("info", "intake_resumed", { message: "Taking messages again" }),
-    };
+      trimmed: (count) => report.trimmed(count),
+      paused: () => report.paused(),
+      resumed: () => report.resumed(),
+      caughtUp: (marked) => report.caughtUp(marked),
+    }, this.#config.store);
   }
 
   #forwardFrom(random: () => number): Forwarder {
-    const parts = {
+    const report = this.#report;
+    return new Forwarder({
       clock: this.#clock,
+      steadyMs: this.#steadyMs,
       random,
-      post: (entry: OutboxEntry, stop: AbortSignal) => this.#backend.post(entry, stop),
-      read: (sequence: number) => this.#outbox.read(sequence),
-      respond: this.#respond.bind(this),
-      settle: this.#intake.settle.bind(this.#intake),
-    };
-    return new Forwarder(parts, this.#onForwarder(), this.#config.backend);
-  }
-
-  #onForwarder(): ForwarderEvents {
-    const log = this.#log;
-    return {
-      sending: (entry, tries) => {
-        const waitedMs = Math.max(0, this.#clock.wallMs() - entry.acceptedMs);
-        if (tries === 1) this.#metrics.intakeToBackend.observe(waitedMs / 1000);
-      },
-      delivered: () => this.#metrics.delivered.inc(),
-      retried: (entry, outcome, delayMs) => {
-        this.#metrics.retried.inc();
-        const message = `Trying again in ${Math.round(delayMs)} ms: ${wordsOf(outcome)}`;
-        log("debug", "delivery_retried", { message, ...namesOf(entry) });
-      },
-      buried: (entry, reason) => {
-        this.#metrics.buried.inc();
-        const message = `Message from ${entry.deviceId} became a dead letter: ${reason}`;
-        log("error", "dead_letter", { message, ...namesOf(entry), sequence: entry.sequence });
-      },
-      gone: (reason) => {
-        log("error", "backend_gone", { message: `The backend does not answer: ${reason}` });
-      },
-      back: () => log("info", "backend_back", { message: "The backend answers again" }),
-    };
+      post: (entry, stop) =>
+        this.#backend.post(entry, stop, { lateSeconds: report.lateSeconds(entry) }),
+      read: (sequence) => this.#outbox.read(sequence),
+      respond: (entry, answer, stop) => this.#respond(entry, answer, stop),
+      settle: (settlement) => this.#intake.settle(settlement),
+      at: this.#at,
+    }, {
+      sending: (entry, tries) => report.sending(entry, tries, this.#steadyMs()),
+      delivered: () => report.delivered(),
+      retried: (entry, outcome, delayMs) => report.retried(entry, outcome, delayMs),
+      buried: (entry, reason) => report.buried(entry, reason),
+      gone: (reason) => report.gone(reason),
+      back: () => report.back(),
+    }, this.#config.backend);
   }
 
   /** Brings the backend's answer to the device; tries until the broker has it. */
@@ -234,11 +238,28 @@ export class Gateway {
       if (!await this.#broker.nextConnect(stop)) return false;
       published = await this.#broker.publish(topic, body, properties);
     }
-    if (published.kind === "refused") {
-      const message = `The broker refused an answer to ${entry.deviceId}: ${published.reason}`;
-      this.#log("error", "answer_refused", { message, ...namesOf(entry) });
-    }
+    if (published.kind === "refused") this.#report.answerRefused(entry, published.reason);
     return true;
+  }
+
+  async #sendMarker(marker: string): Promise<boolean> {
+    const bytes = new TextEncoder().encode(marker);
+    const published = await this.#broker.publish(MARKER_TOPIC, bytes, {});
+    return published.kind === "acknowledged" && published.subscribers;
+  }
+
+  /** The broker's counter is of its own life; a lower one than the last is a new broker's. */
+  #noticeDrops(count: number): void {
+    let before: number;
+    try {
+      before = this.#store.mark("broker_dropped");
+      if (count === before) return;
+      this.#store.transaction(() => this.#store.setMark("broker_dropped", count));
+    } catch {
+      return; // the mark stays: the next count tells of these drops too
+    }
+    const dropped = count > before ? count - before : count;
+    if (dropped > 0) this.#report.brokerDropped(dropped);
   }
 
   #serveApi(): Deno.HttpServer<Deno.NetAddr> {
@@ -260,13 +281,11 @@ export class Gateway {
   }
 
   #api(apiKey: string): Api {
+    const metrics = this.#metrics;
     return createApi({
       guard: new ApiKeyGuard(apiKey, this.#clock),
       notReady: () => this.#notReady(),
-      metrics: async () => ({
-        text: await this.#metrics.text(),
-        contentType: this.#metrics.contentType,
-      }),
+      metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
       dispatch: async (deviceId, payload) => {
         const dispatched = await dispatchCommand(deviceId, payload, {
           clock: this.#clock,
@@ -275,7 +294,7 @@ export class Gateway {
           toleranceSeconds: this.#config.checks.toleranceSeconds,
           publish: (...publish) => this.#broker.publish(...publish),
         });
-        if (dispatched.kind === "sent") this.#metrics.commands.inc();
+        if (dispatched.kind === "sent") metrics.commands.inc();
         return dispatched;
       },
       failed: (error) => this.#log("error", "api_failed", { message: error.message }),
@@ -294,22 +313,14 @@ export class Gateway {
 
   #countEverything(): Metrics {
     return new Metrics({
-      pending: () => this.#intake.pending,
-      dead: () => this.#outbox.deadCount(),
+      pending: () => this.#ledger.pending,
+      dead: () => this.#deadLetters.count(),
       replayIds: () => this.#replayGuard.count(),
       devices: () => this.#keyRing.size,
       brokerConnected: () => this.#broker.connected,
       intakePaused: () => this.#intake.paused,
+      catchingUp: () => !this.#attendance.caughtUp,
     });
-  }
-
-  #warnOfClock(): void {
-    const newestSeconds = this.#replayGuard.newestSeconds();
-    const behindSeconds = newestSeconds - Math.floor(this.#clock.wallMs() / 1000);
-    if (behindSeconds <= this.#config.checks.toleranceSeconds) return;
-    const message =
-      `The clock is ${behindSeconds} s behind the newest message remembered: check it`;
-    this.#log("warning", "clock_behind", { message });
   }
 }
 
@@ -334,12 +345,4 @@ function readText(path: string): string {
   } catch (error) {
     throw new StartError(`Cannot read "${path}": ${(error as Error).message}`);
   }
-}
-
-function namesOf(entry: OutboxEntry) {
-  return { device_id: entry.deviceId, message_id: entry.messageId };
-}
-
-function wordsOf(outcome: Outcome): string {
-  return outcome.kind === "answer" ? `status ${outcome.status}` : outcome.reason;
 }

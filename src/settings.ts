@@ -114,6 +114,8 @@ export const SETTINGS = z.strictObject({
   checks: z.strictObject({
     tolerance: duration("1s", "1h").default("300s")
       .describe("How far a timestamp may be from now, either way"),
+    outage_grace: duration("0s", "30d").default("24h")
+      .describe("What was sent while the gateway was away is taken when it is back; 0s: it is not"),
     rate_limit_per_second: number(0, 1_000_000).default(0)
       .describe("Messages a second that one device may send; 0: no limit"),
     rate_limit_burst: whole(1, 1_000_000).default(10)
@@ -125,6 +127,11 @@ export const SETTINGS = z.strictObject({
       .describe("FULL: safe against power loss; NORMAL: against a crash of the gateway only"),
     max_pending: whole(1, 10_000_000).default(100_000)
       .describe("Entries that may wait for the backend; at that many, intake pauses"),
+  }),
+  dead_letters: z.strictObject({
+    max_count: whole(0, 10_000_000).default(10_000)
+      .describe("Dead letters that are kept; the oldest are dropped first"),
+    max_age: duration("0s", "3650d").default("90d").describe("How long they are kept"),
   }),
   log: z.strictObject({
     level: oneOf(["debug", "info", "warning", "error"]).default("info")

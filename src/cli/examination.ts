@@ -1,6 +1,7 @@
 /** A message as the gateway would judge it, and everything that the judgement rests on. */
 
 import { type Envelope, readEnvelope } from "../core/envelope.ts";
+import { freshRange } from "../core/freshness.ts";
 import type { Rejection } from "../core/rejection.ts";
 import { importSecret } from "../core/signature.ts";
 import { signedPayloadOf } from "../core/signed_payload.ts";
@@ -80,9 +81,11 @@ async function examine(subject: Subject, basis: Basis): Promise<Examination> {
     standing: devices ? standingOf(devices.get(read.deviceId), nowSeconds) : "active",
     signedPayload: await signedPayloadOf(read, key),
     redelivered: false,
-    nowSeconds,
-    toleranceSeconds,
-    forgottenSeconds,
+    // As the gateway does while it is up: it forgives nothing that waited for it.
+    range: freshRange(
+      { nowSeconds, absentSinceSeconds: undefined, forgottenSeconds },
+      { toleranceSeconds, graceSeconds: 0 },
+    ),
     remembered: basis.remembers(read),
     withinRate: true,
   });

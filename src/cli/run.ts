@@ -2,7 +2,8 @@
 
 import { openLog, writeToStderr } from "../edge/log.ts";
 import { StoreError } from "../edge/store.ts";
-import { Gateway, StartError } from "../gateway.ts";
+import { StartError } from "../gateway.ts";
+import { superviseGateway } from "../supervisor.ts";
 import { configOf, layoutOf, type SiteOption } from "./site.ts";
 import { Failure, remark } from "./voice.ts";
 
@@ -14,32 +15,19 @@ export async function run(options: SiteOption): Promise<void> {
   const config = configOf(layout);
   using _lock = lockSite(layout.configuration);
   const log = openLog(config.log.level, writeToStderr);
+  const stop = new AbortController();
+  const onSignal = () => stop.abort();
+  for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, onSignal);
   try {
-    const gateway = new Gateway(config, { log });
-    const stopped = stopOnSignal(gateway);
-    await Promise.race([gateway.start().then(() => remark("ready")), stopped]);
-    await stopped;
+    await superviseGateway(config, stop.signal, { log, onReady: () => remark("ready") });
   } catch (error) {
     if (error instanceof StartError || error instanceof StoreError) {
       throw new Failure(error.message);
     }
     throw error;
+  } finally {
+    for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, onSignal);
   }
-}
-
-/** Resolves when a signal came and the gateway has drained. */
-function stopOnSignal(gateway: Gateway): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  let stopping = false;
-  const stop = () => {
-    if (stopping) return;
-    stopping = true;
-    gateway.stop().then(resolve, reject);
-  };
-  for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, stop);
-  return promise.finally(() => {
-    for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, stop);
-  });
 }
 
 /** Two gateways on one site would take turns in throwing each other out of the broker's session. */

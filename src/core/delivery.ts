@@ -29,6 +29,22 @@ export type Outcome = Answer | NoAnswer;
 /** What is to be done with the entry. */
 export type Meaning = "delivered" | "final" | "again";
 
+/** Why an entry became a dead letter. */
+export interface Death {
+  /** The backend's last answer; undefined where none came. */
+  readonly status: number | undefined;
+  readonly reason: string;
+  /** Wall clock, Unix milliseconds. */
+  readonly diedMs: number;
+}
+
+/** How an entry leaves the outbox: delivered, or as a dead letter. */
+export interface Settlement {
+  readonly sequence: number;
+  /** Undefined where it was delivered. */
+  readonly death: Death | undefined;
+}
+
 /** How long to wait between tries. */
 export interface Backoff {
   readonly firstMs: number;

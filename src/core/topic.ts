@@ -11,6 +11,15 @@
 /** What the gateway subscribes to: the data topic of every device. */
 export const DATA_TOPIC_FILTER = "device/+/data";
 
+/**
+ * What the gateway sends to itself, to learn that nothing that waited in the broker is left. Only
+ * its own access list, on its own listener, has this topic.
+ */
+export const MARKER_TOPIC = "gateway/caught_up";
+
+/** The broker's own count of messages that it has dropped; for the gateway only. */
+export const DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped";
+
 /** The data topic of one device. */
 export function dataTopic(deviceId: string): string {
   return `device/${deviceId}/data`;

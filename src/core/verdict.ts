@@ -6,11 +6,12 @@
  * - nothing is believed or remembered of a device before its signature has verified;
  * - a repeated delivery by the broker of a message that is already stored is a duplicate: not news,
  *   and not an attack, however late it comes;
- * - a message as old as one whose id may be forgotten is out of range, whatever the clock says now.
+ * - which timestamps are in range is said by `freshness.ts`.
  */
 
 import type { DeviceStanding } from "./device.ts";
 import type { Envelope } from "./envelope.ts";
+import type { FreshRange } from "./freshness.ts";
 import { reject, type Rejection } from "./rejection.ts";
 
 /** A message that goes to the backend, with the payload bytes that its signature covers. */
@@ -42,12 +43,8 @@ export interface Facts extends OriginFacts {
   readonly signedPayload: Uint8Array | undefined;
   /** True where the broker says that it delivers the message again (MQTT-3.3.1-1, DUP). */
   readonly redelivered: boolean;
-  /** The wall clock when the message arrived, Unix seconds. */
-  readonly nowSeconds: number;
-  /** How far a timestamp may be from now, either way. */
-  readonly toleranceSeconds: number;
-  /** Timestamps up to and including this one may belong to ids that are forgotten. */
-  readonly forgottenSeconds: number;
+  /** The timestamps that may be accepted. */
+  readonly range: FreshRange;
   /** True where this device has used this message_id before. */
   readonly remembered: boolean;
   /** True where the device is below its rate. */
@@ -77,13 +74,12 @@ export function decide(envelope: Envelope, facts: Facts): Verdict {
   if (refused) return refused;
   if (facts.signedPayload === undefined) return reject("invalid_signature");
   if (facts.remembered && facts.redelivered) return { kind: "duplicate" };
-  if (!isFresh(envelope.timestampSeconds, facts)) return reject("timestamp_out_of_range");
+  if (!isWithin(envelope.timestampSeconds, facts.range)) return reject("timestamp_out_of_range");
   if (facts.remembered) return reject("replayed");
   if (!facts.withinRate) return reject("rate_limited");
   return { kind: "accepted", payload: facts.signedPayload };
 }
 
-function isFresh(timestampSeconds: number, facts: Facts): boolean {
-  return Math.abs(facts.nowSeconds - timestampSeconds) <= facts.toleranceSeconds &&
-    timestampSeconds > facts.forgottenSeconds;
+function isWithin(timestampSeconds: number, range: FreshRange): boolean {
+  return timestampSeconds >= range.oldest && timestampSeconds <= range.newest;
 }

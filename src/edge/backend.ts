@@ -26,6 +26,12 @@ export interface BackendAddress {
   readonly concurrency: number;
 }
 
+/** What goes with one POST. */
+export interface PostOptions {
+  /** How old the message is, where it is older than a live one can be; X-Gateway-Late. */
+  readonly lateSeconds: number | undefined;
+}
+
 /** The customer's backend. */
 export class Backend {
   readonly #address: BackendAddress;
@@ -42,7 +48,7 @@ export class Backend {
   }
 
   /** Sends an entry's payload; `stop` ends the request early. */
-  async post(entry: OutboxEntry, stop: AbortSignal): Promise<Outcome> {
+  async post(entry: OutboxEntry, stop: AbortSignal, options: PostOptions): Promise<Outcome> {
     const abort = new AbortController();
     const onStop = () => abort.abort(new Error("the gateway stops"));
     const timer = setTimeout(
@@ -52,7 +58,7 @@ export class Backend {
     stop.addEventListener("abort", onStop);
     try {
       if (stop.aborted) onStop();
-      const response = await this.#fetch(entry, abort.signal);
+      const response = await this.#fetch(entry, abort.signal, options);
       return {
         kind: "answer",
         status: response.status,
@@ -71,7 +77,11 @@ export class Backend {
     this.#client.close();
   }
 
-  #fetch(entry: OutboxEntry, signal: AbortSignal): Promise<Response> {
+  #fetch(
+    entry: OutboxEntry,
+    signal: AbortSignal,
+    { lateSeconds }: PostOptions,
+  ): Promise<Response> {
     return fetch(`${this.#address.url}/device/${entry.deviceId}/data`, {
       method: "POST",
       headers: {
@@ -79,6 +89,7 @@ export class Backend {
         "idempotency-key": entry.messageId,
         "x-device-timestamp": entry.timestamp,
         "accept-encoding": "identity",
+        ...(lateSeconds !== undefined && { "x-gateway-late": String(lateSeconds) }),
       },
       body: entry.payload as Uint8Array<ArrayBuffer>,
       redirect: "manual",

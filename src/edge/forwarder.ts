@@ -5,26 +5,44 @@
  * - one lane for each device: its entries go in their order, one at a time; a lane that waits for
  *   its next try holds up no other;
  * - how many lanes are served at once follows what the backend takes (`core/pace.ts`);
+ * - lanes with next to nothing waiting go first, so that live messages do not wait behind the
+ *   backlog of others; every fourth turn is a backlog's, so that it is not starved either;
  * - an entry is settled only when its answer has reached the broker, so that no crash can deliver
  *   an entry and lose its answer;
  * - memory is bounded: of entries that wait, only the first few megabytes are kept; the rest is
  *   read from the store when its turn comes.
  */
 
-import { type Answer, meaningOf, type Outcome, retryDelayMs } from "../core/delivery.ts";
+import {
+  type Answer,
+  meaningOf,
+  type Outcome,
+  retryDelayMs,
+  type Settlement,
+} from "../core/delivery.ts";
 import { Fifo } from "../core/fifo.ts";
 import { Pace } from "../core/pace.ts";
+import type { OnPoint } from "../core/point.ts";
 import type { Clock } from "./clock.ts";
-import type { OutboxEntry, Settlement } from "./outbox.ts";
+import type { OutboxEntry, WaitingEntry } from "./outbox.ts";
 
 /** Payload bytes of waiting entries that are kept in memory. */
 const KEPT_MAX_BYTES = 8 * 1024 * 1024;
+
+/** Wait of a lane whose entry the store cannot give. */
+const UNREADABLE_WAIT_MS = 1_000;
 
 /** Answers that may wait for the broker before no more entries are sent. */
 const ANSWERS_MAX = 256;
 
 /** Failures in a row, over all lanes, after which the backend counts as gone. */
 const GONE_AFTER_FAILURES = 3;
+
+/** A lane with more entries than this has a backlog. */
+const LIVE_MAX = 2;
+
+/** While there are live lanes, one turn in so many goes to a backlog. */
+const BACKLOG_TURN = 4;
 
 /** How an entry fares; also what the gateway logs and counts. */
 export interface ForwarderEvents {
@@ -41,14 +59,17 @@ export interface ForwarderEvents {
 /** What the forwarder works with. */
 export interface ForwarderParts {
   readonly clock: Clock;
+  /** Unix milliseconds that never step; the clock of `OutboxEntry.acceptedMs`. */
+  readonly steadyMs: () => number;
   readonly random: () => number;
   /** Sends one entry; total. */
   post(entry: OutboxEntry, stop: AbortSignal): Promise<Outcome>;
-  /** Reads an entry that is not kept in memory; undefined where it is gone. */
+  /** Reads an entry that is not kept in memory; undefined where it is gone; may throw. */
   read(sequence: number): OutboxEntry | undefined;
   /** Brings an answer to the device; false where `stop` came first and the entry must stay. */
   respond(entry: OutboxEntry, answer: Answer, stop: AbortSignal): Promise<boolean>;
   settle(settlement: Settlement): void;
+  readonly at: OnPoint;
 }
 
 /** How it goes about it. */
@@ -78,7 +99,9 @@ export class Forwarder {
   readonly #pace: Pace;
   readonly #lanes = new Map<string, Lane>();
   /** Lanes whose first entry may be sent now. */
-  readonly #ready = new Fifo<Lane>();
+  readonly #live = new Fifo<Lane>();
+  readonly #backlog = new Fifo<Lane>();
+  #turn = 0;
   readonly #kept = new Map<number, OutboxEntry>();
   #keptBytes = 0;
   #underWay = 0;
@@ -96,7 +119,7 @@ export class Forwarder {
   }
 
   /** Takes a new entry, or one that an earlier run left (without its payload). */
-  add(entry: OutboxEntry | Pick<OutboxEntry, "sequence" | "deviceId">): void {
+  add(entry: OutboxEntry | WaitingEntry): void {
     if ("payload" in entry && this.#keptBytes + entry.payload.length <= KEPT_MAX_BYTES) {
       this.#kept.set(entry.sequence, entry);
       this.#keptBytes += entry.payload.length;
@@ -113,8 +136,7 @@ export class Forwarder {
     };
     fresh.sequences.push(entry.sequence);
     this.#lanes.set(deviceId, fresh);
-    this.#ready.push(fresh);
-    this.#serve();
+    this.#enqueue(fresh);
   }
 
   /** Begins to send. */
@@ -140,25 +162,42 @@ export class Forwarder {
 
   #serve(): void {
     while (
-      this.#started && this.#ready.length > 0 &&
+      this.#started && this.#live.length + this.#backlog.length > 0 &&
       this.#underWay < this.#pace.limit && this.#answering < ANSWERS_MAX
     ) {
       this.#underWay++;
-      this.#send(this.#ready.shift()!);
+      this.#send(this.#dequeue());
     }
     if (!this.#started && this.#underWay + this.#answering === 0) this.#idle?.();
+  }
+
+  #enqueue(lane: Lane): void {
+    (lane.sequences.length <= LIVE_MAX ? this.#live : this.#backlog).push(lane);
+    this.#serve();
+  }
+
+  /** The lane whose turn it is; there must be one. */
+  #dequeue(): Lane {
+    const backlogFirst = ++this.#turn % BACKLOG_TURN === 0;
+    const [first, second] = backlogFirst
+      ? [this.#backlog, this.#live]
+      : [this.#live, this.#backlog];
+    return (first.shift() ?? second.shift())!;
   }
 
   /** Sends the first entry of a lane and says what is next for the lane. */
   async #send(lane: Lane): Promise<void> {
     const entry = this.#entry(lane.sequences.peek()!);
-    if (entry === undefined) {
+    if (entry === undefined || entry === "unreadable") {
       this.#underWay--;
-      return this.#next(lane);
+      return entry === undefined ? this.#next(lane) : this.#wait(lane, UNREADABLE_WAIT_MS);
     }
     lane.tries++;
     this.#events.sending(entry, lane.tries);
-    const outcome = await this.#parts.post(entry, this.#stop.signal);
+    const posted = this.#parts.post(entry, this.#stop.signal);
+    this.#parts.at("posted");
+    const outcome = await posted;
+    this.#parts.at("answered");
     this.#underWay--;
     if (this.#stop.signal.aborted && outcome.kind === "no_answer") return this.#serve();
     this.#steer(outcome);
@@ -169,8 +208,12 @@ export class Forwarder {
     this.#retry(lane, entry, outcome);
   }
 
-  #entry(sequence: number): OutboxEntry | undefined {
-    return this.#kept.get(sequence) ?? this.#parts.read(sequence);
+  #entry(sequence: number): OutboxEntry | undefined | "unreadable" {
+    try {
+      return this.#kept.get(sequence) ?? this.#parts.read(sequence);
+    } catch {
+      return "unreadable"; // the store's fault, which the intake reports and sees out
+    }
   }
 
   /** The entry in front is done with: the lane goes to the end of the queue, or away. */
@@ -182,8 +225,8 @@ export class Forwarder {
       this.#keptBytes -= kept.payload.length;
     }
     lane.tries = 0;
-    if (lane.sequences.length === 0) this.#lanes.delete(lane.deviceId);
-    else this.#ready.push(lane);
+    if (lane.sequences.length > 0) return this.#enqueue(lane);
+    this.#lanes.delete(lane.deviceId);
     this.#serve();
   }
 
@@ -192,6 +235,7 @@ export class Forwarder {
     this.#answering++;
     const responded = await this.#parts.respond(entry, answer, this.#stop.signal);
     this.#answering--;
+    this.#parts.at("settling");
     if (responded) this.#settle(entry, answer);
     this.#serve();
   }
@@ -199,7 +243,7 @@ export class Forwarder {
   #settle(entry: OutboxEntry, answer: Answer): void {
     const { sequence } = entry;
     if (meaningOf(answer) === "delivered") {
-      this.#parts.settle({ kind: "delivered", sequence });
+      this.#parts.settle({ sequence, death: undefined });
       this.#events.delivered(entry);
     } else {
       this.#bury(entry, `the backend refused it with status ${answer.status}`, answer.status);
@@ -208,14 +252,13 @@ export class Forwarder {
 
   #bury(entry: OutboxEntry, reason: string, status: number | undefined): void {
     const diedMs = this.#parts.clock.wallMs();
-    this.#parts.settle({ kind: "dead", sequence: entry.sequence, status, reason, diedMs });
+    this.#parts.settle({ sequence: entry.sequence, death: { status, reason, diedMs } });
     this.#events.buried(entry, reason);
   }
 
   #retry(lane: Lane, entry: OutboxEntry, outcome: Outcome): void {
-    const nowMs = this.#parts.clock.wallMs();
     const status = outcome.kind === "answer" ? outcome.status : undefined;
-    if (nowMs - entry.acceptedMs > this.#options.giveUpAfterMs) {
+    if (this.#parts.steadyMs() - entry.acceptedMs > this.#options.giveUpAfterMs) {
       const last = outcome.kind === "answer" ? `status ${outcome.status}` : outcome.reason;
       this.#bury(entry, `not delivered within its time, last: ${last}`, status);
       return this.#next(lane);
@@ -223,11 +266,15 @@ export class Forwarder {
     const delayMs = retryDelayMs(outcome, lane.tries, {
       backoff: { firstMs: this.#options.retryFirstMs, longestMs: this.#options.retryLongestMs },
       random: this.#parts.random(),
-      nowMs,
+      nowMs: this.#parts.clock.wallMs(),
     });
     this.#events.retried(entry, outcome, delayMs);
     lane.unanswered = outcome.kind === "no_answer";
-    lane.timer = setTimeout(() => this.#wake(lane), delayMs);
+    this.#wait(lane, delayMs);
+  }
+
+  #wait(lane: Lane, delayMs: number): void {
+    if (this.#started) lane.timer = setTimeout(() => this.#wake(lane), delayMs);
     this.#serve();
   }
 
@@ -235,8 +282,7 @@ export class Forwarder {
     clearTimeout(lane.timer);
     lane.timer = undefined;
     lane.unanswered = false;
-    this.#ready.push(lane);
-    this.#serve();
+    this.#enqueue(lane);
   }
 
   /** Learns from an outcome how the backend is; once it is back, nobody waits for it any longer. */

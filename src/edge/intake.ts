@@ -4,32 +4,36 @@
  * The rules are:
  * - group commit: while one batch is verified and written, the next gathers; an idle gateway
  *   commits at once;
- * - one transaction looks at the replay guard, remembers ids, adds to the outbox and settles what
- *   the forwarder is done with; only when it is on the disk are the messages acknowledged, in the
- *   order in which they came [MQTT-4.6.0-2];
- * - where the store fails, nothing is acknowledged, and the batch is tried again until it works;
+ * - only when a batch is on the disk are its messages acknowledged, in the order in which they came
+ *   [MQTT-4.6.0-2];
+ * - where the store fails, nothing is acknowledged, and the batch is tried again until it works, or
+ *   until the store is lost and a sound one is found in its place;
  * - where the outbox is full, intake stops taking: the broker keeps what is not acknowledged.
  */
 
-import type { DeviceStanding } from "../core/device.ts";
-import { type Envelope, readEnvelope } from "../core/envelope.ts";
-import { type Bucket, type Rate, refilled } from "../core/rate.ts";
+import type { Attendance } from "../core/attendance.ts";
+import type { Settlement } from "../core/delivery.ts";
+import { readEnvelope } from "../core/envelope.ts";
+import type { OnPoint } from "../core/point.ts";
 import type { Rejection } from "../core/rejection.ts";
 import { signedPayloadOf } from "../core/signed_payload.ts";
-import { identityOf } from "../core/topic.ts";
-import { decide, decideOrigin, type Facts, type Verdict } from "../core/verdict.ts";
+import { identityOf, MARKER_TOPIC } from "../core/topic.ts";
+import { decideOrigin } from "../core/verdict.ts";
 import type { Clock } from "./clock.ts";
 import type { KeyRing } from "./key_ring.ts";
+import type { Candidate, Committed, Entered, Ledger } from "./ledger.ts";
 import type { Arrival } from "./mqtt.ts";
-import type { Outbox, OutboxEntry, Settlement } from "./outbox.ts";
-import type { ReplayGuard } from "./replay_guard.ts";
-import type { Store } from "./store.ts";
+import type { OutboxEntry, WaitingEntry } from "./outbox.ts";
+import { Store, StoreLostError } from "./store.ts";
 
 /** Most messages in one transaction. */
 const BATCH_MAX = 512;
 
-/** How often ids that can no longer matter are forgotten. */
-const FORGET_EVERY_MS = 1_000;
+/** A full outbox has room again when this share of it is free. */
+const ROOM_SHARE = 0.1;
+
+/** How often the store is tidied, and looked at for what other processes did. */
+const TICK_MS = 500;
 
 const STORE_RETRY_FIRST_MS = 50;
 const STORE_RETRY_LONGEST_MS = 2_000;
@@ -37,82 +41,73 @@ const STORE_RETRY_LONGEST_MS = 2_000;
 /** What the intake works with. */
 export interface IntakeParts {
   readonly clock: Clock;
-  readonly store: Store;
   readonly keyRing: KeyRing;
-  readonly replayGuard: ReplayGuard;
-  readonly outbox: Outbox;
-}
-
-/** What it goes by. */
-export interface IntakeOptions {
-  readonly toleranceSeconds: number;
-  /** Undefined: no limit. */
-  readonly rate: Rate | undefined;
-  readonly maxPending: number;
+  readonly ledger: Ledger;
+  readonly attendance: Attendance;
+  readonly storePath: string;
+  /** Sends a marker to ourselves; false where that did not work. */
+  sendMarker(marker: string): Promise<boolean>;
+  readonly at: OnPoint;
 }
 
 /** Who is told what, after the commit. */
 export interface IntakeEvents {
   accepted(entry: OutboxEntry): void;
+  /** Entries that another process has put into the outbox. */
+  adopted(entries: readonly WaitingEntry[]): void;
   duplicate(identity: string): void;
   rejected(rejection: Rejection, identity: string): void;
   /** The store cannot be written; told once until it can be again. */
   storeFailed(error: Error): void;
   storeRecovered(): void;
+  /** The store was lost, and a sound one stands in its place: start anew. */
+  storeReplaced(): void;
+  trimmed(deadLetters: number): void;
   paused(): void;
   resumed(): void;
+  /** The absence since `absentSinceSeconds` is over; `marked` is false where no marker came. */
+  caughtUp(marked: boolean): void;
 }
 
-/** A message on its way through a batch. */
-interface Candidate {
+/** A message that waits for its batch. */
+interface Waiting {
   readonly arrival: Arrival;
   /** Wall clock when it came, Unix milliseconds. */
   readonly arrivedMs: number;
   readonly identity: string;
 }
 
-/** A message that was read and verified, or refused already. */
-interface Examined extends Candidate {
-  readonly read: Rejection | { readonly envelope: Envelope; readonly facts: EarlyFacts };
-}
-
-/** What is known before the transaction looks at the store. */
-type EarlyFacts = Pick<Facts, "identity" | "retained" | "standing" | "signedPayload">;
-
 /** The intake. */
 export class Intake {
   readonly #parts: IntakeParts;
-  readonly #options: IntakeOptions;
+  readonly #maxPending: number;
   readonly #events: IntakeEvents;
-  #arrivals: Candidate[] = [];
+  #waiting: Waiting[] = [];
   #settlements: Settlement[] = [];
-  readonly #buckets = new Map<string, Bucket>();
-  #pending: number;
   #paused = false;
   #storeFault: string | undefined;
-  #forgetDue = false;
+  #tidyDue = false;
   #work: Promise<void> | undefined;
   #taking = true;
   #closed = false;
-  readonly #forgetTimer: ReturnType<typeof setInterval>;
-  #wait: { end(): void } | undefined;
+  readonly #tick: ReturnType<typeof setInterval>;
+  #endPause: (() => void) | undefined;
 
-  constructor(parts: IntakeParts, options: IntakeOptions, events: IntakeEvents) {
+  constructor(parts: IntakeParts, events: IntakeEvents, options: { maxPending: number }) {
     this.#parts = parts;
-    this.#options = options;
     this.#events = events;
-    this.#pending = parts.outbox.count();
-    this.#forgetTimer = setInterval(() => {
-      this.#forgetDue = true;
+    this.#maxPending = options.maxPending;
+    this.#tick = setInterval(() => {
+      this.#tidyDue = true;
       this.#wake();
-    }, FORGET_EVERY_MS);
+    }, TICK_MS);
   }
 
   /** Takes a message; its verdict and acknowledgement come later. */
   take(arrival: Arrival): void {
     if (!this.#taking) return;
-    const identity = identityOf(arrival.topic);
-    this.#arrivals.push({ arrival, identity, arrivedMs: this.#parts.clock.wallMs() });
+    const arrivedMs = this.#parts.clock.wallMs();
+    this.#waiting.push({ arrival, arrivedMs, identity: identityOf(arrival.topic) });
     this.#wake();
   }
 
@@ -122,9 +117,11 @@ export class Intake {
     this.#wake();
   }
 
-  /** Entries in the outbox. */
-  get pending(): number {
-    return this.#pending;
+  /** The broker is connected, or is not. */
+  brokerConnected(connected: boolean): void {
+    if (connected) this.#parts.attendance.clear("broker");
+    else this.#parts.attendance.hinder("broker");
+    this.#sendMarker();
   }
 
   /** True while the outbox is full. */
@@ -140,15 +137,15 @@ export class Intake {
   /** Takes no more messages; those not committed yet stay with the broker. */
   stopTaking(): void {
     this.#taking = false;
-    this.#arrivals = [];
+    this.#waiting = [];
   }
 
   /** Writes the settlements that are left, once, and ends. */
   async close(): Promise<void> {
     this.stopTaking();
-    clearInterval(this.#forgetTimer);
+    clearInterval(this.#tick);
     if (this.#storeFault !== undefined) this.#closed = true;
-    this.#wait?.end();
+    this.#endPause?.();
     await this.#work;
     this.#closed = true;
   }
@@ -162,142 +159,155 @@ export class Intake {
   }
 
   #hasWork(): boolean {
-    const room = this.#options.maxPending - this.#pending;
-    this.#showPaused(room <= 0);
-    return this.#settlements.length > 0 || this.#forgetDue ||
-      (this.#arrivals.length > 0 && room > 0);
+    this.#seeRoom();
+    return this.#settlements.length > 0 || this.#tidyDue ||
+      (this.#waiting.length > 0 && !this.#paused);
   }
 
-  #showPaused(paused: boolean): void {
+  get #room(): number {
+    return this.#maxPending - this.#parts.ledger.pending;
+  }
+
+  /** Full at no room, and then until a share of it is free: or it would flutter. */
+  #seeRoom(): void {
+    const needed = this.#paused ? Math.max(1, Math.floor(this.#maxPending * ROOM_SHARE)) : 1;
+    const paused = this.#room < needed;
     if (paused === this.#paused) return;
     this.#paused = paused;
-    if (paused) this.#events.paused();
-    else this.#events.resumed();
+    if (paused) {
+      this.#parts.attendance.hinder("outbox");
+      this.#events.paused();
+    } else {
+      this.#parts.attendance.clear("outbox");
+      this.#events.resumed();
+      this.#sendMarker();
+    }
   }
 
   /** One batch: read, verify, commit, acknowledge. */
   async #turn(): Promise<void> {
-    const room = Math.max(0, this.#options.maxPending - this.#pending);
-    const batch = this.#arrivals.splice(0, Math.min(BATCH_MAX, room));
+    const size = this.#paused ? 0 : Math.min(BATCH_MAX, this.#room);
+    const batch = this.#waiting.splice(0, size);
     const settlements = this.#settlements;
     this.#settlements = [];
-    const examined = await this.#persist(async () => {
+    const tidy = this.#tidyDue;
+    this.#tidyDue = false;
+    const messages = batch.filter(({ arrival }) => arrival.topic !== MARKER_TOPIC);
+    const committed = await this.#persist(async () => {
       this.#parts.keyRing.refresh();
-      return await Promise.all(batch.map((candidate) => this.#examine(candidate)));
+      const examined = await Promise.all(messages.map((one) => this.#examine(one)));
+      this.#parts.at("verified");
+      const heldSinceMs = this.#waiting[0]?.arrivedMs;
+      return this.#parts.ledger.commit(examined, settlements, { tidy, heldSinceMs });
     });
-    if (!examined) return;
-    const outcomes = await this.#persist(() => this.#commit(examined, settlements));
-    if (!outcomes) return;
-    this.#pending -= settlements.length;
-    examined.forEach(({ arrival, identity }, i) => {
-      arrival.acknowledge();
-      this.#tell(outcomes[i]!, identity);
-    });
+    if (!committed) return;
+    this.#tidyDue ||= committed.untidy;
+    this.#parts.at("committed");
+    for (const { arrival } of batch) arrival.acknowledge();
+    if (batch.length > 0) this.#parts.at("acknowledged");
+    messages.forEach(({ identity }, i) => this.#tell(committed.entered[i]!, identity));
+    this.#tellRest(committed);
+    this.#catchUp(batch);
   }
 
-  /** Reads and verifies one message; what it finds is judged in the transaction. */
-  async #examine(candidate: Candidate): Promise<Examined> {
-    const { arrival, identity, arrivedMs } = candidate;
+  /** Reads and verifies one message, as far as that goes without the store. */
+  async #examine(waiting: Waiting): Promise<Candidate | Rejection> {
+    const { arrival, identity, arrivedMs } = waiting;
     const envelope = readEnvelope(arrival.bytes);
-    if (envelope.kind === "rejected") return { ...candidate, read: envelope };
+    if (envelope.kind === "rejected") return envelope;
     const { keyRing } = this.#parts;
-    const standing: DeviceStanding = keyRing.standing(envelope.deviceId, seconds(arrivedMs));
+    const standing = keyRing.standing(envelope.deviceId, Math.floor(arrivedMs / 1000));
     const origin = { identity, retained: arrival.retained, standing };
     const refused = decideOrigin(envelope, origin);
-    if (refused) return { ...candidate, read: refused };
+    if (refused) return refused;
     const signedPayload = await signedPayloadOf(envelope, await keyRing.key(envelope.deviceId));
-    return { ...candidate, read: { envelope, facts: { ...origin, signedPayload } } };
+    const { redelivered } = arrival;
+    return { envelope, facts: { ...origin, signedPayload }, redelivered, arrivedMs };
   }
 
-  /** The transaction; what it returns belongs to `examined`, one by one. */
-  #commit(examined: readonly Examined[], settlements: readonly Settlement[]) {
-    const taken = new Map<string, Bucket>();
-    const outcomes = this.#parts.store.transaction(() => {
-      for (const settlement of settlements) this.#parts.outbox.settle(settlement);
-      const forgottenSeconds = this.#parts.replayGuard.forgottenSeconds();
-      const outcomes = examined.map((one) => this.#judge(one, forgottenSeconds, taken));
-      if (this.#forgetDue) this.#forgetDue = this.#parts.replayGuard.forget(this.#oldest()) > 0;
-      return outcomes;
-    });
-    for (const [deviceId, bucket] of taken) this.#buckets.set(deviceId, bucket);
-    return outcomes;
-  }
-
-  /** Ids whose messages are out of range even for what still waits here; Unix seconds. */
-  #oldest(): number {
-    const oldestMs = Math.min(
-      this.#parts.clock.wallMs(),
-      this.#arrivals[0]?.arrivedMs ?? Infinity,
-    );
-    return seconds(oldestMs) - this.#options.toleranceSeconds;
-  }
-
-  /** The verdict on one message, and its traces in the store where it is accepted. */
-  #judge(one: Examined, forgottenSeconds: number, taken: Map<string, Bucket>) {
-    if ("kind" in one.read) return one.read;
-    const { envelope, facts } = one.read;
-    const { deviceId, messageId, timestamp, timestampSeconds } = envelope;
-    const { replayGuard, outbox, clock } = this.#parts;
-    const { rate, toleranceSeconds } = this.#options;
-    const bucket = rate &&
-      refilled(taken.get(deviceId) ?? this.#buckets.get(deviceId), rate, clock.monotonicMs());
-    const verdict = decide(envelope, {
-      ...facts,
-      redelivered: one.arrival.redelivered,
-      nowSeconds: seconds(one.arrivedMs),
-      toleranceSeconds,
-      forgottenSeconds,
-      remembered: replayGuard.remembers(deviceId, messageId),
-      withinRate: bucket === undefined || bucket.tokens >= 1,
-    });
-    if (verdict.kind !== "accepted") return verdict;
-    if (bucket) taken.set(deviceId, { ...bucket, tokens: bucket.tokens - 1 });
-    replayGuard.remember(deviceId, messageId, timestampSeconds);
-    const payload = new Uint8Array(verdict.payload); // a copy: the slice would hold on to its chunk
-    return outbox.append({ deviceId, messageId, timestamp, payload, acceptedMs: one.arrivedMs });
-  }
-
-  /** Tries until the store does it; undefined where the intake was closed meanwhile. */
-  async #persist<T>(work: () => T | Promise<T>): Promise<T | undefined> {
+  /** Tries until the store does it; undefined where the intake was closed, or the store is lost. */
+  async #persist<T>(work: () => Promise<T>): Promise<T | undefined> {
     for (let delayMs = STORE_RETRY_FIRST_MS; !this.#closed;) {
       try {
         const result = await work();
-        if (this.#storeFault !== undefined) this.#events.storeRecovered();
-        this.#storeFault = undefined;
+        this.#storeWorks();
         return result;
       } catch (error) {
-        if (this.#storeFault === undefined) this.#events.storeFailed(error as Error);
-        this.#storeFault = (error as Error).message;
-        await this.#pause(delayMs);
+        this.#storeFails(error as Error);
+        await (error instanceof StoreLostError ? this.#awaitSoundStore() : this.#pause(delayMs));
         delayMs = Math.min(STORE_RETRY_LONGEST_MS, delayMs * 2);
       }
     }
     return undefined;
   }
 
+  #storeWorks(): void {
+    if (this.#storeFault === undefined) return;
+    this.#storeFault = undefined;
+    this.#parts.attendance.clear("store");
+    this.#events.storeRecovered();
+    this.#sendMarker();
+  }
+
+  #storeFails(error: Error): void {
+    this.#parts.attendance.hinder("store");
+    if (this.#storeFault !== error.message) this.#events.storeFailed(error);
+    this.#storeFault = error.message;
+  }
+
+  /** A lost store does not come back through its old connection: this intake ends. */
+  async #awaitSoundStore(): Promise<void> {
+    while (!this.#closed && !Store.isSound(this.#parts.storePath)) {
+      await this.#pause(STORE_RETRY_LONGEST_MS);
+    }
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#events.storeReplaced();
+  }
+
   async #pause(delayMs: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, delayMs);
-      this.#wait = {
-        end() {
-          clearTimeout(timer);
-          resolve();
-        },
+      this.#endPause = () => {
+        clearTimeout(timer);
+        resolve();
       };
     });
-    this.#wait = undefined;
+    this.#endPause = undefined;
   }
 
-  #tell(outcome: OutboxEntry | Verdict, identity: string): void {
-    if (!("kind" in outcome)) {
-      this.#pending++;
-      return this.#events.accepted(outcome);
-    }
-    if (outcome.kind === "rejected") this.#events.rejected(outcome, identity);
+  #tell(entered: Entered, identity: string): void {
+    if (!("kind" in entered)) return this.#events.accepted(entered);
+    if (entered.kind === "rejected") this.#events.rejected(entered, identity);
     else this.#events.duplicate(identity);
+  }
+
+  #tellRest({ adopted, trimmed }: Committed): void {
+    if (adopted.length > 0) this.#events.adopted(adopted);
+    if (trimmed > 0) this.#events.trimmed(trimmed);
+  }
+
+  /** Sees whether everything that waited in the broker is taken. */
+  #catchUp(batch: readonly Waiting[]): void {
+    const { attendance, clock } = this.#parts;
+    const before = attendance.caughtUp;
+    for (const { arrival } of batch) {
+      if (arrival.topic === MARKER_TOPIC) attendance.markerCame(textOf(arrival.bytes));
+    }
+    if (!before && attendance.caughtUp) this.#events.caughtUp(true);
+    else if (attendance.endsQuietly(clock.monotonicMs())) this.#events.caughtUp(false);
+    this.#sendMarker();
+  }
+
+  #sendMarker(): void {
+    const marker = this.#parts.attendance.markerDue();
+    if (marker === undefined) return;
+    this.#parts.sendMarker(marker).then((sent) => {
+      if (!sent) this.#parts.attendance.markerFailed(marker);
+    });
   }
 }
 
-function seconds(ms: number): number {
-  return Math.floor(ms / 1000);
+function textOf(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
 }

@@ -16,6 +16,7 @@ export interface Gauges {
   readonly devices: () => number;
   readonly brokerConnected: () => boolean;
   readonly intakePaused: () => boolean;
+  readonly catchingUp: () => boolean;
 }
 
 /** All counters of one gateway. */
@@ -32,6 +33,12 @@ export class Metrics {
   readonly delivered = this.#counter("delivered_total", "Entries that the backend took");
   readonly retried = this.#counter("retried_total", "Tries that failed and will be repeated");
   readonly buried = this.#counter("buried_total", "Entries that became dead letters");
+  readonly late = this.#counter("late_total", "Messages accepted that had waited in the broker");
+  readonly trimmed = this.#counter("dead_dropped_total", "Dead letters dropped over the limits");
+  readonly brokerDropped = this.#counter(
+    "broker_dropped_total",
+    "Messages that the broker says it has dropped",
+  );
   readonly commands = this.#counter("commands_total", "Commands that the broker acknowledged");
   readonly brokerConnects = this.#counter("broker_connects_total", "Connections to the broker");
   readonly intakeToBackend = new Histogram({
@@ -48,6 +55,7 @@ export class Metrics {
     this.#gauge("replay_ids", "Message ids remembered", gauges.replayIds);
     this.#gauge("devices", "Devices in the registry", gauges.devices);
     this.#gauge("broker_connected", "1 while connected", () => Number(gauges.brokerConnected()));
+    this.#gauge("catching_up", "1 while taking what waited", () => Number(gauges.catchingUp()));
     this.#gauge("intake_paused", "1 while the outbox is full", () => Number(gauges.intakePaused()));
   }
 

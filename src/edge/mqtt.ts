@@ -13,7 +13,7 @@
 
 import { Buffer } from "node:buffer";
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
-import { DATA_TOPIC_FILTER } from "../core/topic.ts";
+import { DATA_TOPIC_FILTER, DROPPED_TOPIC, MARKER_TOPIC } from "../core/topic.ts";
 import type { Log } from "./log.ts";
 
 /** How long the broker keeps the session of a gateway that is away, seconds. */
@@ -25,6 +25,13 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const RECONNECT_FIRST_MS = 100;
 const RECONNECT_LONGEST_MS = 5_000;
 const PUBLISH_TIMEOUT_MS = 10_000;
+/** rh 2: no retained messages at subscribe; rap: see the retain flag as it was published. */
+const SUBSCRIPTIONS = {
+  [DATA_TOPIC_FILTER]: { qos: 1, rh: 2, rap: true },
+  [MARKER_TOPIC]: { qos: 1, rh: 2 },
+  // The broker keeps its counters as retained messages: the last one tells of drops while away.
+  [DROPPED_TOPIC]: { qos: 0, rh: 0 },
+} as const;
 /** MQTT 5 §3.4.2.1: nobody is subscribed. */
 const NO_MATCHING_SUBSCRIBERS = 0x10;
 
@@ -66,6 +73,8 @@ export interface PublishProperties {
 /** Who is told what. */
 export interface BrokerEvents {
   arrived(arrival: Arrival): void;
+  /** The broker's count of dropped messages since its own start. */
+  dropped(count: number): void;
   /** Connected and subscribed: messages flow. */
   connected(): void;
   disconnected(): void;
@@ -171,8 +180,7 @@ export class BrokerLink {
     // Without it a round trip waits 40 ms for Nagle and the delayed ACK to meet.
     (client.stream as unknown as { setNoDelay(on: boolean): void }).setNoDelay(true);
     try {
-      // rh 2: no retained messages at subscribe; rap: see the retain flag as it was published.
-      await client.subscribeAsync(DATA_TOPIC_FILTER, { qos: 1, rh: 2, rap: true });
+      await client.subscribeAsync(SUBSCRIPTIONS);
     } catch (error) {
       this.#fault(client, error as Error);
       return void client.end(true);
@@ -189,6 +197,9 @@ export class BrokerLink {
 
   #arrived(client: MqttClient, packet: IPublishPacket): void {
     if (this.#client !== client || !this.#open) return;
+    if (packet.topic === DROPPED_TOPIC) {
+      return this.#events.dropped(Number(packet.payload.toString()) || 0);
+    }
     const { messageId } = packet;
     this.#events.arrived({
       topic: packet.topic,

@@ -1,4 +1,4 @@
-/** Accepted messages on their way to the backend, and dead letters, in the store. */
+/** Accepted messages on their way to the backend, in the store. */
 
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
 import type { SignedFields } from "../core/signing_input.ts";
@@ -14,41 +14,27 @@ export interface OutboxEntry extends SignedFields {
   readonly payload: Uint8Array;
 }
 
-/** How an entry leaves the outbox: delivered, or as a dead letter. */
-export type Settlement =
-  | { readonly kind: "delivered"; readonly sequence: number }
-  | {
-    readonly kind: "dead";
-    readonly sequence: number;
-    /** The backend's last answer; undefined where none came. */
-    readonly status: number | undefined;
-    readonly reason: string;
-    readonly diedMs: number;
-  };
+/** An entry whose payload is not at hand. */
+export type WaitingEntry = Pick<OutboxEntry, "sequence" | "deviceId">;
 
-/** The outbox; `append` and `settle` belong inside a transaction. */
+/** The outbox; `append` and `remove` belong inside a transaction. */
 export class Outbox {
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
-  readonly #bury: StatementSync;
   readonly #read: StatementSync;
   readonly #lanes: StatementSync;
   readonly #count: StatementSync;
-  readonly #deadCount: StatementSync;
 
   constructor(store: Store) {
     this.#insert = store.prepare(`
       INSERT INTO outbox (device_id, message_id, timestamp, accepted_ms, payload)
       VALUES (?, ?, ?, ?, ?)`);
     this.#delete = store.prepare("DELETE FROM outbox WHERE sequence = ?");
-    this.#bury = store.prepare(`
-      INSERT INTO dead_letters
-      SELECT sequence, device_id, message_id, timestamp, accepted_ms, payload, ?, ?, ?
-      FROM outbox WHERE sequence = ?`);
     this.#read = store.prepare("SELECT * FROM outbox WHERE sequence = ?");
-    this.#lanes = store.prepare("SELECT sequence, device_id FROM outbox ORDER BY sequence");
+    this.#lanes = store.prepare(
+      "SELECT sequence, device_id FROM outbox WHERE sequence > ? ORDER BY sequence",
+    );
     this.#count = store.prepare("SELECT count(*) AS n FROM outbox");
-    this.#deadCount = store.prepare("SELECT count(*) AS n FROM dead_letters");
   }
 
   /** Adds an accepted message; returns the entry it has become. */
@@ -58,13 +44,8 @@ export class Outbox {
     return { ...entry, sequence: Number(added.lastInsertRowid) };
   }
 
-  /** Takes an entry out, for good or to the dead letters. */
-  settle(settlement: Settlement): void {
-    const { sequence } = settlement;
-    if (settlement.kind === "dead") {
-      const { diedMs, status, reason } = settlement;
-      this.#bury.run(diedMs, status ?? null, reason, sequence);
-    }
+  /** Takes an entry out. */
+  remove(sequence: number): void {
     this.#delete.run(sequence);
   }
 
@@ -74,9 +55,9 @@ export class Outbox {
     return row === undefined ? undefined : entryOf(row);
   }
 
-  /** Every entry's sequence number and device, in order: what an earlier run left. */
-  *backlog(): Iterable<Pick<OutboxEntry, "sequence" | "deviceId">> {
-    for (const row of this.#lanes.iterate()) {
+  /** Sequence number and device of every entry after `sequence`, in order. */
+  *after(sequence: number): Iterable<WaitingEntry> {
+    for (const row of this.#lanes.iterate(sequence)) {
       yield { sequence: row["sequence"] as number, deviceId: row["device_id"] as string };
     }
   }
@@ -85,14 +66,10 @@ export class Outbox {
   count(): number {
     return this.#count.get()!["n"] as number;
   }
-
-  /** How many dead letters there are. */
-  deadCount(): number {
-    return this.#deadCount.get()!["n"] as number;
-  }
 }
 
-function entryOf(row: Record<string, SQLOutputValue>): OutboxEntry {
+/** The entry in a row that has an outbox's columns. */
+export function entryOf(row: Record<string, SQLOutputValue>): OutboxEntry {
   return {
     sequence: row["sequence"] as number,
     deviceId: row["device_id"] as string,

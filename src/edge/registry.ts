@@ -60,7 +60,6 @@ export class Registry {
   readonly #all: StatementSync;
   readonly #one: StatementSync;
   readonly #sameButCase: StatementSync;
-  readonly #revision: StatementSync;
 
   constructor(store: Store) {
     this.#store = store;
@@ -69,12 +68,11 @@ export class Registry {
     this.#sameButCase = store.prepare(
       "SELECT device_id FROM devices WHERE device_id = ? COLLATE NOCASE",
     );
-    this.#revision = store.prepare("SELECT value FROM marks WHERE name = 'registry_revision'");
   }
 
   /** A number that changes whenever anything in the registry does. */
   revision(): number {
-    return this.#revision.get()!["value"] as number;
+    return this.#store.mark("registry_revision");
   }
 
   /** Every device, by id. */

@@ -24,10 +24,10 @@ export class ReplayGuard {
   readonly #newest: StatementSync;
   readonly #newestOfOldest: StatementSync;
   readonly #forget: StatementSync;
-  readonly #setForgotten: StatementSync;
-  readonly #forgotten: StatementSync;
+  readonly #store: Store;
 
   constructor(store: Store) {
+    this.#store = store;
     this.#find = store.prepare(
       "SELECT 1 FROM replay_guard WHERE device_id = ? AND message_id = ?",
     );
@@ -39,10 +39,6 @@ export class ReplayGuard {
         SELECT timestamp FROM replay_guard WHERE timestamp < ? ORDER BY timestamp LIMIT ${FORGET_MAX}
       )`);
     this.#forget = store.prepare("DELETE FROM replay_guard WHERE timestamp <= ?");
-    this.#setForgotten = store.prepare(
-      "UPDATE marks SET value = max(value, ?) WHERE name = 'forgotten_seconds'",
-    );
-    this.#forgotten = store.prepare("SELECT value FROM marks WHERE name = 'forgotten_seconds'");
   }
 
   /** True where the device has used this id (a UUID's text) before. */
@@ -57,7 +53,7 @@ export class ReplayGuard {
 
   /** Timestamps up to and including this one may belong to forgotten ids; Unix seconds. */
   forgottenSeconds(): number {
-    return this.#forgotten.get()!["value"] as number;
+    return this.#store.mark("forgotten_seconds");
   }
 
   /**
@@ -67,7 +63,7 @@ export class ReplayGuard {
   forget(beforeSeconds: number): number {
     const { newest } = this.#newestOfOldest.get(beforeSeconds)!;
     if (newest === null) return 0;
-    this.#setForgotten.run(newest as number);
+    this.#store.setMark("forgotten_seconds", Math.max(this.forgottenSeconds(), newest as number));
     return Number(this.#forget.run(newest as number).changes);
   }
 

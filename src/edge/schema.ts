@@ -62,11 +62,17 @@ export const MIGRATIONS: readonly string[] = [
     reason TEXT NOT NULL
   ) STRICT;
 
+  CREATE INDEX dead_letters_by_death ON dead_letters (died_ms);
+
   CREATE TABLE marks (
     name TEXT PRIMARY KEY,
     value INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
-  INSERT INTO marks VALUES ('registry_revision', 0), ('forgotten_seconds', 0);
+  INSERT INTO marks VALUES
+    ('registry_revision', 0),               -- counts changes of the registry
+    ('forgotten_seconds', 0),               -- newest timestamp whose id was forgotten
+    ('attended_seconds', 0),                -- when the gateway was last taking messages; 0: never
+    ('broker_dropped', 0);                  -- the broker's drop counter, as last seen
   ${revisionTriggers(["devices", "device_certificates", "device_revocations"])}
   `,
 ];

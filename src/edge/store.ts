@@ -5,7 +5,10 @@
  * - a file that is corrupt, foreign or from a newer program is refused and left as it is;
  * - WAL, so that readers and the writer do not wait for each other; synchronous=FULL unless told
  *   otherwise, so that a commit that returned is on the disk;
- * - a failed transaction leaves nothing behind.
+ * - a failed transaction leaves nothing behind;
+ * - SQLite goes on writing to a file that was deleted, replaced or cut short under it: so the file
+ *   is looked at before every transaction, and a store that is lost stays lost. Only a new one,
+ *   opened on a sound file, goes on.
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
@@ -23,17 +26,28 @@ export interface StoreOptions {
 
 /** The store cannot be opened; the message names the file and why, for the operator. */
 export class StoreError extends Error {
-  override readonly name = "StoreError";
+  override readonly name: string = "StoreError";
 }
+
+/** The open file is not the one in the folder any longer, or is damaged. */
+export class StoreLostError extends StoreError {
+  override readonly name: string = "StoreLostError";
+}
+
+/** SQLite's result codes for a damaged file: SQLITE_CORRUPT, SQLITE_NOTADB. */
+const DAMAGED = [11, 26];
 
 /** An open gateway.db. */
 export class Store {
   readonly path: string;
+  #file: Pick<Deno.FileInfo, "ino" | "dev" | "size"> | undefined;
   readonly #database: DatabaseSync;
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
   readonly #rollback: StatementSync;
   readonly #dataVersion: StatementSync;
+  readonly #readMark: StatementSync;
+  readonly #writeMark: StatementSync;
 
   /** Opens and migrates the file at `path`, or throws a `StoreError`. */
   constructor(path: string, options: StoreOptions = {}) {
@@ -56,10 +70,13 @@ export class Store {
       throw new StoreError(`Cannot open "${path}": ${(error as Error).message}`);
     }
     this.#database = database;
+    this.#file = path === ":memory:" ? undefined : fileAt(path);
     this.#begin = database.prepare("BEGIN IMMEDIATE");
     this.#commit = database.prepare("COMMIT");
     this.#rollback = database.prepare("ROLLBACK");
     this.#dataVersion = database.prepare("PRAGMA data_version");
+    this.#readMark = database.prepare("SELECT value FROM marks WHERE name = ?");
+    this.#writeMark = database.prepare("INSERT OR REPLACE INTO marks VALUES (?, ?)");
   }
 
   /** Compiles a statement; done once for each, at start. */
@@ -69,15 +86,32 @@ export class Store {
 
   /** Runs `work` in one transaction: all of it is on the disk when this returns, or nothing. */
   transaction<T>(work: () => T): T {
-    this.#begin.run();
+    this.#checkInPlace();
     try {
+      this.#begin.run();
       const result = work();
       this.#commit.run();
       return result;
     } catch (error) {
       // A full disk may have ended the transaction already; then there is nothing to roll back.
       if (this.#database.isTransaction) this.#rollback.run();
-      throw error;
+      throw this.#nameDamage(error as Error);
+    }
+  }
+
+  /** True where a new store could be opened on the file as it is now, and is whole. */
+  static isSound(path: string): boolean {
+    if (!exists(path)) return false;
+    try {
+      const database = new DatabaseSync(path, { readOnly: true, timeout: 0 });
+      try {
+        database.prepare("SELECT count(*) FROM devices").get();
+        return database.prepare("PRAGMA quick_check(1)").get()!["quick_check"] === "ok";
+      } finally {
+        database.close();
+      }
+    } catch {
+      return false;
     }
   }
 
@@ -88,20 +122,50 @@ export class Store {
 
   /** Reads a mark; 0 where it was never set. */
   mark(name: string): number {
-    const row = this.prepare("SELECT value FROM marks WHERE name = ?").get(name);
+    const row = this.#readMark.get(name);
     return row === undefined ? 0 : row["value"] as number;
+  }
+
+  /** Sets a mark; belongs inside a transaction. */
+  setMark(name: string, value: number): void {
+    this.#writeMark.run(name, value);
   }
 
   close(): void {
     this.#database.close();
   }
+
+  #checkInPlace(): void {
+    if (this.#file === undefined) return;
+    const now = fileAt(this.path);
+    if (now === undefined) throw new StoreLostError(`"${this.path}" is gone`);
+    if (now.ino !== this.#file.ino || now.dev !== this.#file.dev) {
+      throw new StoreLostError(`"${this.path}" was replaced`);
+    }
+    if (now.size < this.#file.size) throw new StoreLostError(`"${this.path}" was cut short`);
+    this.#file = now; // it never shrinks by itself: nothing here vacuums
+  }
+
+  #nameDamage(error: Error): Error {
+    const { errcode } = error as { errcode?: number };
+    if (errcode === undefined || !DAMAGED.includes(errcode & 0xff)) return error;
+    return new StoreLostError(`"${this.path}" is damaged: ${error.message}`);
+  }
+}
+
+function fileAt(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.statSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
 
 function exists(path: string): boolean {
   try {
-    return Deno.statSync(path).isFile;
+    return fileAt(path)?.isFile ?? false;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
     throw new StoreError(`Cannot open "${path}": ${(error as Error).message}`);
   }
 }

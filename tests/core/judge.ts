@@ -1,6 +1,7 @@
 /** The decision core as the gateway runs it, for tests: message in, verdict out, nothing stored. */
 
 import { readEnvelope } from "../../src/core/envelope.ts";
+import { type FreshnessFacts, freshRange } from "../../src/core/freshness.ts";
 import { importSecret, type SecretKey, sign } from "../../src/core/signature.ts";
 import { signedPayloadOf } from "../../src/core/signed_payload.ts";
 import { signingInput } from "../../src/core/signing_input.ts";
@@ -19,7 +20,7 @@ const KEYS = new Map<string, Promise<SecretKey | undefined>>();
 export async function judge(
   message: string | Uint8Array,
   registered: Readonly<Record<string, string>> = { [DEVICE_ID]: SECRET },
-  over: Partial<Facts> & { topic?: string } = {},
+  over: Partial<Facts> & Partial<FreshnessFacts> & { topic?: string } = {},
 ): Promise<Verdict> {
   const bytes = typeof message === "string" ? new TextEncoder().encode(message) : message;
   const envelope = readEnvelope(bytes);
@@ -34,9 +35,11 @@ export async function judge(
     standing: secret === undefined ? "unknown" : "active",
     signedPayload: await signedPayloadOf(envelope, key),
     redelivered: false,
-    nowSeconds: NOW,
-    toleranceSeconds: 300,
-    forgottenSeconds: 0,
+    range: freshRange({
+      nowSeconds: over.nowSeconds ?? NOW,
+      absentSinceSeconds: over.absentSinceSeconds,
+      forgottenSeconds: over.forgottenSeconds ?? 0,
+    }, { toleranceSeconds: 300, graceSeconds: 86_400 }),
     remembered: false,
     withinRate: true,
     ...over,

@@ -31,7 +31,7 @@ interface Wrong {
   tail: string;
   topic: string;
   signed: string;
-  facts: { -readonly [K in keyof Facts]?: Facts[K] };
+  facts: { -readonly [K in keyof Facts]?: Facts[K] } & { nowSeconds?: number };
 }
 
 Deno.test("decide() makes its checks in the order of the codes", async () => {
@@ -85,6 +85,35 @@ Deno.test("decide() refuses what is as old as a forgotten id, whatever the clock
   assert.equal(outcome, "timestamp_out_of_range");
   const newer = outcomeOf(await judge(text, undefined, { forgottenSeconds: forgottenSeconds - 1 }));
   assert.equal(newer, "accepted");
+});
+
+Deno.test("while catching up, decide() takes what was fresh since the gateway was last there", async () => {
+  const text = await message("1"); // of 1727712000
+  const sent = 1_727_712_000;
+  const at = async (absentSinceSeconds: number | undefined, nowSeconds: number) =>
+    outcomeOf(await judge(text, undefined, { absentSinceSeconds, nowSeconds }));
+  assert.equal(await at(undefined, sent + 3_600), "timestamp_out_of_range");
+  assert.equal(await at(sent - 10, sent + 3_600), "accepted");
+  assert.equal(await at(sent + 300, sent + 3_600), "accepted");
+  assert.equal(await at(sent + 301, sent + 3_600), "timestamp_out_of_range", "older than the mark");
+  assert.equal(await at(sent - 10, sent + 86_400 + 300), "accepted");
+  assert.equal(
+    await at(sent - 10, sent + 86_400 + 301),
+    "timestamp_out_of_range",
+    "the grace ends",
+  );
+  assert.equal(
+    await at(sent + 9_999, sent + 301),
+    "timestamp_out_of_range",
+    "a mark from the future",
+  );
+  assert.equal(await at(sent - 10, sent - 301), "timestamp_out_of_range", "too early all the same");
+  const forgotten = {
+    absentSinceSeconds: sent - 10,
+    nowSeconds: sent + 3_600,
+    forgottenSeconds: sent,
+  };
+  assert.equal(outcomeOf(await judge(text, undefined, forgotten)), "timestamp_out_of_range");
 });
 
 Deno.test("decide() takes a repeated delivery of a stored message as a duplicate, even late", async () => {

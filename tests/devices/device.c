@@ -1,22 +1,29 @@
-// gcc device.c -lmosquitto -lcrypto -o device; cd devices/sensor_001; device sensor_001 localhost 8883
-#include <mosquitto.h>
-#include <openssl/hmac.h>  // and with it stdio.h, stdlib.h and time.h
-#include <string.h>
-char *id, secret[1025], text[70000], hex[65];
-char *sign(long timestamp, const char *uuid, const char *payload, int length) {
-  int size = snprintf(text, sizeof text, "%s%ld%.36s%.*s", id, timestamp, uuid, length, payload);
-  unsigned char *mac = HMAC(EVP_sha256(), secret, strlen(secret), (void *)text, size, NULL, NULL);
+#include <mosquitto.h>     // gcc device.c -lmosquitto -lcrypto -o device
+#include <openssl/hmac.h>  // which brings stdio.h, stdlib.h and time.h
+#include <string.h>        // in the folder devices/sensor_001: device sensor_001 localhost 8883
+char *id, secret[1025], uuid[37], topic[99], topics[99], message[999], text[70000], hex[65];
+char *sign(const char *json, int size) {  // {"timestamp":1727712000,"message_id":"…","payload":…
+  snprintf(text, sizeof text, "%s%.10s%.36s%.*s", id, json + 13, json + 38, size - 86, json + 86);
+  unsigned char *mac = HMAC(EVP_sha256(), secret, strlen(secret), (void *)text, strlen(text), NULL, NULL);
   for (int i = 0; i < 32; i++) sprintf(hex + 2 * i, "%02x", mac[i]);
   return hex;
 }
 void receive(struct mosquitto *client, void *self, const struct mosquitto_message *got) {
-  char *message = got->payload, *payload = message + 86, *end = message + got->payloadlen - 80;
-  if (strstr(got->topic, "/response")) dprintf(1, "answer: %.*s\n", got->payloadlen, message);
-  else if (end > payload && end - payload <= 65536 && labs(time(NULL) - atol(message + 13)) <= 300 &&
-           !CRYPTO_memcmp(sign(atol(message + 13), message + 38, payload, end - payload), end + 14, 64))
-    dprintf(1, "command: %.*s\n", (int)(end - payload), payload);
+  const char *json = got->payload; int size = got->payloadlen - 80;  // without ,"signature":"…"}
+  int genuine = size > 86 && !CRYPTO_memcmp(sign(json, size), json + size + 14, 64);
+  if (strstr(got->topic, "/response")) dprintf(1, "answer: %.*s\n", got->payloadlen, json);
+  else if (genuine && labs(time(NULL) - atol(json + 13)) <= 300) dprintf(1, "command: %.*s\n", size - 86, json + 86);
 }
 int main(int argc, char **argv) {
-  char topic[99], uuid[37], message[999], payload[] = "{\"temperature\":22.5,\"humidity\":60}";
-  ...
+  if (argc < 4 || !fgets(secret, sizeof secret, fopen("secret", "r")) ||
+      !fgets(uuid, sizeof uuid, fopen("/proc/sys/kernel/random/uuid", "r"))) return 1;
+  struct mosquitto *client = mosquitto_lib_init() ? NULL : mosquitto_new(id = argv[1], false, NULL);
+  mosquitto_message_callback_set(client, receive);
+  mosquitto_tls_set(client, "ca.crt", NULL, "client.crt", "client.key", NULL);
+  int size = sprintf(message, "{\"device_id\":\"%s\",\"timestamp\":%ld,\"message_id\":\"%s\",\"payload\":"
+                     "{\"temperature\":%.1f,\"humidity\":%d}", id, time(NULL), uuid, 22.5, 60);
+  size += sprintf(message + size, ",\"signature\":\"%s\"}", sign(message + strlen(id) + 15, size - strlen(id) - 15));
+  sprintf(topic, "device/%s/data", id); sprintf(topics, "device/%s/+", id);
+  return mosquitto_connect(client, argv[2], atoi(argv[3]), 60) || mosquitto_subscribe(client, NULL, topics, 1) ||
+         mosquitto_publish(client, NULL, topic, size, message, 1, false) || mosquitto_loop_forever(client, -1, 1);
 }

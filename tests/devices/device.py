@@ -18,9 +18,9 @@ def on_message(client, _, message):
     if message.topic == topics["response"]:
         return print("answer:", message.payload.decode(errors="replace"), flush=True)
     command = re.fullmatch(COMMAND, message.payload, re.DOTALL)
-    if command and hmac.compare_digest(command[4], sign(command[1], command[2], command[3])):
-        fresh = abs(time.time() - int(command[1])) <= 300
-        print("command:" if fresh else "stale command:", command[3].decode(), flush=True)
+    genuine = command and hmac.compare_digest(command[4], sign(command[1], command[2], command[3]))
+    if genuine and abs(time.time() - int(command[1])) <= 300:
+        print("command:", command[3].decode(), flush=True)
 version = [mqtt.CallbackAPIVersion.VERSION2] if hasattr(mqtt, "CallbackAPIVersion") else []
 client = mqtt.Client(*version, client_id=device["client_id"], clean_session=False)
 client.on_connect, client.on_message = on_connect, on_message

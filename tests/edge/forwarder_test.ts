@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { Outcome } from "../../src/core/delivery.ts";
+import type { Outcome, Settlement } from "../../src/core/delivery.ts";
 import { Forwarder, type ForwarderEvents } from "../../src/edge/forwarder.ts";
-import type { OutboxEntry, Settlement } from "../../src/edge/outbox.ts";
+import type { OutboxEntry } from "../../src/edge/outbox.ts";
 
 const OK: Outcome = { kind: "answer", status: 200, body: new Uint8Array(), retryAfter: null };
 const REFUSED: Outcome = { kind: "no_answer", reason: "connection refused" };
@@ -29,6 +29,8 @@ function forwarderWith(
   const forwarder = new Forwarder(
     {
       clock: { wallMs: () => 1_000, monotonicMs: () => 0 },
+      steadyMs: () => 1_000,
+      at: () => {},
       random: () => 0,
       post: async (entry, stop) => {
         posts.push(`${entry.deviceId}${entry.sequence}`);
@@ -102,8 +104,8 @@ Deno.test("a refused entry becomes a dead letter and the next one goes on", asyn
   forwarder.start();
   await settled(2);
   await forwarder.stop(1_000);
-  assert.deepEqual(settlements.map(({ kind }) => kind), ["dead", "delivered"]);
-  assert.equal((settlements[0] as { status?: number }).status, 422);
+  assert.equal(settlements[0]!.death?.status, 422);
+  assert.equal(settlements[1]!.death, undefined);
   assert.deepEqual(events, ["buried: the backend refused it with status 422"]);
 });
 
@@ -113,9 +115,9 @@ Deno.test("an entry that is too old to try again becomes a dead letter", async (
   forwarder.start();
   await settled(1);
   await forwarder.stop(1_000);
-  const [letter] = settlements;
-  assert.ok(letter?.kind === "dead" && letter.status === undefined);
-  assert.match(letter.reason, /not delivered within its time, last: connection refused/);
+  const { death } = settlements[0]!;
+  assert.equal(death?.status, undefined);
+  assert.match(death!.reason, /not delivered within its time, last: connection refused/);
 });
 
 Deno.test("no more requests are under way than allowed, and they grow from few", async () => {
@@ -194,4 +196,42 @@ Deno.test("stop() breaks off what does not end within its grace", async () => {
   forwarder.start();
   await forwarder.stop(5);
   assert.deepEqual(settlements, []);
+});
+
+Deno.test("a live message does not wait behind the backlog of others", async () => {
+  const { forwarder, posts, settled } = forwarderWith(
+    () => new Promise((resolve) => setTimeout(() => resolve(OK), 1)),
+    { concurrency: 2 },
+  );
+  let sequence = 0;
+  for (const device of ["a", "b", "c", "d"]) {
+    for (let i = 0; i < 50; i++) forwarder.add(entry(device, ++sequence));
+  }
+  forwarder.start();
+  await settled(20);
+  forwarder.add(entry("live", 999));
+  const before = posts.length;
+  while (!posts.includes("live999")) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.ok(
+    posts.indexOf("live999") - before <= 4,
+    `${posts.indexOf("live999") - before} before it`,
+  );
+  await settled(201);
+  await forwarder.stop(1_000);
+});
+
+Deno.test("an entry that the store cannot give now is not skipped", async () => {
+  const { forwarder, posts, settled, kept } = forwarderWith(() => OK);
+  let failures = 1;
+  const get = kept.get.bind(kept);
+  kept.get = (sequence) => {
+    if (failures-- > 0) throw new Error("disk I/O error");
+    return get(sequence);
+  };
+  kept.set(1, entry("a", 1));
+  forwarder.add({ deviceId: "a", sequence: 1 });
+  forwarder.start();
+  await settled(1);
+  await forwarder.stop(1_000);
+  assert.deepEqual(posts, ["a1"]);
 });

@@ -23,7 +23,7 @@ function linkTo(site: LiveSite, arrivals: Arrival[]): BrokerLink {
     key: read(broker.key),
   };
   const arrived = (arrival: Arrival) => void arrivals.push(arrival);
-  const events = { arrived, connected: () => {}, disconnected: () => {} };
+  const events = { arrived, dropped: () => {}, connected: () => {}, disconnected: () => {} };
   return new BrokerLink(address, events, { log: () => {} });
 }
 

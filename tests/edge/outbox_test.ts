@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DeadLetters } from "../../src/edge/dead_letters.ts";
 import { Outbox } from "../../src/edge/outbox.ts";
 import { Store } from "../../src/edge/store.ts";
 
@@ -31,7 +32,7 @@ Deno.test("the backlog comes in the order in which it was accepted", () => {
   withOutbox((outbox) => {
     const devices = ["b", "a", "b", "c"];
     for (const device of devices) outbox.append(message(device, "1"));
-    assert.deepEqual([...outbox.backlog()].map(({ deviceId }) => deviceId), devices);
+    assert.deepEqual([...outbox.after(0)].map(({ deviceId }) => deviceId), devices);
     assert.equal(outbox.count(), 4);
   });
 });
@@ -39,9 +40,11 @@ Deno.test("the backlog comes in the order in which it was accepted", () => {
 Deno.test("a dead letter keeps its bytes, its status and its reason", () => {
   withOutbox((outbox, store) => {
     const { sequence } = outbox.append(message("sensor_001", '{"v":1}'));
-    outbox.settle({ kind: "dead", sequence, status: 422, reason: "refused", diedMs: 5 });
+    const deadLetters = new DeadLetters(store);
+    deadLetters.bury(sequence, { status: 422, reason: "refused", diedMs: 5 });
+    outbox.remove(sequence);
     assert.equal(outbox.count(), 0);
-    assert.equal(outbox.deadCount(), 1);
+    assert.equal(deadLetters.count(), 1);
     const letter = store.prepare("SELECT * FROM dead_letters").get()!;
     assert.equal(new TextDecoder().decode(letter["payload"] as Uint8Array), '{"v":1}');
     assert.equal(letter["status"], 422);
@@ -53,7 +56,7 @@ Deno.test("a dead letter keeps its bytes, its status and its reason", () => {
 Deno.test("a sequence number is never used again", () => {
   withOutbox((outbox) => {
     const first = outbox.append(message("sensor_001", "1"));
-    outbox.settle({ kind: "delivered", sequence: first.sequence });
+    outbox.remove(first.sequence);
     const second = outbox.append(message("sensor_001", "2"));
     assert.ok(second.sequence > first.sequence);
     assert.equal(outbox.read(first.sequence), undefined);

@@ -1,0 +1,60 @@
+/**
+ * How old a message may be.
+ *
+ * The rules are:
+ * - a timestamp may be the tolerance away from now, either way;
+ * - while the gateway catches up with what waited in the broker, it may be as old as the last time
+ *   at which the gateway was taking messages, less the tolerance: what was sent since then was
+ *   fresh when it was sent, and nobody was there to take it;
+ * - that goes back by the grace at most, and not at all on a first start, which has no such time;
+ * - a timestamp up to the newest one whose id may be forgotten is never accepted, whatever the
+ *   clock says: so a clock that steps back makes nothing fresh again.
+ */
+
+/** What the gateway goes by. */
+export interface FreshnessLimits {
+  readonly toleranceSeconds: number;
+  /** How long an outage is forgiven; 0: not at all. */
+  readonly graceSeconds: number;
+}
+
+/** Timestamps that are accepted, Unix seconds; both ends are in range. */
+export interface FreshRange {
+  readonly oldest: number;
+  readonly newest: number;
+}
+
+/** What the range depends on, besides the limits. */
+export interface FreshnessFacts {
+  /** The wall clock when the message arrived, Unix seconds. */
+  readonly nowSeconds: number;
+  /**
+   * While catching up: when the gateway was last taking messages, Unix seconds; undefined where it
+   * has caught up, or never took any.
+   */
+  readonly absentSinceSeconds: number | undefined;
+  /** Timestamps up to and including this one may belong to ids that are forgotten. */
+  readonly forgottenSeconds: number;
+}
+
+/** The timestamps that may be accepted now. */
+export function freshRange(facts: FreshnessFacts, limits: FreshnessLimits): FreshRange {
+  const { nowSeconds, forgottenSeconds } = facts;
+  const remembered = oldestRemembered(facts, limits);
+  return {
+    oldest: Math.max(remembered, forgottenSeconds + 1),
+    newest: nowSeconds + limits.toleranceSeconds,
+  };
+}
+
+/** The oldest timestamp whose id must be remembered, Unix seconds. */
+export function oldestRemembered(
+  facts: Omit<FreshnessFacts, "forgottenSeconds">,
+  limits: FreshnessLimits,
+): number {
+  const { nowSeconds, absentSinceSeconds } = facts;
+  const forgiven = absentSinceSeconds === undefined
+    ? nowSeconds
+    : Math.max(absentSinceSeconds, nowSeconds - limits.graceSeconds);
+  return Math.min(nowSeconds, forgiven) - limits.toleranceSeconds;
+}

@@ -1,0 +1,146 @@
+/** What the gateway tells the world of its work: log lines and counts. */
+
+import type { Config } from "./config.ts";
+import type { Outcome } from "./core/delivery.ts";
+import type { Rejection } from "./core/rejection.ts";
+import type { Clock } from "./edge/clock.ts";
+import type { Log } from "./edge/log.ts";
+import type { Metrics } from "./edge/metrics.ts";
+import type { OutboxEntry } from "./edge/outbox.ts";
+import { RejectionLog } from "./edge/rejection_log.ts";
+
+/** Every event of intake and forwarder, as a line in the log, a count, or both. */
+export class Report {
+  readonly #config: Config;
+  readonly #log: Log;
+  readonly #metrics: Metrics;
+  readonly #clock: Clock;
+  readonly #rejections: RejectionLog;
+
+  constructor(config: Config, parts: { log: Log; metrics: Metrics; clock: Clock }) {
+    this.#config = config;
+    this.#log = parts.log;
+    this.#metrics = parts.metrics;
+    this.#clock = parts.clock;
+    this.#rejections = new RejectionLog(parts.log);
+  }
+
+  accepted(entry: OutboxEntry): void {
+    this.#metrics.accepted.inc();
+    if (this.lateSeconds(entry) !== undefined) this.#metrics.late.inc();
+    if (!this.#config.log.accepted) return;
+    const message = `Accepted message from ${entry.deviceId}`;
+    this.#log("info", "message_accepted", { message, ...namesOf(entry) });
+  }
+
+  duplicate(): void {
+    this.#metrics.duplicates.inc();
+  }
+
+  rejected(rejection: Rejection, identity: string): void {
+    this.#metrics.rejected.inc({ code: rejection.code });
+    this.#rejections.add(rejection, identity);
+  }
+
+  storeFailed(error: Error): void {
+    const message = `Cannot write the store, intake waits: ${error.message}`;
+    this.#log("error", "store_failed", { message });
+  }
+
+  storeRecovered(): void {
+    this.#log("info", "store_recovered", { message: "The store works again" });
+  }
+
+  storeReplaced(): void {
+    const message = "A sound store stands in place of the lost one: starting anew on it";
+    this.#log("warning", "store_replaced", { message });
+  }
+
+  trimmed(count: number): void {
+    this.#metrics.trimmed.inc(count);
+    const message = `Dropped ${count} dead letters, the oldest: more than the limits allow`;
+    this.#log("error", "dead_letters_dropped", { message, count });
+  }
+
+  paused(): void {
+    const message = `The outbox is full, intake waits: ${this.#config.store.maxPending} entries`;
+    this.#log("error", "intake_paused", { message });
+  }
+
+  resumed(): void {
+    this.#log("info", "intake_resumed", { message: "The outbox has room, taking messages again" });
+  }
+
+  caughtUp(marked: boolean): void {
+    if (marked) {
+      return this.#log("info", "caught_up", { message: "Nothing older waits in the broker" });
+    }
+    const message = "The marker did not come back; is gateway/caught_up in the access list?";
+    this.#log("warning", "caught_up", { message });
+  }
+
+  sending(entry: OutboxEntry, tries: number, nowMs: number): void {
+    if (tries > 1) return;
+    this.#metrics.intakeToBackend.observe(Math.max(0, nowMs - entry.acceptedMs) / 1000);
+  }
+
+  delivered(): void {
+    this.#metrics.delivered.inc();
+  }
+
+  retried(entry: OutboxEntry, outcome: Outcome, delayMs: number): void {
+    this.#metrics.retried.inc();
+    const reason = outcome.kind === "answer" ? `status ${outcome.status}` : outcome.reason;
+    const message = `Trying again in ${Math.round(delayMs)} ms: ${reason}`;
+    this.#log("debug", "delivery_retried", { message, ...namesOf(entry) });
+  }
+
+  buried(entry: OutboxEntry, reason: string): void {
+    this.#metrics.buried.inc();
+    const message = `Message from ${entry.deviceId} became a dead letter: ${reason}`;
+    this.#log("error", "dead_letter", { message, ...namesOf(entry), sequence: entry.sequence });
+  }
+
+  gone(reason: string): void {
+    this.#log("error", "backend_gone", { message: `The backend does not answer: ${reason}` });
+  }
+
+  back(): void {
+    this.#log("info", "backend_back", { message: "The backend answers again" });
+  }
+
+  answerRefused(entry: OutboxEntry, reason: string): void {
+    const message = `The broker refused an answer to ${entry.deviceId}: ${reason}`;
+    this.#log("error", "answer_refused", { message, ...namesOf(entry) });
+  }
+
+  brokerDropped(count: number): void {
+    this.#metrics.brokerDropped.inc(count);
+    const message = `The broker has dropped ${count} messages: its queues were full`;
+    this.#log("error", "broker_dropped", { message, count });
+  }
+
+  /** Warns of a clock that is behind what was already seen. */
+  clock(newestSeconds: number): void {
+    const behindSeconds = newestSeconds - Math.floor(this.#clock.wallMs() / 1000);
+    if (behindSeconds <= this.#config.checks.toleranceSeconds) return;
+    const message =
+      `The clock is ${behindSeconds} s behind the newest message remembered: check it`;
+    this.#log("error", "clock_behind", { message });
+  }
+
+  /** How old a message is, seconds, where that is more than the tolerance. */
+  lateSeconds(entry: OutboxEntry): number | undefined {
+    const ageSeconds = Math.floor(this.#clock.wallMs() / 1000) - Number(entry.timestamp);
+    return ageSeconds > this.#config.checks.toleranceSeconds ? ageSeconds : undefined;
+  }
+
+  /** Writes what is still summed up. */
+  flush(): void {
+    this.#rejections.flush();
+  }
+}
+
+function namesOf(entry: OutboxEntry) {
+  return { device_id: entry.deviceId, message_id: entry.messageId };
+}
