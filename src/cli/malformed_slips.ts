@@ -116,7 +116,7 @@ function fieldsOf(bytes: Uint8Array): Map<string, Field> {
     const start = scanner.space(colon + 1);
     const end = scanner.value(start);
     if (end === FAULT) break;
-    const name = unquoted(text(bytes.subarray(nameStart, nameEnd)));
+    const name = unquoted(new TextDecoder().decode(bytes.subarray(nameStart, nameEnd)));
     if (!fields.has(name)) {
       fields.set(name, { name, start, end, text: text(bytes.subarray(start, end)) });
     }
