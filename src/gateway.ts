@@ -74,6 +74,7 @@ export class Gateway {
   readonly #forwarder: Forwarder;
   readonly #ready = Promise.withResolvers<void>();
   readonly #lost = Promise.withResolvers<void>();
+  readonly #apiAbort = new AbortController();
   #server: Deno.HttpServer<Deno.NetAddr> | undefined;
   #stopping = false;
 
@@ -129,9 +130,9 @@ export class Gateway {
     this.#stopping = true;
     this.#ready.resolve();
     this.#intake.stopTaking();
-    const drained = this.#forwarder.stop(STOP_GRACE_MS);
-    await this.#server?.shutdown();
-    await drained;
+    const hurry = setTimeout(() => this.#apiAbort.abort(), STOP_GRACE_MS);
+    await Promise.all([this.#forwarder.stop(STOP_GRACE_MS), this.#server?.shutdown()]);
+    clearTimeout(hurry);
     await this.#intake.close();
     await this.#broker.close();
     this.#backend.close();
@@ -272,6 +273,7 @@ export class Gateway {
         port,
         cert: pair.certificate,
         key: pair.key,
+        signal: this.#apiAbort.signal,
         onListen: () => {},
         handler: (request, { remoteAddr }) => api(request, remoteAddr.hostname),
       });

@@ -98,7 +98,7 @@ function textsOf({ envelope, fieldNames, unmendedTimestamp }: Suspect) {
     (parts, messageId) => ({ ...parts, messageId }),
   );
   parts = cross(parts, payloadsOf(envelope, payload), (parts, payload) => ({ ...parts, payload }));
-  return cross(parts, layoutsOf(fieldNames), (parts, layout) => () => layout(parts));
+  return cross(layoutsOf(fieldNames), parts, (layout, parts) => () => layout(parts));
 }
 
 function timestampsOf(timestamp: string, unmended: string | undefined): Way<string>[] {
@@ -230,7 +230,6 @@ function otherKeysOf(secret: string): [bytes: Uint8Array<ArrayBuffer>, slip: str
   const keys: [Uint8Array<ArrayBuffer> | undefined, string][] = [
     [utf8(`${secret}\n`), `The key is the secret and a newline: ${strip}`],
     [utf8(`${secret}\r\n`), `The key is the secret, a carriage return and a newline: ${strip}`],
-    [utf8(`${secret}\0`), "The key is the secret and a zero byte: leave out the C string's end"],
     [utf8(`"${secret}"`), "The key is the secret in quotation marks: take them off"],
     [utf8(secret.trim()), "The key is the secret without the white space around it"],
     [bytesOfHex(secret), `The secret was decoded from hex ${decoded}`],

@@ -89,6 +89,8 @@ export class Intake {
   #tidyDue = false;
   #work: Promise<void> | undefined;
   #taking = true;
+  /** What fails from now on is not tried again: it stays with the broker and in the outbox. */
+  #closing = false;
   #closed = false;
   readonly #tick: ReturnType<typeof setInterval>;
   #endPause: (() => void) | undefined;
@@ -144,7 +146,7 @@ export class Intake {
   async close(): Promise<void> {
     this.stopTaking();
     clearInterval(this.#tick);
-    if (this.#storeFault !== undefined) this.#closed = true;
+    this.#closing = true;
     this.#endPause?.();
     await this.#work;
     this.#closed = true;
@@ -234,6 +236,7 @@ export class Intake {
         return result;
       } catch (error) {
         this.#storeFails(error as Error);
+        if (this.#closing) return undefined;
         await (error instanceof StoreLostError ? this.#awaitSoundStore() : this.#pause(delayMs));
         delayMs = Math.min(STORE_RETRY_LONGEST_MS, delayMs * 2);
       }
@@ -257,10 +260,10 @@ export class Intake {
 
   /** A lost store does not come back through its old connection: this intake ends. */
   async #awaitSoundStore(): Promise<void> {
-    while (!this.#closed && !Store.isSound(this.#parts.storePath)) {
+    while (!this.#closing && !Store.isSound(this.#parts.storePath)) {
       await this.#pause(STORE_RETRY_LONGEST_MS);
     }
-    if (this.#closed) return;
+    if (this.#closing) return;
     this.#closed = true;
     this.#events.storeReplaced();
   }

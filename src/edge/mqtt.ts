@@ -24,6 +24,7 @@ const RECEIVE_MAXIMUM = 1_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 const RECONNECT_FIRST_MS = 100;
 const RECONNECT_LONGEST_MS = 5_000;
+const CLOSE_TIMEOUT_MS = 1_000;
 const PUBLISH_TIMEOUT_MS = 10_000;
 /** rh 2: no retained messages at subscribe; rap: see the retain flag as it was published. */
 const SUBSCRIPTIONS = {
@@ -156,7 +157,11 @@ export class BrokerLink {
     const client = this.#client;
     if (!client) return;
     this.#dropped(client);
+    // A broker that does not answer must not hold up the stop.
+    const timer = setTimeout(() => client.stream.destroy(), CLOSE_TIMEOUT_MS);
+    client.outgoing = {}; // what is not acknowledged by now was settled as unsent
     await client.endAsync(!client.connected).catch(() => {});
+    clearTimeout(timer);
   }
 
   #connect(): void {

@@ -130,35 +130,6 @@ Deno.test("the memory of ids survives a restart", async () => {
   });
 });
 
-Deno.test("a clock that steps back makes nothing fresh again", async () => {
-  await withLiveSite(async (site) => {
-    const device = await site.device("sensor_001");
-    const { message, messageId } = await device.send("1");
-    await device.response(messageId);
-    site.clockOffsetMs = 86_400_000; // long enough ahead for the id to be forgotten
-    await until("the id to be forgotten", async () => await site.metric("replay_ids") === 0);
-    site.clockOffsetMs = 0;
-    await device.publish(message);
-    const record = await site.logged("message_rejected");
-    assert.equal(record["code"], "timestamp_out_of_range");
-    assert.equal(site.backend.received.length, 1);
-    await until("the next second", () => Date.now() / 1000 > JSON.parse(message).timestamp + 1);
-    await device.response((await device.send("2")).messageId);
-  });
-});
-
-Deno.test("a start with a clock behind the newest remembered id warns", async () => {
-  await withLiveSite(async (site) => {
-    const device = await site.device("sensor_001");
-    await device.response((await device.send("1")).messageId);
-    await site.stopGateway();
-    site.clockOffsetMs = -86_400_000;
-    await site.startGateway();
-    const record = await site.logged("clock_behind");
-    assert.match(record.message, /^The clock is 8\d{4} s behind the newest message remembered/);
-  });
-});
-
 Deno.test("what is not committed is not acknowledged, and comes again when it can be", async () => {
   await withLiveSite(async (site) => {
     const device = await site.device("sensor_001");

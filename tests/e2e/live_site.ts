@@ -9,7 +9,8 @@ import { until } from "../../src/demo/until.ts";
 import type { Log } from "../../src/edge/log.ts";
 import { Registry } from "../../src/edge/registry.ts";
 import { Store } from "../../src/edge/store.ts";
-import { Gateway } from "../../src/gateway.ts";
+import { Gateway, type GatewayOptions } from "../../src/gateway.ts";
+import { superviseGateway } from "../../src/supervisor.ts";
 import { createSite } from "../../src/site/create_site.ts";
 import { createDeviceBundle } from "../../src/site/device_bundle.ts";
 import { renderGatewayToml } from "../../src/site/gateway_toml.ts";
@@ -60,8 +61,8 @@ export class LiveSite {
   /** Added to the wall clock that the gateway sees, milliseconds. */
   clockOffsetMs = 0;
   broker: BrokerProcess | undefined;
-  gateway: Gateway | undefined;
   readonly #devices: SampleDevice[] = [];
+  #running: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
   #http: Deno.HttpClient | undefined;
 
   private constructor(layout: SiteLayout, config: Config, backend: SampleBackend) {
@@ -107,25 +108,25 @@ export class LiveSite {
     this.broker = undefined;
   }
 
+  /** Starts a gateway, supervised as the program does it; resolves once it takes messages. */
   async startGateway(): Promise<void> {
-    this.gateway = this.makeGateway();
-    await this.gateway.start();
+    const stop = new AbortController();
+    const { promise: ready, resolve: onReady } = Promise.withResolvers<void>();
+    const options = { ...this.#gatewayOptions(), onReady };
+    this.#running = { stop, ended: superviseGateway(this.config, stop.signal, options) };
+    await Promise.race([ready, this.#running.ended]);
+  }
+
+  async stopGateway(): Promise<void> {
+    const running = this.#running;
+    this.#running = undefined;
+    running?.stop.abort();
+    await running?.ended;
   }
 
   /** A gateway that is not started yet. */
   makeGateway(): Gateway {
-    const clock = {
-      wallMs: () => Date.now() + this.clockOffsetMs,
-      monotonicMs: () => performance.now(),
-    };
-    const log: Log = (level, event, line) => this.log.push({ level, event, ...line });
-    return new Gateway(this.config, { log, clock });
-  }
-
-  async stopGateway(): Promise<void> {
-    const gateway = this.gateway;
-    this.gateway = undefined;
-    await gateway?.stop();
+    return new Gateway(this.config, this.#gatewayOptions());
   }
 
   /** Opens the site's store beside the gateway, as another process would. */
@@ -207,6 +208,15 @@ export class LiveSite {
   /** Waits until the backend has received `count` readings. */
   async received(count: number): Promise<void> {
     await until(`${count} readings`, () => this.backend.received.length >= count);
+  }
+
+  #gatewayOptions(): GatewayOptions {
+    const clock = {
+      wallMs: () => Date.now() + this.clockOffsetMs,
+      monotonicMs: () => performance.now(),
+    };
+    const log: Log = (level, event, line) => this.log.push({ level, event, ...line });
+    return { log, clock };
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { Outbox } from "../../src/edge/outbox.ts";
 import { Store, StoreError } from "../../src/edge/store.ts";
 import { withFolder } from "../with_folder.ts";
 
@@ -94,5 +95,27 @@ Deno.test("Store commits with synchronous=FULL in WAL mode unless told otherwise
       assert.equal(store.prepare("PRAGMA journal_mode").get()!["journal_mode"], "wal");
       store.close();
     }
+  });
+});
+
+Deno.test("a store at its largest size throws, leaves nothing behind, and goes on when it may grow", async () => {
+  await withFolder((folder) => {
+    const store = new Store(`${folder}/gateway.db`, { create: true });
+    const outbox = new Outbox(store);
+    const entry = {
+      deviceId: "a",
+      messageId: crypto.randomUUID(),
+      timestamp: "1727712000",
+      acceptedMs: 0,
+      payload: new Uint8Array(10_000),
+    };
+    const pages = store.prepare("PRAGMA page_count").get()!["page_count"];
+    store.prepare(`PRAGMA max_page_count = ${pages}`).get();
+    assert.throws(() => store.transaction(() => outbox.append(entry)), /full/);
+    assert.equal(outbox.count(), 0);
+    store.prepare("PRAGMA max_page_count = 1000000").get();
+    store.transaction(() => outbox.append(entry));
+    assert.equal(outbox.count(), 1);
+    store.close();
   });
 });

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import type { SampleDevice, SignedMessage } from "../../src/demo/sample_device.ts";
+import { until } from "../../src/demo/until.ts";
+import { type LiveSite, withLiveSite } from "./live_site.ts";
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+
+/** Where the gateway's clock goes, one after the other, from the right time. */
+const STEPS: readonly (readonly [name: string, offsetsMs: readonly number[]])[] = [
+  ["ten minutes ahead and back", [10 * MINUTE_MS, 0]],
+  ["ten minutes back and ahead again", [-10 * MINUTE_MS, 0]],
+  ["a day ahead and back, across a prune", [DAY_MS, 0]],
+  ["a day back and ahead again", [-DAY_MS, 0]],
+  ["1970 and back", [-Date.now(), 0]],
+  ["to and fro", [10 * MINUTE_MS, -10 * MINUTE_MS, DAY_MS, -DAY_MS, 0]],
+];
+
+/** Sends captured messages again and waits until each has its verdict. */
+async function replay(
+  site: LiveSite,
+  device: SampleDevice,
+  captured: readonly SignedMessage[],
+): Promise<void> {
+  const rejected = () => site.log.filter(({ event }) => event === "message_rejected").length;
+  const before = rejected();
+  for (const { message } of captured) await device.publish(message);
+  await until("the verdicts", () => rejected() === before + captured.length);
+}
+
+for (const [name, offsetsMs] of STEPS) {
+  Deno.test(`no replay gets through when the clock steps ${name}`, async () => {
+    await withLiveSite(async (site) => {
+      const device = await site.device("sensor_001");
+      const captured: SignedMessage[] = [];
+      for (let i = 0; i < 3; i++) captured.push(await device.send(String(i)));
+      await device.response(captured.at(-1)!.messageId);
+      for (const [step, offsetMs] of offsetsMs.entries()) {
+        site.clockOffsetMs = offsetMs;
+        if (step % 2 === 1) { // every other step also across a restart
+          await site.stopGateway();
+          await site.startGateway();
+        }
+        const tidied = site.log.length;
+        await new Promise((resolve) => setTimeout(resolve, 700)); // one tidying at least
+        assert.ok(site.log.length >= tidied);
+        await replay(site, device, captured);
+      }
+      assert.equal(site.backend.received.length, captured.length);
+      // With the clock right again, a fresh message gets through at once.
+      await until("the next second", () => Date.now() / 1000 > captured.at(-1)!.timestamp + 1);
+      await device.response((await device.send('"fresh"')).messageId);
+    });
+  });
+}
+
+Deno.test("a clock that jumps ahead makes no entry too old to be tried again", async () => {
+  await withLiveSite(async (site) => {
+    const device = await site.device("sensor_001");
+    let up = false;
+    site.backend.answer = () => new Response("ok", { status: up ? 200 : 503 });
+    const { messageId } = await device.send("1");
+    await site.received(2);
+    site.clockOffsetMs = 10 * DAY_MS;
+    const tries = site.backend.received.length;
+    await site.received(tries + 2);
+    up = true;
+    assert.equal((await device.response(messageId)).status, "200");
+    assert.equal(await site.metric("dead"), 0);
+  });
+});
+
+Deno.test("a start with a clock before the newest remembered id warns loudly", async () => {
+  await withLiveSite(async (site) => {
+    const device = await site.device("sensor_001");
+    await device.response((await device.send("1")).messageId);
+    await site.stopGateway();
+    site.clockOffsetMs = -DAY_MS;
+    await site.startGateway();
+    const record = await site.logged("clock_behind");
+    assert.equal(record.level, "error");
+    assert.match(record.message, /^The clock is 8\d{4} s behind the newest message remembered/);
+  });
+});
