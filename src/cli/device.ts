@@ -117,13 +117,14 @@ export function readSecret(path: string): string {
     text = new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(path));
   } catch (error) {
     const reason = error instanceof TypeError ? "it is not UTF-8" : (error as Error).message;
-    throw new Failure(`Cannot read the secret from "${path}": ${reason}`);
+    throw new Failure(`Cannot read the secret from "${path}": ${reason}`, { exit: EXIT.wrongUse });
   }
   const secret = text.replace(/\r?\n$/, "");
   // deno-lint-ignore no-control-regex
   if (secret === "" || secret.length > SECRET_MAX_CHARS || /[\x00-\x1f\x7f]/.test(secret)) {
     throw new Failure(
       `Cannot use the secret in "${path}": it must be one line of 1 to ${SECRET_MAX_CHARS} characters`,
+      { exit: EXIT.wrongUse },
     );
   }
   return secret;

@@ -1,7 +1,5 @@
 /** The signed message that carries a command to a device. */
 
-import { compactJson, FAULT, isUtf8, JsonScanner } from "./json_scanner.ts";
-
 /** Largest command body, in bytes. */
 export const COMMAND_MAX_BYTES = 65_536;
 
@@ -17,14 +15,6 @@ export interface SignedCommand {
   readonly payload: Uint8Array;
   /** 64 lower-case hex digits. */
   readonly signature: string;
-}
-
-/** The compact text of a command body; undefined where the body is not one JSON text in UTF-8. */
-export function readCommandBody(body: Uint8Array): Uint8Array | undefined {
-  const scanner = new JsonScanner(body, COMMAND_DEPTH_MAX);
-  const end = scanner.value(scanner.space(0));
-  if (end === FAULT || scanner.space(end) !== body.length) return undefined;
-  return scanner.nonAscii && !isUtf8(body) ? undefined : compactJson(body);
 }
 
 /** The message for the command topic; the payload stands in it byte for byte as it was signed. */

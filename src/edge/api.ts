@@ -8,8 +8,9 @@
  */
 
 import { Hono } from "hono";
-import { COMMAND_MAX_BYTES, readCommandBody } from "../core/command.ts";
+import { COMMAND_DEPTH_MAX, COMMAND_MAX_BYTES } from "../core/command.ts";
 import { isDeviceId } from "../core/device.ts";
+import { readJsonText } from "../core/json_text.ts";
 import type { ApiKeyGuard } from "./api_key.ts";
 import type { Dispatched } from "./dispatch.ts";
 import { problem, type ProblemName } from "./problem.ts";
@@ -76,9 +77,11 @@ async function command(deviceId: string, request: Request, parts: ApiParts): Pro
   if (!isJson(request.headers.get("content-type"))) return problem("not-application-json");
   const body = await readBody(request);
   if (typeof body === "string") return problem(body);
-  const payload = readCommandBody(body);
-  if (payload === undefined) return problem("not-json");
-  const dispatched = await parts.dispatch(deviceId, payload);
+  const json = readJsonText(body, COMMAND_DEPTH_MAX);
+  if (!json.ok) {
+    return problem("not-json", { detail: `${json.fault.what}, at byte ${json.fault.at}` });
+  }
+  const dispatched = await parts.dispatch(deviceId, json.compact);
   switch (dispatched.kind) {
     case "sent":
       return Response.json({

@@ -105,10 +105,10 @@ Deno.test("device add takes a secret from a file, and refuses what is none", asy
     assert.equal(Deno.readTextFileSync(`${dir}/devices/a/secret`), "supersecretkey123");
     for (const bad of ["", "\n", "two\nlines", "\u0000"]) {
       await Deno.writeTextFile(file, bad);
-      assertError(await add("b"), 1, /Cannot use the secret/);
+      assertError(await add("b"), 2, /Cannot use the secret/);
     }
     await Deno.remove(file);
-    assertError(await add("b"), 1, /Cannot read the secret/);
+    assertError(await add("b"), 2, /Cannot read the secret/);
     const { stdout } = await shell(["device", "list", "--json", "--dir", dir]);
     assert.equal(JSON.parse(stdout).length, 1, "nothing half done");
   });
