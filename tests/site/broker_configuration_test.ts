@@ -61,6 +61,7 @@ Deno.test("renderBrokerFiles() grants exact topics only", () => {
     "topic write device/+/response",
     "topic write device/+/command",
     "topic read $SYS/broker/publish/messages/dropped",
+    "topic readwrite gateway/caught_up",
   ]);
 });
 
