@@ -1,4 +1,4 @@
-/** `dead list`, `show`, `retry` and `drop`: what could not be delivered. */
+/** `dead list`, `show`, `retry` and `drop`: what was accepted and could not be delivered. */
 
 import { Buffer } from "node:buffer";
 import {
@@ -13,13 +13,15 @@ import { unknownDevice } from "./device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
 import { EXIT, Failure, printable, say } from "./voice.ts";
 
-/** Which dead letters `retry` and `drop` are to take, besides a single one's ID. */
+/** Which dead letters are meant, where no single one is named. */
 export interface SelectionOptions extends SiteOption {
   readonly device?: string;
   readonly all?: true;
 }
 
-/** Lists every dead letter, the one that died first on top; never a payload. */
+const SEE_LIST = "See secure-iot-gateway dead list";
+
+/** Lists all dead letters, the one that died first on top; without their payloads. */
 export async function listDeadLetters(
   options: SiteOption & { readonly json?: true },
 ): Promise<void> {
@@ -29,25 +31,23 @@ export async function listDeadLetters(
   });
 }
 
-/** Shows one dead letter with its payload, as the backend got it. */
+/** Shows one dead letter, with the payload that the backend refused. */
 export async function showDeadLetter(
   id: string,
   options: SiteOption & { readonly json?: true },
 ): Promise<void> {
   const sequence = sequenceOf(id);
   const letter = await withDeadLetters(options, (letters) => letters.find(sequence));
-  if (!letter) throw unknownDeadLetter(id);
-  const payload = textOf(letter.payload);
-  const description = {
-    ...describe(letter),
-    payload: payload ?? null,
-    payload_base64: payload === undefined ? Buffer.from(letter.payload).toString("base64") : null,
-  };
-  const lines = options.json
-    ? JSON.stringify(description, null, 2).split("\n")
-    : Object.entries(description).filter(([, value]) => value !== null || payload === undefined)
-      .map(fieldLine);
-  for (const line of lines) say(printable(line));
+  if (!letter) throw unknownDeadLetter(sequence);
+  const payload = payloadOf(letter.payload);
+  if (options.json) {
+    const json = JSON.stringify({ ...describe(letter), ...payload }, null, 2);
+    for (const line of json.split("\n")) say(printable(line));
+    return;
+  }
+  for (const [name, value] of Object.entries(describe(letter))) sayField(name, value ?? "-");
+  if (payload.payload === null) sayField("payload_base64", payload.payload_base64);
+  else sayField("payload", payload.payload);
 }
 
 /** Puts dead letters back into the outbox; a gateway that runs sends them in their turn. */
@@ -55,12 +55,9 @@ export async function retryDeadLetters(
   id: string | undefined,
   options: SelectionOptions,
 ): Promise<void> {
-  const count = await take(
-    selectionOf(id, options),
-    options,
-    (letters, selection) => letters.retry(selection, Date.now()),
-  );
-  say(`Put ${amount(count)} back into the outbox`);
+  const nowMs = Date.now();
+  const retry = (letters: DeadLetters, selection: Selection) => letters.retry(selection, nowMs);
+  say(`Put ${amount(await take(selectionOf(id, options), retry, options))} back into the outbox`);
 }
 
 /** Drops dead letters for good. */
@@ -68,10 +65,153 @@ export async function dropDeadLetters(
   id: string | undefined,
   options: SelectionOptions,
 ): Promise<void> {
-  const count = await take(
-    selectionOf(id, options),
-    options,
-    (letters, selection) => letters.drop(selection),
-  );
-  say(`Dropped ${amount(count)}`);
+  const drop = (letters: DeadLetters, selection: Selection) => letters.drop(selection);
+  say(`Dropped ${amount(await take(selectionOf(id, options), drop, options))}`);
+}
+
+/** Exactly one of the three ways to say which. */
+function selectionOf(id: string | undefined, { device, all }: SelectionOptions): Selection {
+  const given = [id, device, all].filter((one) => one !== undefined).length;
+  if (given !== 1) {
+    throw new Failure(
+      given === 0
+        ? "Say which dead letters"
+        : "Cannot take more than one of ID, --device and --all",
+      {
+        exit: EXIT.wrongUse,
+        hint: "Give exactly one: an ID from dead list, --device ID, or --all",
+      },
+    );
+  }
+  if (id !== undefined) return { sequence: sequenceOf(id) };
+  return device === undefined ? "all" : { deviceId: device };
+}
+
+function sequenceOf(id: string): number {
+  if (/^[1-9][0-9]{0,14}$/.test(id)) return Number(id);
+  throw new Failure(`There is no dead letter "${id}": an ID is a whole number`, {
+    exit: EXIT.wrongUse,
+    hint: `${SEE_LIST}; for all of one device: --device ID`,
+  });
+}
+
+/** Goes through a selection step by step; returns how many there were. */
+async function take(
+  selection: Selection,
+  steps: (letters: DeadLetters, selection: Selection) => Iterable<number>,
+  options: SiteOption,
+): Promise<number> {
+  let count = 0;
+  await withDeadLetters(options, async (letters, store) => {
+    let beganMs = performance.now();
+    for (const taken of steps(letters, selection)) {
+      count += taken;
+      await leaveTheStore(performance.now() - beganMs);
+      beganMs = performance.now();
+    }
+    if (count === 0) refuseUnknown(selection, store);
+  });
+  return count;
+}
+
+/** A gateway that runs gets at the store for as long as we had it. */
+async function leaveTheStore(durationMs: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, durationMs));
+}
+
+/** None at all is fine, also for a device; a name that nothing has is a slip. */
+function refuseUnknown(selection: Selection, store: Store): void {
+  if (selection === "all") return;
+  if ("sequence" in selection) throw unknownDeadLetter(selection.sequence);
+  if (!new Registry(store).find(selection.deviceId)) throw unknownDevice(selection.deviceId);
+}
+
+function unknownDeadLetter(sequence: number): Failure {
+  return new Failure(`There is no dead letter ${sequence}`, { hint: SEE_LIST });
+}
+
+async function withDeadLetters<T>(
+  options: SiteOption,
+  work: (letters: DeadLetters, store: Store) => T | Promise<T>,
+): Promise<T> {
+  return await withStore(configOf(layoutOf(options)), async (store) => {
+    try {
+      return await work(new DeadLetters(store), store);
+    } catch (error) {
+      throw isOfTheStore(error) ? new Failure(`Cannot use the store: ${error.message}`) : error;
+    }
+  });
+}
+
+function isOfTheStore(error: unknown): error is Error {
+  return error instanceof StoreError ||
+    (error instanceof Error && "code" in error && error.code === "ERR_SQLITE_ERROR");
+}
+
+function sayTable(letters: Iterable<DeadLetterSummary>, extent: Extent): void {
+  const idWidth = Math.max("ID".length, String(extent.lastSequence).length);
+  const deviceWidth = Math.max("DEVICE".length, extent.deviceIdMaxChars);
+  const row = (id: string, device: string, rest: string) =>
+    say(`${id.padStart(idWidth)}  ${printable(device).padEnd(deviceWidth)}  ${rest}`);
+  row("ID", "DEVICE", `${"MESSAGE ID".padEnd(36)}  ${"DIED".padEnd(20)}  STATUS  REASON`);
+  for (const { sequence, deviceId, messageId, diedMs, status, reason } of letters) {
+    const died = isoOf(diedMs)?.replace(/\.\d+Z$/, "Z") ?? "-";
+    const code = String(status ?? "-").padEnd("STATUS".length);
+    row(
+      String(sequence),
+      deviceId,
+      `${printable(messageId).padEnd(36)}  ${died.padEnd(20)}  ${code}  ${printable(reason)}`,
+    );
+  }
+}
+
+/** A JSON array, one element a line, that is never in memory as a whole. */
+function sayArray(letters: Iterable<DeadLetterSummary>): void {
+  let line = "[";
+  let end = "";
+  for (const letter of letters) {
+    say(line + end);
+    line = `  ${printable(JSON.stringify(describe(letter)))}`;
+    end = ",";
+  }
+  say(line);
+  say("]");
+}
+
+function describe(letter: DeadLetterSummary) {
+  return {
+    id: letter.sequence,
+    device_id: letter.deviceId,
+    message_id: letter.messageId,
+    timestamp: letter.timestamp,
+    queued_at: isoOf(letter.acceptedMs),
+    died_at: isoOf(letter.diedMs),
+    status: letter.status ?? null,
+    reason: letter.reason,
+  };
+}
+
+/** The payload as text, or in base64 where it is none. */
+function payloadOf(bytes: Uint8Array) {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return { payload: text, payload_base64: null };
+  } catch {
+    return { payload: null, payload_base64: Buffer.from(bytes).toString("base64") };
+  }
+}
+
+function sayField(name: string, value: string | number): void {
+  const text = String(value);
+  const shown = printable(text);
+  say(`${name}${shown === text ? "" : ", escaped for the terminal"}: ${shown}`);
+}
+
+function isoOf(unixMs: number): string | null {
+  const date = new Date(unixMs);
+  return Number.isNaN(date.getTime()) ? null : date.toISOString();
+}
+
+function amount(count: number): string {
+  return count === 1 ? "1 dead letter" : `${count} dead letters`;
 }

@@ -24,6 +24,7 @@ function program(): Command {
     .configureOutput({ writeErr: () => {}, outputError: () => {} });
   addSiteCommands(program);
   addDeviceCommands(program);
+  addDeadLetterCommands(program);
   addFirmwareCommands(program);
   return program;
 }
@@ -64,6 +65,25 @@ function addDeviceCommands(program: Command): void {
     .action(async (id, options) => (await import("./device.ts")).showDevice(id, options));
   site(device.command("remove <id>").description("Take a device out, with its folder"))
     .action(async (id, options) => (await import("./device.ts")).removeDevice(id, options));
+}
+
+function addDeadLetterCommands(program: Command): void {
+  const dead = program.command("dead").description("Dead letters: accepted, and not delivered")
+    .helpCommand(false);
+  site(dead.command("list").description("List all dead letters"))
+    .option("--json", "as JSON")
+    .action(async (options) => (await import("./dead.ts")).listDeadLetters(options));
+  site(dead.command("show <id>").description("Show one dead letter with its payload"))
+    .option("--json", "as JSON")
+    .action(async (id, options) => (await import("./dead.ts")).showDeadLetter(id, options));
+  site(dead.command("retry [id]").description("Put dead letters back into the outbox"))
+    .option("--device <id>", "all of one device")
+    .option("--all", "all there are")
+    .action(async (id, options) => (await import("./dead.ts")).retryDeadLetters(id, options));
+  site(dead.command("drop [id]").description("Drop dead letters for good"))
+    .option("--device <id>", "all of one device")
+    .option("--all", "all there are")
+    .action(async (id, options) => (await import("./dead.ts")).dropDeadLetters(id, options));
 }
 
 function addFirmwareCommands(program: Command): void {
