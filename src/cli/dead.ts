@@ -110,6 +110,10 @@ async function take(
       beganMs = performance.now();
     }
     if (count === 0) refuseUnknown(selection, store);
+  }).catch((error) => {
+    throw count > 0 && error instanceof Failure
+      ? new Failure([...error.faults, `Stopped after ${amount(count)}: those are done`])
+      : error;
   });
   return count;
 }

@@ -54,8 +54,21 @@ export function hex(bytes: Uint8Array): string {
 
 /** The bytes of a text of hex digits in either case; undefined where it is anything else. */
 export function bytesOfHex(text: string): Uint8Array<ArrayBuffer> | undefined {
-  if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) return undefined;
+  if (text.length % 2 !== 0) return undefined;
   const bytes = new Uint8Array(text.length / 2);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  for (let i = 0; i < bytes.length; i++) {
+    const high = NIBBLES[text.charCodeAt(2 * i)] ?? NOT_HEX;
+    const low = NIBBLES[text.charCodeAt(2 * i + 1)] ?? NOT_HEX;
+    if (high === NOT_HEX || low === NOT_HEX) return undefined;
+    bytes[i] = high << 4 | low;
+  }
   return bytes;
 }
+
+const NOT_HEX = 0xff;
+
+/** The value of each ASCII character as a hex digit. */
+const NIBBLES = Uint8Array.from({ length: 128 }, (_, code) => {
+  const digit = "0123456789abcdef".indexOf(String.fromCharCode(code).toLowerCase());
+  return digit < 0 ? NOT_HEX : digit;
+});

@@ -9,7 +9,7 @@
  *   backlog of others; every fourth turn is a backlog's, so that it is not starved either;
  * - an entry is settled only when its answer has reached the broker, so that no crash can deliver
  *   an entry and lose its answer;
- * - memory is bounded: of entries that wait, only the first few megabytes are kept; the rest is
+ * - memory is bounded: of entries that wait, only so many are kept; the rest is
  *   read from the store when its turn comes.
  */
 
@@ -26,8 +26,9 @@ import type { OnPoint } from "../core/point.ts";
 import type { Clock } from "./clock.ts";
 import type { OutboxEntry, WaitingEntry } from "./outbox.ts";
 
-/** Payload bytes of waiting entries that are kept in memory. */
-const KEPT_MAX_BYTES = 8 * 1024 * 1024;
+/** Waiting entries that are kept in memory, and the bytes of their payloads. */
+const KEPT_MAX_ENTRIES = 2_000;
+const KEPT_MAX_BYTES = 4 * 1024 * 1024;
 
 /** Wait of a lane whose entry the store cannot give. */
 const UNREADABLE_WAIT_MS = 1_000;
@@ -120,10 +121,7 @@ export class Forwarder {
 
   /** Takes a new entry, or one that an earlier run left (without its payload). */
   add(entry: OutboxEntry | WaitingEntry): void {
-    if ("payload" in entry && this.#keptBytes + entry.payload.length <= KEPT_MAX_BYTES) {
-      this.#kept.set(entry.sequence, entry);
-      this.#keptBytes += entry.payload.length;
-    }
+    if ("payload" in entry) this.#keep(entry);
     const lane = this.#lanes.get(entry.deviceId);
     if (lane) return lane.sequences.push(entry.sequence);
     const { deviceId } = entry;
@@ -206,6 +204,13 @@ export class Forwarder {
       return this.#next(lane);
     }
     this.#retry(lane, entry, outcome);
+  }
+
+  #keep(entry: OutboxEntry): void {
+    const bytes = this.#keptBytes + entry.payload.length;
+    if (this.#kept.size >= KEPT_MAX_ENTRIES || bytes > KEPT_MAX_BYTES) return;
+    this.#kept.set(entry.sequence, entry);
+    this.#keptBytes = bytes;
   }
 
   #entry(sequence: number): OutboxEntry | undefined | "unreadable" {

@@ -29,6 +29,10 @@ import { Store, StoreLostError } from "./store.ts";
 /** Most messages in one transaction. */
 const BATCH_MAX = 512;
 
+/** Settlements wait for company, since each commit costs a sync: so long, or until so many. */
+const SETTLE_WITHIN_MS = 20;
+const SETTLE_AT_ONCE = 256;
+
 /** A full outbox has room again when this share of it is free. */
 const ROOM_SHARE = 0.1;
 
@@ -93,6 +97,7 @@ export class Intake {
   #closing = false;
   #closed = false;
   readonly #tick: ReturnType<typeof setInterval>;
+  #settleTimer: ReturnType<typeof setTimeout> | undefined;
   #endPause: (() => void) | undefined;
 
   constructor(parts: IntakeParts, events: IntakeEvents, options: { maxPending: number }) {
@@ -116,7 +121,8 @@ export class Intake {
   /** Takes note that an entry is done with; it leaves the outbox in the next transaction. */
   settle(settlement: Settlement): void {
     this.#settlements.push(settlement);
-    this.#wake();
+    if (this.#settlements.length >= SETTLE_AT_ONCE) this.#wake();
+    else this.#settleTimer ??= setTimeout(() => this.#wake(), SETTLE_WITHIN_MS);
   }
 
   /** The broker is connected, or is not. */
@@ -148,7 +154,9 @@ export class Intake {
     clearInterval(this.#tick);
     this.#closing = true;
     this.#endPause?.();
+    this.#wake();
     await this.#work;
+    clearTimeout(this.#settleTimer);
     this.#closed = true;
   }
 
@@ -190,8 +198,7 @@ export class Intake {
   async #turn(): Promise<void> {
     const size = this.#paused ? 0 : Math.min(BATCH_MAX, this.#room);
     const batch = this.#waiting.splice(0, size);
-    const settlements = this.#settlements;
-    this.#settlements = [];
+    const settlements = this.#takeSettlements();
     const tidy = this.#tidyDue;
     this.#tidyDue = false;
     const messages = batch.filter(({ arrival }) => arrival.topic !== MARKER_TOPIC);
@@ -210,6 +217,12 @@ export class Intake {
     messages.forEach(({ identity }, i) => this.#tell(committed.entered[i]!, identity));
     this.#tellRest(committed);
     this.#catchUp(batch);
+  }
+
+  #takeSettlements(): Settlement[] {
+    clearTimeout(this.#settleTimer);
+    this.#settleTimer = undefined;
+    return this.#settlements.splice(0);
   }
 
   /** Reads and verifies one message, as far as that goes without the store. */
