@@ -58,7 +58,8 @@ export class Report {
 
   trimmed(count: number): void {
     this.#metrics.trimmed.inc(count);
-    const message = `Dropped ${count} dead letters, the oldest: more than the limits allow`;
+    const letters = count === 1 ? "dead letter" : "dead letters";
+    const message = `Dropped ${count} ${letters}, the oldest: more than the limits allow`;
     this.#log("error", "dead_letters_dropped", { message, count });
   }
 

@@ -96,11 +96,6 @@ export class Ledger {
     return this.#pending;
   }
 
-  /** True where another process has written to the store since the last commit. */
-  get outdated(): boolean {
-    return this.#parts.store.dataVersion() !== this.#dataVersion;
-  }
-
   /**
    * One transaction, on the disk when this returns; throws where nothing was written.
    * `heldSinceMs`: when the oldest message came that is not in the batch yet, wall clock.
@@ -111,9 +106,11 @@ export class Ledger {
     options: { readonly tidy: boolean; readonly heldSinceMs: number | undefined },
   ): Committed {
     const taken = new Map<string, Bucket>();
+    let dataVersion = this.#dataVersion;
     const committed = this.#parts.store.transaction(() => {
       for (const settlement of settlements) this.#settle(settlement);
-      const adopted = this.#adopt();
+      dataVersion = this.#parts.store.dataVersion();
+      const adopted = this.#adopt(dataVersion);
       const forgottenSeconds = this.#parts.replayGuard.forgottenSeconds();
       const entered = batch.map((one) =>
         "kind" in one ? one : this.#enter(one, forgottenSeconds, taken)
@@ -122,6 +119,7 @@ export class Ledger {
       const tidied = options.tidy ? this.#tidy(options.heldSinceMs) : { trimmed: 0, untidy: false };
       return { entered, adopted, ...tidied };
     });
+    this.#dataVersion = dataVersion; // not before: what a failed commit has seen is still news
     this.#note(committed, settlements.length, taken);
     return committed;
   }
@@ -131,10 +129,8 @@ export class Ledger {
     this.#parts.outbox.remove(sequence);
   }
 
-  #adopt(): WaitingEntry[] {
-    const dataVersion = this.#parts.store.dataVersion();
+  #adopt(dataVersion: number): WaitingEntry[] {
     if (dataVersion === this.#dataVersion) return [];
-    this.#dataVersion = dataVersion;
     return [...this.#parts.outbox.after(this.#lastSequence)];
   }
 
