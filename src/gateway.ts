@@ -268,7 +268,7 @@ export class Gateway {
     const pair = readKeyPair(certificate, key);
     const api = this.#api(readText(keyFile).trim());
     try {
-      return Deno.serve({
+      const server = Deno.serve({
         hostname: host,
         port,
         cert: pair.certificate,
@@ -277,9 +277,25 @@ export class Gateway {
         onListen: () => {},
         handler: (request, { remoteAddr }) => api(request, remoteAddr.hostname),
       });
+      server.finished.catch((error) => this.#serveAgain(error));
+      return server;
     } catch (error) {
       throw new StartError(`Cannot listen on ${host}:${port}: ${(error as Error).message}`);
     }
+  }
+
+  /** The API's listener has failed, as it does where the system grants no more sockets. */
+  #serveAgain(error: Error): void {
+    if (this.#stopping) return;
+    this.#log("error", "api_failed", { message: `The API stopped listening: ${error.message}` });
+    setTimeout(() => {
+      if (this.#stopping) return;
+      try {
+        this.#server = this.#serveApi();
+      } catch (error) {
+        this.#serveAgain(error as Error);
+      }
+    }, 1_000);
   }
 
   #api(apiKey: string): Api {

@@ -55,7 +55,15 @@ export function createApi(parts: ApiParts): Api {
     parts.failed(error);
     return problem("internal");
   });
-  return async (request, address) => await app.fetch(request, { address });
+  return async (request, address) =>
+    isHost(request.headers.get("host"))
+      ? await app.fetch(request, { address })
+      : problem("bad-host");
+}
+
+/** The server puts the Host field in front of the path, where it could begin one of its own. */
+function isHost(host: string | null): boolean {
+  return host === null || /^[A-Za-z0-9._~:[\]-]*$/.test(host); // RFC 9112 §3.2
 }
 
 function readiness(reasons: readonly string[]): Response {

@@ -102,12 +102,19 @@ export class Forwarder {
   /** Lanes whose first entry may be sent now. */
   readonly #live = new Fifo<Lane>();
   readonly #backlog = new Fifo<Lane>();
+  /** Lanes whose first entry was tried in vain, and may be tried again now. */
+  readonly #again = new Fifo<Lane>();
   #turn = 0;
   readonly #kept = new Map<number, OutboxEntry>();
   #keptBytes = 0;
   #underWay = 0;
+  /** Of those, entries that were tried in vain before. */
+  #retrying = 0;
   #answering = 0;
   #failuresInARow = 0;
+  /** True where one of these failures was an entry's first. */
+  #freshFailed = false;
+  #gone = false;
   #started = false;
   readonly #stop = new AbortController();
   #idle: (() => void) | undefined;
@@ -159,35 +166,49 @@ export class Forwarder {
   }
 
   #serve(): void {
-    while (
-      this.#started && this.#live.length + this.#backlog.length > 0 &&
-      this.#underWay < this.#pace.limit && this.#answering < ANSWERS_MAX
-    ) {
+    while (this.#started && this.#answering < ANSWERS_MAX) {
+      const lane = this.#dequeue();
+      if (lane === undefined) break;
       this.#underWay++;
-      this.#send(this.#dequeue());
+      if (lane.tries > 0) this.#retrying++;
+      this.#send(lane);
     }
     if (!this.#started && this.#underWay + this.#answering === 0) this.#idle?.();
   }
 
   #enqueue(lane: Lane): void {
-    (lane.sequences.length <= LIVE_MAX ? this.#live : this.#backlog).push(lane);
+    if (lane.tries > 0) this.#again.push(lane);
+    else (lane.sequences.length <= LIVE_MAX ? this.#live : this.#backlog).push(lane);
     this.#serve();
   }
 
-  /** The lane whose turn it is; there must be one. */
-  #dequeue(): Lane {
+  /**
+   * The lane whose turn it is; undefined where none may be served now. Entries that failed before
+   * have half of the places, and the others never wait for them: what ails one entry may hold it,
+   * and its place, until the time-out.
+   */
+  #dequeue(): Lane | undefined {
+    const { limit } = this.#pace;
+    const free = this.#underWay < limit;
+    const retries = Math.max(1, limit >> 1);
+    if (this.#retrying < retries && (free || this.#retrying === 0) && this.#again.length > 0) {
+      return this.#again.shift();
+    }
+    if (!free && this.#underWay > this.#retrying) return undefined;
     const backlogFirst = ++this.#turn % BACKLOG_TURN === 0;
     const [first, second] = backlogFirst
       ? [this.#backlog, this.#live]
       : [this.#live, this.#backlog];
-    return (first.shift() ?? second.shift())!;
+    return first.shift() ?? second.shift();
   }
 
   /** Sends the first entry of a lane and says what is next for the lane. */
   async #send(lane: Lane): Promise<void> {
     const entry = this.#entry(lane.sequences.peek()!);
+    const retried = lane.tries > 0;
     if (entry === undefined || entry === "unreadable") {
       this.#underWay--;
+      if (retried) this.#retrying--;
       return entry === undefined ? this.#next(lane) : this.#wait(lane, UNREADABLE_WAIT_MS);
     }
     lane.tries++;
@@ -197,8 +218,9 @@ export class Forwarder {
     const outcome = await posted;
     this.#parts.at("answered");
     this.#underWay--;
+    if (retried) this.#retrying--;
     if (this.#stop.signal.aborted && outcome.kind === "no_answer") return this.#serve();
-    this.#steer(outcome);
+    this.#steer(outcome, retried);
     if (outcome.kind === "answer" && meaningOf(outcome) !== "again") {
       this.#answer(entry, outcome);
       return this.#next(lane);
@@ -290,20 +312,28 @@ export class Forwarder {
     this.#enqueue(lane);
   }
 
-  /** Learns from an outcome how the backend is; once it is back, nobody waits for it any longer. */
-  #steer(outcome: Outcome): void {
-    if (meaningOf(outcome) === "again") {
-      this.#pace.failed();
-      if (outcome.kind === "no_answer" && ++this.#failuresInARow === GONE_AFTER_FAILURES) {
-        this.#events.gone(outcome.reason);
-      }
-      return;
-    }
+  /**
+   * Learns from an outcome how the backend is; once it is back, nobody waits for it any longer. An
+   * entry that fails again and again says nothing new: it may be the entry.
+   */
+  #steer(outcome: Outcome, retried: boolean): void {
+    if (meaningOf(outcome) === "again") return this.#failed(outcome, retried);
     this.#pace.succeeded();
-    const wasGone = this.#failuresInARow >= GONE_AFTER_FAILURES;
     this.#failuresInARow = 0;
-    if (!wasGone) return;
+    this.#freshFailed = false;
+    if (!this.#gone) return;
+    this.#gone = false;
     this.#events.back();
     for (const lane of this.#lanes.values()) if (lane.unanswered) this.#wake(lane);
+  }
+
+  #failed(outcome: Outcome, retried: boolean): void {
+    if (!retried || this.#gone) this.#pace.failed();
+    if (outcome.kind !== "no_answer") return;
+    this.#failuresInARow++;
+    this.#freshFailed ||= !retried;
+    if (this.#gone || !this.#freshFailed || this.#failuresInARow < GONE_AFTER_FAILURES) return;
+    this.#gone = true;
+    this.#events.gone(outcome.reason);
   }
 }
