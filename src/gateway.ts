@@ -212,7 +212,7 @@ export class Gateway {
       random,
       post: (entry, stop) =>
         this.#backend.post(entry, stop, { lateSeconds: report.lateSeconds(entry) }),
-      read: (sequence) => this.#outbox.read(sequence),
+      read: (sequence, limit) => this.#outbox.read(sequence, limit),
       respond: (entry, answer, stop) => this.#respond(entry, answer, stop),
       settle: (settlement) => this.#intake.settle(settlement),
       at: this.#at,

@@ -12,6 +12,7 @@
  */
 
 import { Buffer } from "node:buffer";
+import { setImmediate } from "node:timers";
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
 import { DATA_TOPIC_FILTER, DROPPED_TOPIC, MARKER_TOPIC } from "../core/topic.ts";
 import type { Log } from "./log.ts";
@@ -26,6 +27,7 @@ const RECONNECT_FIRST_MS = 100;
 const RECONNECT_LONGEST_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 1_000;
 const PUBLISH_TIMEOUT_MS = 10_000;
+const PUBLISH_WATCH_MS = 500;
 /** rh 2: no retained messages at subscribe; rap: see the retain flag as it was published. */
 const SUBSCRIPTIONS = {
   [DATA_TOPIC_FILTER]: { qos: 1, rh: 2, rap: true },
@@ -81,6 +83,13 @@ export interface BrokerEvents {
   disconnected(): void;
 }
 
+/** A publish under way. */
+interface Waiting {
+  /** When it was sent; `performance.now()`. */
+  readonly sinceMs: number;
+  settle(published: Published): void;
+}
+
 /** The link to the broker, which is made again for as long as it is open. */
 export class BrokerLink {
   readonly #address: BrokerAddress;
@@ -92,8 +101,9 @@ export class BrokerLink {
   #failures = 0;
   #lastFault = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Ends every publish that waits for its acknowledgement. */
-  readonly #waiting = new Set<(published: Published) => void>();
+  /** Publishes that wait for their acknowledgement, the oldest first. */
+  readonly #waiting = new Set<Waiting>();
+  #watch: ReturnType<typeof setInterval> | undefined;
   /** Tells whoever waits for a connection. */
   readonly #connects = new Set<() => void>();
 
@@ -121,20 +131,18 @@ export class BrokerLink {
       return Promise.resolve({ kind: "unsent", reason: "the broker is not connected" });
     }
     return new Promise((resolve) => {
-      const settle = (published: Published) => {
-        clearTimeout(timer);
-        this.#waiting.delete(settle);
-        resolve(published);
+      const waiting: Waiting = {
+        sinceMs: performance.now(),
+        settle: (published) => {
+          this.#waiting.delete(waiting);
+          resolve(published);
+        },
       };
-      const timer = setTimeout(() => {
-        settle({ kind: "unsent", reason: "the broker did not acknowledge in time" });
-        client.end(true);
-      }, PUBLISH_TIMEOUT_MS);
-      this.#waiting.add(settle);
+      this.#waiting.add(waiting);
       client.publish(topic, asBuffer(message), {
         qos: 1,
         properties: propertiesOf(properties),
-      }, (error) => settle(outcomeOf(error, lastPubackReason(client))));
+      }, (error) => waiting.settle(outcomeOf(error, lastPubackReason(client))));
     });
   }
 
@@ -167,7 +175,7 @@ export class BrokerLink {
   #connect(): void {
     const client = mqtt.connect(clientOptions(this.#address));
     this.#client = client;
-    holdAcknowledgements(client);
+    takeOverSending(client);
     this.#timer = setTimeout(() => this.#again(client), 2 * CONNECT_TIMEOUT_MS);
     client.on("message", (_topic, _payload, packet) => this.#arrived(client, packet));
     client.on("connect", () => this.#subscribe(client));
@@ -184,6 +192,7 @@ export class BrokerLink {
   async #subscribe(client: MqttClient): Promise<void> {
     // Without it a round trip waits 40 ms for Nagle and the delayed ACK to meet.
     (client.stream as unknown as { setNoDelay(on: boolean): void }).setNoDelay(true);
+    joinWrites(client);
     try {
       await client.subscribeAsync(SUBSCRIPTIONS);
     } catch (error) {
@@ -195,9 +204,18 @@ export class BrokerLink {
     this.#failures = 0;
     this.#lastFault = "";
     this.#subscribed = true;
+    this.#watch = setInterval(() => this.#endSilent(client), PUBLISH_WATCH_MS);
     this.#log("info", "broker_connected", { message: "Connected to the broker" });
     this.#events.connected();
     for (const resolve of this.#connects) resolve();
+  }
+
+  /** Ends a connection on which the broker leaves a publish without its acknowledgement. */
+  #endSilent(client: MqttClient): void {
+    const [oldest] = this.#waiting;
+    if (oldest === undefined || performance.now() - oldest.sinceMs < PUBLISH_TIMEOUT_MS) return;
+    oldest.settle({ kind: "unsent", reason: "the broker did not acknowledge in time" });
+    client.end(true);
   }
 
   #arrived(client: MqttClient, packet: IPublishPacket): void {
@@ -239,9 +257,10 @@ export class BrokerLink {
 
   #dropped(client: MqttClient): void {
     clearTimeout(this.#timer);
+    clearInterval(this.#watch);
     this.#client = undefined;
     client.on("error", () => {}); // an error that comes after the end is nobody's
-    for (const settle of [...this.#waiting]) {
+    for (const { settle } of [...this.#waiting]) {
       settle({ kind: "unsent", reason: "the connection to the broker was lost" });
     }
     if (!this.#subscribed) return;
@@ -267,6 +286,8 @@ function clientOptions(address: BrokerAddress): IClientOptions {
     reconnectPeriod: 0,
     resubscribe: false,
     timerVariant: "native",
+    reschedulePings: false, // a ping too many is cheaper than a timer set anew with every packet
+    outgoingStore: new NothingStored(),
     log: () => {}, // its debug output costs several microseconds a packet even while it is off
     properties: {
       sessionExpiryInterval: SESSION_EXPIRY_SECONDS,
@@ -281,9 +302,17 @@ interface Packet {
   readonly reasonCode?: number;
 }
 
+/** A publish ends with its connection, so there is nothing that MQTT.js has to keep of it. */
+class NothingStored extends mqtt.Store {
+  override del(packet: Parameters<mqtt.Store["del"]>[0], done: mqtt.PacketCallback): this {
+    done(undefined, packet as mqtt.Packet);
+    return this;
+  }
+}
+
 /** The one private method of the pinned MQTT.js that is used: tests/edge/mqtt_test.ts guards it. */
 interface PacketSender {
-  _sendPacket(packet: Packet, done?: () => void, ...rest: unknown[]): void;
+  _sendPacket(packet: Packet, done?: () => void, stored?: () => void, unstored?: boolean): void;
 }
 
 const REAL_SEND = new WeakMap<MqttClient, PacketSender["_sendPacket"]>();
@@ -292,18 +321,33 @@ const PUBACK_REASON = new WeakMap<MqttClient, number>();
 /**
  * MQTT.js acknowledges each message as soon as it was handed over, one after another. Its own
  * acknowledgements are swallowed here, so that ours can wait for the commit without anything else,
- * keepalive among it, waiting too.
+ * keepalive among it, waiting too. And it copies each publish into its store, which is left out.
  */
-function holdAcknowledgements(client: MqttClient): void {
+function takeOverSending(client: MqttClient): void {
   const sender = client as unknown as PacketSender;
   const send = sender._sendPacket.bind(client);
   REAL_SEND.set(client, send);
-  sender._sendPacket = (packet, done, ...rest) => {
+  sender._sendPacket = (packet, done, stored) => {
     if (packet.cmd === "puback") return done?.();
-    send(packet, done, ...rest);
+    send(packet, done, stored, true);
   };
   client.on("packetreceive", (packet) => {
     if (packet.cmd === "puback") PUBACK_REASON.set(client, packet.reasonCode ?? 0);
+  });
+}
+
+/** Everything that is sent in one turn of the event loop goes out as one write. */
+function joinWrites(client: MqttClient): void {
+  const { stream } = client;
+  let joined = false;
+  client.on("packetsend", () => {
+    if (joined) return;
+    joined = true;
+    stream.cork();
+    setImmediate(() => {
+      joined = false;
+      stream.uncork();
+    });
   });
 }
 

@@ -30,7 +30,9 @@ export class Outbox {
       INSERT INTO outbox (device_id, message_id, timestamp, accepted_ms, payload)
       VALUES (?, ?, ?, ?, ?)`);
     this.#delete = store.prepare("DELETE FROM outbox WHERE sequence = ?");
-    this.#read = store.prepare("SELECT * FROM outbox WHERE sequence = ?");
+    this.#read = store.prepare(
+      "SELECT * FROM outbox WHERE sequence >= ? ORDER BY sequence LIMIT ?",
+    );
     this.#lanes = store.prepare(
       "SELECT sequence, device_id FROM outbox WHERE sequence > ? ORDER BY sequence",
     );
@@ -49,10 +51,9 @@ export class Outbox {
     this.#delete.run(sequence);
   }
 
-  /** The entry of a sequence number; undefined where it was settled. */
-  read(sequence: number): OutboxEntry | undefined {
-    const row = this.#read.get(sequence);
-    return row === undefined ? undefined : entryOf(row);
+  /** At most `limit` entries from a sequence number on, in their order. */
+  read(sequence: number, limit: number): OutboxEntry[] {
+    return this.#read.all(sequence, limit).map(entryOf);
   }
 
   /** Sequence number and device of every entry after `sequence`, in order. */
