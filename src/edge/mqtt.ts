@@ -13,9 +13,12 @@
 
 import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
+import { writeToStream } from "mqtt-packet";
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
 import { DATA_TOPIC_FILTER, DROPPED_TOPIC, MARKER_TOPIC } from "../core/topic.ts";
 import type { Log } from "./log.ts";
+
+writeToStream.cacheNumbers = false; // a Buffer for each of 65,536 numbers would take 20 MB
 
 /** How long the broker keeps the session of a gateway that is away, seconds. */
 export const SESSION_EXPIRY_SECONDS = 7 * 86_400;
@@ -192,7 +195,6 @@ export class BrokerLink {
   async #subscribe(client: MqttClient): Promise<void> {
     // Without it a round trip waits 40 ms for Nagle and the delayed ACK to meet.
     (client.stream as unknown as { setNoDelay(on: boolean): void }).setNoDelay(true);
-    joinWrites(client);
     try {
       await client.subscribeAsync(SUBSCRIPTIONS);
     } catch (error) {
@@ -315,7 +317,6 @@ interface PacketSender {
   _sendPacket(packet: Packet, done?: () => void, stored?: () => void, unstored?: boolean): void;
 }
 
-const REAL_SEND = new WeakMap<MqttClient, PacketSender["_sendPacket"]>();
 const PUBACK_REASON = new WeakMap<MqttClient, number>();
 
 /**
@@ -326,9 +327,9 @@ const PUBACK_REASON = new WeakMap<MqttClient, number>();
 function takeOverSending(client: MqttClient): void {
   const sender = client as unknown as PacketSender;
   const send = sender._sendPacket.bind(client);
-  REAL_SEND.set(client, send);
   sender._sendPacket = (packet, done, stored) => {
     if (packet.cmd === "puback") return done?.();
+    joinWrites(client);
     send(packet, done, stored, true);
   };
   client.on("packetreceive", (packet) => {
@@ -336,23 +337,25 @@ function takeOverSending(client: MqttClient): void {
   });
 }
 
-/** Everything that is sent in one turn of the event loop goes out as one write. */
-function joinWrites(client: MqttClient): void {
-  const { stream } = client;
-  let joined = false;
-  client.on("packetsend", () => {
-    if (joined) return;
-    joined = true;
-    stream.cork();
-    setImmediate(() => {
-      joined = false;
-      stream.uncork();
-    });
-  });
+/** A PUBACK that says success needs no more than these four bytes [MQTT 5 §3.4.2.1]. */
+function sendAcknowledgement(client: MqttClient, messageId: number): void {
+  if (!client.connected) return;
+  joinWrites(client);
+  client.stream.write(Buffer.of(0x40, 2, messageId >> 8, messageId & 0xff));
 }
 
-function sendAcknowledgement(client: MqttClient, messageId: number): void {
-  if (client.connected) REAL_SEND.get(client)!({ cmd: "puback", messageId, reasonCode: 0 });
+const JOINED = new WeakSet<MqttClient>();
+
+/** What is sent in one turn of the event loop goes out as one write. */
+function joinWrites(client: MqttClient): void {
+  if (JOINED.has(client)) return;
+  JOINED.add(client);
+  const { stream } = client;
+  stream.cork();
+  setImmediate(() => {
+    JOINED.delete(client);
+    stream.uncork();
+  });
 }
 
 /** The reason code of the PUBACK that is being handled: MQTT.js does not pass it on. */
