@@ -149,6 +149,7 @@ export class Gateway {
     const files = readKeyPair(broker.certificate, broker.key);
     return new BrokerLink({ ...broker, ...files, ca: readText(broker.ca) }, {
       arrived: (arrival) => this.#intake.take(arrival),
+      resumed: () => this.#intake.brokerResumed(),
       dropped: (count) => this.#noticeDrops(count),
       connected: () => {
         this.#metrics.brokerConnects.inc();
@@ -188,7 +189,10 @@ export class Gateway {
         report.accepted(entry);
         this.#forwarder.add(entry);
       },
-      adopted: (entries) => entries.forEach((entry) => this.#forwarder.add(entry)),
+      adopted: (entries) => {
+        report.adopted(entries);
+        for (const entry of entries) this.#forwarder.add(entry);
+      },
       duplicate: () => report.duplicate(),
       rejected: (rejection, identity) => report.rejected(rejection, identity),
       storeFailed: (error) => report.storeFailed(error),
@@ -200,6 +204,7 @@ export class Gateway {
       trimmed: (count) => report.trimmed(count),
       paused: () => report.paused(),
       resumed: () => report.resumed(),
+      overrun: (count) => report.overrun(count),
       caughtUp: (marked) => report.caughtUp(marked),
     }, this.#config.store);
   }

@@ -25,7 +25,7 @@ export const EVERYTHING: Scenario = {
 };
 
 async function runAll(site: FaultSite, options: ScenarioOptions): Promise<Findings> {
-  const count = options.long ? 300 : 8;
+  const count = options.long ? 120 : 6;
   const dice = new Dice(options.seed);
   const done = new Map<string, number>();
   await site.start();
@@ -34,7 +34,7 @@ async function runAll(site: FaultSite, options: ScenarioOptions): Promise<Findin
     done.set(fault.name, (done.get(fault.name) ?? 0) + 1);
     await fault(site, dice.below(FAULT_MAX_MS));
     if (dice.below(2) === 0) await pause(dice.below(FAULT_MAX_MS));
-    if (i % 30 === 0) options.say?.(`${i} of ${count} faults, ${site.fleet.sent.length} sent`);
+    if (i % 20 === 0) options.say?.(`${i} of ${count} faults, ${site.fleet.sent.length} sent`);
   }
   const figures = await site.judge({ answersMayBeLost: true });
   const names = [...done].map(([name, times]) => `${times} × ${name}`);

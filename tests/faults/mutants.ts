@@ -61,7 +61,7 @@ const REGISTERED: Readonly<Record<string, string>> = {
 const [FIRST, SECOND, LONG] = Object.keys(REGISTERED) as [string, string, string];
 
 /** A million mutants; a tenth of that in the short form. */
-export const MUTANTS: Scenario = { name: "mutated messages", run };
+export const MUTANTS: Scenario = { name: "mutated messages", alone: true, run };
 
 async function run({ long, seed }: ScenarioOptions): Promise<Findings> {
   const figures = await runMutants(long ? 1_000_000 : 100_000, seed);

@@ -80,7 +80,7 @@ function runStuck(work: typeof overloadWithFlood, options: ScenarioOptions): Pro
 }
 
 async function overload(site: FaultSite, options: ScenarioOptions): Promise<Findings> {
-  const durationMs = options.long ? 180_000 : 9_000;
+  const durationMs = options.long ? 180_000 : 6_000;
   site.beforeAnswer = () => pause(SLOW_ANSWER_MS);
   await site.start();
   await site.gateway.logged("intake_paused", { timeoutMs: 30_000 });
@@ -97,7 +97,7 @@ async function overload(site: FaultSite, options: ScenarioOptions): Promise<Find
 }
 
 async function overloadWithDrops(site: FaultSite, options: ScenarioOptions): Promise<Findings> {
-  const durationMs = options.long ? 120_000 : 1_000;
+  const durationMs = options.long ? 60_000 : 1_000;
   const ending = { onceOnly: true, mayBeMissing: true };
   site.beforeAnswer = () => pause(SLOW_ANSWER_MS);
   await site.start();

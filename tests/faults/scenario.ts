@@ -18,5 +18,7 @@ export type Findings = Figures & { readonly note: string };
 /** One fault, or a family of them. */
 export interface Scenario {
   readonly name: string;
+  /** It measures time: nothing else may run beside it. */
+  readonly alone?: boolean;
   run(options: ScenarioOptions): Promise<Findings>;
 }
