@@ -9,8 +9,9 @@ import type { Findings, Scenario, ScenarioOptions } from "./scenario.ts";
 const FLEET = { devices: 8, everyMs: 40 };
 const TIMEOUT_MS = 1_000;
 
-/** Longest time that a fault lasts. */
+/** Longest time that a fault lasts, in the long form and in the short one. */
 const FAULT_MAX_MS = 2_000;
+const SHORT_FAULT_MAX_MS = 300;
 
 /** What a backend may answer when it wants a message again. */
 const AGAIN = [408, 425, 429, 500, 502, 503, 504];
@@ -48,12 +49,12 @@ async function runAll(
   line.target = site.live.backend.port;
   const parts = { site, line, dice: new Dice(options.seed) };
   await site.start();
-  const count = options.long ? 60 : FAULTS.length;
+  const [count, maxMs] = options.long ? [60, FAULT_MAX_MS] : [FAULTS.length, SHORT_FAULT_MAX_MS];
   for (let i = 0; i < count; i++) {
     // Each once, and then by chance.
     const fault = FAULTS[i] ?? parts.dice.pick(FAULTS);
-    await fault(parts, parts.dice.below(FAULT_MAX_MS));
-    await pause(parts.dice.below(FAULT_MAX_MS / 2));
+    await fault(parts, parts.dice.below(maxMs));
+    await pause(parts.dice.below(maxMs / 2));
     if (i % 20 === 19) options.say?.(`${i + 1} of ${count} faults, ${site.fleet.sent.length} sent`);
   }
   const outageMs = options.long ? 60_000 : 1_000;

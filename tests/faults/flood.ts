@@ -1,6 +1,7 @@
 /** One device sends ten times what it may: the others must not feel it. */
 
 import { setTimeout as pause } from "node:timers/promises";
+import { allowedMs } from "./busy_machine.ts";
 import { Dice } from "./dice.ts";
 import { type FaultSite, withFaultSite } from "./fault_site.ts";
 import type { KeptMessage } from "./fleet_device.ts";
@@ -58,7 +59,9 @@ async function flood(site: FaultSite, options: ScenarioOptions): Promise<Finding
   const sent = honest.flatMap(({ sent }) => sent);
   const calm = latencies(sent.filter(({ sentMs }) => sentMs >= warmMs && sentMs < beforeMs));
   const flooded = latencies(sent.filter(({ sentMs }) => sentMs >= beforeMs));
-  if (flooded.p99 > P99_MAX_MS) site.violations.push(`The others waited ${flooded.p99} ms`);
+  if (flooded.p99 > allowedMs(P99_MAX_MS)) {
+    site.violations.push(`The others waited ${flooded.p99} ms`);
+  }
   const figures = await site.judge({ onceOnly: true });
   const others = `the others' answers took ${calm.text} without the flood and ${flooded.text} with`;
   return { ...figures, note: `${rate}/s where ${RATE_PER_SECOND}/s are allowed; ${others}` };

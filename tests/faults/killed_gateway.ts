@@ -48,7 +48,7 @@ async function run(kill: typeof killAtRandom, options: ScenarioOptions): Promise
 async function killAtRandom(site: FaultSite, options: ScenarioOptions): Promise<Findings> {
   const deaths = options.long ? 200 : 4;
   const dice = new Dice(options.seed);
-  const recoveries = new Recoveries(RECOVERY_MAX_MS);
+  const recoveries = new Recoveries(RECOVERY_MAX_MS, options);
   await site.start();
   for (let death = 1; death <= deaths; death++) {
     if (death > 1 && dice.below(4) > 0) await recoveries.take(site);
@@ -69,7 +69,7 @@ async function killAtRandom(site: FaultSite, options: ScenarioOptions): Promise<
 async function killAlone(site: FaultSite, options: ScenarioOptions): Promise<Findings> {
   const deaths = options.long ? 30 : 2;
   const dice = new Dice(options.seed);
-  const recoveries = new Recoveries(RECOVERY_MAX_MS);
+  const recoveries = new Recoveries(RECOVERY_MAX_MS, options);
   await site.start();
   for (let death = 1; death <= deaths; death++) {
     await pause(dice.below(LIFE_MAX_MS));
@@ -91,7 +91,7 @@ async function killAlone(site: FaultSite, options: ScenarioOptions): Promise<Fin
 async function killAtPoints(site: FaultSite, options: ScenarioOptions): Promise<Findings> {
   const rounds = options.long ? 15 : 1;
   const dice = new Dice(options.seed);
-  const recoveries = new Recoveries(RECOVERY_MAX_MS);
+  const recoveries = new Recoveries(RECOVERY_MAX_MS, options);
   await site.start();
   await site.killGateway();
   for (let round = 0; round < rounds; round++) {

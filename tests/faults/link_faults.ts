@@ -45,7 +45,7 @@ async function run(fault: Fault, options: ScenarioOptions): Promise<Findings> {
   const fleet = { ...FLEET, ...(options.long && { everyMs: 20 }), seed: options.seed };
   const settings = { BROKER_KEEPALIVE: KEEPALIVE };
   return await withFaultSite(async (site) => {
-    const recoveries = new Recoveries(RECOVERY_MAX_MS);
+    const recoveries = new Recoveries(RECOVERY_MAX_MS, options);
     await site.start();
     const remark = await fault(site, recoveries, options);
     // A broker that has died may have forgotten answers; the messages arrive all the same.
