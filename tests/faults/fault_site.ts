@@ -149,7 +149,10 @@ export class FaultSite {
   async start(): Promise<void> {
     await this.startGateway();
     await this.startFleet();
-    await this.live.received(this.fleet.devices.length);
+    const { devices } = this.fleet;
+    await until("readings", () => this.live.backend.received.length >= devices.length, {
+      timeoutMs: FORWARDING_TIMEOUT_MS,
+    });
   }
 
   /** Kills the broker as a power cut would; returns what it had acknowledged and nobody answered. */

@@ -7,7 +7,7 @@ import { until } from "../../src/demo/until.ts";
 import type { Point } from "../../src/core/point.ts";
 import { usageOf } from "../process_usage.ts";
 
-const READY_TIMEOUT_MS = 30_000;
+const READY_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 15_000;
 
 /** Where a gateway ends itself: at the n-th passing of a point. */

@@ -17,6 +17,9 @@ const WAITING_MAX = 2 * UNDER_WAY_MAX;
 
 const FLOOD_AT_ONCE = 100;
 
+/** How long the harness waits for what must come. */
+const WAIT_MAX_MS = 60_000;
+
 /** Growth of the gateway's memory that counts as flat, from the first to the last third. */
 const FLAT_MAX_BYTES = 32 * 1024 * 1024;
 
@@ -83,7 +86,7 @@ async function overload(site: FaultSite, options: ScenarioOptions): Promise<Find
   const durationMs = options.long ? 180_000 : 6_000;
   site.beforeAnswer = () => pause(SLOW_ANSWER_MS);
   await site.start();
-  await site.gateway.logged("intake_paused", { timeoutMs: 30_000 });
+  await site.gateway.logged("intake_paused", { timeoutMs: WAIT_MAX_MS });
   const watch = await watchFor(durationMs, site, options);
   const behind = site.fleet.sent.length - site.live.backend.received.length;
   site.beforeAnswer = () => {};
@@ -101,8 +104,8 @@ async function overloadWithDrops(site: FaultSite, options: ScenarioOptions): Pro
   const ending = { onceOnly: true, mayBeMissing: true };
   site.beforeAnswer = () => pause(SLOW_ANSWER_MS);
   await site.start();
-  await site.gateway.logged("intake_paused", { timeoutMs: 30_000 });
-  await site.gateway.logged("broker_dropped", { timeoutMs: 30_000 });
+  await site.gateway.logged("intake_paused", { timeoutMs: WAIT_MAX_MS });
+  await site.gateway.logged("broker_dropped", { timeoutMs: WAIT_MAX_MS });
   await pause(durationMs);
   site.beforeAnswer = () => {};
   await site.settle(ending);
@@ -119,8 +122,10 @@ async function stuck(site: FaultSite, work: () => Promise<string>): Promise<Find
   try {
     await site.startGateway();
     await site.startFleet();
-    await site.gateway.logged("intake_paused", { timeoutMs: 30_000 });
-    await until("more than may be under way", () => site.fleet.unanswered >= 2 * UNDER_WAY_MAX);
+    await site.gateway.logged("intake_paused", { timeoutMs: WAIT_MAX_MS });
+    await until("more than may be under way", () => site.fleet.unanswered >= 2 * UNDER_WAY_MAX, {
+      timeoutMs: WAIT_MAX_MS,
+    });
     const bytes = await site.gateway.residentBytes();
     const remark = await work();
     const growth = await site.gateway.residentBytes() - bytes;
