@@ -11,7 +11,7 @@ import { Attendance } from "./core/attendance.ts";
 import type { Answer } from "./core/delivery.ts";
 import type { OnPoint } from "./core/point.ts";
 import { MARKER_TOPIC, responseTopic } from "./core/topic.ts";
-import { type Api, createApi } from "./edge/api.ts";
+import { type Api, BODY_TIMEOUT_MS, createApi } from "./edge/api.ts";
 import { ApiKeyGuard } from "./edge/api_key.ts";
 import { Backend } from "./edge/backend.ts";
 import { type Clock, steadyClock, SYSTEM_CLOCK } from "./edge/clock.ts";
@@ -47,6 +47,8 @@ export interface GatewayOptions {
   readonly clock?: Clock;
   /** In [0, 1); spreads retries. */
   readonly random?: () => number;
+  /** How long the API waits for a request's body. */
+  readonly bodyTimeoutMs?: number;
   readonly at?: OnPoint;
 }
 
@@ -58,6 +60,7 @@ export class Gateway {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #steadyMs: () => number;
+  readonly #bodyTimeoutMs: number;
   readonly #at: OnPoint;
   readonly #store: Store;
   readonly #outbox: Outbox;
@@ -84,6 +87,7 @@ export class Gateway {
     this.#log = options.log;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     this.#steadyMs = steadyClock(this.#clock);
+    this.#bodyTimeoutMs = options.bodyTimeoutMs ?? BODY_TIMEOUT_MS;
     this.#at = options.at ?? (() => {});
     this.replaced = this.#lost.promise;
     const backendCa = config.backend.ca === undefined ? undefined : readText(config.backend.ca);
@@ -149,6 +153,7 @@ export class Gateway {
     const files = readKeyPair(broker.certificate, broker.key);
     return new BrokerLink({ ...broker, ...files, ca: readText(broker.ca) }, {
       arrived: (arrival) => this.#intake.take(arrival),
+      resumed: () => this.#intake.brokerResumed(),
       dropped: (count) => this.#noticeDrops(count),
       connected: () => {
         this.#metrics.brokerConnects.inc();
@@ -188,7 +193,10 @@ export class Gateway {
         report.accepted(entry);
         this.#forwarder.add(entry);
       },
-      adopted: (entries) => entries.forEach((entry) => this.#forwarder.add(entry)),
+      adopted: (entries) => {
+        report.adopted(entries);
+        for (const entry of entries) this.#forwarder.add(entry);
+      },
       duplicate: () => report.duplicate(),
       rejected: (rejection, identity) => report.rejected(rejection, identity),
       storeFailed: (error) => report.storeFailed(error),
@@ -200,6 +208,7 @@ export class Gateway {
       trimmed: (count) => report.trimmed(count),
       paused: () => report.paused(),
       resumed: () => report.resumed(),
+      overrun: (count) => report.overrun(count),
       caughtUp: (marked) => report.caughtUp(marked),
     }, this.#config.store);
   }
@@ -315,6 +324,7 @@ export class Gateway {
         if (dispatched.kind === "sent") metrics.commands.inc();
         return dispatched;
       },
+      bodyTimeoutMs: this.#bodyTimeoutMs,
       failed: (error) => this.#log("error", "api_failed", { message: error.message }),
     });
   }

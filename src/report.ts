@@ -6,7 +6,7 @@ import type { Rejection } from "./core/rejection.ts";
 import type { Clock } from "./edge/clock.ts";
 import type { Log } from "./edge/log.ts";
 import type { Metrics } from "./edge/metrics.ts";
-import type { OutboxEntry } from "./edge/outbox.ts";
+import type { OutboxEntry, WaitingEntry } from "./edge/outbox.ts";
 import { RejectionLog } from "./edge/rejection_log.ts";
 
 /** Every event of intake and forwarder, as a line in the log, a count, or both. */
@@ -16,6 +16,8 @@ export class Report {
   readonly #metrics: Metrics;
   readonly #clock: Clock;
   readonly #rejections: RejectionLog;
+  /** Sequence numbers of entries that did not come from the broker, until they are sent. */
+  readonly #adopted = new Set<number>();
 
   constructor(config: Config, parts: { log: Log; metrics: Metrics; clock: Clock }) {
     this.#config = config;
@@ -31,6 +33,10 @@ export class Report {
     if (!this.#config.log.accepted) return;
     const message = `Accepted message from ${entry.deviceId}`;
     this.#log("info", "message_accepted", { message, ...namesOf(entry) });
+  }
+
+  adopted(entries: readonly WaitingEntry[]): void {
+    for (const { sequence } of entries) this.#adopted.add(sequence);
   }
 
   duplicate(): void {
@@ -72,6 +78,12 @@ export class Report {
     this.#log("info", "intake_resumed", { message: "The outbox has room, taking messages again" });
   }
 
+  overrun(count: number): void {
+    this.#metrics.overrun.inc(count);
+    const message = `Dropped ${count} messages with QoS 0: too many wait to be taken`;
+    this.#log("error", "intake_overrun", { message, count });
+  }
+
   caughtUp(marked: boolean): void {
     if (marked) {
       return this.#log("info", "caught_up", { message: "Nothing older waits in the broker" });
@@ -81,7 +93,7 @@ export class Report {
   }
 
   sending(entry: OutboxEntry, tries: number, nowMs: number): void {
-    if (tries > 1) return;
+    if (tries > 1 || this.#adopted.delete(entry.sequence)) return;
     this.#metrics.intakeToBackend.observe(Math.max(0, nowMs - entry.acceptedMs) / 1000);
   }
 

@@ -16,7 +16,7 @@ import type { Dispatched } from "./dispatch.ts";
 import { problem, type ProblemName } from "./problem.ts";
 
 /** Longest time for a request's body to come, milliseconds. */
-const BODY_TIMEOUT_MS = 10_000;
+export const BODY_TIMEOUT_MS = 10_000;
 
 /** What a client waits before it tries again, seconds. */
 const RETRY_AFTER_SECONDS = 5;
@@ -28,6 +28,7 @@ export interface ApiParts {
   notReady(): readonly string[];
   metrics(): Promise<{ readonly text: string; readonly contentType: string }>;
   dispatch(deviceId: string, payload: Uint8Array): Promise<Dispatched>;
+  readonly bodyTimeoutMs: number;
   /** Something went wrong that should not have. */
   failed(error: Error): void;
 }
@@ -83,7 +84,7 @@ function notAllowed(allow: string): Response {
 async function command(deviceId: string, request: Request, parts: ApiParts): Promise<Response> {
   if (!isDeviceId(deviceId)) return problem("unknown-device");
   if (!isJson(request.headers.get("content-type"))) return problem("not-application-json");
-  const body = await readBody(request);
+  const body = await readBody(request, parts.bodyTimeoutMs);
   if (typeof body === "string") return problem(body);
   const json = readJsonText(body, COMMAND_DEPTH_MAX);
   if (!json.ok) {
@@ -112,7 +113,7 @@ function isJson(contentType: string | null): boolean {
 }
 
 /** The whole body, or the name of the problem with it. */
-async function readBody(request: Request): Promise<Uint8Array | ProblemName> {
+async function readBody(request: Request, timeoutMs: number): Promise<Uint8Array | ProblemName> {
   if (Number(request.headers.get("content-length")) > COMMAND_MAX_BYTES) return "too-large";
   const reader = request.body?.getReader();
   const body = new Uint8Array(COMMAND_MAX_BYTES);
@@ -120,8 +121,8 @@ async function readBody(request: Request): Promise<Uint8Array | ProblemName> {
   let late = false;
   const timer = setTimeout(() => {
     late = true;
-    reader?.cancel();
-  }, BODY_TIMEOUT_MS);
+    reader?.cancel(); // Deno keeps some 64 kB of such a request; only who has the key can make one
+  }, timeoutMs);
   try {
     for (let next = await reader?.read(); next && !next.done; next = await reader!.read()) {
       if (length + next.value.length > COMMAND_MAX_BYTES) {

@@ -131,7 +131,9 @@ export class Ledger {
 
   #adopt(dataVersion: number): WaitingEntry[] {
     if (dataVersion === this.#dataVersion) return [];
-    return [...this.#parts.outbox.after(this.#lastSequence)];
+    const { outbox, steadyMs } = this.#parts;
+    outbox.restamp(this.#lastSequence, steadyMs()); // the other's clock may not be ours
+    return [...outbox.after(this.#lastSequence)];
   }
 
   /** The verdict on one message, and its traces in the store where it is accepted. */

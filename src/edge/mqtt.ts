@@ -57,6 +57,8 @@ export interface Arrival {
   readonly topic: string;
   readonly bytes: Uint8Array;
   readonly retained: boolean;
+  /** QoS 1: the broker keeps it until it is acknowledged, and brings it again after a reconnect. */
+  readonly assured: boolean;
   /** The broker's DUP flag. */
   readonly redelivered: boolean;
   /** Tells the broker that the message is safe; nothing happens where its connection is gone. */
@@ -79,6 +81,8 @@ export interface PublishProperties {
 /** Who is told what. */
 export interface BrokerEvents {
   arrived(arrival: Arrival): void;
+  /** On a new connection the broker is about to bring again what was not acknowledged. */
+  resumed(): void;
   /** The broker's count of dropped messages since its own start. */
   dropped(count: number): void;
   /** Connected and subscribed: messages flow. */
@@ -180,6 +184,9 @@ export class BrokerLink {
     this.#client = client;
     takeOverSending(client);
     this.#timer = setTimeout(() => this.#again(client), 2 * CONNECT_TIMEOUT_MS);
+    client.on("packetreceive", (packet) => {
+      if (packet.cmd === "connack" && packet.sessionPresent) this.#events.resumed();
+    });
     client.on("message", (_topic, _payload, packet) => this.#arrived(client, packet));
     client.on("connect", () => this.#subscribe(client));
     client.on("error", (error) => this.#fault(client, error));
@@ -230,6 +237,7 @@ export class BrokerLink {
       topic: packet.topic,
       bytes: packet.payload as Uint8Array,
       retained: packet.retain,
+      assured: packet.qos > 0,
       redelivered: packet.dup,
       acknowledge: () => {
         if (packet.qos > 0 && this.#client === client) sendAcknowledgement(client, messageId!);

@@ -17,12 +17,13 @@ export interface OutboxEntry extends SignedFields {
 /** An entry whose payload is not at hand. */
 export type WaitingEntry = Pick<OutboxEntry, "sequence" | "deviceId">;
 
-/** The outbox; `append` and `remove` belong inside a transaction. */
+/** The outbox; `append`, `restamp` and `remove` belong inside a transaction. */
 export class Outbox {
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
   readonly #read: StatementSync;
   readonly #lanes: StatementSync;
+  readonly #restamp: StatementSync;
   readonly #count: StatementSync;
 
   constructor(store: Store) {
@@ -36,6 +37,7 @@ export class Outbox {
     this.#lanes = store.prepare(
       "SELECT sequence, device_id FROM outbox WHERE sequence > ? ORDER BY sequence",
     );
+    this.#restamp = store.prepare("UPDATE outbox SET accepted_ms = ? WHERE sequence > ?");
     this.#count = store.prepare("SELECT count(*) AS n FROM outbox");
   }
 
@@ -44,6 +46,11 @@ export class Outbox {
     const { deviceId, messageId, timestamp, acceptedMs, payload } = entry;
     const added = this.#insert.run(deviceId, messageId, timestamp, acceptedMs, payload);
     return { ...entry, sequence: Number(added.lastInsertRowid) };
+  }
+
+  /** Has every entry after `sequence` accepted anew. */
+  restamp(sequence: number, acceptedMs: number): void {
+    this.#restamp.run(acceptedMs, sequence);
   }
 
   /** Takes an entry out. */

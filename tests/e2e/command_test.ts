@@ -49,6 +49,20 @@ Deno.test("a command is dropped by the broker once the device would refuse it", 
   }, { settings: { CHECKS_TOLERANCE: "1s" } });
 });
 
+Deno.test("commands that waited for their device are all there when it is back, in their order", async () => {
+  await withLiveSite(async (site) => {
+    const folder = await site.register("sensor_001");
+    const session = { sessionExpirySeconds: 600 };
+    await (await site.connect(folder, session)).close();
+    const numbers = Array.from({ length: 20 }, (_, i) => String(i));
+    for (const number of numbers) await command(site, "sensor_001", number);
+    const back = await site.connect(folder, session);
+    const payloads: string[] = [];
+    for (const _ of numbers) payloads.push((await back.command()).payload);
+    assert.deepEqual(payloads, numbers);
+  });
+});
+
 Deno.test("every refusal of the contract's table comes over HTTPS", async () => {
   await withLiveSite(async (site) => {
     await site.device("sensor_001");

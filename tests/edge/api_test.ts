@@ -16,6 +16,7 @@ interface Fake {
 function fakeApi(): Fake {
   const clock = { wallMs: () => fake.nowMs, monotonicMs: () => fake.nowMs };
   const api = createApi({
+    bodyTimeoutMs: 1_000,
     guard: new ApiKeyGuard(KEY, clock),
     notReady: () => fake.reasons,
     metrics: () => Promise.resolve({ text: "x 1\n", contentType: "text/plain" }),

@@ -13,7 +13,7 @@ Deno.test("MQTT.js is pinned exactly, since one private method of it is used", (
 });
 
 /** A link in place of the site's gateway; arrivals are kept, and acknowledged by the test. */
-function linkTo(site: LiveSite, arrivals: Arrival[]): BrokerLink {
+function linkTo(site: LiveSite, arrivals: Arrival[], resumed = () => {}): BrokerLink {
   const read = (path: string) => Deno.readTextFileSync(path);
   const { broker } = site.config;
   const address = {
@@ -23,8 +23,8 @@ function linkTo(site: LiveSite, arrivals: Arrival[]): BrokerLink {
     key: read(broker.key),
   };
   const arrived = (arrival: Arrival) => void arrivals.push(arrival);
-  const events = { arrived, dropped: () => {}, connected: () => {}, disconnected: () => {} };
-  return new BrokerLink(address, events, { log: () => {} });
+  const others = { dropped: () => {}, connected: () => {}, disconnected: () => {} };
+  return new BrokerLink(address, { arrived, resumed, ...others }, { log: () => {} });
 }
 
 async function withLink(
@@ -56,10 +56,12 @@ Deno.test("BrokerLink acknowledges nothing by itself: what is not acknowledged c
     await until("a fourth arrival", () => arrivals.length === 4);
     await link.close();
     const again: Arrival[] = [];
-    const next = linkTo(site, again);
+    const resumed: number[] = [];
+    const next = linkTo(site, again, () => resumed.push(again.length));
     next.open();
     await until("the others again", () => again.length === 3);
     assert.deepEqual(again.map(textOf), ["b", "c", "d"]);
+    assert.deepEqual(resumed, [0], "told once, before the first of them");
     assert.ok(again.every(({ redelivered }) => redelivered));
     arrivals[1]!.acknowledge(); // of a connection that is gone: nothing happens
     for (const arrival of again) arrival.acknowledge();
