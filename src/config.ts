@@ -57,7 +57,7 @@ export interface Config {
 
 /** A configuration, or every fault in it, each with its place and what is allowed there. */
 export type ConfigResult =
-  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: true; readonly config: Config; readonly settings: Settings }
   | { readonly ok: false; readonly faults: readonly string[] };
 
 /** The environment variable that names the site folder; it is no setting. */
@@ -90,7 +90,8 @@ export function readConfig(
       : parsed.error.issues.flatMap((issue) => faultsOf(issue, overridden.places))),
   ];
   if (!parsed.success || faults.length > 0) return { ok: false, faults };
-  return { ok: true, config: configOf(parsed.data, options.directory) };
+  const { data: settings } = parsed;
+  return { ok: true, settings, config: configOf(settings, options.directory) };
 }
 
 /** Writes the environment's values into the table; says which setting came from where. */

@@ -5,14 +5,15 @@
  * messages. This is the only place that wires.
  */
 
-import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { Config } from "./config.ts";
 import { Attendance } from "./core/attendance.ts";
 import type { Answer } from "./core/delivery.ts";
 import type { OnPoint } from "./core/point.ts";
 import { MARKER_TOPIC, responseTopic } from "./core/topic.ts";
+import { type Credentials, readCredentials } from "./credentials.ts";
 import { type Api, BODY_TIMEOUT_MS, createApi } from "./edge/api.ts";
 import { ApiKeyGuard } from "./edge/api_key.ts";
+import type { ApiServer } from "./edge/api_server.ts";
 import { Backend } from "./edge/backend.ts";
 import { type Clock, steadyClock, SYSTEM_CLOCK } from "./edge/clock.ts";
 import { DeadLetters } from "./edge/dead_letters.ts";
@@ -31,19 +32,21 @@ import { Store } from "./edge/store.ts";
 import { Report } from "./report.ts";
 
 /** How long a clean stop waits for requests that are under way, milliseconds. */
-const STOP_GRACE_MS = 10_000;
+export const STOP_GRACE_MS = 10_000;
 
 /** How long the gateway waits for another process's write before it tries a batch again. */
 const STORE_BUSY_MS = 200;
 
-/** The gateway cannot start; the message is for the operator. */
-export class StartError extends Error {
-  override readonly name = "StartError";
-}
+/** How long requests wait for a gateway that starts, before they are told what is not ready. */
+const API_HOLD_MS = 2_000;
 
-/** What a test may put in place of the real thing. */
+/** What it works with, and what a test may put in place of the real thing. */
 export interface GatewayOptions {
   readonly log: Log;
+  /** Read from the configuration's files unless they are given. */
+  readonly credentials?: Credentials;
+  /** Where the API is served; without it, it is not. */
+  readonly server?: ApiServer;
   readonly clock?: Clock;
   /** In [0, 1); spreads retries. */
   readonly random?: () => number;
@@ -57,6 +60,8 @@ export class Gateway {
   /** Resolves when the store was lost and a sound one stands in its place: start anew on it. */
   readonly replaced: Promise<void>;
   readonly #config: Config;
+  readonly #credentials: Credentials;
+  readonly #server: ApiServer | undefined;
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #steadyMs: () => number;
@@ -77,20 +82,19 @@ export class Gateway {
   readonly #forwarder: Forwarder;
   readonly #ready = Promise.withResolvers<void>();
   readonly #lost = Promise.withResolvers<void>();
-  readonly #apiAbort = new AbortController();
-  #server: Deno.HttpServer<Deno.NetAddr> | undefined;
   #stopping = false;
 
   /** Opens the store and reads the site's files; throws a `StartError` or a `StoreError`. */
   constructor(config: Config, options: GatewayOptions) {
     this.#config = config;
+    this.#credentials = options.credentials ?? readCredentials(config);
+    this.#server = options.server;
     this.#log = options.log;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     this.#steadyMs = steadyClock(this.#clock);
     this.#bodyTimeoutMs = options.bodyTimeoutMs ?? BODY_TIMEOUT_MS;
     this.#at = options.at ?? (() => {});
     this.replaced = this.#lost.promise;
-    const backendCa = config.backend.ca === undefined ? undefined : readText(config.backend.ca);
     this.#broker = this.#linkBroker();
     const { database, synchronous } = config.store;
     this.#store = new Store(database, { synchronous, busyTimeoutMs: STORE_BUSY_MS });
@@ -103,25 +107,23 @@ export class Gateway {
     this.#ledger = this.#openLedger();
     this.#metrics = this.#countEverything();
     this.#report = new Report(config, { ...options, clock: this.#clock, metrics: this.#metrics });
-    this.#backend = new Backend({ ...config.backend, ca: backendCa });
+    this.#backend = new Backend({ ...config.backend, ...this.#credentials.backend });
     this.#intake = this.#takeIn();
     this.#forwarder = this.#forwardFrom(options.random ?? Math.random);
   }
 
-  /** Drains what an earlier run left, opens the API and connects; resolves once messages flow. */
+  /** Drains what an earlier run left, and connects; resolves once messages flow. */
   async start(): Promise<void> {
     this.#report.clock(this.#replayGuard.newestSeconds());
     for (const entry of this.#ledger.backlog()) this.#forwarder.add(entry);
-    try {
-      this.#server = this.#serveApi();
-    } catch (error) {
-      await this.stop();
-      throw error;
-    }
     this.#forwarder.start();
     this.#broker.open();
+    const api = this.#api();
+    const hold = setTimeout(() => this.#server?.attach(api), API_HOLD_MS);
     await this.#ready.promise;
+    clearTimeout(hold);
     if (this.#stopping) return;
+    this.#server?.attach(api);
     this.#log("info", "gateway_started", {
       message: `Taking messages from ${this.#keyRing.size} devices`,
       devices: this.#keyRing.size,
@@ -130,13 +132,11 @@ export class Gateway {
   }
 
   /** Takes nothing more, lets what is under way end, and leaves the rest in the outbox. */
-  async stop(): Promise<void> {
+  async stop(graceMs = STOP_GRACE_MS): Promise<void> {
     this.#stopping = true;
     this.#ready.resolve();
     this.#intake.stopTaking();
-    const hurry = setTimeout(() => this.#apiAbort.abort(), STOP_GRACE_MS);
-    await Promise.all([this.#forwarder.stop(STOP_GRACE_MS), this.#server?.shutdown()]);
-    clearTimeout(hurry);
+    await Promise.all([this.#forwarder.stop(graceMs), this.#server?.detach(graceMs)]);
     await this.#intake.close();
     await this.#broker.close();
     this.#backend.close();
@@ -150,8 +150,7 @@ export class Gateway {
 
   #linkBroker(): BrokerLink {
     const { broker } = this.#config;
-    const files = readKeyPair(broker.certificate, broker.key);
-    return new BrokerLink({ ...broker, ...files, ca: readText(broker.ca) }, {
+    return new BrokerLink({ ...broker, ...this.#credentials.broker }, {
       arrived: (arrival) => this.#intake.take(arrival),
       resumed: () => this.#intake.brokerResumed(),
       dropped: (count) => this.#noticeDrops(count),
@@ -272,45 +271,10 @@ export class Gateway {
     if (dropped > 0) this.#report.brokerDropped(dropped);
   }
 
-  #serveApi(): Deno.HttpServer<Deno.NetAddr> {
-    const { host, port, certificate, key, keyFile } = this.#config.api;
-    const pair = readKeyPair(certificate, key);
-    const api = this.#api(readText(keyFile).trim());
-    try {
-      const server = Deno.serve({
-        hostname: host,
-        port,
-        cert: pair.certificate,
-        key: pair.key,
-        signal: this.#apiAbort.signal,
-        onListen: () => {},
-        handler: (request, { remoteAddr }) => api(request, remoteAddr.hostname),
-      });
-      server.finished.catch((error) => this.#serveAgain(error));
-      return server;
-    } catch (error) {
-      throw new StartError(`Cannot listen on ${host}:${port}: ${(error as Error).message}`);
-    }
-  }
-
-  /** The API's listener has failed, as it does where the system grants no more sockets. */
-  #serveAgain(error: Error): void {
-    if (this.#stopping) return;
-    this.#log("error", "api_failed", { message: `The API stopped listening: ${error.message}` });
-    setTimeout(() => {
-      if (this.#stopping) return;
-      try {
-        this.#server = this.#serveApi();
-      } catch (error) {
-        this.#serveAgain(error as Error);
-      }
-    }, 1_000);
-  }
-
-  #api(apiKey: string): Api {
+  #api(): Api {
     const metrics = this.#metrics;
     return createApi({
-      guard: new ApiKeyGuard(apiKey, this.#clock),
+      guard: new ApiKeyGuard(this.#credentials.api.keyDigest, this.#clock),
       notReady: () => this.#notReady(),
       metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
       dispatch: async (deviceId, payload) => {
@@ -349,28 +313,5 @@ export class Gateway {
       intakePaused: () => this.#intake.paused,
       catchingUp: () => !this.#attendance.caughtUp,
     });
-  }
-}
-
-/** A certificate and its key, checked against each other: a wrong pair fails later, misleadingly. */
-function readKeyPair(certificatePath: string, keyPath: string) {
-  const certificate = readText(certificatePath);
-  const key = readText(keyPath);
-  let fits: boolean;
-  try {
-    fits = new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
-  } catch (error) {
-    const reason = (error as Error).message;
-    throw new StartError(`Cannot read "${certificatePath}" with "${keyPath}": ${reason}`);
-  }
-  if (!fits) throw new StartError(`"${keyPath}" is not the key of "${certificatePath}"`);
-  return { certificate, key };
-}
-
-function readText(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    throw new StartError(`Cannot read "${path}": ${(error as Error).message}`);
   }
 }

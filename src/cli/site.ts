@@ -2,6 +2,7 @@
 
 import { type Config, readConfig, SITE_DIRECTORY_VARIABLE } from "../config.ts";
 import { Store, StoreError } from "../edge/store.ts";
+import type { Settings } from "../settings.ts";
 import { type SiteLayout, siteLayout } from "../site/layout.ts";
 import { EXIT, Failure } from "./voice.ts";
 
@@ -21,6 +22,11 @@ export function layoutOf(options: SiteOption): SiteLayout {
 
 /** The configuration of a site, or a failure that names every fault. */
 export function configOf(layout: SiteLayout): Config {
+  return settingsOf(layout).config;
+}
+
+/** The same, with the settings as they stand in gateway.toml and the environment. */
+export function settingsOf(layout: SiteLayout): { config: Config; settings: Settings } {
   const environment = Deno.env.toObject();
   const result = readConfig(readConfiguration(layout), {
     environment,
@@ -32,7 +38,7 @@ export function configOf(layout: SiteLayout): Config {
       hint: `Every setting stands in "${layout.configuration}" with its default`,
     });
   }
-  return result.config;
+  return result;
 }
 
 /** Opens a site's store for as long as `work` takes. */

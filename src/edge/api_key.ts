@@ -24,12 +24,13 @@ const ADDRESSES_MAX = 10_000;
 
 /** Guards the API with one Bearer key. */
 export class ApiKeyGuard {
-  readonly #digest: Promise<Buffer>;
+  readonly #digest: Uint8Array;
   readonly #clock: Clock;
   readonly #wrong = new Map<string, { count: number; untilMs: number }>();
 
-  constructor(apiKey: string, clock: Clock) {
-    this.#digest = sha256(apiKey);
+  /** `digest`: SHA-256 of the key. */
+  constructor(digest: Uint8Array, clock: Clock) {
+    this.#digest = digest;
     this.#clock = clock;
   }
 
@@ -37,7 +38,7 @@ export class ApiKeyGuard {
   async refuse(request: Request, address: string): Promise<Response | undefined> {
     const field = request.headers.get("authorization") ?? "";
     const presented = /^Bearer ([\x21-\x7e]+)$/i.exec(field)?.[1] ?? "";
-    if (timingSafeEqual(await sha256(presented), await this.#digest)) return undefined;
+    if (timingSafeEqual(await sha256(presented), this.#digest)) return undefined;
     const waitMs = this.#countWrong(address);
     if (waitMs === 0) return problem("unauthorized", { headers: { "www-authenticate": "Bearer" } });
     const retryAfter = String(Math.ceil(waitMs / 1000));

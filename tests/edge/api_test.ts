@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { type Api, createApi } from "../../src/edge/api.ts";
 import { ApiKeyGuard, WRONG_KEYS_MAX, WRONG_KEYS_WINDOW_MS } from "../../src/edge/api_key.ts";
 import type { Dispatched } from "../../src/edge/dispatch.ts";
@@ -17,7 +18,7 @@ function fakeApi(): Fake {
   const clock = { wallMs: () => fake.nowMs, monotonicMs: () => fake.nowMs };
   const api = createApi({
     bodyTimeoutMs: 1_000,
-    guard: new ApiKeyGuard(KEY, clock),
+    guard: new ApiKeyGuard(createHash("sha256").update(KEY).digest(), clock),
     notReady: () => fake.reasons,
     metrics: () => Promise.resolve({ text: "x 1\n", contentType: "text/plain" }),
     dispatch: (id, payload) => {

@@ -1,0 +1,40 @@
+/**
+ * What the part of the program that touches bytes from outside may do.
+ *
+ * The rules are:
+ * - it reaches the broker, the backend and the API's own address, and nothing else on any network;
+ * - it reads and writes the database, and no other file: what it needs of certificates and keys is
+ *   handed to it as text;
+ * - it has no environment, no subprocess, no foreign code, nothing of the system's.
+ */
+
+import type { Config } from "./config.ts";
+
+/** The exact permissions of a gateway with this configuration. */
+export function permissionsOf(
+  { broker, backend, api, store }: Config,
+): Deno.PermissionOptionsObject {
+  return {
+    net: [
+      address(broker.host, broker.port),
+      addressOfUrl(backend.url),
+      address(api.host, api.port),
+    ],
+    read: [store.database],
+    write: [store.database],
+    env: false,
+    run: false,
+    ffi: false,
+    sys: false,
+    import: false,
+  };
+}
+
+function address(host: string, port: number | string): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+function addressOfUrl(text: string): string {
+  const { hostname, port, protocol } = new URL(text);
+  return `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`;
+}
