@@ -63,7 +63,18 @@ export type ConfigResult =
 /** The environment variable that names the site folder; it is no setting. */
 export const SITE_DIRECTORY_VARIABLE = "SECURE_IOT_GATEWAY_DIR";
 
+/** The environment variable that names this program's own file, where it is a packed one. */
+export const PROGRAM_VARIABLE = "SECURE_IOT_GATEWAY_PROGRAM";
+
 const PREFIX = "SECURE_IOT_GATEWAY_";
+
+/** With the prefix, and no settings: the site, and what a packed program's launcher goes by. */
+const NO_SETTINGS = [
+  SITE_DIRECTORY_VARIABLE,
+  PROGRAM_VARIABLE,
+  "SECURE_IOT_GATEWAY_CACHE",
+  "SECURE_IOT_GATEWAY_EMULATOR",
+];
 
 /**
  * Reads gateway.toml's text with the environment's overrides. `directory` is the absolute site
@@ -100,7 +111,7 @@ function override(table: Record<string, unknown>, environment: Readonly<Record<s
   const faults: string[] = [];
   const known = new Map(listSettings().map((s) => [environmentName(s.section, s.key), s]));
   for (const [name, value] of Object.entries(environment)) {
-    if (!name.startsWith(PREFIX) || name === SITE_DIRECTORY_VARIABLE) continue;
+    if (!name.startsWith(PREFIX) || NO_SETTINGS.includes(name)) continue;
     const setting = known.get(name);
     if (!setting) {
       faults.push(`environment: ${name}: unknown setting`);

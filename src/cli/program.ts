@@ -1,7 +1,7 @@
 /** The command line: which commands there are, and where each begins. */
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { VERSION } from "../version.ts";
+import { COMMIT, VERSION } from "../version.ts";
 import { EXIT, type Exit, Failure, remark, sayFailure } from "./voice.ts";
 
 /** Runs the program with its arguments; returns the exit code. */
@@ -17,7 +17,7 @@ export async function runProgram(args: readonly string[]): Promise<Exit> {
 function program(): Command {
   const program = new Command("secure-iot-gateway")
     .description("Checks signed messages from devices and hands the clean payload to your backend")
-    .version(VERSION, "--version")
+    .version(COMMIT === undefined ? VERSION : `${VERSION} (${COMMIT})`, "--version")
     .helpCommand(false)
     .showSuggestionAfterError()
     .exitOverride()
