@@ -97,9 +97,10 @@ export class SampleDevice {
     const key = await importSecret(identity.secret);
     if (key === undefined) throw new Error(`The secret in "${folder}" is empty`);
     const client = mqtt.connect(clientOptions(identity, options));
+    // Before it is connected: what waited for it comes at once.
+    const device = new SampleDevice(identity, key, client);
     try {
       await connected(client);
-      const device = new SampleDevice(identity, key, client);
       if (options.subscribe ?? true) await device.#subscribe();
       return device;
     } catch (error) {

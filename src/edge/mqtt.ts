@@ -16,8 +16,8 @@ import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 
 import { DATA_TOPIC_FILTER, DROPPED_TOPIC, MARKER_TOPIC } from "../core/topic.ts";
 import type { Log } from "./log.ts";
 
-/** How long the broker keeps the session of a gateway that is away, seconds. */
-export const SESSION_EXPIRY_SECONDS = 7 * 86_400;
+/** How long the broker keeps the session of a gateway that is away: for ever (MQTT 5 §3.1.2.11.2). */
+export const SESSION_EXPIRY_SECONDS = 0xffff_ffff;
 
 /** Un-acknowledged messages that the broker may have on the way to us (Receive Maximum). */
 const RECEIVE_MAXIMUM = 1_000;
