@@ -17,6 +17,7 @@ import { Backend } from "./edge/backend.ts";
 import { type Clock, steadyClock, SYSTEM_CLOCK } from "./edge/clock.ts";
 import { DeadLetters } from "./edge/dead_letters.ts";
 import { dispatchCommand } from "./edge/dispatch.ts";
+import { ExpiryWatch } from "./edge/expiry_watch.ts";
 import { Forwarder } from "./edge/forwarder.ts";
 import { Intake } from "./edge/intake.ts";
 import { KeyRing } from "./edge/key_ring.ts";
@@ -62,6 +63,7 @@ export class Gateway {
   readonly #store: Store;
   readonly #outbox: Outbox;
   readonly #deadLetters: DeadLetters;
+  readonly #registry: Registry;
   readonly #keyRing: KeyRing;
   readonly #replayGuard: ReplayGuard;
   readonly #attendance: Attendance;
@@ -76,6 +78,7 @@ export class Gateway {
   readonly #lost = Promise.withResolvers<void>();
   readonly #apiAbort = new AbortController();
   #server: Deno.HttpServer<Deno.NetAddr> | undefined;
+  #expiryWatch: ExpiryWatch | undefined;
   #stopping = false;
 
   /** Opens the store and reads the site's files; throws a `StartError` or a `StoreError`. */
@@ -92,7 +95,8 @@ export class Gateway {
     this.#store = new Store(database, { synchronous, busyTimeoutMs: STORE_BUSY_MS });
     this.#outbox = new Outbox(this.#store);
     this.#deadLetters = new DeadLetters(this.#store);
-    this.#keyRing = new KeyRing(this.#store, new Registry(this.#store));
+    this.#registry = new Registry(this.#store);
+    this.#keyRing = new KeyRing(this.#store, this.#registry);
     this.#replayGuard = new ReplayGuard(this.#store);
     const attendedSeconds = this.#store.mark("attended_seconds") || undefined;
     this.#attendance = new Attendance(crypto.randomUUID(), attendedSeconds);
@@ -114,6 +118,7 @@ export class Gateway {
       await this.stop();
       throw error;
     }
+    this.#expiryWatch = this.#watchExpiry();
     this.#forwarder.start();
     this.#broker.open();
     await this.#ready.promise;
@@ -129,6 +134,7 @@ export class Gateway {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#ready.resolve();
+    this.#expiryWatch?.close();
     this.#intake.stopTaking();
     const hurry = setTimeout(() => this.#apiAbort.abort(), STOP_GRACE_MS);
     await Promise.all([this.#forwarder.stop(STOP_GRACE_MS), this.#server?.shutdown()]);
@@ -327,6 +333,24 @@ export class Gateway {
     const fault = this.#intake.storeFault;
     if (fault !== undefined) reasons.push(`the store cannot be written: ${fault}`);
     return reasons;
+  }
+
+  #watchExpiry(): ExpiryWatch {
+    const { broker, api, devices } = this.#config;
+    return new ExpiryWatch({
+      clock: this.#clock,
+      log: this.#log,
+      files: [
+        broker.ca,
+        broker.certificate,
+        api.certificate,
+        devices.authority,
+        devices.revocationList,
+      ],
+      devices: () => this.#registry.certificateEnds(),
+      fileEnds: (file, seconds) => this.#metrics.fileEnds.set({ file }, seconds),
+      devicesEnding: (count) => this.#metrics.devicesEnding.set(count),
+    });
   }
 
   #countEverything(): Metrics {

@@ -146,6 +146,18 @@ export class Registry {
     );
   }
 
+  /** Devices that are not revoked, with the end of their newest certificate; without unknown ends. */
+  certificateEnds(): { deviceId: string; notAfter: number }[] {
+    return this.#store.prepare(`
+      SELECT c.device_id, max(c.not_after) AS not_after FROM device_certificates c
+      WHERE c.withdrawn_at IS NULL
+        AND NOT EXISTS (SELECT 1 FROM device_revocations r WHERE r.device_id = c.device_id)
+      GROUP BY c.device_id ORDER BY not_after`).all().map((row) => ({
+      deviceId: row["device_id"] as string,
+      notAfter: row["not_after"] as number,
+    }));
+  }
+
   /** Every certificate that belongs on a revocation list: those that ended before `since` do not. */
   revokedCertificates(since: number): RevokedDeviceCertificate[] {
     return this.#store.prepare(`

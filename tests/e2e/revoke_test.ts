@@ -177,3 +177,17 @@ Deno.test("revoke needs a device that is there", async () => {
     assert.match(result.stderr, /^error: There is no device "nobody"/);
   }, { start: false });
 });
+
+Deno.test("a device whose certificate has expired is refused on the connection that it still has", async () => {
+  await withLiveSite(async (site) => {
+    const device = await site.device("old");
+    site.withStore((store) =>
+      store.prepare("UPDATE device_certificates SET not_after = unixepoch() - 1").run()
+    );
+    await device.send(READING);
+    const refused = await site.logged("message_rejected");
+    assert.equal(refused.message, "Rejected message from old: Device revoked");
+    assert.ok(device.connected);
+    assert.equal(await site.metric("devices_expiring"), 0, "none when it started");
+  });
+});
