@@ -27,8 +27,13 @@ export interface Config {
     readonly retryLongestMs: number;
     readonly giveUpAfterMs: number;
   };
-  /** Where devices find the broker. */
-  readonly devices: { readonly host: string; readonly port: number };
+  readonly devices: {
+    /** Where devices find the broker. */
+    readonly host: string;
+    readonly port: number;
+    readonly authority: string;
+    readonly revocationList: string;
+  };
   readonly api: {
     readonly host: string;
     readonly port: number;
@@ -188,7 +193,12 @@ function configOf(settings: Settings, directory: string): Config {
       retryLongestMs: durationMs(backend.retry_longest),
       giveUpAfterMs: durationMs(backend.give_up_after),
     },
-    devices,
+    devices: {
+      host: devices.host,
+      port: devices.port,
+      authority: path(devices.authority),
+      revocationList: path(devices.revocation_list),
+    },
     api: {
       host: api.host,
       port: api.port,

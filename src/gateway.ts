@@ -18,6 +18,7 @@ import { Backend } from "./edge/backend.ts";
 import { type Clock, steadyClock, SYSTEM_CLOCK } from "./edge/clock.ts";
 import { DeadLetters } from "./edge/dead_letters.ts";
 import { dispatchCommand } from "./edge/dispatch.ts";
+import { ExpiryWatch } from "./edge/expiry_watch.ts";
 import { Forwarder } from "./edge/forwarder.ts";
 import { Intake } from "./edge/intake.ts";
 import { KeyRing } from "./edge/key_ring.ts";
@@ -70,6 +71,7 @@ export class Gateway {
   readonly #store: Store;
   readonly #outbox: Outbox;
   readonly #deadLetters: DeadLetters;
+  readonly #registry: Registry;
   readonly #keyRing: KeyRing;
   readonly #replayGuard: ReplayGuard;
   readonly #attendance: Attendance;
@@ -82,6 +84,7 @@ export class Gateway {
   readonly #forwarder: Forwarder;
   readonly #ready = Promise.withResolvers<void>();
   readonly #lost = Promise.withResolvers<void>();
+  #expiryWatch: ExpiryWatch | undefined;
   #stopping = false;
 
   /** Opens the store and reads the site's files; throws a `StartError` or a `StoreError`. */
@@ -100,7 +103,8 @@ export class Gateway {
     this.#store = new Store(database, { synchronous, busyTimeoutMs: STORE_BUSY_MS });
     this.#outbox = new Outbox(this.#store);
     this.#deadLetters = new DeadLetters(this.#store);
-    this.#keyRing = new KeyRing(this.#store, new Registry(this.#store));
+    this.#registry = new Registry(this.#store);
+    this.#keyRing = new KeyRing(this.#store, this.#registry);
     this.#replayGuard = new ReplayGuard(this.#store);
     const attendedSeconds = this.#store.mark("attended_seconds") || undefined;
     this.#attendance = new Attendance(crypto.randomUUID(), attendedSeconds);
@@ -116,6 +120,7 @@ export class Gateway {
   async start(): Promise<void> {
     this.#report.clock(this.#replayGuard.newestSeconds());
     for (const entry of this.#ledger.backlog()) this.#forwarder.add(entry);
+    this.#expiryWatch = this.#watchExpiry();
     this.#forwarder.start();
     this.#broker.open();
     const api = this.#api();
@@ -135,6 +140,7 @@ export class Gateway {
   async stop(graceMs = STOP_GRACE_MS): Promise<void> {
     this.#stopping = true;
     this.#ready.resolve();
+    this.#expiryWatch?.close();
     this.#intake.stopTaking();
     await Promise.all([this.#forwarder.stop(graceMs), this.#server?.detach(graceMs)]);
     await this.#intake.close();
@@ -301,6 +307,24 @@ export class Gateway {
     const fault = this.#intake.storeFault;
     if (fault !== undefined) reasons.push(`the store cannot be written: ${fault}`);
     return reasons;
+  }
+
+  #watchExpiry(): ExpiryWatch {
+    const { broker, api, devices } = this.#config;
+    return new ExpiryWatch({
+      clock: this.#clock,
+      log: this.#log,
+      files: [
+        broker.ca,
+        broker.certificate,
+        api.certificate,
+        devices.authority,
+        devices.revocationList,
+      ],
+      devices: () => this.#registry.certificateEnds(),
+      fileEnds: (file, seconds) => this.#metrics.fileEnds.set({ file }, seconds),
+      devicesEnding: (count) => this.#metrics.devicesEnding.set(count),
+    });
   }
 
   #countEverything(): Metrics {

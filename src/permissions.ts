@@ -3,8 +3,8 @@
  *
  * The rules are:
  * - it reaches the broker, the backend and the API's own address, and nothing else on any network;
- * - it reads and writes the database, and no other file: what it needs of certificates and keys is
- *   handed to it as text;
+ * - it reads and writes the database; besides it reads only certificates and lists, which are no
+ *   secrets, to see when they end: what it needs of keys is handed to it as text;
  * - it has no environment, no subprocess, no foreign code, nothing of the system's.
  */
 
@@ -12,7 +12,7 @@ import type { Config } from "./config.ts";
 
 /** The exact permissions of a gateway with this configuration. */
 export function permissionsOf(
-  { broker, backend, api, store }: Config,
+  { broker, backend, api, devices, store }: Config,
 ): Deno.PermissionOptionsObject {
   return {
     net: [
@@ -20,7 +20,14 @@ export function permissionsOf(
       addressOfUrl(backend.url),
       address(api.host, api.port),
     ],
-    read: [store.database],
+    read: [
+      store.database,
+      broker.ca,
+      broker.certificate,
+      api.certificate,
+      devices.authority,
+      devices.revocationList,
+    ],
     write: [store.database],
     env: false,
     run: false,

@@ -103,6 +103,10 @@ export const SETTINGS = z.strictObject({
   devices: z.strictObject({
     host: text().default("localhost").describe("Where devices find Mosquitto; for their folders"),
     port: port().default(8883).describe("Its port there"),
+    authority: text().default("certs/device-ca.crt")
+      .describe("Authority of the devices; watched for its end"),
+    revocation_list: text().default("certs/device-ca.crl")
+      .describe("Its revocation list; watched for its end"),
   }),
   api: z.strictObject({
     host: text().default("0.0.0.0").describe("Address on which the API listens"),

@@ -31,7 +31,12 @@ Deno.test("the gateway.toml that init writes has every setting and reads back", 
   assert.equal(result.config.broker.clientId, VALUES.clientId);
   assert.equal(result.config.backend.url, "https://backend.example/base");
   assert.equal(result.config.store.database, "/site/data/gateway.db");
-  assert.deepEqual(result.config.devices, { host: "gateway.example", port: 18883 });
+  assert.deepEqual(result.config.devices, {
+    host: "gateway.example",
+    port: 18883,
+    authority: "/site/certs/device-ca.crt",
+    revocationList: "/site/certs/device-ca.crl",
+  });
 });
 
 Deno.test("every default that gateway.toml shows is the one in force", () => {

@@ -74,7 +74,9 @@ export async function showDevice(
   if (!device) throw unknownDevice(deviceId);
   const description = describe(device);
   if (options.json) return say(JSON.stringify(description, null, 2));
-  for (const [name, value] of Object.entries(description)) say(`${name}: ${value ?? "-"}`);
+  for (const [name, value] of Object.entries(description)) {
+    say(`${name}: ${printable(value ?? "-")}`);
+  }
 }
 
 /** Takes a device out of the registry, with its folder. */
@@ -137,6 +139,7 @@ function describe(device: RegisteredDevice) {
     created_at: isoOf(device.createdAt),
     certificate_not_after: isoOf(device.notAfter),
     revoked_at: isoOf(device.revokedAt),
+    revoked_reason: device.revokedReason || null,
   };
 }
 

@@ -63,6 +63,11 @@ function addDeviceCommands(program: Command): void {
   site(device.command("show <id>").description("Show one device"))
     .option("--json", "as JSON")
     .action(async (id, options) => (await import("./device.ts")).showDevice(id, options));
+  site(device.command("revoke <id>").description("Throw a device out at once, and prove it"))
+    .option("--reason <text>", "why, for those who ask later")
+    .action(async (id, options) => (await import("./revoke.ts")).revokeDevice(id, options));
+  site(device.command("restore <id>").description("Take a revocation back"))
+    .action(async (id, options) => (await import("./revoke.ts")).restoreDevice(id, options));
   site(device.command("remove <id>").description("Take a device out, with its folder"))
     .action(async (id, options) => (await import("./device.ts")).removeDevice(id, options));
 }

@@ -18,6 +18,8 @@ interface Reading extends Assignment {
 
 /** Runs the gateway of a site until SIGTERM or SIGINT. */
 export async function run(options: SiteOption): Promise<void> {
+  // Only the commands that tell the broker start and signal programs; what listens does not.
+  Deno.permissions.revokeSync({ name: "run" });
   const layout = layoutOf(options);
   const reading = failing(() => readSite(layout));
   using _lock = lockSite(layout.configuration);

@@ -97,7 +97,8 @@ export class SampleDevice {
     const key = await importSecret(identity.secret);
     if (key === undefined) throw new Error(`The secret in "${folder}" is empty`);
     const client = mqtt.connect(clientOptions(identity, options));
-    const device = new SampleDevice(identity, key, client); // what waited comes with the CONNACK
+    // Before it is connected: what waited for it comes at once.
+    const device = new SampleDevice(identity, key, client);
     try {
       await connected(client);
       if (options.subscribe ?? true) await device.#subscribe();

@@ -51,6 +51,17 @@ export class Metrics {
     buckets: SECONDS,
     registers: [this.#prometheus],
   });
+  readonly fileEnds = new Gauge({
+    name: `${PREFIX}expires_timestamp_seconds`,
+    help: "When the first certificate or list in a file expires, Unix seconds",
+    labelNames: ["file"],
+    registers: [this.#prometheus],
+  });
+  readonly devicesEnding = new Gauge({
+    name: `${PREFIX}devices_expiring`,
+    help: "Devices whose certificate expires within 30 days, or has expired",
+    registers: [this.#prometheus],
+  });
 
   constructor(gauges: Gauges) {
     for (const code of REJECTION_CODES) this.rejected.inc({ code }, 0);

@@ -20,8 +20,8 @@ import type { Log } from "./log.ts";
 
 writeToStream.cacheNumbers = false; // a Buffer for each of 65,536 numbers would take 20 MB
 
-/** How long the broker keeps the session of a gateway that is away, seconds. */
-export const SESSION_EXPIRY_SECONDS = 7 * 86_400;
+/** How long the broker keeps the session of a gateway that is away: for ever (MQTT 5 §3.1.2.11.2). */
+export const SESSION_EXPIRY_SECONDS = 0xffff_ffff;
 
 /** Un-acknowledged messages that the broker may have on the way to us (Receive Maximum). */
 const RECEIVE_MAXIMUM = 1_000;

@@ -5,6 +5,8 @@
  * - two ids that differ only in case are refused: file names and people cannot tell them apart;
  * - a device is expired when every certificate known of it is; one that came along with an older
  *   registry, of which no certificate is known, is not;
+ * - a certificate that was withdrawn, or whose device was removed, stays known until it has expired:
+ *   it belongs on the revocation list;
  * - a secret leaves this file only to become a key or the device's own copy.
  */
 
@@ -21,6 +23,8 @@ export interface RegisteredDevice {
   readonly notAfter: number | undefined;
   /** Unix seconds; undefined while it is not revoked. */
   readonly revokedAt: number | undefined;
+  /** Why it is revoked; undefined while it is not. */
+  readonly revokedReason: string | undefined;
 }
 
 /** A device with its secret, for those who make keys. */
@@ -36,6 +40,15 @@ export interface DeviceCertificate {
   readonly notBefore: number;
   /** Unix seconds. */
   readonly notAfter: number;
+  /** The fingerprint of the authority that issued it; undefined where that is not known. */
+  readonly issuer?: string;
+}
+
+/** A certificate that belongs on the revocation list. */
+export interface RevokedDeviceCertificate extends DeviceCertificate {
+  readonly deviceId: string;
+  /** Unix seconds. */
+  readonly revokedAt: number;
 }
 
 /** Where a device stands at `nowSeconds`. */
@@ -49,9 +62,9 @@ export function standingOf(
 }
 
 const SELECT_DEVICES = `
-  SELECT d.device_id, d.shared_secret, d.created_at, r.revoked_at,
-         (SELECT max(c.not_after) FROM device_certificates c WHERE c.device_id = d.device_id)
-           AS not_after
+  SELECT d.device_id, d.shared_secret, d.created_at, r.revoked_at, r.reason,
+         (SELECT max(c.not_after) FROM device_certificates c
+           WHERE c.device_id = d.device_id AND c.withdrawn_at IS NULL) AS not_after
   FROM devices d LEFT JOIN device_revocations r ON r.device_id = d.device_id`;
 
 /** The registry. */
@@ -96,33 +109,92 @@ export class Registry {
     device: { deviceId: string; sharedSecret: string; createdAt: number },
     certificate: DeviceCertificate,
   ): void {
-    const { serial, notBefore, notAfter } = certificate;
     this.#store.transaction(() => {
       this.#store.prepare("INSERT INTO devices VALUES (?, ?, ?)")
         .run(device.deviceId, device.sharedSecret, device.createdAt);
-      this.#store.prepare("INSERT INTO device_certificates VALUES (?, ?, ?, ?)")
-        .run(serial, device.deviceId, notBefore, notAfter);
+      this.#addCertificate(device.deviceId, certificate);
     });
   }
 
-  /** Takes a device out, with what is known of it; its remembered ids stay. False where unknown. */
+  /** Takes a device out; its remembered ids stay, its certificates are withdrawn. False where unknown. */
   remove(deviceId: string): boolean {
     return this.#store.transaction(() => {
-      for (const table of ["device_certificates", "device_revocations"]) {
-        this.#store.prepare(`DELETE FROM ${table} WHERE device_id = ?`).run(deviceId);
-      }
+      this.#store.prepare("DELETE FROM device_revocations WHERE device_id = ?").run(deviceId);
+      this.#store.prepare(
+        "UPDATE device_certificates SET withdrawn_at = unixepoch() WHERE device_id = ? AND withdrawn_at IS NULL",
+      ).run(deviceId);
       return this.#store.prepare("DELETE FROM devices WHERE device_id = ?").run(deviceId).changes >
         0;
     });
   }
 
-  /** Refuses everything of a device from now on. */
+  /** Refuses everything of a device from now on; one that is revoked keeps its time. */
   revoke(deviceId: string, revocation: { revokedAt: number; reason: string }): void {
     this.#store.transaction(() => {
-      this.#store.prepare("INSERT OR REPLACE INTO device_revocations VALUES (?, ?, ?)")
+      this.#store.prepare(`
+        INSERT INTO device_revocations VALUES (?, ?, ?)
+        ON CONFLICT (device_id) DO UPDATE SET reason = excluded.reason`)
         .run(deviceId, revocation.revokedAt, revocation.reason);
     });
   }
+
+  /** Takes a revocation back; false where there was none. */
+  restore(deviceId: string): boolean {
+    return this.#store.transaction(() =>
+      this.#store.prepare("DELETE FROM device_revocations WHERE device_id = ?").run(deviceId)
+        .changes > 0
+    );
+  }
+
+  /** Devices that are not revoked, with the end of their newest certificate; without unknown ends. */
+  certificateEnds(): { deviceId: string; notAfter: number }[] {
+    return this.#store.prepare(`
+      SELECT c.device_id, max(c.not_after) AS not_after FROM device_certificates c
+      WHERE c.withdrawn_at IS NULL
+        AND NOT EXISTS (SELECT 1 FROM device_revocations r WHERE r.device_id = c.device_id)
+      GROUP BY c.device_id ORDER BY not_after`).all().map((row) => ({
+      deviceId: row["device_id"] as string,
+      notAfter: row["not_after"] as number,
+    }));
+  }
+
+  /** Every certificate that belongs on a revocation list: those that ended before `since` do not. */
+  revokedCertificates(since: number): RevokedDeviceCertificate[] {
+    return this.#store.prepare(`
+      SELECT c.*, coalesce(c.withdrawn_at, r.revoked_at) AS revoked_at
+      FROM device_certificates c LEFT JOIN device_revocations r ON r.device_id = c.device_id
+      WHERE (c.withdrawn_at IS NOT NULL OR r.revoked_at IS NOT NULL) AND c.not_after >= ?
+      ORDER BY c.serial`).all(since).map((row) => ({
+      ...certificateOf(row),
+      deviceId: row["device_id"] as string,
+      revokedAt: row["revoked_at"] as number,
+    }));
+  }
+
+  /** The number for the next revocation list, higher than every one before. */
+  nextRevocationListNumber(): number {
+    return this.#store.transaction(() => {
+      const number = this.#store.mark("revocation_list_number") + 1;
+      this.#store.setMark("revocation_list_number", number);
+      return number;
+    });
+  }
+
+  #addCertificate(deviceId: string, certificate: DeviceCertificate): void {
+    const { serial, notBefore, notAfter, issuer = null } = certificate;
+    this.#store.prepare("INSERT INTO device_certificates VALUES (?, ?, ?, ?, ?, NULL)")
+      .run(serial, deviceId, notBefore, notAfter, issuer);
+  }
+}
+
+function certificateOf(row: Record<string, SQLOutputValue>): DeviceCertificate {
+  const issuer = row["issuer"] as string | null;
+  return {
+    serial: row["serial"] as string,
+    notBefore: row["not_before"] as number,
+    notAfter: row["not_after"] as number,
+    ...(issuer !== null && { issuer }),
+  };
 }
 
 function deviceOf(row: Record<string, SQLOutputValue>): DeviceWithSecret {
@@ -132,5 +204,6 @@ function deviceOf(row: Record<string, SQLOutputValue>): DeviceWithSecret {
     createdAt: (row["created_at"] ?? undefined) as number | undefined,
     notAfter: (row["not_after"] ?? undefined) as number | undefined,
     revokedAt: (row["revoked_at"] ?? undefined) as number | undefined,
+    revokedReason: (row["reason"] ?? undefined) as string | undefined,
   };
 }

@@ -23,7 +23,9 @@ export const MIGRATIONS: readonly string[] = [
     serial TEXT PRIMARY KEY,                -- lower-case hex
     device_id TEXT NOT NULL,
     not_before INTEGER NOT NULL,            -- Unix seconds
-    not_after INTEGER NOT NULL              -- Unix seconds
+    not_after INTEGER NOT NULL,             -- Unix seconds
+    issuer TEXT,                            -- the authority's fingerprint; NULL: not known
+    withdrawn_at INTEGER                    -- Unix seconds; NULL while the device may use it
   ) STRICT;
   CREATE INDEX device_certificates_by_device ON device_certificates (device_id);
 
@@ -72,7 +74,8 @@ export const MIGRATIONS: readonly string[] = [
     ('registry_revision', 0),               -- counts changes of the registry
     ('forgotten_seconds', 0),               -- newest timestamp whose id was forgotten
     ('attended_seconds', 0),                -- when the gateway was last taking messages; 0: never
-    ('broker_dropped', 0);                  -- the broker's drop counter, as last seen
+    ('broker_dropped', 0),                  -- the broker's drop counter, as last seen
+    ('revocation_list_number', 1);          -- the number of the newest list; init makes list 1
   ${revisionTriggers(["devices", "device_certificates", "device_revocations"])}
   `,
 ];

@@ -37,6 +37,8 @@ export interface IssuedCertificate {
   readonly serial: string;
   readonly notBefore: number;
   readonly notAfter: number;
+  /** Fingerprint of the authority. */
+  readonly issuer: string;
 }
 
 /** One line of a revocation list; `serial` in hex, the time in unix milliseconds. */
@@ -107,7 +109,7 @@ export function issueServerCertificate(
 /** Issues a certificate for a TLS client that is known by its common name. */
 export function issueClientCertificate(
   authority: Authority,
-  options: { commonName: string; nowMs: number },
+  options: { commonName: string; nowMs: number; days?: number },
 ): Promise<IssuedCertificate> {
   return issue(authority, {
     ...options,
@@ -140,6 +142,22 @@ export async function createRevocationList(
   return x509.PemConverter.encode(list.rawData, "X509 CRL") + "\n";
 }
 
+/** True where a revocation list is the authority's, and names every one of the serials. */
+export async function revocationListNames(
+  pem: string,
+  authority: Authority,
+  serials: readonly string[],
+): Promise<boolean> {
+  const list = new x509.X509Crl(x509.PemConverter.decodeFirst(pem));
+  return serials.every((serial) => list.findRevoked(serial) !== null) &&
+    await list.verify({ publicKey: authority.certificate.publicKey });
+}
+
+/** The SHA-256 of a certificate, 64 lower-case hex digits. */
+export function fingerprintOf(certificatePem: string): string {
+  return new X509Certificate(certificatePem).fingerprint256.replaceAll(":", "").toLowerCase();
+}
+
 /** True where the private key is the certificate's; false also where either cannot be read. */
 export function keyBelongsToCertificate(certificatePem: string, keyPem: string): boolean {
   try {
@@ -159,10 +177,15 @@ export function serialFrom(random: Uint8Array): string {
 
 async function issue(
   authority: Authority,
-  options: { commonName: string; nowMs: number; roleExtensions: x509.Extension[] },
+  options: {
+    commonName: string;
+    nowMs: number;
+    days?: number;
+    roleExtensions: x509.Extension[];
+  },
 ): Promise<IssuedCertificate> {
   const keys = await generateKeys();
-  const { notBefore, notAfter } = validity(options.nowMs, CERTIFICATE_DAYS);
+  const { notBefore, notAfter } = validity(options.nowMs, options.days ?? CERTIFICATE_DAYS);
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: randomSerial(),
     subject: distinguishedName(options.commonName),
@@ -186,6 +209,7 @@ async function issue(
     serial: certificate.serialNumber,
     notBefore: certificate.notBefore.getTime() / 1000,
     notAfter: certificate.notAfter.getTime() / 1000,
+    issuer: fingerprintOf(authority.certificatePem),
   };
 }
 

@@ -67,6 +67,7 @@ export function renderBrokerFiles(
   const values = {
     broker_configuration: layout.brokerConfiguration,
     broker_folder: layout.brokerFolder,
+    broker_pid: layout.brokerPid,
     user: user.name,
     user_reason: user.reason,
     mqtt_port: String(mqttPort),

@@ -28,6 +28,7 @@ export type DeviceBundleResult =
     readonly serial: string;
     readonly notBefore: number;
     readonly notAfter: number;
+    readonly issuer: string;
   }
   | { readonly ok: false; readonly fault: string };
 
@@ -50,9 +51,9 @@ export async function createDeviceBundle(
     return { ok: false, fault: expiredAuthority(layout) };
   }
   await writeBundle(options, issued);
-  const { serial, notBefore, notAfter } = issued;
+  const { serial, notBefore, notAfter, issuer } = issued;
   const { directory } = deviceFolder(layout, deviceId);
-  return { ok: true, directory, serial, notBefore, notAfter };
+  return { ok: true, directory, serial, notBefore, notAfter, issuer };
 }
 
 /** Removes the device's folder; false where it had none. */

@@ -14,13 +14,20 @@ export interface SiteLayout {
   readonly configuration: string;
   readonly apiKey: string;
   readonly certificatesFolder: string;
+  /** The authority that issues; during a move, its certificate file holds the previous one's too. */
   readonly deviceCa: CredentialPaths;
+  /** There only while a new authority takes over. */
+  readonly previousDeviceCa: CredentialPaths;
   readonly gatewayCa: CredentialPaths;
   readonly broker: CredentialPaths;
   readonly gateway: CredentialPaths;
   readonly revocationList: string;
   readonly brokerFolder: string;
   readonly brokerConfiguration: string;
+  /** Written by the broker itself while it runs. */
+  readonly brokerPid: string;
+  /** Where the broker keeps its sessions. */
+  readonly brokerSessions: string;
   readonly aclDevices: string;
   readonly aclGateway: string;
   readonly dataFolder: string;
@@ -50,12 +57,15 @@ export function siteLayout(directory: string): SiteLayout {
     apiKey: join(root, "api.key"),
     certificatesFolder,
     deviceCa: credentialPaths(certificatesFolder, "device-ca"),
+    previousDeviceCa: credentialPaths(certificatesFolder, "device-ca.previous"),
     gatewayCa: credentialPaths(certificatesFolder, "gateway-ca"),
     broker: credentialPaths(certificatesFolder, "broker"),
     gateway: credentialPaths(certificatesFolder, "gateway"),
     revocationList: join(certificatesFolder, "device-ca.crl"),
     brokerFolder,
     brokerConfiguration: join(brokerFolder, "mosquitto.conf"),
+    brokerPid: join(brokerFolder, "mosquitto.pid"),
+    brokerSessions: join(brokerFolder, "mosquitto.db"),
     aclDevices: join(brokerFolder, "acl_devices"),
     aclGateway: join(brokerFolder, "acl_gateway"),
     dataFolder,

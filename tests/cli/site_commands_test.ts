@@ -130,6 +130,7 @@ Deno.test("a registry that was brought along is listed and served", async () => 
       created_at: "2024-09-30T16:00:00.000Z",
       certificate_not_after: null,
       revoked_at: null,
+      revoked_reason: null,
     });
   });
 });

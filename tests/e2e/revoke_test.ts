@@ -1,0 +1,193 @@
+import assert from "node:assert/strict";
+import { until } from "../../src/demo/until.ts";
+import type { SampleDevice } from "../../src/demo/sample_device.ts";
+import { shell } from "../cli/shell.ts";
+import { type LiveSite, withLiveSite } from "./live_site.ts";
+
+const READING = '{"temperature":22.5}';
+
+function revoke(site: LiveSite, ...args: string[]) {
+  return shell(["device", "revoke", ...args, "--dir", site.layout.directory]);
+}
+
+function restore(site: LiveSite, deviceId: string) {
+  return shell(["device", "restore", deviceId, "--dir", site.layout.directory]);
+}
+
+/** Sends one reading after another until told to stop; returns how many were acknowledged. */
+function stream(device: SampleDevice): () => Promise<number> {
+  let stopped = false;
+  const ended = (async () => {
+    let sent = 0;
+    for (; !stopped; sent++) await device.send(READING);
+    return sent;
+  })();
+  ended.catch(() => {}); // told by whoever stops it
+  return async () => {
+    stopped = true;
+    return await ended;
+  };
+}
+
+Deno.test("revoke throws a device out at once and proves it; its neighbours notice nothing", async () => {
+  await withLiveSite(async (site) => {
+    const folder = await site.register("thief");
+    const thief = await site.connect(folder);
+    const neighbour = await site.device("neighbour");
+    const stop = stream(neighbour);
+    await thief.send(READING);
+
+    const result = await revoke(site, "thief", "--reason", "stolen from the roof");
+    assert.equal(result.code, 0, result.stderr);
+    assert.match(result.stdout, /registry: everything of thief is refused/);
+    assert.match(result.stdout, /revocation list: number 2, 1 certificate, 1 of them of thief/);
+    assert.match(result.stdout, /access list: every topic is denied to 1 revoked device/);
+    assert.match(result.stdout, /canary: a certificate on this list is refused: .*revoked/i);
+    assert.match(result.stdout, /canary: an innocent device hears .* refused another's/);
+    assert.match(result.stdout, /canary: connected as thief, which ends its connection/);
+    assert.match(result.stdout, /\nRevoked thief\n$/);
+
+    await until("the end of its connection", () => !thief.connected);
+    await assert.rejects(site.connect(folder), /revoked/i);
+    const sent = await stop();
+    assert.ok(neighbour.connected && sent > 0);
+    await site.received(sent + 1);
+    assert.equal(await site.metric("broker_connects_total"), 1, "the gateway stayed connected");
+    const show = await shell(["device", "show", "thief", "--dir", site.layout.directory]);
+    assert.match(show.stdout, /standing: revoked[^]*revoked_reason: stolen from the roof/);
+  });
+});
+
+Deno.test("where the broker cannot be told, the registry refuses the very next message all the same", async () => {
+  await withLiveSite(async (site) => {
+    // A broker that cannot be told leaves the registry to do it alone.
+    await Deno.remove(site.layout.brokerPid);
+    const thief = await site.device("thief");
+    const result = await revoke(site, "thief");
+    assert.equal(result.code, 1);
+    assert.match(result.stderr, /^error: Cannot tell the broker: there is no process number/);
+    assert.match(result.stdout, /The registry refuses thief all the same/);
+    assert.match(result.stdout, /the connection of thief was ended/);
+    await until("the end of its connection", () => !thief.connected);
+    const again = await site.connect(`${site.layout.devicesFolder}/thief`);
+    await again.send(READING);
+    const refused = await site.logged("message_rejected");
+    assert.equal(refused.message, "Rejected message from thief: Device revoked");
+    assert.equal(site.backend.received.length, 0);
+  });
+});
+
+Deno.test("a revocation that broke off is made up for by running it again", async () => {
+  await withLiveSite(async (site) => {
+    const folder = await site.register("thief");
+    const pid = await Deno.readTextFile(site.layout.brokerPid);
+    await Deno.remove(site.layout.brokerPid);
+    assert.equal((await revoke(site, "thief", "--reason", "lost")).code, 1);
+    await (await site.connect(folder)).close();
+    await Deno.writeTextFile(site.layout.brokerPid, pid);
+    const again = await revoke(site, "thief");
+    assert.equal(again.code, 0, again.stderr);
+    await assert.rejects(site.connect(folder), /revoked/i);
+    const { stdout } = await shell(["device", "show", "thief", "--dir", site.layout.directory]);
+    assert.match(stdout, /revoked_reason: lost/);
+  });
+});
+
+Deno.test("restore lets a device in again, and only that one", async () => {
+  await withLiveSite(async (site) => {
+    const one = await site.register("one");
+    const other = await site.register("other");
+    for (const id of ["one", "other"]) assert.equal((await revoke(site, id)).code, 0);
+    const restored = await restore(site, "one");
+    assert.equal(restored.code, 0, restored.stderr);
+    assert.match(restored.stdout, /Restored one/);
+    const device = await site.connect(one);
+    const { messageId } = await device.send(READING);
+    await device.response(messageId);
+    await assert.rejects(site.connect(other), /revoked/i);
+  });
+});
+
+Deno.test("what was sent for a gateway that is away survives a revocation", async () => {
+  await withLiveSite(async (site) => {
+    const sleeper = await site.register("sleeper");
+    const asleep = await site.connect(sleeper, { sessionExpirySeconds: 0xffff_ffff });
+    await asleep.close();
+    await site.register("thief");
+    const device = await site.device("neighbour");
+    await site.stopGateway();
+    await device.send(READING);
+    const result = await revoke(site, "thief");
+    assert.equal(result.code, 0, result.stderr);
+    await device.send(READING);
+    await site.startGateway();
+    await site.received(2);
+    const body = '{"action":"wake"}';
+    assert.equal((await site.api("/command/sleeper", { method: "POST", body })).status, 202);
+    const awake = await site.connect(sleeper, { sessionExpirySeconds: 0xffff_ffff });
+    assert.equal((await awake.command()).payload, body);
+  });
+});
+
+Deno.test("the broker is not reloaded while that would corrupt its memory", async () => {
+  await withLiveSite(async (site) => {
+    const sleeper = await site.device("sleeper", { sessionExpirySeconds: 3600 });
+    await sleeper.close();
+    const thief = await site.device("thief");
+    const saved = () =>
+      Deno.readTextFileSync(site.layout.brokerSessions).includes("sleeper") ? true : undefined;
+    await until("the broker to save the session", () => {
+      try {
+        return saved();
+      } catch {
+        return undefined;
+      }
+    });
+    const result = await revoke(site, "thief");
+    assert.equal(result.code, 1);
+    assert.match(result.stderr, /while sleeper is away with a session that expires/);
+    assert.match(result.stderr, /hint: Restart it/);
+    await until("the end of its connection", () => !thief.connected);
+    await site.stopBroker();
+    await site.startBroker();
+    const folder = `${site.layout.devicesFolder}/thief`;
+    await assert.rejects(site.connect(folder), /revoked/i, "the lists were written all the same");
+  });
+});
+
+Deno.test("lists that Mosquitto could not read are neither written nor told", async () => {
+  await withLiveSite(async (site) => {
+    const device = await site.device("thief");
+    const broken = await Deno.readTextFile(site.layout.aclDevices) + "pattern reed device/#\n";
+    await Deno.writeTextFile(site.layout.aclDevices, broken);
+    const list = await Deno.readTextFile(site.layout.revocationList);
+    const result = await revoke(site, "thief");
+    assert.equal(result.code, 1);
+    assert.match(result.stderr, /acl_devices": line \d+: "reed" is none of "read"/);
+    assert.equal(await Deno.readTextFile(site.layout.aclDevices), broken);
+    assert.equal(await Deno.readTextFile(site.layout.revocationList), list);
+    await until("the end of its connection", () => !device.connected);
+  });
+});
+
+Deno.test("revoke needs a device that is there", async () => {
+  await withLiveSite(async (site) => {
+    const result = await revoke(site, "nobody");
+    assert.equal(result.code, 1);
+    assert.match(result.stderr, /^error: There is no device "nobody"/);
+  }, { start: false });
+});
+
+Deno.test("a device whose certificate has expired is refused on the connection that it still has", async () => {
+  await withLiveSite(async (site) => {
+    const device = await site.device("old");
+    site.withStore((store) =>
+      store.prepare("UPDATE device_certificates SET not_after = unixepoch() - 1").run()
+    );
+    await device.send(READING);
+    const refused = await site.logged("message_rejected");
+    assert.equal(refused.message, "Rejected message from old: Device revoked");
+    assert.ok(device.connected);
+    assert.equal(await site.metric("devices_expiring"), 0, "none when it started");
+  });
+});
