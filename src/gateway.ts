@@ -13,6 +13,7 @@ import type { OnPoint } from "./core/point.ts";
 import { MARKER_TOPIC, responseTopic } from "./core/topic.ts";
 import { type Api, createApi } from "./edge/api.ts";
 import { ApiKeyGuard } from "./edge/api_key.ts";
+import { ApiKeys } from "./edge/api_keys.ts";
 import { Backend } from "./edge/backend.ts";
 import { type Clock, steadyClock, SYSTEM_CLOCK } from "./edge/clock.ts";
 import { DeadLetters } from "./edge/dead_letters.ts";
@@ -63,6 +64,7 @@ export class Gateway {
   readonly #outbox: Outbox;
   readonly #deadLetters: DeadLetters;
   readonly #keyRing: KeyRing;
+  readonly #apiKeys: ApiKeys;
   readonly #replayGuard: ReplayGuard;
   readonly #attendance: Attendance;
   readonly #ledger: Ledger;
@@ -93,6 +95,7 @@ export class Gateway {
     this.#outbox = new Outbox(this.#store);
     this.#deadLetters = new DeadLetters(this.#store);
     this.#keyRing = new KeyRing(this.#store, new Registry(this.#store));
+    this.#apiKeys = this.#openApiKeys(readTextIfAny(config.api.keyFile));
     this.#replayGuard = new ReplayGuard(this.#store);
     const attendedSeconds = this.#store.mark("attended_seconds") || undefined;
     this.#attendance = new Attendance(crypto.randomUUID(), attendedSeconds);
@@ -264,9 +267,9 @@ export class Gateway {
   }
 
   #serveApi(): Deno.HttpServer<Deno.NetAddr> {
-    const { host, port, certificate, key, keyFile } = this.#config.api;
+    const { host, port, certificate, key } = this.#config.api;
     const pair = readKeyPair(certificate, key);
-    const api = this.#api(readText(keyFile).trim());
+    const api = this.#api();
     try {
       const server = Deno.serve({
         hostname: host,
@@ -298,10 +301,33 @@ export class Gateway {
     }, 1_000);
   }
 
-  #api(apiKey: string): Api {
+  /** A site from before its keys stood in the store has one in `keyText`, which is taken over. */
+  #openApiKeys(keyText: string | undefined): ApiKeys {
+    const keys = new ApiKeys(this.#store);
+    const key = keyText?.trim() ?? "";
+    try {
+      if (key !== "" && keys.takeOverFirst(key, this.#clock.wallMs())) {
+        const message = `Took over the API key in "${this.#config.api.keyFile}" as a hash`;
+        this.#log("info", "api_key_taken_over", { message });
+      }
+    } catch (error) {
+      throw new StartError(`Cannot take over the API key: ${(error as Error).message}`);
+    }
+    if (key !== "" && !keys.has(key)) {
+      const message = `The key in "${this.#config.api.keyFile}" opens nothing: see key list`;
+      this.#log("warning", "api_key_unknown", { message });
+    }
+    if (keys.current().length === 0) {
+      const message = "Nobody can use the API: there is no key, see key add";
+      this.#log("warning", "api_key_missing", { message });
+    }
+    return keys;
+  }
+
+  #api(): Api {
     const metrics = this.#metrics;
     return createApi({
-      guard: new ApiKeyGuard(apiKey, this.#clock),
+      guard: new ApiKeyGuard(() => this.#apiKeys.current(), this.#clock),
       notReady: () => this.#notReady(),
       metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
       dispatch: async (deviceId, payload) => {
@@ -355,6 +381,15 @@ function readKeyPair(certificatePath: string, keyPath: string) {
   }
   if (!fits) throw new StartError(`"${keyPath}" is not the key of "${certificatePath}"`);
   return { certificate, key };
+}
+
+function readTextIfAny(path: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new StartError(`Cannot read "${path}": ${(error as Error).message}`);
+  }
 }
 
 function readText(path: string): string {

@@ -109,7 +109,9 @@ export const SETTINGS = z.strictObject({
     port: port().default(8443).describe("Its port"),
     certificate: text().default("certs/broker.crt").describe("The API's certificate"),
     key: text().default("certs/broker.key").describe("The API's private key"),
-    key_file: text().default("api.key").describe("File with the backend's Bearer key"),
+    key_file: text().default("api.key").describe(
+      "The operator's copy of an API key, for `command`",
+    ),
   }),
   checks: z.strictObject({
     tolerance: duration("1s", "1h").default("300s")

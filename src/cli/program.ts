@@ -25,6 +25,7 @@ function program(): Command {
   addSiteCommands(program);
   addDeviceCommands(program);
   addDeadLetterCommands(program);
+  addKeyCommands(program);
   addFirmwareCommands(program);
   return program;
 }
@@ -84,6 +85,23 @@ function addDeadLetterCommands(program: Command): void {
     .option("--device <id>", "all of one device")
     .option("--all", "all there are")
     .action(async (id, options) => (await import("./dead.ts")).dropDeadLetters(id, options));
+}
+
+function addKeyCommands(program: Command): void {
+  const key = program.command("key").description("The keys of the gateway's API")
+    .helpCommand(false);
+  site(key.command("add <name>").description("Make a key and print it, this once"))
+    .addOption(
+      new Option("--device <id>", "commands for this device only, may be repeated")
+        .argParser((id: string, ids: string[]) => [...ids, id]).default([], "every device"),
+    )
+    .option("--metrics-only", "no commands at all, only GET /metrics")
+    .action(async (name, options) => (await import("./key.ts")).addKey(name, options));
+  site(key.command("list").description("List all keys, by name"))
+    .option("--json", "as JSON")
+    .action(async (options) => (await import("./key.ts")).listKeys(options));
+  site(key.command("remove <name>").description("Take a key out; it opens nothing from now on"))
+    .action(async (name, options) => (await import("./key.ts")).removeKey(name, options));
 }
 
 function addFirmwareCommands(program: Command): void {

@@ -33,6 +33,19 @@ export const MIGRATIONS: readonly string[] = [
     reason TEXT NOT NULL
   ) STRICT;
 
+  CREATE TABLE api_keys (
+    name TEXT PRIMARY KEY COLLATE NOCASE,
+    digest BLOB NOT NULL UNIQUE,            -- SHA-256 of the key
+    created_at INTEGER NOT NULL,            -- Unix seconds
+    every_device INTEGER NOT NULL           -- 1: also those that api_key_devices does not name
+  ) STRICT;
+
+  CREATE TABLE api_key_devices (
+    name TEXT NOT NULL REFERENCES api_keys (name) ON DELETE CASCADE,
+    device_id TEXT NOT NULL,
+    PRIMARY KEY (name, device_id)
+  ) STRICT, WITHOUT ROWID;
+
   CREATE TABLE replay_guard (
     device_id TEXT NOT NULL,
     message_id BLOB NOT NULL,               -- 16 bytes
@@ -69,11 +82,17 @@ export const MIGRATIONS: readonly string[] = [
     value INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   INSERT INTO marks VALUES
-    ('registry_revision', 0),               -- counts changes of the registry
+    ('registry_revision', 0),               -- counts changes of the registry and the API keys
+    ('api_keys_begun', 0),                  -- 1 once there was an API key in the store
     ('forgotten_seconds', 0),               -- newest timestamp whose id was forgotten
     ('attended_seconds', 0),                -- when the gateway was last taking messages; 0: never
     ('broker_dropped', 0);                  -- the broker's drop counter, as last seen
-  ${revisionTriggers(["devices", "device_certificates", "device_revocations"])}
+  ${
+    revisionTriggers([
+      ...["devices", "device_certificates", "device_revocations"],
+      ...["api_keys", "api_key_devices"],
+    ])
+  }
   `,
 ];
 
