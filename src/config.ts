@@ -47,12 +47,21 @@ export interface Config {
     readonly database: string;
     readonly synchronous: "FULL" | "NORMAL";
     readonly maxPending: number;
+    readonly sealingKey: SealingKeyPlaces;
   };
   readonly deadLetters: { readonly maxCount: number; readonly maxAgeMs: number };
   readonly log: {
     readonly level: "debug" | "info" | "warning" | "error";
     readonly accepted: boolean;
   };
+}
+
+/** Where the key that seals secrets may stand, as paths. */
+export interface SealingKeyPlaces {
+  /** In the site. */
+  readonly file: string;
+  /** A systemd credential, which goes first; undefined where systemd passes none. */
+  readonly credential: string | undefined;
 }
 
 /** A configuration, or every fault in it, each with its place and what is allowed there. */
@@ -62,6 +71,10 @@ export type ConfigResult =
 
 /** The environment variable that names the site folder; it is no setting. */
 export const SITE_DIRECTORY_VARIABLE = "SECURE_IOT_GATEWAY_DIR";
+
+/** Where systemd puts the credentials of a service. */
+const CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY";
+const SEALING_KEY_CREDENTIAL = "secrets.key";
 
 const PREFIX = "SECURE_IOT_GATEWAY_";
 
@@ -90,7 +103,7 @@ export function readConfig(
       : parsed.error.issues.flatMap((issue) => faultsOf(issue, overridden.places))),
   ];
   if (!parsed.success || faults.length > 0) return { ok: false, faults };
-  return { ok: true, config: configOf(parsed.data, options.directory) };
+  return { ok: true, config: configOf(parsed.data, options) };
 }
 
 /** Writes the environment's values into the table; says which setting came from where. */
@@ -154,9 +167,17 @@ function crossFaults({ backend }: Settings): string[] {
     : [];
 }
 
-function configOf(settings: Settings, directory: string): Config {
+function configOf(
+  settings: Settings,
+  { environment, directory }: {
+    readonly environment: Readonly<Record<string, string>>;
+    readonly directory: string;
+  },
+): Config {
   const { broker, backend, devices, api, checks, store, log } = settings;
   const path = (text: string) => resolve(directory, text);
+  const credentials = environment[CREDENTIALS_VARIABLE];
+  const credential = credentials ? resolve(credentials, SEALING_KEY_CREDENTIAL) : undefined;
   return {
     broker: {
       host: broker.host,
@@ -195,6 +216,7 @@ function configOf(settings: Settings, directory: string): Config {
       database: path(store.database),
       synchronous: store.synchronous,
       maxPending: store.max_pending,
+      sealingKey: { file: path(store.sealing_key), credential },
     },
     deadLetters: {
       maxCount: settings.dead_letters.max_count,

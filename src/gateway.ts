@@ -28,6 +28,7 @@ import { BrokerLink } from "./edge/mqtt.ts";
 import { Outbox, type OutboxEntry } from "./edge/outbox.ts";
 import { Registry } from "./edge/registry.ts";
 import { ReplayGuard } from "./edge/replay_guard.ts";
+import { readSealingKeys } from "./edge/sealing_keys.ts";
 import { Store } from "./edge/store.ts";
 import { Report } from "./report.ts";
 
@@ -89,12 +90,17 @@ export class Gateway {
     this.#at = options.at ?? (() => {});
     this.replaced = this.#lost.promise;
     const backendCa = config.backend.ca === undefined ? undefined : readText(config.backend.ca);
+    const sealingKeys = readSealingKeys(config.store.sealingKey);
     this.#broker = this.#linkBroker();
     const { database, synchronous } = config.store;
-    this.#store = new Store(database, { synchronous, busyTimeoutMs: STORE_BUSY_MS });
+    this.#store = new Store(database, {
+      synchronous,
+      busyTimeoutMs: STORE_BUSY_MS,
+      secureDelete: "FAST", // it writes no secrets, and payloads come and go
+    });
     this.#outbox = new Outbox(this.#store);
     this.#deadLetters = new DeadLetters(this.#store);
-    this.#keyRing = new KeyRing(this.#store, new Registry(this.#store));
+    this.#keyRing = new KeyRing(this.#store, new Registry(this.#store, sealingKeys));
     this.#apiKeys = this.#openApiKeys(readTextIfAny(config.api.keyFile));
     this.#replayGuard = new ReplayGuard(this.#store);
     const attendedSeconds = this.#store.mark("attended_seconds") || undefined;
@@ -110,6 +116,7 @@ export class Gateway {
   /** Drains what an earlier run left, opens the API and connects; resolves once messages flow. */
   async start(): Promise<void> {
     this.#report.clock(this.#replayGuard.newestSeconds());
+    this.#report.damagedSecrets(this.#keyRing.damaged());
     for (const entry of this.#ledger.backlog()) this.#forwarder.add(entry);
     try {
       this.#server = this.#serveApi();

@@ -127,6 +127,8 @@ export const SETTINGS = z.strictObject({
     database: text().default("data/gateway.db").describe("The SQLite file"),
     synchronous: oneOf(["FULL", "NORMAL"]).default("FULL")
       .describe("FULL: safe against power loss; NORMAL: against a crash of the gateway only"),
+    sealing_key: text().default("secrets.key")
+      .describe("The key for secrets in a site that is sealed; a systemd credential goes first"),
     max_pending: whole(1, 10_000_000).default(100_000)
       .describe("Entries that may wait for the backend; at that many, intake pauses"),
   }),

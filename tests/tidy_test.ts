@@ -106,6 +106,9 @@ Deno.test("edges do not know each other", () => {
     "outbox",
     "dead_letters",
     "api_keys",
+    "scrub",
+    "sealed_secret",
+    "sealing_keys",
   ];
   const shared = [...store, "key_ring", "log", "clock"];
   const pairs = ["api > api_key", "api > dispatch", "api > problem", "api_key > problem"];

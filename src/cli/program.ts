@@ -26,6 +26,7 @@ function program(): Command {
   addDeviceCommands(program);
   addDeadLetterCommands(program);
   addKeyCommands(program);
+  addSecretCommands(program);
   addFirmwareCommands(program);
   return program;
 }
@@ -102,6 +103,17 @@ function addKeyCommands(program: Command): void {
     .action(async (options) => (await import("./key.ts")).listKeys(options));
   site(key.command("remove <name>").description("Take a key out; it opens nothing from now on"))
     .action(async (name, options) => (await import("./key.ts")).removeKey(name, options));
+}
+
+function addSecretCommands(program: Command): void {
+  const secrets = program.command("secrets").description("Secrets at rest: plain, or sealed")
+    .helpCommand(false);
+  site(secrets.command("seal").description("Seal all secrets in the database under secrets.key"))
+    .action(async (options) => (await import("./secrets.ts")).seal(options));
+  site(secrets.command("unseal").description("Make them plain again"))
+    .action(async (options) => (await import("./secrets.ts")).unseal(options));
+  site(secrets.command("rotate-key").description("Seal them under a new key"))
+    .action(async (options) => (await import("./secrets.ts")).rotateKey(options));
 }
 
 function addFirmwareCommands(program: Command): void {

@@ -83,6 +83,7 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   INSERT INTO marks VALUES
     ('registry_revision', 0),               -- counts changes of the registry and the API keys
+    ('sealing_key', 0),                     -- id of the key that seals secrets; 0: they are plain
     ('api_keys_begun', 0),                  -- 1 once there was an API key in the store
     ('forgotten_seconds', 0),               -- newest timestamp whose id was forgotten
     ('attended_seconds', 0),                -- when the gateway was last taking messages; 0: never
@@ -93,6 +94,7 @@ export const MIGRATIONS: readonly string[] = [
       ...["api_keys", "api_key_devices"],
     ])
   }
+  ${sealedOnlyTriggers(["devices"])}
   `,
 ];
 
@@ -102,6 +104,19 @@ function revisionTriggers(tables: readonly string[]): string {
     ["INSERT", "UPDATE", "DELETE"].map((verb) => `
   CREATE TRIGGER ${table}_${verb.toLowerCase()}_revision AFTER ${verb} ON ${table} BEGIN
     UPDATE marks SET value = value + 1 WHERE name = 'registry_revision';
+  END;`)
+  );
+  return triggers.join("");
+}
+
+/** Triggers that keep plain secrets out of a site that is sealed, whichever program writes them. */
+function sealedOnlyTriggers(tables: readonly string[]): string {
+  const key = "(SELECT value FROM marks WHERE name = 'sealing_key')";
+  const triggers = tables.flatMap((table) =>
+    ["INSERT", "UPDATE OF shared_secret"].map((verb, i) => `
+  CREATE TRIGGER ${table}_${i === 0 ? "insert" : "update"}_sealed BEFORE ${verb} ON ${table}
+  WHEN ${key} <> 0 AND substr(NEW.shared_secret, 1, 23) <> printf('$sealed$1$%012x$', ${key}) BEGIN
+    SELECT RAISE(ABORT, 'the secrets of this site are sealed');
   END;`)
   );
   return triggers.join("");
