@@ -52,12 +52,21 @@ export interface Config {
     readonly database: string;
     readonly synchronous: "FULL" | "NORMAL";
     readonly maxPending: number;
+    readonly sealingKey: SealingKeyPlaces;
   };
   readonly deadLetters: { readonly maxCount: number; readonly maxAgeMs: number };
   readonly log: {
     readonly level: "debug" | "info" | "warning" | "error";
     readonly accepted: boolean;
   };
+}
+
+/** Where the key that seals secrets may stand, as paths. */
+export interface SealingKeyPlaces {
+  /** In the site. */
+  readonly file: string;
+  /** A systemd credential, which goes first; undefined where systemd passes none. */
+  readonly credential: string | undefined;
 }
 
 /** A configuration, or every fault in it, each with its place and what is allowed there. */
@@ -70,6 +79,9 @@ export const SITE_DIRECTORY_VARIABLE = "SECURE_IOT_GATEWAY_DIR";
 
 /** The environment variable that names this program's own file, where it is a packed one. */
 export const PROGRAM_VARIABLE = "SECURE_IOT_GATEWAY_PROGRAM";
+/** Where systemd puts the credentials of a service. */
+const CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY";
+const SEALING_KEY_CREDENTIAL = "secrets.key";
 
 const PREFIX = "SECURE_IOT_GATEWAY_";
 
@@ -107,7 +119,7 @@ export function readConfig(
   ];
   if (!parsed.success || faults.length > 0) return { ok: false, faults };
   const { data: settings } = parsed;
-  return { ok: true, settings, config: configOf(settings, options.directory) };
+  return { ok: true, settings, config: configOf(settings, options) };
 }
 
 /** Writes the environment's values into the table; says which setting came from where. */
@@ -171,9 +183,17 @@ function crossFaults({ backend }: Settings): string[] {
     : [];
 }
 
-function configOf(settings: Settings, directory: string): Config {
+function configOf(
+  settings: Settings,
+  { environment, directory }: {
+    readonly environment: Readonly<Record<string, string>>;
+    readonly directory: string;
+  },
+): Config {
   const { broker, backend, devices, api, checks, store, log } = settings;
   const path = (text: string) => resolve(directory, text);
+  const credentials = environment[CREDENTIALS_VARIABLE];
+  const credential = credentials ? resolve(credentials, SEALING_KEY_CREDENTIAL) : undefined;
   return {
     broker: {
       host: broker.host,
@@ -217,6 +237,7 @@ function configOf(settings: Settings, directory: string): Config {
       database: path(store.database),
       synchronous: store.synchronous,
       maxPending: store.max_pending,
+      sealingKey: { file: path(store.sealing_key), credential },
     },
     deadLetters: {
       maxCount: settings.dead_letters.max_count,

@@ -1,7 +1,8 @@
 /** The certificates and keys of a site, read and checked before anything goes by them. */
 
-import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { Config } from "./config.ts";
+import { apiKeyDigest } from "./edge/api_keys.ts";
 
 /** The gateway cannot start; the message is for the operator. */
 export class StartError extends Error {
@@ -19,8 +20,8 @@ export interface Credentials {
   readonly broker: KeyPair & { readonly ca: string };
   /** PEM text; undefined: the system's authorities. */
   readonly backend: { readonly ca: string | undefined };
-  /** `keyDigest`: SHA-256 of the Bearer key; the key itself stays out of memory. */
-  readonly api: KeyPair & { readonly keyDigest: Uint8Array };
+  /** `keyDigest`: SHA-256 of the operator's copy of a Bearer key; undefined where there is none. */
+  readonly api: KeyPair & { readonly keyDigest: Uint8Array | undefined };
 }
 
 /** Reads every file that `config` names; throws a `StartError` that names the one that is bad. */
@@ -57,10 +58,14 @@ function readAuthority(path: string): string {
   return authority;
 }
 
-function readKeyDigest(path: string): Uint8Array {
-  const key = readText(path).trim();
-  if (key === "") throw new StartError(`"${path}" is empty: no API key`);
-  return new Uint8Array(createHash("sha256").update(key).digest());
+function readKeyDigest(path: string): Uint8Array | undefined {
+  try {
+    const key = Deno.readTextFileSync(path).trim();
+    return key === "" ? undefined : apiKeyDigest(key);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new StartError(`Cannot read "${path}": ${(error as Error).message}`);
+  }
 }
 
 function readText(path: string): string {

@@ -10,10 +10,11 @@ import { Attendance } from "./core/attendance.ts";
 import type { Answer } from "./core/delivery.ts";
 import type { OnPoint } from "./core/point.ts";
 import { MARKER_TOPIC, responseTopic } from "./core/topic.ts";
-import { type Credentials, readCredentials } from "./credentials.ts";
+import { type Credentials, readCredentials, StartError } from "./credentials.ts";
 import { type Api, BODY_TIMEOUT_MS, createApi } from "./edge/api.ts";
 import { ApiKeyGuard } from "./edge/api_key.ts";
 import type { ApiServer } from "./edge/api_server.ts";
+import { ApiKeys } from "./edge/api_keys.ts";
 import { Backend } from "./edge/backend.ts";
 import { type Clock, steadyClock, SYSTEM_CLOCK } from "./edge/clock.ts";
 import { DeadLetters } from "./edge/dead_letters.ts";
@@ -29,6 +30,7 @@ import { BrokerLink } from "./edge/mqtt.ts";
 import { Outbox, type OutboxEntry } from "./edge/outbox.ts";
 import { Registry } from "./edge/registry.ts";
 import { ReplayGuard } from "./edge/replay_guard.ts";
+import { readSealingKeys } from "./edge/sealing_keys.ts";
 import { Store } from "./edge/store.ts";
 import { Report } from "./report.ts";
 
@@ -73,6 +75,7 @@ export class Gateway {
   readonly #deadLetters: DeadLetters;
   readonly #registry: Registry;
   readonly #keyRing: KeyRing;
+  readonly #apiKeys: ApiKeys;
   readonly #replayGuard: ReplayGuard;
   readonly #attendance: Attendance;
   readonly #ledger: Ledger;
@@ -98,13 +101,19 @@ export class Gateway {
     this.#bodyTimeoutMs = options.bodyTimeoutMs ?? BODY_TIMEOUT_MS;
     this.#at = options.at ?? (() => {});
     this.replaced = this.#lost.promise;
+    const sealingKeys = readSealingKeys(config.store.sealingKey);
     this.#broker = this.#linkBroker();
     const { database, synchronous } = config.store;
-    this.#store = new Store(database, { synchronous, busyTimeoutMs: STORE_BUSY_MS });
+    this.#store = new Store(database, {
+      synchronous,
+      busyTimeoutMs: STORE_BUSY_MS,
+      secureDelete: "FAST", // it writes no secrets, and payloads come and go
+    });
     this.#outbox = new Outbox(this.#store);
     this.#deadLetters = new DeadLetters(this.#store);
-    this.#registry = new Registry(this.#store);
+    this.#registry = new Registry(this.#store, sealingKeys);
     this.#keyRing = new KeyRing(this.#store, this.#registry);
+    this.#apiKeys = this.#openApiKeys(this.#credentials.api.keyDigest);
     this.#replayGuard = new ReplayGuard(this.#store);
     const attendedSeconds = this.#store.mark("attended_seconds") || undefined;
     this.#attendance = new Attendance(crypto.randomUUID(), attendedSeconds);
@@ -119,6 +128,7 @@ export class Gateway {
   /** Drains what an earlier run left, and connects; resolves once messages flow. */
   async start(): Promise<void> {
     this.#report.clock(this.#replayGuard.newestSeconds());
+    this.#report.damagedSecrets(this.#keyRing.damaged());
     for (const entry of this.#ledger.backlog()) this.#forwarder.add(entry);
     this.#expiryWatch = this.#watchExpiry();
     this.#forwarder.start();
@@ -277,10 +287,32 @@ export class Gateway {
     if (dropped > 0) this.#report.brokerDropped(dropped);
   }
 
+  /** A site from before its keys stood in the store has one in a file, which is taken over. */
+  #openApiKeys(digest: Uint8Array | undefined): ApiKeys {
+    const keys = new ApiKeys(this.#store);
+    try {
+      if (digest && keys.takeOverFirst(digest, this.#clock.wallMs())) {
+        const message = `Took over the API key in "${this.#config.api.keyFile}" as a hash`;
+        this.#log("info", "api_key_taken_over", { message });
+      }
+    } catch (error) {
+      throw new StartError(`Cannot take over the API key: ${(error as Error).message}`);
+    }
+    if (digest && !keys.has(digest)) {
+      const message = `The key in "${this.#config.api.keyFile}" opens nothing: see key list`;
+      this.#log("warning", "api_key_unknown", { message });
+    }
+    if (keys.current().length === 0) {
+      const message = "Nobody can use the API: there is no key, see key add";
+      this.#log("warning", "api_key_missing", { message });
+    }
+    return keys;
+  }
+
   #api(): Api {
     const metrics = this.#metrics;
     return createApi({
-      guard: new ApiKeyGuard(this.#credentials.api.keyDigest, this.#clock),
+      guard: new ApiKeyGuard(() => this.#apiKeys.current(), this.#clock),
       notReady: () => this.#notReady(),
       metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
       dispatch: async (deviceId, payload) => {

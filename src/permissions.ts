@@ -3,8 +3,9 @@
  *
  * The rules are:
  * - it reaches the broker, the backend and the API's own address, and nothing else on any network;
- * - it reads and writes the database; besides it reads only certificates and lists, which are no
- *   secrets, to see when they end: what it needs of keys is handed to it as text;
+ * - it reads and writes the database; besides it reads certificates and lists, which are no secrets,
+ *   to see when they end, and the key of sealed secrets, which it has to have and to follow while it
+ *   is rotated: what it needs of other keys is handed to it as text;
  * - it has no environment, no subprocess, no foreign code, nothing of the system's.
  */
 
@@ -27,6 +28,8 @@ export function permissionsOf(
       api.certificate,
       devices.authority,
       devices.revocationList,
+      store.sealingKey.file,
+      ...(store.sealingKey.credential === undefined ? [] : [store.sealingKey.credential]),
     ],
     write: [store.database],
     env: false,

@@ -142,6 +142,15 @@ export class Report {
     this.#log("error", "clock_behind", { message });
   }
 
+  /** Names the devices whose secrets were altered in the store. */
+  damagedSecrets(deviceIds: readonly string[]): void {
+    for (const deviceId of deviceIds) {
+      const message =
+        `The secret of "${deviceId}" was altered in the store: nothing of it verifies`;
+      this.#log("error", "secret_damaged", { message, device_id: deviceId });
+    }
+  }
+
   /** How old a message is, seconds, where that is more than the tolerance. */
   lateSeconds(entry: OutboxEntry): number | undefined {
     const ageSeconds = Math.floor(this.#clock.wallMs() / 1000) - Number(entry.timestamp);

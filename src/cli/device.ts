@@ -3,8 +3,9 @@
 import { Buffer } from "node:buffer";
 import { DEVICE_ID_RULE, isDeviceId } from "../core/device.ts";
 import { type RegisteredDevice, Registry, standingOf } from "../edge/registry.ts";
+import { isSealed } from "../edge/sealed_secret.ts";
 import { createDeviceBundle, removeDeviceBundle } from "../site/device_bundle.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
+import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./site.ts";
 import { EXIT, Failure, printable, say } from "./voice.ts";
 
 /** Bytes of a generated secret, before they become base64url text. */
@@ -25,7 +26,7 @@ export async function addDevice(
     ? Buffer.from(crypto.getRandomValues(new Uint8Array(SECRET_BYTES))).toString("base64url")
     : readSecret(options.secretFile);
   const directory = await withStore(config, async (store) => {
-    const registry = new Registry(store);
+    const registry = openRegistry(store, config);
     refuseClash(deviceId, registry.clash(deviceId));
     const nowMs = Date.now();
     const { host: brokerHost, port: mqttPort } = config.devices;
@@ -127,6 +128,14 @@ export function readSecret(path: string): string {
     throw new Failure(
       `Cannot use the secret in "${path}": it must be one line of 1 to ${SECRET_MAX_CHARS} characters`,
       { exit: EXIT.wrongUse },
+    );
+  }
+  if (isSealed(secret)) {
+    throw new Failure(
+      `Cannot use the secret in "${path}": it is one that this gateway has sealed`,
+      {
+        exit: EXIT.wrongUse,
+      },
     );
   }
   return secret;

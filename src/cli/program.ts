@@ -25,6 +25,8 @@ function program(): Command {
   addSiteCommands(program);
   addDeviceCommands(program);
   addDeadLetterCommands(program);
+  addKeyCommands(program);
+  addSecretCommands(program);
   addFirmwareCommands(program);
   return program;
 }
@@ -89,6 +91,34 @@ function addDeadLetterCommands(program: Command): void {
     .option("--device <id>", "all of one device")
     .option("--all", "all there are")
     .action(async (id, options) => (await import("./dead.ts")).dropDeadLetters(id, options));
+}
+
+function addKeyCommands(program: Command): void {
+  const key = program.command("key").description("The keys of the gateway's API")
+    .helpCommand(false);
+  site(key.command("add <name>").description("Make a key and print it, this once"))
+    .addOption(
+      new Option("--device <id>", "commands for this device only, may be repeated")
+        .argParser((id: string, ids: string[]) => [...ids, id]).default([], "every device"),
+    )
+    .option("--metrics-only", "no commands at all, only GET /metrics")
+    .action(async (name, options) => (await import("./key.ts")).addKey(name, options));
+  site(key.command("list").description("List all keys, by name"))
+    .option("--json", "as JSON")
+    .action(async (options) => (await import("./key.ts")).listKeys(options));
+  site(key.command("remove <name>").description("Take a key out; it opens nothing from now on"))
+    .action(async (name, options) => (await import("./key.ts")).removeKey(name, options));
+}
+
+function addSecretCommands(program: Command): void {
+  const secrets = program.command("secrets").description("Secrets at rest: plain, or sealed")
+    .helpCommand(false);
+  site(secrets.command("seal").description("Seal all secrets in the database under secrets.key"))
+    .action(async (options) => (await import("./secrets.ts")).seal(options));
+  site(secrets.command("unseal").description("Make them plain again"))
+    .action(async (options) => (await import("./secrets.ts")).unseal(options));
+  site(secrets.command("rotate-key").description("Seal them under a new key"))
+    .action(async (options) => (await import("./secrets.ts")).rotateKey(options));
 }
 
 function addFirmwareCommands(program: Command): void {

@@ -103,7 +103,7 @@ function worthOf({ settings, credentials: { broker, backend, api } }: Reading, n
     "backend.ca": backend.ca,
     "api.certificate": api.certificate,
     "api.key": api.key,
-    "api.key_file": api.keyDigest.toHex(),
+    "api.key_file": api.keyDigest?.toHex(),
   };
   return JSON.stringify([Object.entries(settings[section]).find(([k]) => k === key), files[name]]);
 }

@@ -1,6 +1,8 @@
 /** The site that a command works on. */
 
 import { type Config, readConfig, SITE_DIRECTORY_VARIABLE } from "../config.ts";
+import { Registry } from "../edge/registry.ts";
+import { readSealingKeys } from "../edge/sealing_keys.ts";
 import { Store, StoreError } from "../edge/store.ts";
 import type { Settings } from "../settings.ts";
 import { type SiteLayout, siteLayout } from "../site/layout.ts";
@@ -49,9 +51,19 @@ export async function withStore<T>(
   const store = openStore(config);
   try {
     return await work(store);
+  } catch (error) {
+    throw error instanceof StoreError ? new Failure(error.message) : error;
   } finally {
     store.close();
   }
+}
+
+/** The registry of a site, which opens its secrets where they are sealed. */
+export function openRegistry(store: Store, config: Config): Registry {
+  const registry = new Registry(store, readSealingKeys(config.store.sealingKey));
+  const fault = registry.sealingFault();
+  if (fault !== undefined) throw new Failure(fault);
+  return registry;
 }
 
 function openStore(config: Config): Store {

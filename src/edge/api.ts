@@ -3,6 +3,7 @@
  *
  * The rules are:
  * - whoever has no key learns nothing but that: the key is asked for before anything else;
+ * - a key that is for some devices learns nothing of the others, not even which there are;
  * - a body is counted while it comes and has its time; nothing is read further than needed;
  * - every error is a problem of `problem.ts`.
  */
@@ -12,6 +13,7 @@ import { COMMAND_DEPTH_MAX, COMMAND_MAX_BYTES } from "../core/command.ts";
 import { isDeviceId } from "../core/device.ts";
 import { readJsonText } from "../core/json_text.ts";
 import type { ApiKeyGuard } from "./api_key.ts";
+import { reaches } from "./api_keys.ts";
 import type { Dispatched } from "./dispatch.ts";
 import { problem, type ProblemName } from "./problem.ts";
 
@@ -42,12 +44,15 @@ export function createApi(parts: ApiParts): Api {
   app.get("/healthz", () => Response.json({ status: "alive" }));
   app.get("/readyz", () => readiness(parts.notReady()));
   app.get("/metrics", async (c) => {
-    const refusal = await parts.guard.refuse(c.req.raw, c.env.address);
-    return refusal ?? exposition(await parts.metrics());
+    const key = await parts.guard.admit(c.req.raw, c.env.address);
+    return key instanceof Response ? key : exposition(await parts.metrics());
   });
   app.post("/command/:id", async (c) => {
-    const refusal = await parts.guard.refuse(c.req.raw, c.env.address);
-    return refusal ?? await command(c.req.param("id"), c.req.raw, parts);
+    const key = await parts.guard.admit(c.req.raw, c.env.address);
+    if (key instanceof Response) return key;
+    const deviceId = c.req.param("id");
+    if (!reaches(key, deviceId)) return problem("unknown-device");
+    return await command(deviceId, c.req.raw, parts);
   });
   for (const path of ["/healthz", "/readyz", "/metrics"]) app.all(path, () => notAllowed("GET"));
   app.all("/command/:id", () => notAllowed("POST"));

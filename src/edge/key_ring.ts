@@ -5,8 +5,8 @@
 
 import type { DeviceStanding } from "../core/device.ts";
 import { importSecret, type SecretKey } from "../core/signature.ts";
-import { type DeviceWithSecret, type Registry, standingOf } from "./registry.ts";
-import type { Store } from "./store.ts";
+import { type DeviceWithSecret, type Registry, SecretError, standingOf } from "./registry.ts";
+import { type Store, StoreLostError } from "./store.ts";
 
 interface Ring {
   readonly device: DeviceWithSecret;
@@ -28,7 +28,10 @@ export class KeyRing {
     this.refresh();
   }
 
-  /** Takes in what another process has changed; cheap where nothing was. */
+  /**
+   * Takes in what another process has changed; cheap where nothing was. Throws a `StoreLostError`
+   * where secrets are sealed under a key that was not there at start: only a new start reads it.
+   */
   refresh(): void {
     const dataVersion = this.#store.dataVersion();
     if (dataVersion === this.#dataVersion) return;
@@ -47,7 +50,13 @@ export class KeyRing {
   key(deviceId: string): Promise<SecretKey | undefined> {
     const ring = this.#rings.get(deviceId);
     if (ring === undefined) return Promise.resolve(undefined);
-    return ring.key ??= importSecret(ring.device.sharedSecret);
+    return ring.key ??= keyOf(ring.device);
+  }
+
+  /** Devices whose sealed secrets do not open, by id. */
+  damaged(): string[] {
+    return [...this.#rings.values()].map(({ device }) => device).filter(isDamaged)
+      .map(({ deviceId }) => deviceId);
   }
 
   /** How many devices are registered. */
@@ -57,12 +66,33 @@ export class KeyRing {
 
   /** Keys of unchanged secrets are carried over. */
   #reload(): Map<string, Ring> {
+    const fault = this.#registry.sealingFault();
+    if (fault !== undefined) throw new StoreLostError(fault);
     const rings = new Map<string, Ring>();
     for (const device of this.#registry.list()) {
       const old = this.#rings.get(device.deviceId);
-      const same = old?.device.sharedSecret === device.sharedSecret;
+      const same = old?.device.storedSecret === device.storedSecret;
       rings.set(device.deviceId, { device, key: same ? old!.key : undefined });
     }
     return rings;
+  }
+}
+
+function isDamaged(device: DeviceWithSecret): boolean {
+  try {
+    return device.sharedSecret === undefined;
+  } catch (error) {
+    if (error instanceof SecretError) return true;
+    throw error;
+  }
+}
+
+/** A secret that was altered is no key: nothing verifies under it. */
+async function keyOf(device: DeviceWithSecret): Promise<SecretKey | undefined> {
+  try {
+    return await importSecret(device.sharedSecret);
+  } catch (error) {
+    if (error instanceof SecretError) return undefined;
+    throw error;
   }
 }

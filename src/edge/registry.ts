@@ -7,12 +7,20 @@
  *   registry, of which no certificate is known, is not;
  * - a certificate that was withdrawn, or whose device was removed, stays known until it has expired:
  *   it belongs on the revocation list;
- * - a secret leaves this file only to become a key or the device's own copy.
+ * - a secret leaves this file only to become a key or the device's own copy;
+ * - in a site that is sealed, it is written sealed under the site's current key, or not at all.
  */
 
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
 import type { DeviceStanding } from "../core/device.ts";
-import type { Store } from "./store.ts";
+import {
+  isSealed,
+  openSecret,
+  SEALED_PREFIX,
+  type SealingKey,
+  sealSecret,
+} from "./sealed_secret.ts";
+import { type Store, StoreError } from "./store.ts";
 
 /** A registered device, as an operator may see it. */
 export interface RegisteredDevice {
@@ -29,8 +37,19 @@ export interface RegisteredDevice {
 
 /** A device with its secret, for those who make keys. */
 export interface DeviceWithSecret extends RegisteredDevice {
+  /** As it stands in the store, plain or sealed: to see whether it has changed. */
+  readonly storedSecret: string;
+  /** The secret; opened when it is asked for, which throws a `SecretError` where it fails. */
   readonly sharedSecret: string;
 }
+
+/** A secret that cannot be opened, or not be written as the site wants it. */
+export class SecretError extends StoreError {
+  override readonly name: string = "SecretError";
+}
+
+/** Every table with columns `device_id` and `shared_secret`. */
+export const SECRET_TABLES = ["devices"] as const;
 
 /** A client certificate that was issued to a device. */
 export interface DeviceCertificate {
@@ -61,6 +80,33 @@ export function standingOf(
   return device.notAfter !== undefined && device.notAfter < nowSeconds ? "expired" : "active";
 }
 
+/** Why the secrets of a store cannot be opened with these keys; undefined where they can. */
+export function sealingFault(store: Store, keys: readonly SealingKey[]): string | undefined {
+  const known = new Set(keys.map(({ id }) => `${SEALED_PREFIX}1$${id}$`));
+  const needed = SECRET_TABLES.flatMap((table) =>
+    store.prepare(
+      `SELECT DISTINCT substr(shared_secret, 1, 23) AS prefix FROM ${table}
+       WHERE substr(shared_secret, 1, 8) = '${SEALED_PREFIX}'`,
+    ).all().map((row) => row["prefix"] as string)
+  );
+  const current = store.mark("sealing_key");
+  if (current !== 0 && keys.length === 0) needed.push(sealedPrefix(current));
+  const missing = new Set(needed.filter((prefix) => !known.has(prefix)).map(keyIdOf));
+  if (missing.size === 0) return undefined;
+  const has = keys.length === 0 ? "there is none" : `has ${keys.map(({ id }) => id).join(", ")}`;
+  return `Cannot open the secrets in "${store.path}": sealed under ${
+    [...missing].join(", ")
+  }, and secrets.key ${has}`;
+}
+
+function sealedPrefix(keyNumber: number): string {
+  return `${SEALED_PREFIX}1$${keyNumber.toString(16).padStart(12, "0")}$`;
+}
+
+function keyIdOf(prefix: string): string {
+  return /^\$sealed\$1\$([0-9a-f]{12})\$$/.exec(prefix)?.[1] ?? "a form that is not known here";
+}
+
 const SELECT_DEVICES = `
   SELECT d.device_id, d.shared_secret, d.created_at, r.revoked_at, r.reason,
          (SELECT max(c.not_after) FROM device_certificates c
@@ -73,9 +119,12 @@ export class Registry {
   readonly #all: StatementSync;
   readonly #one: StatementSync;
   readonly #sameButCase: StatementSync;
+  readonly #sealingKeys: readonly SealingKey[];
 
-  constructor(store: Store) {
+  /** `sealingKeys` open the secrets of a site that is sealed; the rest goes without. */
+  constructor(store: Store, sealingKeys: readonly SealingKey[] = []) {
     this.#store = store;
+    this.#sealingKeys = sealingKeys;
     this.#all = store.prepare(`${SELECT_DEVICES} ORDER BY d.device_id`);
     this.#one = store.prepare(`${SELECT_DEVICES} WHERE d.device_id = ?`);
     this.#sameButCase = store.prepare(
@@ -90,13 +139,18 @@ export class Registry {
 
   /** Every device, by id. */
   list(): DeviceWithSecret[] {
-    return this.#all.all().map(deviceOf);
+    return this.#all.all().map((row) => new StoredDevice(row, this.#sealingKeys));
   }
 
   /** The device of an id. */
   find(deviceId: string): DeviceWithSecret | undefined {
     const row = this.#one.get(deviceId);
-    return row === undefined ? undefined : deviceOf(row);
+    return row === undefined ? undefined : new StoredDevice(row, this.#sealingKeys);
+  }
+
+  /** Why secrets cannot be opened with the keys that are here; undefined where they can. */
+  sealingFault(): string | undefined {
+    return sealingFault(this.#store, this.#sealingKeys);
   }
 
   /** The id that stands in the way of `deviceId`: itself, or one that differs only in case. */
@@ -111,7 +165,7 @@ export class Registry {
   ): void {
     this.#store.transaction(() => {
       this.#store.prepare("INSERT INTO devices VALUES (?, ?, ?)")
-        .run(device.deviceId, device.sharedSecret, device.createdAt);
+        .run(device.deviceId, this.#stored(device), device.createdAt);
       this.#addCertificate(device.deviceId, certificate);
     });
   }
@@ -185,6 +239,16 @@ export class Registry {
     this.#store.prepare("INSERT INTO device_certificates VALUES (?, ?, ?, ?, ?, NULL)")
       .run(serial, deviceId, notBefore, notAfter, issuer);
   }
+
+  /** A secret as it is written, under the key that is the site's at this moment. */
+  #stored({ deviceId, sharedSecret }: { deviceId: string; sharedSecret: string }): string {
+    if (isSealed(sharedSecret)) throw new SecretError(`A secret cannot begin ${SEALED_PREFIX}`);
+    const current = this.#store.mark("sealing_key");
+    if (current === 0) return sharedSecret;
+    const key = this.#sealingKeys.find(({ id }) => Number.parseInt(id, 16) === current);
+    if (key) return sealSecret(sharedSecret, deviceId, key);
+    throw new SecretError("The secrets are sealed, and secrets.key is not there or has changed");
+  }
 }
 
 function certificateOf(row: Record<string, SQLOutputValue>): DeviceCertificate {
@@ -197,13 +261,37 @@ function certificateOf(row: Record<string, SQLOutputValue>): DeviceCertificate {
   };
 }
 
-function deviceOf(row: Record<string, SQLOutputValue>): DeviceWithSecret {
-  return {
-    deviceId: row["device_id"] as string,
-    sharedSecret: row["shared_secret"] as string,
-    createdAt: (row["created_at"] ?? undefined) as number | undefined,
-    notAfter: (row["not_after"] ?? undefined) as number | undefined,
-    revokedAt: (row["revoked_at"] ?? undefined) as number | undefined,
-    revokedReason: (row["reason"] ?? undefined) as string | undefined,
-  };
+/** A class, so that a device that is printed or made into JSON does not show its secret. */
+class StoredDevice implements DeviceWithSecret {
+  readonly deviceId: string;
+  readonly createdAt: number | undefined;
+  readonly notAfter: number | undefined;
+  readonly revokedAt: number | undefined;
+  readonly revokedReason: string | undefined;
+  readonly #storedSecret: string;
+  readonly #sealingKeys: readonly SealingKey[];
+
+  constructor(row: Record<string, SQLOutputValue>, sealingKeys: readonly SealingKey[]) {
+    this.deviceId = row["device_id"] as string;
+    this.createdAt = (row["created_at"] ?? undefined) as number | undefined;
+    this.notAfter = (row["not_after"] ?? undefined) as number | undefined;
+    this.revokedAt = (row["revoked_at"] ?? undefined) as number | undefined;
+    this.revokedReason = (row["reason"] ?? undefined) as string | undefined;
+    this.#storedSecret = row["shared_secret"] as string;
+    this.#sealingKeys = sealingKeys;
+  }
+
+  get storedSecret(): string {
+    return this.#storedSecret;
+  }
+
+  get sharedSecret(): string {
+    const opened = openSecret(this.#storedSecret, this.deviceId, this.#sealingKeys);
+    if (opened.kind === "secret") return opened.secret;
+    throw new SecretError(
+      opened.kind === "damaged"
+        ? `Cannot open the secret of "${this.deviceId}": it was altered`
+        : `Cannot open the secret of "${this.deviceId}": its key is not here`,
+    );
+  }
 }

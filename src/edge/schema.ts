@@ -35,6 +35,19 @@ export const MIGRATIONS: readonly string[] = [
     reason TEXT NOT NULL
   ) STRICT;
 
+  CREATE TABLE api_keys (
+    name TEXT PRIMARY KEY COLLATE NOCASE,
+    digest BLOB NOT NULL UNIQUE,            -- SHA-256 of the key
+    created_at INTEGER NOT NULL,            -- Unix seconds
+    every_device INTEGER NOT NULL           -- 1: also those that api_key_devices does not name
+  ) STRICT;
+
+  CREATE TABLE api_key_devices (
+    name TEXT NOT NULL REFERENCES api_keys (name) ON DELETE CASCADE,
+    device_id TEXT NOT NULL,
+    PRIMARY KEY (name, device_id)
+  ) STRICT, WITHOUT ROWID;
+
   CREATE TABLE replay_guard (
     device_id TEXT NOT NULL,
     message_id BLOB NOT NULL,               -- 16 bytes
@@ -71,12 +84,20 @@ export const MIGRATIONS: readonly string[] = [
     value INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   INSERT INTO marks VALUES
-    ('registry_revision', 0),               -- counts changes of the registry
+    ('registry_revision', 0),               -- counts changes of the registry and the API keys
+    ('sealing_key', 0),                     -- id of the key that seals secrets; 0: they are plain
+    ('api_keys_begun', 0),                  -- 1 once there was an API key in the store
     ('forgotten_seconds', 0),               -- newest timestamp whose id was forgotten
     ('attended_seconds', 0),                -- when the gateway was last taking messages; 0: never
     ('broker_dropped', 0),                  -- the broker's drop counter, as last seen
     ('revocation_list_number', 1);          -- the number of the newest list; init makes list 1
-  ${revisionTriggers(["devices", "device_certificates", "device_revocations"])}
+  ${
+    revisionTriggers([
+      ...["devices", "device_certificates", "device_revocations"],
+      ...["api_keys", "api_key_devices"],
+    ])
+  }
+  ${sealedOnlyTriggers(["devices"])}
   `,
 ];
 
@@ -86,6 +107,19 @@ function revisionTriggers(tables: readonly string[]): string {
     ["INSERT", "UPDATE", "DELETE"].map((verb) => `
   CREATE TRIGGER ${table}_${verb.toLowerCase()}_revision AFTER ${verb} ON ${table} BEGIN
     UPDATE marks SET value = value + 1 WHERE name = 'registry_revision';
+  END;`)
+  );
+  return triggers.join("");
+}
+
+/** Triggers that keep plain secrets out of a site that is sealed, whichever program writes them. */
+function sealedOnlyTriggers(tables: readonly string[]): string {
+  const key = "(SELECT value FROM marks WHERE name = 'sealing_key')";
+  const triggers = tables.flatMap((table) =>
+    ["INSERT", "UPDATE OF shared_secret"].map((verb, i) => `
+  CREATE TRIGGER ${table}_${i === 0 ? "insert" : "update"}_sealed BEFORE ${verb} ON ${table}
+  WHEN ${key} <> 0 AND substr(NEW.shared_secret, 1, 23) <> printf('$sealed$1$%012x$', ${key}) BEGIN
+    SELECT RAISE(ABORT, 'the secrets of this site are sealed');
   END;`)
   );
   return triggers.join("");

@@ -20,6 +20,11 @@ export interface StoreOptions {
   readonly synchronous?: "FULL" | "NORMAL";
   /** How long to wait for another process's write, milliseconds; 5,000 where not given. */
   readonly busyTimeoutMs?: number;
+  /**
+   * Whether what is deleted is overwritten also where that costs a write: ON where not given, as
+   * it must be for whoever changes secrets.
+   */
+  readonly secureDelete?: "ON" | "FAST";
   /** Make the file where there is none; otherwise a missing file is an error. */
   readonly create?: boolean;
 }
@@ -63,6 +68,7 @@ export class Store {
         PRAGMA journal_mode = WAL;
         PRAGMA synchronous = ${options.synchronous ?? "FULL"};
         PRAGMA journal_size_limit = 67108864;
+        PRAGMA secure_delete = ${options.secureDelete ?? "ON"};
       `);
     } catch (error) {
       database?.close();
