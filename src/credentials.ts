@@ -1,8 +1,7 @@
 /** The certificates and keys of a site, read and checked before anything goes by them. */
 
-import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import type { Config } from "./config.ts";
-import { apiKeyDigest } from "./edge/api_keys.ts";
 
 /** The gateway cannot start; the message is for the operator. */
 export class StartError extends Error {
@@ -22,6 +21,11 @@ export interface Credentials {
   readonly backend: { readonly ca: string | undefined };
   /** `keyDigest`: SHA-256 of the operator's copy of a Bearer key; undefined where there is none. */
   readonly api: KeyPair & { readonly keyDigest: Uint8Array | undefined };
+}
+
+/** SHA-256 of a key, by which the gateway knows it. */
+export function apiKeyDigest(key: string): Uint8Array {
+  return new Uint8Array(createHash("sha256").update(key).digest());
 }
 
 /** Reads every file that `config` names; throws a `StartError` that names the one that is bad. */

@@ -117,7 +117,13 @@ Deno.test("edges do not know each other", () => {
     "sealing_keys",
   ];
   const shared = [...store, "key_ring", "log", "clock"];
-  const pairs = ["api > api_key", "api > dispatch", "api > problem", "api_key > problem"];
+  const pairs = [
+    "api > api_key",
+    "api > dispatch",
+    "api > problem",
+    "api_key > problem",
+    "backend > time_limit",
+  ];
   // The types of what passes between two edges, and nothing that runs.
   const types = ["intake > mqtt", "intake > ledger", "dispatch > mqtt", "api_server > api"];
   for (const { path, text } of OURS) {

@@ -1,6 +1,7 @@
 /** `init`: makes a site. */
 
-import { apiKeyDigest, ApiKeys } from "../edge/api_keys.ts";
+import { ApiKeys } from "../edge/api_keys.ts";
+import { apiKeyDigest } from "../credentials.ts";
 import { Store } from "../edge/store.ts";
 import { createSite } from "../site/create_site.ts";
 import { renderGatewayToml } from "../site/gateway_toml.ts";

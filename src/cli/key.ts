@@ -1,7 +1,8 @@
 /** `key add`, `list` and `remove`: who may use the gateway's API. */
 
 import { isDeviceId } from "../core/device.ts";
-import { API_KEYS_MAX, type ApiKey, apiKeyDigest, ApiKeys } from "../edge/api_keys.ts";
+import { API_KEYS_MAX, type ApiKey, ApiKeys } from "../edge/api_keys.ts";
+import { apiKeyDigest } from "../credentials.ts";
 import { Registry } from "../edge/registry.ts";
 import type { Store } from "../edge/store.ts";
 import { createApiKey } from "../site/create_site.ts";

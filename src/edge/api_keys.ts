@@ -8,7 +8,6 @@
  *   removed.
  */
 
-import { createHash } from "node:crypto";
 import type { StatementSync } from "node:sqlite";
 import type { Store } from "./store.ts";
 
@@ -32,11 +31,6 @@ export interface ApiKey {
 /** True where a key is good for commands to a device. */
 export function reaches({ deviceIds }: ApiKey, deviceId: string): boolean {
   return deviceIds === undefined || deviceIds.includes(deviceId);
-}
-
-/** SHA-256 of a key, as the store has it. */
-export function apiKeyDigest(key: string): Uint8Array {
-  return new Uint8Array(createHash("sha256").update(key).digest());
 }
 
 /** The keys of the API. */

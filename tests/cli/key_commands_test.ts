@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { API_KEYS_MAX, apiKeyDigest, ApiKeys } from "../../src/edge/api_keys.ts";
+import { API_KEYS_MAX, ApiKeys } from "../../src/edge/api_keys.ts";
+import { apiKeyDigest } from "../../src/credentials.ts";
 import { Store } from "../../src/edge/store.ts";
 import { withFolder } from "../with_folder.ts";
 import { shell } from "./shell.ts";

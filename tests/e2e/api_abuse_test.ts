@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Api, createApi } from "../../src/edge/api.ts";
 import { ApiKeyGuard } from "../../src/edge/api_key.ts";
-import { apiKeyDigest } from "../../src/edge/api_keys.ts";
+import { apiKeyDigest } from "../../src/credentials.ts";
 import { GatewayProcess } from "../../src/demo/gateway_process.ts";
 import { until } from "../../src/demo/until.ts";
 import { usageOf } from "../process_usage.ts";

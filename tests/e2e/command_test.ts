@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { apiKeyDigest, ApiKeys } from "../../src/edge/api_keys.ts";
+import { ApiKeys } from "../../src/edge/api_keys.ts";
+import { apiKeyDigest } from "../../src/credentials.ts";
 import { Registry } from "../../src/edge/registry.ts";
 import { type LiveSite, withLiveSite } from "./live_site.ts";
 
