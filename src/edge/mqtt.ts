@@ -275,6 +275,8 @@ function clientOptions(address: BrokerAddress): IClientOptions {
     reconnectPeriod: 0,
     resubscribe: false,
     timerVariant: "native",
+    // MQTT.js throws where an acknowledgement comes after the end, unless its store stays open.
+    outgoingStore: new mqtt.Store({ clean: false }),
     log: () => {}, // its debug output costs several microseconds a packet even while it is off
     properties: {
       sessionExpiryInterval: SESSION_EXPIRY_SECONDS,
