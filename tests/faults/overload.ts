@@ -45,6 +45,7 @@ function runOverload(options: ScenarioOptions): Promise<Findings> {
     fleet: { seed: options.seed, devices: 10, everyMs, unansweredMax: Infinity },
     settings: {
       BACKEND_CONCURRENCY: String(CONCURRENCY),
+      BACKEND_TIMEOUT: "10m",
       STORE_MAX_PENDING: options.long ? "2000" : "100",
       // Much of what waits becomes older than that: nothing of it may be refused for its age.
       CHECKS_TOLERANCE: options.long ? "30s" : "4s",
@@ -57,7 +58,11 @@ function runOverloadWithDrops(options: ScenarioOptions): Promise<Findings> {
   const fleet = { seed: options.seed, devices: 10, everyMs: 20, attacked: false };
   return withFaultSite((site) => overloadWithDrops(site, options), {
     fleet: { ...fleet, unansweredMax: Infinity, resends: false },
-    settings: { BACKEND_CONCURRENCY: String(CONCURRENCY), STORE_MAX_PENDING: "100" },
+    settings: {
+      BACKEND_CONCURRENCY: String(CONCURRENCY),
+      BACKEND_TIMEOUT: "10m",
+      STORE_MAX_PENDING: "100",
+    },
     brokerLines: { max_queued_messages: "100", max_inflight_messages: "50" },
     moreBrokerLines: [`sys_interval ${SYS_INTERVAL_SECONDS}`],
   });
