@@ -174,7 +174,8 @@ export class BrokerLink {
     holdAcknowledgements(client);
     this.#timer = setTimeout(() => this.#again(client), 2 * CONNECT_TIMEOUT_MS);
     client.on("packetreceive", (packet) => {
-      if (packet.cmd === "connack" && packet.sessionPresent) this.#events.resumed();
+      if (this.#client !== client || packet.cmd !== "connack") return;
+      if (packet.sessionPresent) this.#events.resumed();
     });
     client.on("message", (_topic, _payload, packet) => this.#arrived(client, packet));
     client.on("connect", () => this.#subscribe(client));
