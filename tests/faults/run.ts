@@ -5,6 +5,8 @@
 
 import { parseArgs } from "node:util";
 import { ensureMosquitto } from "../../src/demo/broker_process.ts";
+import { ChildProcess } from "../../src/demo/child_process.ts";
+import { removeFolders } from "../with_folder.ts";
 import { isClean, sumOf } from "./checker.ts";
 import type { Findings, Scenario } from "./scenario.ts";
 import { SCENARIOS } from "./scenarios.ts";
@@ -31,6 +33,7 @@ if (fault) {
   Deno.exit(2);
 }
 
+for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, breakOff);
 console.error(`seed ${seed}`);
 const findings = new Map<Scenario, Findings>();
 const together = chosen.filter(({ alone }) => !alone);
@@ -44,6 +47,13 @@ const violations = rows.flatMap(([name, findings]) =>
 );
 for (const violation of violations) console.error(`violated: ${violation}`);
 Deno.exit(rows.every(([, findings]) => isClean(findings)) ? 0 : 1);
+
+/** Leaves nothing behind. */
+async function breakOff(): Promise<void> {
+  await ChildProcess.killAll();
+  removeFolders();
+  Deno.exit(1);
+}
 
 function problemWith(chosen: readonly Scenario[]): string | undefined {
   if (!Number.isSafeInteger(seed)) return `"${values.seed}" is not a seed`;
