@@ -79,10 +79,17 @@ async function makeSite(
   });
   if (!created.ok) throw new Error(created.faults.join("; "));
   const { layout } = created;
-  if (options.store !== undefined) await Deno.copyFile(options.store, layout.database);
+  if (options.store !== undefined) await copyToDisk(options.store, layout.database);
   await Deno.writeTextFile(layout.brokerConfiguration, options.brokerLines ?? "", { append: true });
   const devices = await addDevices(layout, { count: options.devices, mqttPort: mqtt });
   return { layout, ports: { mqtt, gateway, api }, devices };
+}
+
+/** Written through: the system must not be busy with it during the measurement. */
+async function copyToDisk(from: string, to: string): Promise<void> {
+  await Deno.copyFile(from, to);
+  using file = await Deno.open(to, { write: true });
+  await file.sync();
 }
 
 async function addDevices(

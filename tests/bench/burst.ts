@@ -6,7 +6,7 @@ import type { NginxBackend } from "./nginx_backend.ts";
 import { processStats } from "./process_stats.ts";
 import { type MessageFiles, publishAll, writeMessages } from "./publishers.ts";
 
-/** The backend counts as having all that it will get when nothing came for so long. */
+/** The backend has all that it will get when, everything published, nothing came for so long. */
 const QUIET_MS = 10_000;
 const POLL_EVERY_MS = 20;
 /** The burst to warm up is so much smaller. */
@@ -59,10 +59,9 @@ async function burst(
   const pids = [running.pid, broker.pid, backend.pid];
   const requestsBefore = await backend.requests();
   const before = await processStats(...pids);
-  const [published, arrived] = await Promise.all([
-    publishAll(site, files),
-    arrivals(backend, { from: requestsBefore, count: files.count }),
-  ]);
+  const publishing = publishAll(site, files);
+  const arriving = arrivals(backend, { from: requestsBefore, count: files.count, publishing });
+  const [published, arrived] = await Promise.all([publishing, arriving]);
   const after = await processStats(...pids);
   const micros = (i: number) => (after[i]!.cpuMs - before[i]!.cpuMs) * 1000 / files.count;
   return {
@@ -91,16 +90,18 @@ export interface Arrivals {
 /** Waits until the backend has `count` requests more than `from`, or gets no more. */
 export async function arrivals(
   backend: NginxBackend,
-  { from, count }: { from: number; count: number },
+  { from, count, publishing }: { from: number; count: number; publishing: Promise<unknown> },
 ): Promise<Arrivals> {
   const startMs = performance.now();
+  let publishedMs = Infinity;
+  publishing.then(() => publishedMs = performance.now(), () => {});
   let first: { count: number; atMs: number } | undefined;
   let last = { count: 0, atMs: startMs };
   while (last.count < count && performance.now() - startMs < TIMEOUT_MS) {
     const now = { count: await backend.requests() - from, atMs: performance.now() };
     if (now.count > 0) first ??= now;
     if (now.count > last.count) last = now;
-    else if (now.atMs - last.atMs > QUIET_MS) break;
+    else if (now.atMs - Math.max(last.atMs, publishedMs) > QUIET_MS) break;
     await new Promise((resolve) => setTimeout(resolve, POLL_EVERY_MS));
   }
   const seconds = (last.atMs - (first?.atMs ?? startMs)) / 1000;

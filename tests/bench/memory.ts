@@ -89,6 +89,11 @@ async function publishWave(
   return files.count;
 }
 
+async function allArrived({ backend }: BenchSite, sent: number): Promise<void> {
+  const arrived = async () => await backend.requests() >= sent;
+  await until(`the backend to have ${sent} messages`, arrived, { timeoutMs: SETTLE_TIMEOUT_MS });
+}
+
 async function measureGrowth(scale: Scale): Promise<Findings> {
   const [few, many] = scale.slowDevices;
   const [rssFew, rssMany] = [await rssWith(few, scale), await rssWith(many, scale)];
@@ -116,31 +121,36 @@ async function rssWith(devices: number, { slowMinutes }: Scale): Promise<number[
   return await withBenchSite({ devices: 0, brokerLines }, async (site) => {
     fillRegistry(site.layout.database, devices);
     return await withContender(gateway(), site, async ({ pid }) => {
-      await feed(port, { devices, minutes: slowMinutes * 2 / 3 });
+      let sent = await feed(port, { devices, first: 0, minutes: slowMinutes * 2 / 3 });
       const samples: number[] = [];
       for (let i = 0; i < SAMPLES; i++) {
-        await feed(port, { devices, minutes: slowMinutes / 3 / SAMPLES });
+        const minutes = slowMinutes / 3 / SAMPLES;
+        sent += await feed(port, { devices, first: sent, minutes });
         samples.push((await processStats(pid))[0]!.rssMib);
       }
+      await allArrived(site, sent);
       return samples;
     });
   });
 }
 
-/** Sends a message a minute for each device, evenly spread. */
+/** Sends a message a minute for each device, from the `first` on in turn; returns how many. */
 async function feed(
   port: number,
-  { devices, minutes }: { devices: number; minutes: number },
-): Promise<void> {
+  { devices, first, minutes }: { devices: number; first: number; minutes: number },
+): Promise<number> {
   const client = await mqtt.connectAsync({ host: "127.0.0.1", port, timerVariant: "native" });
   const everyMs = MINUTE_MS / devices;
   const startMs = performance.now();
-  for (let i = 0; i * everyMs < minutes * MINUTE_MS; i++) {
+  const count = Math.ceil(minutes * devices);
+  for (let i = 0; i < count; i++) {
     const waitMs = startMs + i * everyMs - performance.now();
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
-    const signer = { deviceId: knownDevice(i % devices), secret: knownSecret(i % devices) };
+    const number = (first + i) % devices;
+    const signer = { deviceId: knownDevice(number), secret: knownSecret(number) };
     const [message] = await signMessages(signer, 1);
     client.publish(dataTopic(signer.deviceId), Buffer.from(message!.text), { qos: 1 });
   }
   await client.endAsync();
+  return count;
 }

@@ -38,18 +38,17 @@ export const PRUNING: Part = {
 async function measureThroughput(scale: Scale): Promise<Findings> {
   const { rounds, devices, messages, rememberedIds } = scale;
   return await withIds({ scale, newestSeconds: nowSeconds() }, async (store) => {
-    const side = (what: string, store: string | undefined): Side => ({
-      what,
+    const side = (ids: number, store?: string): Side => ({
+      what: `${readable(ids)} ids remembered`,
       rate: () =>
         withBenchSite({ devices, store }, async (site) => {
           const { perSecond } = await burstOnSite(site, gateway(NOTHING_DUE), messages);
+          const kept = countRememberedIds(site.layout.database);
+          if (kept < ids + messages) throw new Error(`Only ${kept} ids are remembered`);
           return perSecond;
         }),
     });
-    const sides = [
-      side(`${readable(rememberedIds)} ids remembered`, store),
-      side("none", undefined),
-    ] as const;
+    const sides = [side(rememberedIds, store), side(0)] as const;
     const { figures, rates } = await compare(sides, { rounds, atLeast: 0.9 });
     return { figures, data: rates };
   });
@@ -73,6 +72,12 @@ async function measurePruning(scale: Scale): Promise<Findings> {
         { what: "p99.9 of all gaps", value: pruning.p999Ms, unit: "ms" },
         { what: "longer by", value: stall, unit: "ms", target: { atMost: LONGEST_STALL_MS } },
         { what: "forgotten meanwhile", value: pruning.forgotten, unit: "ids" },
+        {
+          what: "not answered",
+          value: calm.unanswered + pruning.unanswered,
+          unit: "messages",
+          target: { atMost: 0 },
+        },
       ],
       data: { calm, pruning },
     };
@@ -83,6 +88,7 @@ interface Gaps {
   readonly longestMs: number;
   readonly p999Ms: number;
   readonly forgotten: number;
+  readonly unanswered: number;
 }
 
 /** The gaps between requests at the backend under a steady flow. */
@@ -97,6 +103,7 @@ async function steadyGaps(scale: Scale, store: string | undefined): Promise<Gaps
     return {
       longestMs: longestGap(times),
       p999Ms: quantile(gaps, 0.999),
+      unanswered: sent.filter(({ roundTripMs }) => roundTripMs === undefined).length,
       forgotten: ids + sent.length - countRememberedIds(site.layout.database),
     };
   });
