@@ -9,6 +9,7 @@ import { createDeviceBundle } from "../../src/site/device_bundle.ts";
 import { renderGatewayToml } from "../../src/site/gateway_toml.ts";
 import type { SiteLayout } from "../../src/site/layout.ts";
 import { NginxBackend } from "./nginx_backend.ts";
+import { withTemporaryFolder } from "./temporary_folder.ts";
 
 /** What a site has. */
 export interface BenchSiteOptions {
@@ -44,20 +45,18 @@ export async function withBenchSite<T>(
   options: BenchSiteOptions,
   work: (site: BenchSite) => Promise<T>,
 ): Promise<T> {
-  const folder = await Deno.makeTempDir({ prefix: "secure-iot-gateway-bench-" });
-  await Deno.chmod(folder, 0o755); // started by root, the broker and nginx become others
-  let backend: NginxBackend | undefined;
-  let broker: BrokerProcess | undefined;
-  try {
-    backend = await NginxBackend.start(`${folder}/backend`);
-    const made = await makeSite(folder, { ...options, backendUrl: backend.url });
-    broker = await BrokerProcess.start(made.layout.brokerConfiguration);
-    return await work({ ...made, folder, broker, backend });
-  } finally {
-    await broker?.stop();
-    await backend?.stop();
-    await Deno.remove(folder, { recursive: true });
-  }
+  return await withTemporaryFolder(async (folder) => {
+    const backend = await NginxBackend.start(`${folder}/backend`);
+    let broker: BrokerProcess | undefined;
+    try {
+      const made = await makeSite(folder, { ...options, backendUrl: backend.url });
+      broker = await BrokerProcess.start(made.layout.brokerConfiguration);
+      return await work({ ...made, folder, broker, backend });
+    } finally {
+      await broker?.stop();
+      await backend.stop();
+    }
+  });
 }
 
 async function makeSite(

@@ -4,6 +4,7 @@ import type { BenchSite } from "./bench_site.ts";
 import { type Contender, type RunningContender, withContender } from "./contender.ts";
 import type { NginxBackend } from "./nginx_backend.ts";
 import { processStats } from "./process_stats.ts";
+import { readable } from "./table.ts";
 import { type MessageFiles, publishAll, writeMessages } from "./publishers.ts";
 
 /** The backend has all that it will get when, everything published, nothing came for so long. */
@@ -45,7 +46,9 @@ export async function burstOnSite(
 ): Promise<Burst> {
   return await withContender(contender, site, async (running) => {
     await burst(site, running, Math.ceil(messages / WARM_UP_SHARE));
-    return await burst(site, running, messages);
+    const result = await burst(site, running, messages);
+    console.error(`${contender.name}: ${readable(result.perSecond)} messages/s`);
+    return result;
   });
 }
 

@@ -84,7 +84,7 @@ function configurationText(
 ): string {
   return `
 daemon off;
-worker_processes 1;
+master_process off; # one process, so that killing it ends it
 pid ${folder}/nginx.pid;
 error_log ${folder}/error.log warn;
 events { worker_connections 1024; }

@@ -10,6 +10,7 @@ import { longestGap, quantile } from "./statistics.ts";
 import { sendSteadily } from "./steady_flow.ts";
 import { countRememberedIds, makeStoreWithIds } from "./store_filling.ts";
 import { readable } from "./table.ts";
+import { withTemporaryFolder } from "./temporary_folder.ts";
 
 /** Over how long the remembered ids were sent: as long as a message may be out of time. */
 const SPAN_SECONDS = 600;
@@ -114,15 +115,12 @@ async function withIds<T>(
   { scale, newestSeconds }: { scale: Scale; newestSeconds: number },
   work: (store: string) => Promise<T>,
 ): Promise<T> {
-  const folder = await Deno.makeTempDir({ prefix: "secure-iot-gateway-ids-" });
-  try {
+  return await withTemporaryFolder(async (folder) => {
     const { rememberedIds: count, devices } = scale;
     const ids = { count, devices, newestSeconds, spanSeconds: SPAN_SECONDS };
     makeStoreWithIds(`${folder}/ids.db`, ids);
     return await work(`${folder}/ids.db`);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
 }
 
 function nowSeconds(): number {

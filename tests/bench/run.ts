@@ -26,6 +26,7 @@ import { PRUNING, REMEMBERED_IDS } from "./remembered_ids.ts";
 import { FULL, type Scale, SHORT } from "./scale.ts";
 import { STARTUP } from "./startup.ts";
 import { readable, renderTable } from "./table.ts";
+import { removeTemporaryFolders } from "./temporary_folder.ts";
 import { type ContenderSummary, THROUGHPUT } from "./throughput.ts";
 
 const PARTS: readonly Part[] = [
@@ -40,25 +41,39 @@ const PARTS: readonly Part[] = [
   OVERLOAD,
 ];
 
+const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** What a shell shows after Ctrl-C. */
+const INTERRUPTED = 130;
+
 /** Findings of the parts that ran, by name. */
 type Results = Map<string, Findings>;
 
-await main();
+let interrupted = false;
+
+await main().catch((error) => {
+  if (!interrupted) throw error; // what fails then fails because its processes are gone
+});
 
 async function main(): Promise<void> {
   const { parts, scale, folder } = readArguments();
   failWhereMissing();
+  for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, interrupt);
   const machine = await describeMachine();
   console.log(`${machineText(machine)}\n`);
   const results: Results = new Map();
-  try {
-    for (const part of parts) {
-      results.set(part.name, await runPart(part, scale));
-      await writeResults(folder, { machine, scale, results });
-    }
-  } finally {
-    await ChildProcess.killAll();
+  for (const part of parts) {
+    results.set(part.name, await runPart(part, scale));
+    await writeResults(folder, { machine, scale, results });
   }
+  for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, interrupt);
+}
+
+/** Leaves no process and no folder behind. */
+async function interrupt(): Promise<void> {
+  interrupted = true;
+  await ChildProcess.killAll();
+  await removeTemporaryFolders();
+  Deno.exit(INTERRUPTED);
 }
 
 function readArguments(): { parts: readonly Part[]; scale: Scale; folder: string } {

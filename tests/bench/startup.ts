@@ -7,6 +7,7 @@ import type { Scale } from "./scale.ts";
 import { median } from "./statistics.ts";
 import { fillRegistry, makeStoreWithIds } from "./store_filling.ts";
 import { readable } from "./table.ts";
+import { withTemporaryFolder } from "./temporary_folder.ts";
 
 const TARGET_MS = 500;
 
@@ -19,8 +20,7 @@ export const STARTUP: Part = {
 
 async function measure(scale: Scale): Promise<Findings> {
   const { registered, rememberedAtStart: count, starts } = scale;
-  const folder = await Deno.makeTempDir({ prefix: "secure-iot-gateway-start-" });
-  try {
+  return await withTemporaryFolder(async (folder) => {
     const store = `${folder}/full.db`;
     const newestSeconds = Math.floor(Date.now() / 1000);
     makeStoreWithIds(store, { count, devices: registered, newestSeconds, spanSeconds: 300 });
@@ -35,9 +35,7 @@ async function measure(scale: Scale): Promise<Findings> {
       ],
       data: { full, empty },
     };
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
 }
 
 /** The first start fills the caches and is not counted. */
