@@ -8,7 +8,7 @@ import { barChart } from "./bar_chart.ts";
 import { histogramQuantile } from "./gateway_metrics.ts";
 import { NGINX } from "./nginx_backend.ts";
 import { PUBLISHER } from "./publishers.ts";
-import { longestGap, median, quantile } from "./statistics.ts";
+import { median, quantile } from "./statistics.ts";
 import { readable, renderTable } from "./table.ts";
 
 const PARTS = [
@@ -44,13 +44,11 @@ Deno.test({
     }),
 });
 
-Deno.test("median(), quantile() and longestGap() are of the numbers given", () => {
+Deno.test("median() and quantile() are numbers of those given", () => {
   assert.equal(median([3, 1, 2]), 2);
   assert.equal(quantile([4, 1, 3, 2], 0.99), 4);
   assert.equal(quantile([4, 1, 3, 2], 0.25), 1);
   assert.equal(quantile([], 0.5), 0);
-  assert.equal(longestGap([1, 2, 7, 9]), 5);
-  assert.equal(longestGap([1]), 0);
 });
 
 Deno.test("histogramQuantile() looks at what came between two readings only", () => {

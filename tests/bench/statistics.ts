@@ -10,8 +10,3 @@ export function quantile(numbers: readonly number[], q: number): number {
   const sorted = numbers.toSorted((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? 0;
 }
-
-/** The largest step from one number to the next; 0 where there is none. */
-export function longestGap(ascending: readonly number[]): number {
-  return ascending.slice(1).reduce((most, one, i) => Math.max(most, one - ascending[i]!), 0);
-}

@@ -20,7 +20,8 @@ export interface Flow {
 
 /** One message and what came of it. */
 export interface Exchange {
-  readonly messageId: string;
+  /** When it was published, Unix milliseconds. */
+  readonly sentMs: number;
   /** From the publish to the backend's answer at the device; undefined where none came. */
   readonly roundTripMs: number | undefined;
 }
@@ -108,7 +109,7 @@ class Sender {
       const answeredMs = this.#answeredMs.get(messageId);
       const sentMs = this.#sentMs.get(messageId)!;
       const roundTripMs = answeredMs === undefined ? undefined : answeredMs - sentMs;
-      return { messageId, roundTripMs };
+      return { sentMs: performance.timeOrigin + sentMs, roundTripMs };
     });
   }
 }
