@@ -87,7 +87,8 @@ daemon off;
 master_process off; # one process, so that killing it ends it
 pid ${folder}/nginx.pid;
 error_log ${folder}/error.log warn;
-events { worker_connections 1024; }
+worker_rlimit_nofile 65536;
+events { worker_connections 60000; } # Node-RED opens one for each message under way
 http {
   log_format received '$msec $http_idempotency_key';
   access_log ${logPath} received buffer=64k flush=100ms;

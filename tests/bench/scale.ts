@@ -33,7 +33,7 @@ export const FULL: Scale = {
   registered: 10_000,
   rememberedIds: 5_000_000,
   rememberedAtStart: 1_000_000,
-  starts: 7,
+  starts: 8,
   backlog: 100_000,
   steadyDevices: 20,
   steadyPerSecond: 200,
