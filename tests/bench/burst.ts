@@ -12,9 +12,10 @@ const QUIET_MS = 10_000;
 const POLL_EVERY_MS = 20;
 /** The burst to warm up is so much smaller. */
 const WARM_UP_SHARE = 20;
+const LAST_WORDS_LENGTH = 1_000;
 const TIMEOUT_MS = 600_000;
 
-/** CPU time a message, microseconds. */
+/** CPU time for each message that came through, microseconds. */
 export interface CpuMicros {
   readonly contender: number;
   readonly broker: number;
@@ -48,8 +49,15 @@ export async function burstOnSite(
     await burst(site, running, Math.ceil(messages / WARM_UP_SHARE));
     const result = await burst(site, running, messages);
     console.error(`${contender.name}: ${readable(result.perSecond)} messages/s`);
+    if (result.lost > 0) console.error(`${result.lost} lost; ${lastWords(running)}`);
     return result;
   });
+}
+
+function lastWords({ child }: RunningContender): string {
+  return child.running
+    ? `it runs, and says: ${(child.stdout + child.stderr).slice(-LAST_WORDS_LENGTH)}`
+    : `it has ended, with: ${child.stderr.slice(-LAST_WORDS_LENGTH)}`;
 }
 
 async function burst(
@@ -66,7 +74,8 @@ async function burst(
   const arriving = arrivals(backend, { from: requestsBefore, count: files.count, publishing });
   const [published, arrived] = await Promise.all([publishing, arriving]);
   const after = await processStats(...pids);
-  const micros = (i: number) => (after[i]!.cpuMs - before[i]!.cpuMs) * 1000 / files.count;
+  const micros = (i: number, messages: number) =>
+    (after[i]!.cpuMs - before[i]!.cpuMs) * 1000 / Math.max(1, messages);
   return {
     contender: running.contender.name,
     messages: files.count,
@@ -74,9 +83,9 @@ async function burst(
     perSecond: arrived.perSecond,
     offeredPerSecond: files.count / published.seconds,
     cpuMicros: {
-      contender: micros(0),
-      broker: micros(1),
-      backend: micros(2),
+      contender: micros(0, arrived.count),
+      broker: micros(1, files.count),
+      backend: micros(2, arrived.count),
       publishers: published.cpuMs * 1000 / files.count,
     },
     rssPeakMib: after[0]!.rssPeakMib,
