@@ -1,7 +1,8 @@
 /** One burst of messages through a contender, and what it cost whom. */
 
 import type { BenchSite } from "./bench_site.ts";
-import { type Contender, type RunningContender, withContender } from "./contender.ts";
+import type { Rate } from "./comparison.ts";
+import { type Contender, gateway, type RunningContender, withContender } from "./contender.ts";
 import type { NginxBackend } from "./nginx_backend.ts";
 import { processStats } from "./process_stats.ts";
 import { readable } from "./table.ts";
@@ -52,6 +53,15 @@ export async function burstOnSite(
     if (result.lost > 0) console.error(`${result.lost} lost; ${lastWords(running)}`);
     return result;
   });
+}
+
+/** The rate of such a burst through this gateway. */
+export async function gatewayRate(
+  site: BenchSite,
+  { messages, settings }: { messages: number; settings?: Readonly<Record<string, string>> },
+): Promise<Rate> {
+  const { perSecond, cpuMicros } = await burstOnSite(site, gateway(settings), messages);
+  return { perSecond, cpuMicros: cpuMicros.contender };
 }
 
 function lastWords({ child }: RunningContender): string {

@@ -2,12 +2,13 @@
 
 import { until } from "../../src/demo/until.ts";
 import { type BenchSite, withBenchSite } from "./bench_site.ts";
-import { arrivals, burstOnSite } from "./burst.ts";
-import { compare } from "./comparison.ts";
+import { arrivals, gatewayRate } from "./burst.ts";
+import { compare, type Rate } from "./comparison.ts";
 import { gateway, withContender } from "./contender.ts";
 import { readMetrics } from "./gateway_metrics.ts";
 import { NginxBackend } from "./nginx_backend.ts";
 import type { Findings, Part } from "./part.ts";
+import { processStats } from "./process_stats.ts";
 import { publishAll, writeMessages } from "./publishers.ts";
 import type { Scale } from "./scale.ts";
 import { readable } from "./table.ts";
@@ -26,35 +27,34 @@ export const DRAIN: Part = {
 async function measure({ rounds, devices, messages, backlog }: Scale): Promise<Findings> {
   const drained = {
     what: `draining ${readable(backlog)} entries`,
-    rate: () => withBenchSite({ devices }, (site) => drainRate(site, backlog)),
+    measure: () => withBenchSite({ devices }, (site) => drainRate(site, backlog)),
   };
   const live = {
     what: "live",
-    rate: () =>
-      withBenchSite({ devices }, async (site) => {
-        const { perSecond } = await burstOnSite(site, gateway(SETTINGS), messages);
-        return perSecond;
-      }),
+    measure: () =>
+      withBenchSite({ devices }, (site) => gatewayRate(site, { messages, settings: SETTINGS })),
   };
   const { figures, rates } = await compare([drained, live], { rounds, atLeast: 0.9 });
   return { figures, data: rates };
 }
 
-async function drainRate(site: BenchSite, backlog: number): Promise<number> {
+async function drainRate(site: BenchSite, backlog: number): Promise<Rate> {
   const { backend, folder } = site;
-  return await withContender(gateway(SETTINGS), site, async () => {
+  return await withContender(gateway(SETTINGS), site, async ({ pid }) => {
     await backend.stop();
     const files = await writeMessages(site, backlog);
     await publishAll(site, files);
     await until("the backlog", async () => {
       return (await readMetrics(site)).get("pending") === files.count;
     }, { timeoutMs: FILL_TIMEOUT_MS });
+    const before = (await processStats(pid))[0]!;
     const back = await NginxBackend.start(`${folder}/backend-again`, { port: backend.port });
     try {
       const expected = { from: 0, count: files.count, publishing: Promise.resolve() };
       const { count, perSecond } = await arrivals(back, expected);
       if (count < files.count) throw new Error(`${files.count - count} entries were not drained`);
-      return perSecond;
+      const after = (await processStats(pid))[0]!;
+      return { perSecond, cpuMicros: (after.cpuMs - before.cpuMs) * 1000 / count };
     } finally {
       await back.stop();
     }

@@ -1,7 +1,7 @@
 /** Throughput with many ids remembered; and whether forgetting them holds up the intake. */
 
 import { withBenchSite } from "./bench_site.ts";
-import { burstOnSite } from "./burst.ts";
+import { gatewayRate } from "./burst.ts";
 import { compare, type Side } from "./comparison.ts";
 import { gateway, withContender } from "./contender.ts";
 import type { Findings, Part } from "./part.ts";
@@ -41,12 +41,12 @@ async function measureThroughput(scale: Scale): Promise<Findings> {
   return await withIds({ scale, newestSeconds: nowSeconds() }, async (store) => {
     const side = (ids: number, store?: string): Side => ({
       what: `${readable(ids)} ids remembered`,
-      rate: () =>
+      measure: () =>
         withBenchSite({ devices, store }, async (site) => {
-          const { perSecond } = await burstOnSite(site, gateway(NOTHING_DUE), messages);
+          const rate = await gatewayRate(site, { messages, settings: NOTHING_DUE });
           const kept = countRememberedIds(site.layout.database);
           if (kept < ids + messages) throw new Error(`Only ${kept} ids are remembered`);
-          return perSecond;
+          return rate;
         }),
     });
     const sides = [side(rememberedIds, store), side(0)] as const;
