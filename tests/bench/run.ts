@@ -1,5 +1,6 @@
 /**
- * Measures the gateway: `deno task bench [PART]… [--short] [--rounds N] [--minutes N]`.
+ * Measures the gateway: `deno task bench [PART]…`, with `--rounds N`, `--messages N` in a burst,
+ * `--minutes N` of overload, `--out FOLDER`; or `--short`, which only shows that it works.
  *
  * The rules are:
  * - everything is real: the broker, mutual TLS, the store with its guarantees on, a backend that
@@ -77,32 +78,43 @@ async function interrupt(): Promise<void> {
 }
 
 function readArguments(): { parts: readonly Part[]; scale: Scale; folder: string } {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      short: { type: "boolean", default: false },
-      rounds: { type: "string" },
-      minutes: { type: "string" },
-      out: { type: "string", default: "bench-results" },
-    },
-  });
-  const unknown = positionals.filter((name) => !PARTS.some((part) => part.name === name));
-  if (unknown.length > 0) fail(`There is no part "${unknown[0]}"`, usage());
+  const { values, positionals: names } = parseOptions();
+  const unknown = names.find((name) => !PARTS.some((part) => part.name === name));
+  if (unknown !== undefined) fail(`There is no part "${unknown}"`, usage());
   const scale = values.short ? SHORT : FULL;
   const rounds = Number(values.rounds ?? scale.rounds);
+  const messages = Number(values.messages ?? scale.messages);
   const overloadMinutes = Number(values.minutes ?? scale.overloadMinutes);
-  if (!(rounds >= 1 && overloadMinutes > 0)) fail("--rounds and --minutes are numbers", usage());
+  if (!(rounds >= 1 && messages >= 1 && overloadMinutes > 0)) {
+    fail("--rounds, --messages and --minutes are numbers above 0", usage());
+  }
   return {
-    parts: positionals.length === 0
-      ? PARTS
-      : PARTS.filter(({ name }) => positionals.includes(name)),
-    scale: { ...scale, rounds, overloadMinutes },
+    parts: names.length === 0 ? PARTS : PARTS.filter(({ name }) => names.includes(name)),
+    scale: { ...scale, rounds, messages, overloadMinutes },
     folder: values.out,
   };
 }
 
+function parseOptions() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        short: { type: "boolean", default: false },
+        rounds: { type: "string" },
+        messages: { type: "string" },
+        minutes: { type: "string" },
+        out: { type: "string", default: "bench-results" },
+      },
+    });
+  } catch (error) {
+    return fail((error as Error).message, usage());
+  }
+}
+
 function usage(): string {
-  return PARTS.map(({ name, purpose }) => `\n  ${name.padEnd(12)}${purpose}`).join("");
+  const parts = PARTS.map(({ name, purpose }) => `  ${name.padEnd(12)}${purpose}`);
+  return ["The parts are", ...parts].join("\n");
 }
 
 function failWhereMissing(): void {
