@@ -55,8 +55,8 @@ Deno.test("a packed program signs and verifies, started with busybox's tools alo
       return run.stdout;
     };
     assert.match(await start(["--version"]), /^\d+\.\d+\.\d+ \([0-9a-f]{12}(-modified)?\)\n$/);
-    const signed = await start([...SIGN, `${folder}/a secret`]);
     const secret = ["--secret-file", `${folder}/a secret`];
+    const signed = await start([...SIGN, ...secret]);
     const report = await start(["verify", "sensor_001", "-", ...secret], signed);
     assert.match(report, /\nAccepted message from sensor_001\n$/);
   });
