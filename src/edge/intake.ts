@@ -153,6 +153,7 @@ export class Intake {
     this.stopTaking();
     clearInterval(this.#tick);
     this.#closing = true;
+    this.#tidyDue = true; // saves what is counted
     this.#endPause?.();
     this.#wake();
     await this.#work;
@@ -207,7 +208,8 @@ export class Intake {
       const examined = await Promise.all(messages.map((one) => this.#examine(one)));
       this.#parts.at("verified");
       const heldSinceMs = this.#waiting[0]?.arrivedMs;
-      return this.#parts.ledger.commit(examined, settlements, { tidy, heldSinceMs });
+      const identityOf = (place: number) => messages[place]!.identity;
+      return this.#parts.ledger.commit(examined, settlements, { tidy, heldSinceMs, identityOf });
     });
     if (!committed) return;
     this.#tidyDue ||= committed.untidy;
