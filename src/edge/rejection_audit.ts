@@ -9,10 +9,10 @@
  * - what is remembered is bounded: beyond that many devices and codes, the rest count together.
  */
 
+import type { StatementSync } from "node:sqlite";
 import type { RejectionCode } from "../core/rejection.ts";
 import { Audit, type AuditLimits } from "./audit.ts";
 import type { Store } from "./store.ts";
-import type { StatementSync } from "node:sqlite";
 
 /** A rejected message, and the topic's identity that sent it. */
 export interface RejectedMessage {
@@ -30,7 +30,7 @@ export interface Period {
   /** Unix seconds. */
   readonly since: number;
   readonly seconds: number;
-  readonly count: number;
+  count: number;
   /** What of the count is on the disk. */
   readonly saved: number;
 }
@@ -93,21 +93,28 @@ export class RejectionAudit {
 
   #count(one: RejectedMessage, at: number, staged: Map<string, Period | undefined>): void {
     const { code } = one;
-    const own = one.identity.slice(0, IDENTITY_MAX_CHARS);
-    const known = this.#find({ identity: own, code }, staged);
+    const identity = one.identity.slice(0, IDENTITY_MAX_CHARS);
+    const known = this.#stage({ identity, code }, staged);
+    if (known) return void known.count++;
     const full = this.#periods.size + staged.size >= PERIODS_MAX;
-    const identity = known || !full ? own : OTHERS;
-    const period = known ?? this.#find({ identity, code }, staged);
-    if (period) return void staged.set(keyOf(period), { ...period, count: period.count + 1 });
+    if (full && identity !== OTHERS) return this.#count({ identity: OTHERS, code }, at, staged);
     const fresh = { identity, code, since: at, seconds: PERIOD_FIRST_SECONDS, count: 0, saved: 0 };
     this.#write(fresh, at, 1);
     this.#persist(fresh);
     staged.set(keyOf(fresh), fresh);
   }
 
-  #find(one: { identity: string; code: string }, staged: StagedRejections): Period | undefined {
+  /** A copy that may be changed: what a commit does not keep has never been. */
+  #stage(
+    one: { identity: string; code: string },
+    staged: Map<string, Period | undefined>,
+  ): Period | undefined {
     const key = keyOf(one);
-    return staged.get(key) ?? this.#periods.get(key);
+    const period = staged.get(key) ?? this.#periods.get(key);
+    if (period === undefined || staged.has(key)) return period;
+    const copy = { ...period };
+    staged.set(key, copy);
+    return copy;
   }
 
   #tidy(period: Period, at: number, staged: Map<string, Period | undefined>): void {

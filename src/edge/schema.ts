@@ -10,6 +10,9 @@
 /** Marks a SQLite file as this program's (`PRAGMA application_id`): "SIoT". */
 export const APPLICATION_ID = 0x53496f54;
 
+/** Every table with columns `device_id` and `shared_secret`: sealed, scrubbed and audited alike. */
+export const SECRET_TABLES = ["devices"] as const;
+
 /** A change that the audit takes note of. */
 interface Audited {
   readonly on: string;
@@ -45,12 +48,12 @@ const AUDITED: readonly Audited[] = [
     subject: "NEW.device_id",
     detail: "OLD.device_id",
   },
-  {
-    on: "UPDATE OF shared_secret ON devices",
+  ...SECRET_TABLES.map((table): Audited => ({
+    on: `UPDATE OF shared_secret ON ${table}`,
     when: "OLD.shared_secret <> NEW.shared_secret",
     event: SECRET_EVENT,
     subject: "NEW.device_id",
-  },
+  })),
   ...(["INSERT", "UPDATE", "DELETE"] as const).map((verb): Audited => {
     const row = verb === "DELETE" ? "OLD" : "NEW";
     const event = { INSERT: "added", UPDATE: "changed", DELETE: "removed" }[verb];
@@ -219,7 +222,7 @@ export const MIGRATIONS: readonly string[] = [
       ...["api_keys", "api_key_devices"],
     ])
   }
-  ${sealedOnlyTriggers(["devices"])}
+  ${sealedOnlyTriggers(SECRET_TABLES)}
   ${AUDITED.map(auditTrigger).join("")}
   ${APPEND_ONLY}
   `,
