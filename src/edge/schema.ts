@@ -10,8 +10,8 @@
 /** Marks a SQLite file as this program's (`PRAGMA application_id`): "SIoT". */
 export const APPLICATION_ID = 0x53496f54;
 
-/** Every table with columns `device_id` and `shared_secret`: sealed, scrubbed and audited alike. */
-export const SECRET_TABLES = ["devices"] as const;
+/** Where secrets of devices stand, beside their `device_id`: sealed, scrubbed and audited alike. */
+export const SECRET_COLUMNS = [{ table: "devices", column: "shared_secret" }] as const;
 
 /** A change that the audit takes note of. */
 interface Audited {
@@ -27,15 +27,15 @@ interface Audited {
 }
 
 /** What a change of a stored secret was, as SQL: it begins `$sealed$1$` and twelve digits, or not. */
-const SECRET_EVENT = `CASE
-      WHEN substr(NEW.shared_secret, 1, 8) = '$sealed$' AND substr(OLD.shared_secret, 1, 8) <> '$sealed$'
-        THEN 'secret_sealed'
-      WHEN substr(NEW.shared_secret, 1, 8) <> '$sealed$' AND substr(OLD.shared_secret, 1, 8) = '$sealed$'
-        THEN 'secret_unsealed'
-      WHEN substr(NEW.shared_secret, 1, 8) = '$sealed$'
-        AND substr(NEW.shared_secret, 1, 23) <> substr(OLD.shared_secret, 1, 23)
+function secretEvent(column: string): string {
+  const sealed = (row: string) => `substr(${row}.${column}, 1, 8) = '$sealed$'`;
+  return `CASE
+      WHEN ${sealed("NEW")} AND NOT ${sealed("OLD")} THEN 'secret_sealed'
+      WHEN ${sealed("OLD")} AND NOT ${sealed("NEW")} THEN 'secret_unsealed'
+      WHEN ${sealed("NEW")} AND substr(NEW.${column}, 1, 23) <> substr(OLD.${column}, 1, 23)
         THEN 'secret_resealed'
       ELSE 'secret_changed' END`;
+}
 
 /** Every change of registry, secrets and keys; whatever program makes it. */
 const AUDITED: readonly Audited[] = [
@@ -48,10 +48,10 @@ const AUDITED: readonly Audited[] = [
     subject: "NEW.device_id",
     detail: "OLD.device_id",
   },
-  ...SECRET_TABLES.map((table): Audited => ({
-    on: `UPDATE OF shared_secret ON ${table}`,
-    when: "OLD.shared_secret <> NEW.shared_secret",
-    event: SECRET_EVENT,
+  ...SECRET_COLUMNS.map(({ table, column }): Audited => ({
+    on: `UPDATE OF ${column} ON ${table}`,
+    when: `OLD.${column} <> NEW.${column}`,
+    event: secretEvent(column),
     subject: "NEW.device_id",
   })),
   ...(["INSERT", "UPDATE", "DELETE"] as const).map((verb): Audited => {
@@ -222,7 +222,7 @@ export const MIGRATIONS: readonly string[] = [
       ...["api_keys", "api_key_devices"],
     ])
   }
-  ${sealedOnlyTriggers(SECRET_TABLES)}
+  ${SECRET_COLUMNS.map(sealedOnlyTriggers).join("")}
   ${AUDITED.map(auditTrigger).join("")}
   ${APPEND_ONLY}
   `,
@@ -240,15 +240,13 @@ function revisionTriggers(tables: readonly string[]): string {
 }
 
 /** Triggers that keep plain secrets out of a site that is sealed, whichever program writes them. */
-function sealedOnlyTriggers(tables: readonly string[]): string {
+function sealedOnlyTriggers({ table, column }: { table: string; column: string }): string {
   const key = "(SELECT value FROM marks WHERE name = 'sealing_key')";
-  const triggers = tables.flatMap((table) =>
-    ["INSERT", "UPDATE OF shared_secret"].map((verb, i) => `
+  const triggers = ["INSERT", `UPDATE OF ${column}`].map((verb, i) => `
   CREATE TRIGGER ${table}_${i === 0 ? "insert" : "update"}_sealed BEFORE ${verb} ON ${table}
-  WHEN ${key} <> 0 AND substr(NEW.shared_secret, 1, 23) <> printf('$sealed$1$%012x$', ${key}) BEGIN
+  WHEN ${key} <> 0 AND substr(NEW.${column}, 1, 23) <> printf('$sealed$1$%012x$', ${key}) BEGIN
     SELECT RAISE(ABORT, 'the secrets of this site are sealed');
-  END;`)
-  );
+  END;`);
   return triggers.join("");
 }
 
