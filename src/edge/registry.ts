@@ -13,6 +13,7 @@
 
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
 import type { DeviceStanding } from "../core/device.ts";
+import { SECRET_COLUMNS } from "./schema.ts";
 import {
   isSealed,
   openSecret,
@@ -48,9 +49,6 @@ export class SecretError extends StoreError {
   override readonly name: string = "SecretError";
 }
 
-/** Every table with columns `device_id` and `shared_secret`. */
-export const SECRET_TABLES = ["devices"] as const;
-
 /** A client certificate that was issued to a device. */
 export interface DeviceCertificate {
   /** Lower-case hex. */
@@ -83,10 +81,10 @@ export function standingOf(
 /** Why the secrets of a store cannot be opened with these keys; undefined where they can. */
 export function sealingFault(store: Store, keys: readonly SealingKey[]): string | undefined {
   const known = new Set(keys.map(({ id }) => `${SEALED_PREFIX}1$${id}$`));
-  const needed = SECRET_TABLES.flatMap((table) =>
+  const needed = SECRET_COLUMNS.flatMap(({ table, column }) =>
     store.prepare(
-      `SELECT DISTINCT substr(shared_secret, 1, 23) AS prefix FROM ${table}
-       WHERE substr(shared_secret, 1, 8) = '${SEALED_PREFIX}'`,
+      `SELECT DISTINCT substr(${column}, 1, 23) AS prefix FROM ${table}
+       WHERE substr(${column}, 1, 8) = '${SEALED_PREFIX}'`,
     ).all().map((row) => row["prefix"] as string)
   );
   const current = store.mark("sealing_key");
