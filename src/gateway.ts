@@ -37,6 +37,9 @@ const STOP_GRACE_MS = 10_000;
 /** How long the gateway waits for another process's write before it tries a batch again. */
 const STORE_BUSY_MS = 200;
 
+/** How often it is written down which secrets the devices use. */
+const NOTE_USES_MS = 1_000;
+
 /** The gateway cannot start; the message is for the operator. */
 export class StartError extends Error {
   override readonly name = "StartError";
@@ -79,6 +82,7 @@ export class Gateway {
   readonly #apiAbort = new AbortController();
   #server: Deno.HttpServer<Deno.NetAddr> | undefined;
   #expiryWatch: ExpiryWatch | undefined;
+  #noteUsesTimer: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
 
   /** Opens the store and reads the site's files; throws a `StartError` or a `StoreError`. */
@@ -119,6 +123,7 @@ export class Gateway {
       throw error;
     }
     this.#expiryWatch = this.#watchExpiry();
+    this.#noteUsesTimer = setInterval(() => this.#noteUses(), NOTE_USES_MS);
     this.#forwarder.start();
     this.#broker.open();
     await this.#ready.promise;
@@ -135,11 +140,13 @@ export class Gateway {
     this.#stopping = true;
     this.#ready.resolve();
     this.#expiryWatch?.close();
+    clearInterval(this.#noteUsesTimer);
     this.#intake.stopTaking();
     const hurry = setTimeout(() => this.#apiAbort.abort(), STOP_GRACE_MS);
     await Promise.all([this.#forwarder.stop(STOP_GRACE_MS), this.#server?.shutdown()]);
     clearTimeout(hurry);
     await this.#intake.close();
+    this.#noteUses({ all: true });
     await this.#broker.close();
     this.#backend.close();
     this.#report.flush();
@@ -333,6 +340,18 @@ export class Gateway {
     const fault = this.#intake.storeFault;
     if (fault !== undefined) reasons.push(`the store cannot be written: ${fault}`);
     return reasons;
+  }
+
+  /** Which secrets were used; a store that cannot be written now is tried again. */
+  #noteUses(options: { all?: boolean } = {}): void {
+    const nowSeconds = Math.floor(this.#clock.wallMs() / 1000);
+    try {
+      for (const { deviceId, generation } of this.#keyRing.noteUses({ nowSeconds, ...options })) {
+        if (generation > 1) this.#report.newSecretUsed(deviceId, generation);
+      }
+    } catch {
+      // The intake tells of it.
+    }
   }
 
   #watchExpiry(): ExpiryWatch {

@@ -7,7 +7,9 @@
  *   registry, of which no certificate is known, is not;
  * - a certificate that was withdrawn, or whose device was removed, stays known until it has expired:
  *   it belongs on the revocation list;
- * - a secret leaves this file only to become a key or the device's own copy.
+ * - after a rotation the previous secret is good until its overlap ends, and no secret before it;
+ * - a secret leaves this file only to become a key or the device's own copy, and it passes
+ *   `secretForStore` and `secretFromStore` on its way in and out.
  */
 
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
@@ -25,11 +27,27 @@ export interface RegisteredDevice {
   readonly revokedAt: number | undefined;
   /** Why it is revoked; undefined while it is not. */
   readonly revokedReason: string | undefined;
+  /** Counts the device's secrets: 1 is its first one. */
+  readonly generation: number;
+  /** The generation of the secret before, and until when it is good, Unix seconds. */
+  readonly previous: { readonly generation: number; readonly until: number } | undefined;
 }
 
-/** A device with its secret, for those who make keys. */
+/** A device with its secrets, for those who make keys. */
 export interface DeviceWithSecret extends RegisteredDevice {
+  /** The newest. */
   readonly sharedSecret: string;
+  readonly previous:
+    | { readonly generation: number; readonly until: number; readonly sharedSecret: string }
+    | undefined;
+}
+
+/** When a device last signed with one of its secrets. */
+export interface SecretUse {
+  readonly deviceId: string;
+  readonly generation: number;
+  /** Unix seconds. */
+  readonly lastUsed: number;
 }
 
 /** A client certificate that was issued to a device. */
@@ -51,6 +69,15 @@ export interface RevokedDeviceCertificate extends DeviceCertificate {
   readonly revokedAt: number;
 }
 
+/** The secrets of a device that are good at `nowSeconds`, the newest first. */
+export function activeSecrets(
+  { generation, sharedSecret, previous }: DeviceWithSecret,
+  nowSeconds: number,
+): { generation: number; sharedSecret: string }[] {
+  const newest = { generation, sharedSecret };
+  return previous && nowSeconds <= previous.until ? [newest, previous] : [newest];
+}
+
 /** Where a device stands at `nowSeconds`. */
 export function standingOf(
   device: RegisteredDevice | undefined,
@@ -63,9 +90,11 @@ export function standingOf(
 
 const SELECT_DEVICES = `
   SELECT d.device_id, d.shared_secret, d.created_at, r.revoked_at, r.reason,
+         s.generation, s.previous_secret, s.previous_generation, s.previous_until,
          (SELECT max(c.not_after) FROM device_certificates c
            WHERE c.device_id = d.device_id AND c.withdrawn_at IS NULL) AS not_after
-  FROM devices d LEFT JOIN device_revocations r ON r.device_id = d.device_id`;
+  FROM devices d LEFT JOIN device_revocations r ON r.device_id = d.device_id
+       LEFT JOIN device_secrets s ON s.device_id = d.device_id`;
 
 /** The registry. */
 export class Registry {
@@ -111,7 +140,7 @@ export class Registry {
   ): void {
     this.#store.transaction(() => {
       this.#store.prepare("INSERT INTO devices VALUES (?, ?, ?)")
-        .run(device.deviceId, device.sharedSecret, device.createdAt);
+        .run(device.deviceId, secretForStore(device), device.createdAt);
       this.#addCertificate(device.deviceId, certificate);
     });
   }
@@ -119,7 +148,9 @@ export class Registry {
   /** Takes a device out; its remembered ids stay, its certificates are withdrawn. False where unknown. */
   remove(deviceId: string): boolean {
     return this.#store.transaction(() => {
-      this.#store.prepare("DELETE FROM device_revocations WHERE device_id = ?").run(deviceId);
+      for (const table of ["device_revocations", "device_secrets", "device_secret_uses"]) {
+        this.#store.prepare(`DELETE FROM ${table} WHERE device_id = ?`).run(deviceId);
+      }
       this.#store.prepare(
         "UPDATE device_certificates SET withdrawn_at = unixepoch() WHERE device_id = ? AND withdrawn_at IS NULL",
       ).run(deviceId);
@@ -144,6 +175,91 @@ export class Registry {
       this.#store.prepare("DELETE FROM device_revocations WHERE device_id = ?").run(deviceId)
         .changes > 0
     );
+  }
+
+  /** The device that has this secret, now or until its overlap ends. */
+  holderOf(sharedSecret: string): string | undefined {
+    return this.list().find((device) =>
+      device.sharedSecret === sharedSecret || device.previous?.sharedSecret === sharedSecret
+    )?.deviceId;
+  }
+
+  /**
+   * Gives a device a new secret; the one it uses now is good until `until`, Unix seconds. A newest
+   * one that it has never used while it had another is thrown away: nobody will miss it.
+   */
+  rotateSecret(deviceId: string, sharedSecret: string, options: { until: number }): void {
+    this.#store.transaction(() => {
+      const device = this.find(deviceId)!;
+      const { generation, previous } = device;
+      const unused = !this.secretUses(deviceId).some((use) => use.generation === generation);
+      const kept = previous && unused ? previous : device;
+      this.#store.prepare("UPDATE devices SET shared_secret = ? WHERE device_id = ?")
+        .run(secretForStore({ deviceId, sharedSecret }), deviceId);
+      this.#store.prepare("INSERT OR REPLACE INTO device_secrets VALUES (?, ?, ?, ?, ?)").run(
+        deviceId,
+        generation + 1,
+        secretForStore({ deviceId, sharedSecret: kept.sharedSecret }),
+        kept.generation,
+        options.until,
+      );
+    });
+  }
+
+  /** Ends the overlap: the previous secret is good until `now`, Unix seconds, at most. */
+  endOverlap(deviceId: string, now: number): void {
+    this.#store.transaction(() => {
+      this.#store.prepare(
+        "UPDATE device_secrets SET previous_until = min(previous_until, ?) WHERE device_id = ?",
+      ).run(now - 1, deviceId);
+    });
+  }
+
+  /** When each secret of a device was last used, or of all devices. */
+  secretUses(deviceId?: string): SecretUse[] {
+    return this.#store.prepare(
+      "SELECT * FROM device_secret_uses WHERE device_id = coalesce(?, device_id)",
+    ).all(deviceId ?? null).map((row) => ({
+      deviceId: row["device_id"] as string,
+      generation: row["generation"] as number,
+      lastUsed: row["last_used"] as number,
+    }));
+  }
+
+  /** Notes when secrets were used. */
+  noteUses(uses: readonly SecretUse[]): void {
+    this.#store.transaction(() => {
+      const note = this.#store.prepare(
+        "INSERT OR REPLACE INTO device_secret_uses VALUES (?, ?, ?)",
+      );
+      for (const { deviceId, generation, lastUsed } of uses) {
+        note.run(deviceId, generation, lastUsed);
+      }
+    });
+  }
+
+  /** Registers a further certificate of a device. */
+  addCertificate(deviceId: string, certificate: DeviceCertificate): void {
+    this.#store.transaction(() => this.#addCertificate(deviceId, certificate));
+  }
+
+  /** Withdraws every certificate of a device but the one of `serial`; returns how many. */
+  withdrawOthers(deviceId: string, serial: string, now: number): number {
+    return this.#store.transaction(() =>
+      Number(
+        this.#store.prepare(`
+          UPDATE device_certificates SET withdrawn_at = ?
+          WHERE device_id = ? AND serial <> ? AND withdrawn_at IS NULL`)
+          .run(now, deviceId, serial).changes,
+      )
+    );
+  }
+
+  /** The certificates of a device that it may use, the one that was issued last on top. */
+  certificates(deviceId: string): DeviceCertificate[] {
+    return this.#store.prepare(`
+      SELECT * FROM device_certificates WHERE device_id = ? AND withdrawn_at IS NULL
+      ORDER BY rowid DESC`).all(deviceId).map(certificateOf);
   }
 
   /** Devices that are not revoked, with the end of their newest certificate; without unknown ends. */
@@ -198,12 +314,30 @@ function certificateOf(row: Record<string, SQLOutputValue>): DeviceCertificate {
 }
 
 function deviceOf(row: Record<string, SQLOutputValue>): DeviceWithSecret {
+  const deviceId = row["device_id"] as string;
+  const previous = row["previous_secret"] as string | null;
   return {
-    deviceId: row["device_id"] as string,
-    sharedSecret: row["shared_secret"] as string,
+    deviceId,
+    sharedSecret: secretFromStore(deviceId, row["shared_secret"] as string),
+    generation: (row["generation"] ?? 1) as number,
+    previous: previous === null ? undefined : {
+      sharedSecret: secretFromStore(deviceId, previous),
+      generation: row["previous_generation"] as number,
+      until: row["previous_until"] as number,
+    },
     createdAt: (row["created_at"] ?? undefined) as number | undefined,
     notAfter: (row["not_after"] ?? undefined) as number | undefined,
     revokedAt: (row["revoked_at"] ?? undefined) as number | undefined,
     revokedReason: (row["reason"] ?? undefined) as string | undefined,
   };
+}
+
+/** A secret as it stands in the store. */
+function secretForStore({ sharedSecret }: { deviceId: string; sharedSecret: string }): string {
+  return sharedSecret;
+}
+
+/** A secret out of what stands in the store. */
+function secretFromStore(_deviceId: string, stored: string): string {
+  return stored;
 }

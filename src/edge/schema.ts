@@ -35,6 +35,23 @@ export const MIGRATIONS: readonly string[] = [
     reason TEXT NOT NULL
   ) STRICT;
 
+  -- What is known of a device's secrets besides the newest, which stands in devices.
+  CREATE TABLE device_secrets (
+    device_id TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL,            -- of the newest; 1 where there is no row
+    previous_secret TEXT NOT NULL,
+    previous_generation INTEGER NOT NULL,
+    previous_until INTEGER NOT NULL         -- Unix seconds
+  ) STRICT;
+
+  -- Written behind the messages, at most once a minute for each secret.
+  CREATE TABLE device_secret_uses (
+    device_id TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    last_used INTEGER NOT NULL,             -- Unix seconds
+    PRIMARY KEY (device_id, generation)
+  ) STRICT, WITHOUT ROWID;
+
   CREATE TABLE replay_guard (
     device_id TEXT NOT NULL,
     message_id BLOB NOT NULL,               -- 16 bytes
@@ -76,7 +93,7 @@ export const MIGRATIONS: readonly string[] = [
     ('attended_seconds', 0),                -- when the gateway was last taking messages; 0: never
     ('broker_dropped', 0),                  -- the broker's drop counter, as last seen
     ('revocation_list_number', 1);          -- the number of the newest list; init makes list 1
-  ${revisionTriggers(["devices", "device_certificates", "device_revocations"])}
+  ${revisionTriggers(["devices", "device_certificates", "device_revocations", "device_secrets"])}
   `,
 ];
 
