@@ -27,6 +27,7 @@ function program(): Command {
     .configureOutput({ writeErr: () => {}, outputError: () => {} });
   addSiteCommands(program);
   addDeviceCommands(program);
+  addAuthorityCommands(program);
   addDeadLetterCommands(program);
   addFirmwareCommands(program);
   return program;
@@ -82,6 +83,13 @@ function addDeviceCommands(program: Command): void {
     .action(async (id, options) => (await import("./revoke.ts")).restoreDevice(id, options));
   site(device.command("remove <id>").description("Take a device out, with its folder"))
     .action(async (id, options) => (await import("./device.ts")).removeDevice(id, options));
+}
+
+function addAuthorityCommands(program: Command): void {
+  site(program.command("rotate-authority").description("Move to a new authority for the devices"))
+    .option("--finish", "every device has a new certificate: trust the old authority no more")
+    .option("--force", "with --finish: although some devices have none")
+    .action(async (options) => (await import("./rotate_authority.ts")).rotateAuthority(options));
 }
 
 function addDeadLetterCommands(program: Command): void {

@@ -255,6 +255,15 @@ export class Registry {
     );
   }
 
+  /** Withdraws every certificate that is known to come from another authority. */
+  withdrawIssuedByOthers(issuer: string, now: number): void {
+    this.#store.transaction(() => {
+      this.#store.prepare(
+        "UPDATE device_certificates SET withdrawn_at = ? WHERE issuer <> ? AND withdrawn_at IS NULL",
+      ).run(now, issuer);
+    });
+  }
+
   /** The certificates of a device that it may use, the one that was issued last on top. */
   certificates(deviceId: string): DeviceCertificate[] {
     return this.#store.prepare(`
