@@ -44,6 +44,9 @@ const STORE_BUSY_MS = 200;
 /** How long requests wait for a gateway that starts, before they are told what is not ready. */
 const API_HOLD_MS = 2_000;
 
+/** How often it is written down which secrets the devices use. */
+const NOTE_USES_MS = 1_000;
+
 /** What it works with, and what a test may put in place of the real thing. */
 export interface GatewayOptions {
   readonly log: Log;
@@ -89,6 +92,7 @@ export class Gateway {
   readonly #ready = Promise.withResolvers<void>();
   readonly #lost = Promise.withResolvers<void>();
   #expiryWatch: ExpiryWatch | undefined;
+  #noteUsesTimer: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
 
   /** Opens the store and reads the site's files; throws a `StartError` or a `StoreError`. */
@@ -133,6 +137,7 @@ export class Gateway {
     this.#report.damagedSecrets(this.#keyRing.damaged());
     for (const entry of this.#ledger.backlog()) this.#forwarder.add(entry);
     this.#expiryWatch = this.#watchExpiry();
+    this.#noteUsesTimer = setInterval(() => this.#noteUses(), NOTE_USES_MS);
     this.#forwarder.start();
     this.#broker.open();
     const api = this.#api();
@@ -154,9 +159,11 @@ export class Gateway {
     this.#stopping = true;
     this.#ready.resolve();
     this.#expiryWatch?.close();
+    clearInterval(this.#noteUsesTimer);
     this.#intake.stopTaking();
     await Promise.all([this.#forwarder.stop(graceMs), this.#server?.detach(graceMs)]);
     await this.#intake.close();
+    this.#noteUses({ all: true });
     await this.#broker.close();
     this.#backend.close();
     this.#report.flush();
@@ -352,6 +359,17 @@ export class Gateway {
     const fault = this.#intake.storeFault;
     if (fault !== undefined) reasons.push(`the store cannot be written: ${fault}`);
     return reasons;
+  }
+
+  /** Which secrets were used; a store that cannot be written now is tried again. */
+  #noteUses({ all } = { all: false }): void {
+    try {
+      for (const { deviceId, generation } of this.#keyRing.noteUses({ all })) {
+        if (generation > 1) this.#report.newSecretUsed(deviceId, generation);
+      }
+    } catch {
+      // The intake tells of it.
+    }
   }
 
   #watchExpiry(): ExpiryWatch {

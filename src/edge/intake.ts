@@ -17,7 +17,6 @@ import type { Settlement } from "../core/delivery.ts";
 import { readEnvelope } from "../core/envelope.ts";
 import type { OnPoint } from "../core/point.ts";
 import type { Rejection } from "../core/rejection.ts";
-import { signedPayloadOf } from "../core/signed_payload.ts";
 import { identityOf, MARKER_TOPIC } from "../core/topic.ts";
 import { decideOrigin } from "../core/verdict.ts";
 import type { Clock } from "./clock.ts";
@@ -249,11 +248,12 @@ export class Intake {
     const envelope = readEnvelope(arrival.bytes);
     if (envelope.kind === "rejected") return envelope;
     const { keyRing } = this.#parts;
-    const standing = keyRing.standing(envelope.deviceId, Math.floor(arrivedMs / 1000));
+    const nowSeconds = Math.floor(arrivedMs / 1000);
+    const standing = keyRing.standing(envelope.deviceId, nowSeconds);
     const origin = { identity, retained: arrival.retained, standing };
     const refused = decideOrigin(envelope, origin);
     if (refused) return refused;
-    const signedPayload = await signedPayloadOf(envelope, await keyRing.key(envelope.deviceId));
+    const signedPayload = await keyRing.signedPayload(envelope, nowSeconds);
     const { redelivered } = arrival;
     return { envelope, facts: { ...origin, signedPayload }, redelivered, arrivedMs };
   }

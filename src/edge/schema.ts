@@ -11,7 +11,10 @@
 export const APPLICATION_ID = 0x53496f54;
 
 /** Where secrets of devices stand, beside their `device_id`: sealed, scrubbed and audited alike. */
-export const SECRET_COLUMNS = [{ table: "devices", column: "shared_secret" }] as const;
+export const SECRET_COLUMNS = [
+  { table: "devices", column: "shared_secret" },
+  { table: "device_secrets", column: "previous_secret" },
+] as const;
 
 /** A change that the audit takes note of. */
 interface Audited {
@@ -175,6 +178,23 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (identity, code)
   ) STRICT, WITHOUT ROWID;
 
+  -- What is known of a device's secrets besides the newest, which stands in devices.
+  CREATE TABLE device_secrets (
+    device_id TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL,            -- of the newest; 1 where there is no row
+    previous_secret TEXT NOT NULL,
+    previous_generation INTEGER NOT NULL,
+    previous_until INTEGER NOT NULL         -- Unix seconds
+  ) STRICT;
+
+  -- Written behind the messages, at most once a minute for each secret.
+  CREATE TABLE device_secret_uses (
+    device_id TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    last_used INTEGER NOT NULL,             -- Unix seconds
+    PRIMARY KEY (device_id, generation)
+  ) STRICT, WITHOUT ROWID;
+
   CREATE TABLE replay_guard (
     device_id TEXT NOT NULL,
     message_id BLOB NOT NULL,               -- 16 bytes
@@ -221,7 +241,7 @@ export const MIGRATIONS: readonly string[] = [
     ('revocation_list_number', 1);          -- the number of the newest list; init makes list 1
   ${
     revisionTriggers([
-      ...["devices", "device_certificates", "device_revocations"],
+      ...["devices", "device_certificates", "device_revocations", "device_secrets"],
       ...["api_keys", "api_key_devices"],
     ])
   }
