@@ -5,12 +5,13 @@
  * - the worker's permissions are computed from its configuration, each time it is made;
  * - a worker that dies, or answers nothing, is made anew after a wait that grows;
  * - a new configuration comes with a new worker: it listens beside the old one, which then ends in
- *   good order; the broker keeps what comes in between, and requests wait at the new one's door;
+ *   good order; the broker keeps what comes in between, and requests wait behind the API's door;
  * - where the new one does not do, the gateway goes back to the old configuration.
  */
 
 import type { Assignment, Order, Word } from "./confined.ts";
 import { StartError } from "./credentials.ts";
+import { Door, type Host } from "./edge/door.ts";
 import type { Log } from "./edge/log.ts";
 import { permissionsOf } from "./permissions.ts";
 
@@ -18,12 +19,16 @@ import { permissionsOf } from "./permissions.ts";
 const STOP_GRACE_MS = 10_000;
 /** The same where another worker takes over: what breaks off is tried again there. */
 const HANDOVER_GRACE_MS = 2_000;
+/** How long clients are told to end their connections before those are ended. */
+const DRAIN_MS = 250;
 /** What a worker may need beyond its grace before it is ended by force. */
 const STOP_EXTRA_MS = 5_000;
 /** How long a new configuration may take to be ready, where the old one was. */
 const READY_TIMEOUT_MS = 10_000;
 const ALIVE_TIMEOUT_MS = 10_000;
 const LOOK_EVERY_MS = 10_000;
+/** After so many turns of its event loop, a worker has accepted what was led to it. */
+const TURNS = 2;
 /** So many times in a row without an answer, and a worker counts as dead. */
 const SILENCES_MAX = 3;
 const RESTART_FIRST_MS = 1_000;
@@ -49,20 +54,26 @@ type End =
 export class Confinement {
   readonly #options: ConfinementOptions;
   readonly #stopped = Promise.withResolvers<undefined>();
+  #stopping = false;
   #current: ConfinedGateway;
+  #door: Door;
   #renewing: Promise<void> | undefined;
   #everReady = false;
 
-  /** Throws a `StartError` where something else has the API's port. */
+  /** Opens the API's door; throws a `StartError` where another has its place. */
   constructor(assignment: Assignment, options: ConfinementOptions) {
     this.#options = options;
-    refuseTakenPort(assignment);
+    this.#door = new Door(assignment.config.api, options);
     this.#current = this.#enter(assignment);
+    this.#door.leadTo(this.#current);
   }
 
   /** Runs until `stop`; throws where it cannot start the first time. */
   async run(stop: AbortSignal): Promise<void> {
-    stop.addEventListener("abort", () => this.#stopped.resolve(undefined));
+    stop.addEventListener("abort", () => {
+      this.#stopping = true;
+      this.#stopped.resolve(undefined);
+    });
     const looking = setInterval(() => this.#look(), LOOK_EVERY_MS);
     this.#current.run();
     try {
@@ -77,7 +88,9 @@ export class Confinement {
       }
     } finally {
       clearInterval(looking);
+      this.#door.close();
       await this.#current.stop(STOP_GRACE_MS);
+      this.#door[Symbol.dispose]();
     }
   }
 
@@ -98,29 +111,37 @@ export class Confinement {
 
   async #handOver(assignment: Assignment): Promise<void> {
     const before = this.#current;
-    if (!sameAddress(before.assignment, assignment)) refuseTakenPort(assignment);
+    const door = sameAddress(before.assignment, assignment)
+      ? this.#door
+      : new Door(assignment.config.api, this.#options);
     const next = this.#enter(assignment);
-    const refusal = await this.#orStop(Promise.race([next.listening, next.ended]));
-    if (refusal) throw errorOf(refusal);
     const needed = before.isReady;
-    this.#current = next;
-    await before.stop(HANDOVER_GRACE_MS);
-    next.run();
-    const outcome = Promise.race([next.ready.then(() => "ready" as const), next.ended]);
-    const end = await this.#orStop(within(READY_TIMEOUT_MS, outcome));
-    if (end === "ready" || (end === undefined && !needed)) return;
-    await this.#goBack(before.assignment);
-    throw errorOf(
-      end ?? { kind: "failed", message: `Not ready within ${READY_TIMEOUT_MS / 1000} s` },
-    );
+    try {
+      await this.#orStop(next.port);
+      await this.#succeed(next, door);
+      const ready = await this.#orStop(within(READY_TIMEOUT_MS, next.ready));
+      if (!ready && needed) throw new StartError(`Not ready within ${READY_TIMEOUT_MS / 1000} s`);
+    } catch (error) {
+      if (door !== this.#door) door[Symbol.dispose]();
+      if (this.#stopping) throw error;
+      if (this.#current === next) await this.#succeed(this.#enter(before.assignment), this.#door);
+      next.kill("it is not needed");
+      throw error;
+    }
+    if (door !== this.#door) this.#door.close();
+    this.#door = door;
   }
 
-  async #goBack(assignment: Assignment): Promise<void> {
-    const bad = this.#current;
-    this.#current = this.#enter(assignment);
-    await this.#orStop(Promise.race([this.#current.listening, this.#current.ended]));
-    await bad.stop(HANDOVER_GRACE_MS);
-    this.#current.run();
+  /** `next` takes the place of the current one, which ends in good order. */
+  async #succeed(next: ConfinedGateway, door: Door): Promise<void> {
+    const before = this.#current;
+    before.drain();
+    await this.#orStop(pause(DRAIN_MS));
+    this.#current = next;
+    await Promise.all([door.leadTo(next), this.#door.leadTo(next)]);
+    for (let i = 0; i < TURNS; i++) await before.answers();
+    await before.stop(HANDOVER_GRACE_MS);
+    next.run();
   }
 
   #enter(assignment: Assignment): ConfinedGateway {
@@ -128,7 +149,7 @@ export class Confinement {
     gateway.ready.then(() => {
       if (!this.#everReady) this.#options.onReady();
       this.#everReady = true;
-    });
+    }, () => {}); // its end is seen elsewhere
     return gateway;
   }
 
@@ -139,11 +160,16 @@ export class Confinement {
     await within(delayMs, this.#stopped.promise);
     if (dead !== this.#current) return; // renewed in the meantime
     this.#current = this.#enter(dead.assignment);
+    this.#door.leadTo(this.#current);
     this.#current.run();
   }
 
-  #orStop<T>(work: Promise<T>): Promise<T | undefined> {
-    return Promise.race([work, this.#stopped.promise]);
+  /** Waits no longer than the gateway is to run. */
+  async #orStop<T>(work: Promise<T>): Promise<T> {
+    const stopped = this.#stopped.promise.then(() => {
+      throw new StartError("The gateway is stopping");
+    });
+    return await Promise.race([work, stopped]);
   }
 
   async #look(): Promise<void> {
@@ -154,23 +180,26 @@ export class Confinement {
 }
 
 /** One worker with one assignment. */
-class ConfinedGateway {
+class ConfinedGateway implements Host {
   readonly assignment: Assignment;
-  readonly listening: Promise<void>;
-  readonly ready: Promise<void>;
+  /** Messages flow; rejects where it ends before. */
+  readonly ready: Promise<true>;
   readonly ended: Promise<End>;
   isReady = false;
   /** How often in a row it did not answer. */
   silences = 0;
   readonly #worker: Worker;
-  readonly #heard = new Map<Word["kind"], PromiseWithResolvers<void>>();
+  readonly #loaded = Promise.withResolvers<void>();
+  readonly #ready = Promise.withResolvers<true>();
   readonly #end = Promise.withResolvers<End>();
+  #port = Promise.withResolvers<number>();
+  #pong = Promise.withResolvers<true>();
 
   constructor(assignment: Assignment, entry: string) {
     this.assignment = assignment;
-    this.listening = this.#hear("listening");
-    this.ready = this.#hear("ready").then(() => void (this.isReady = true));
+    this.ready = this.#ready.promise;
     this.ended = this.#end.promise;
+    for (const { promise } of [this.#ready, this.#port]) promise.catch(() => {});
     this.#worker = new Worker(entry, {
       type: "module",
       name: "gateway",
@@ -184,8 +213,25 @@ class ConfinedGateway {
     this.#order({ kind: "listen", assignment });
   }
 
+  get port(): Promise<number> {
+    return this.#port.promise;
+  }
+
+  came(port: number, address: string): void {
+    this.#order({ kind: "came", port, address });
+  }
+
+  gone(port: number): void {
+    this.#order({ kind: "gone", port });
+  }
+
   run(): void {
     this.#order({ kind: "run" });
+  }
+
+  /** Lets clients end their connections. */
+  drain(): void {
+    this.#order({ kind: "drain" });
   }
 
   /** Ends it in good order, or by force where it does not obey. */
@@ -201,44 +247,49 @@ class ConfinedGateway {
 
   /** True where it answers in time. */
   async answers(): Promise<boolean> {
-    const pong = this.#hear("pong").then(() => true);
     this.#order({ kind: "ping" });
-    const answered = await within(ALIVE_TIMEOUT_MS, Promise.race([pong, this.ended])) === true;
-    this.silences = answered ? 0 : this.silences + 1;
-    return answered;
-  }
-
-  #hear(kind: Word["kind"]): Promise<void> {
-    const heard = this.#heard.get(kind) ?? Promise.withResolvers<void>();
-    this.#heard.set(kind, heard);
-    return heard.promise;
+    const answer = await within(ALIVE_TIMEOUT_MS, Promise.race([this.#pong.promise, this.ended]));
+    this.silences = answer === true ? 0 : this.silences + 1;
+    return answer === true;
   }
 
   #take(word: Word): void {
-    this.#hear(word.kind);
-    this.#heard.get(word.kind)!.resolve();
-    if (word.kind === "pong") this.#heard.delete("pong");
-    if (word.kind === "stopped" || word.kind === "failed") this.#finish(word as End);
+    switch (word.kind) {
+      case "loaded":
+        return this.#loaded.resolve();
+      case "listening":
+        return this.#listens(word.port);
+      case "ready":
+        this.isReady = true;
+        return this.#ready.resolve(true);
+      case "pong":
+        this.#pong.resolve(true);
+        this.#pong = Promise.withResolvers();
+        return;
+      case "stopped":
+      case "failed":
+        return this.#finish(word);
+      default:
+        return word satisfies never;
+    }
+  }
+
+  #listens(port: number): void {
+    this.#port.resolve(port);
+    this.#port = Promise.withResolvers(); // where it has to listen anew
+    this.#port.resolve(port);
   }
 
   #finish(end: End): void {
     this.#end.resolve(end);
+    for (const { reject } of [this.#ready, this.#port]) reject(errorOf(end));
     this.#worker.terminate();
   }
 
   /** A worker hears nothing before it has loaded. */
   async #order(order: Order): Promise<void> {
-    await Promise.race([this.#hear("loaded"), this.ended]);
+    await Promise.race([this.#loaded.promise, this.ended]);
     this.#worker.postMessage(order);
-  }
-}
-
-/** Listeners share the API's port while one takes over from another; nobody else may have it. */
-function refuseTakenPort({ config: { api } }: Assignment): void {
-  try {
-    Deno.listen({ hostname: api.host, port: api.port }).close();
-  } catch (error) {
-    throw new StartError(`Cannot listen on ${api.host}:${api.port}: ${(error as Error).message}`);
   }
 }
 
@@ -246,19 +297,21 @@ function sameAddress({ config: { api: a } }: Assignment, { config: { api: b } }:
   return a.host === b.host && a.port === b.port;
 }
 
+function errorOf(end: End): Error {
+  return end.kind === "failed" ? new StartError(end.message) : new Error(reasonOf(end));
+}
+
 function reasonOf(end: End): string {
   return end.kind === "stopped" ? "it stopped by itself" : end.message;
 }
 
-function errorOf(end: End): Error {
-  return end.kind === "failed" ? new StartError(end.message) : new Error(reasonOf(end));
+function pause(delayMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
 }
 
 /** Undefined where it takes longer. */
 async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T | undefined> {
   const { promise: late, resolve } = Promise.withResolvers<undefined>();
   const timer = setTimeout(() => resolve(undefined), timeoutMs);
-  const result = await Promise.race([work, late]);
-  clearTimeout(timer);
-  return result;
+  return await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

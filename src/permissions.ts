@@ -2,7 +2,7 @@
  * What the part of the program that touches bytes from outside may do.
  *
  * The rules are:
- * - it reaches the broker, the backend and the API's own address, and nothing else on any network;
+ * - it reaches the broker and the backend, and nothing else on any network;
  * - it reads and writes the database, and no other file: what it needs of certificates and keys is
  *   handed to it as text;
  * - it has no environment, no subprocess, no foreign code, nothing of the system's.
@@ -10,15 +10,18 @@
 
 import type { Config } from "./config.ts";
 
+/** Where it may listen: at a port of the system's choice, which only the door leads to. */
+const BEHIND_THE_DOOR = "127.0.0.1:0";
+
 /** The exact permissions of a gateway with this configuration. */
 export function permissionsOf(
-  { broker, backend, api, store }: Config,
+  { broker, backend, store }: Config,
 ): Deno.PermissionOptionsObject {
   return {
     net: [
       address(broker.host, broker.port),
       addressOfUrl(backend.url),
-      address(api.host, api.port),
+      BEHIND_THE_DOOR,
     ],
     read: [store.database],
     write: [store.database],

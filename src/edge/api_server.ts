@@ -3,7 +3,7 @@
  *
  * The rules are:
  * - a request that comes while no gateway stands behind it waits for the next one;
- * - its port can be shared, so that the next listener stands before this one goes;
+ * - before it goes over to another, it lets clients know that their connections end;
  * - where the system takes the listener away, it is opened again.
  */
 
@@ -14,22 +14,36 @@ import type { Log } from "./log.ts";
 
 const LISTEN_AGAIN_MS = 1_000;
 
+/** What an API server works with. */
+export interface ApiServerOptions {
+  readonly log: Log;
+  /** Told at once, and again where the system gives it another port. */
+  readonly onListen?: (port: number) => void;
+  /** The client's address where a connection is only led here; undefined: turn it away. */
+  readonly addressOf?: (remote: Deno.NetAddr) => Promise<string | undefined>;
+}
+
 /** One listening API server. */
 export class ApiServer {
-  readonly #address: Config["api"];
+  readonly #address: Pick<Config["api"], "host" | "port">;
   readonly #credentials: Credentials["api"];
-  readonly #log: Log;
+  readonly #options: ApiServerOptions;
   readonly #abort = new AbortController();
   readonly #underWay = new Set<Promise<Response>>();
   #server: Deno.HttpServer<Deno.NetAddr>;
   #api = Promise.withResolvers<Api>();
+  #draining = false;
   #closing: Promise<void> | undefined;
 
-  /** Listens at once; throws a `StartError` where it cannot. */
-  constructor(address: Config["api"], credentials: Credentials["api"], options: { log: Log }) {
+  /** Listens at once, at port 0 where the system likes; throws a `StartError` where it cannot. */
+  constructor(
+    address: Pick<Config["api"], "host" | "port">,
+    credentials: Credentials["api"],
+    options: ApiServerOptions,
+  ) {
     this.#address = address;
     this.#credentials = credentials;
-    this.#log = options.log;
+    this.#options = options;
     this.#server = this.#listen();
   }
 
@@ -45,6 +59,11 @@ export class ApiServer {
     if (this.#closing) return await this.#closing;
     this.#api = Promise.withResolvers();
     await within(graceMs, Promise.allSettled([...this.#underWay]));
+  }
+
+  /** Each connection ends with its next answer from now on: none is idle when the end comes. */
+  drain(): void {
+    this.#draining = true;
   }
 
   /** Listens no more; resolves when every request is answered, or broken off after the grace. */
@@ -65,12 +84,11 @@ export class ApiServer {
       const server = Deno.serve({
         hostname: host,
         port,
-        reusePort: true,
         cert: this.#credentials.certificate,
         key: this.#credentials.key,
         signal: this.#abort.signal,
-        onListen: () => {},
-        handler: (request, { remoteAddr }) => this.#answer(request, remoteAddr.hostname),
+        onListen: ({ port }) => this.#options.onListen?.(port),
+        handler: (request, { remoteAddr }) => this.#answer(request, remoteAddr),
       });
       server.finished.catch((error) => this.#listenAgain(error));
       return server;
@@ -82,7 +100,9 @@ export class ApiServer {
   /** The listener has failed, as it does where the system grants no more sockets. */
   #listenAgain(error: Error): void {
     if (this.#closing) return;
-    this.#log("error", "api_failed", { message: `The API stopped listening: ${error.message}` });
+    this.#options.log("error", "api_failed", {
+      message: `The API stopped listening: ${error.message}`,
+    });
     setTimeout(() => {
       if (this.#closing) return;
       try {
@@ -93,11 +113,16 @@ export class ApiServer {
     }, LISTEN_AGAIN_MS);
   }
 
-  async #answer(request: Request, address: string): Promise<Response> {
+  async #answer(request: Request, remote: Deno.NetAddr): Promise<Response> {
+    const { addressOf } = this.#options;
+    const address = addressOf ? await addressOf(remote) : remote.hostname;
+    if (address === undefined) return new Response(null, { status: 403 });
     const api = await this.#api.promise;
-    const answer = api(request, address);
-    this.#underWay.add(answer);
-    return await answer.finally(() => this.#underWay.delete(answer));
+    const answering = api(request, address);
+    this.#underWay.add(answering);
+    const answer = await answering.finally(() => this.#underWay.delete(answering));
+    if (this.#draining) answer.headers.set("connection", "close"); // RFC 9112 §9.6
+    return answer;
   }
 }
 
