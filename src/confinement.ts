@@ -4,8 +4,9 @@
  * The rules are:
  * - the worker's permissions are computed from its configuration, each time it is made;
  * - a worker that dies, or answers nothing, is made anew after a wait that grows;
- * - a new configuration comes with a new worker: it listens beside the old one, which then ends in
- *   good order; the broker keeps what comes in between, and requests wait behind the API's door;
+ * - a new configuration is prepared beside what runs, and then runs in its place; the broker keeps
+ *   what comes in between, and requests wait behind the API's door;
+ * - where it needs other permissions, it comes with a new worker;
  * - where the new one does not do, the gateway goes back to the old configuration.
  */
 
@@ -20,15 +21,13 @@ const STOP_GRACE_MS = 10_000;
 /** The same where another worker takes over: what breaks off is tried again there. */
 const HANDOVER_GRACE_MS = 2_000;
 /** How long clients are told to end their connections before those are ended. */
-const DRAIN_MS = 250;
+const DRAIN_MS = 500;
 /** What a worker may need beyond its grace before it is ended by force. */
 const STOP_EXTRA_MS = 5_000;
 /** How long a new configuration may take to be ready, where the old one was. */
 const READY_TIMEOUT_MS = 10_000;
 const ALIVE_TIMEOUT_MS = 10_000;
 const LOOK_EVERY_MS = 10_000;
-/** After so many turns of its event loop, a worker has accepted what was led to it. */
-const TURNS = 2;
 /** So many times in a row without an answer, and a worker counts as dead. */
 const SILENCES_MAX = 3;
 const RESTART_FIRST_MS = 1_000;
@@ -64,8 +63,7 @@ export class Confinement {
   constructor(assignment: Assignment, options: ConfinementOptions) {
     this.#options = options;
     this.#door = new Door(assignment.config.api, options);
-    this.#current = this.#enter(assignment);
-    this.#door.leadTo(this.#current);
+    this.#current = this.#begin(assignment);
   }
 
   /** Runs until `stop`; throws where it cannot start the first time. */
@@ -75,7 +73,6 @@ export class Confinement {
       this.#stopped.resolve(undefined);
     });
     const looking = setInterval(() => this.#look(), LOOK_EVERY_MS);
-    this.#current.run();
     try {
       for (let failures = 0; !stop.aborted;) {
         const gateway = this.#current;
@@ -111,46 +108,64 @@ export class Confinement {
 
   async #handOver(assignment: Assignment): Promise<void> {
     const before = this.#current;
-    const door = sameAddress(before.assignment, assignment)
+    const earlier = before.assignment;
+    const needed = before.isReady;
+    const door = sameAddress(earlier, assignment)
       ? this.#door
       : new Door(assignment.config.api, this.#options);
-    const next = this.#enter(assignment);
-    const needed = before.isReady;
+    const next = before.mayRun(assignment) ? before : this.#enter(assignment);
+    let changed = false;
     try {
-      await this.#orStop(next.port);
-      await this.#succeed(next, door);
+      await this.#orStop(next.prepare(assignment));
+      changed = true;
+      await this.#change(next, assignment, door);
       const ready = await this.#orStop(within(READY_TIMEOUT_MS, next.ready));
       if (!ready && needed) throw new StartError(`Not ready within ${READY_TIMEOUT_MS / 1000} s`);
     } catch (error) {
       if (door !== this.#door) door[Symbol.dispose]();
-      if (this.#stopping) throw error;
-      if (this.#current === next) await this.#succeed(this.#enter(before.assignment), this.#door);
-      next.kill("it is not needed");
+      if (changed && !this.#stopping) await this.#goBack(next, earlier);
+      if (next !== this.#current) next.kill("it is not needed");
       throw error;
     }
     if (door !== this.#door) this.#door.close();
     this.#door = door;
   }
 
-  /** `next` takes the place of the current one, which ends in good order. */
-  async #succeed(next: ConfinedGateway, door: Door): Promise<void> {
+  async #goBack(bad: ConfinedGateway, earlier: Assignment): Promise<void> {
+    const back = bad.mayRun(earlier) ? bad : this.#enter(earlier);
+    await back.prepare(earlier).catch((error) => back.fail(error));
+    await this.#change(back, earlier, this.#door);
+  }
+
+  /** `next` runs in place of the current one, which may be itself, and ends in good order. */
+  async #change(next: ConfinedGateway, assignment: Assignment, door: Door): Promise<void> {
     const before = this.#current;
-    before.drain();
-    await this.#orStop(pause(DRAIN_MS));
     this.#current = next;
-    await Promise.all([door.leadTo(next), this.#door.leadTo(next)]);
-    for (let i = 0; i < TURNS; i++) await before.answers();
-    await before.stop(HANDOVER_GRACE_MS);
-    next.run();
+    this.#door.leadTo(next);
+    door.leadTo(next);
+    if (before !== next) {
+      before.drain();
+      await pause(DRAIN_MS);
+      await before.stop(HANDOVER_GRACE_MS);
+    }
+    next.run(assignment, HANDOVER_GRACE_MS);
+  }
+
+  /** A new worker takes the current one's place at once. */
+  #begin(assignment: Assignment): ConfinedGateway {
+    const gateway = this.#enter(assignment);
+    this.#door.leadTo(gateway);
+    gateway.prepare(assignment).then(() => gateway.run(assignment, 0)).catch((error) =>
+      gateway.fail(error)
+    );
+    return gateway;
   }
 
   #enter(assignment: Assignment): ConfinedGateway {
-    const gateway = new ConfinedGateway(assignment, this.#options.entry ?? Deno.mainModule);
-    gateway.ready.then(() => {
+    return new ConfinedGateway(assignment, this.#options.entry ?? Deno.mainModule, () => {
       if (!this.#everReady) this.#options.onReady();
       this.#everReady = true;
-    }, () => {}); // its end is seen elsewhere
-    return gateway;
+    });
   }
 
   async #beginAgain(dead: ConfinedGateway, end: End, failures: number): Promise<void> {
@@ -158,10 +173,9 @@ export class Confinement {
     const message = `The gateway's worker ended, starting anew in ${delayMs} ms: ${reasonOf(end)}`;
     this.#options.log("error", "gateway_died", { message });
     await within(delayMs, this.#stopped.promise);
-    if (dead !== this.#current) return; // renewed in the meantime
-    this.#current = this.#enter(dead.assignment);
-    this.#door.leadTo(this.#current);
-    this.#current.run();
+    await this.#renewing;
+    if (dead !== this.#current || this.#stopping) return; // renewed in the meantime
+    this.#current = this.#begin(dead.assignment);
   }
 
   /** Waits no longer than the gateway is to run. */
@@ -179,42 +193,68 @@ export class Confinement {
   }
 }
 
-/** One worker with one assignment. */
+/** One worker. */
 class ConfinedGateway implements Host {
-  readonly assignment: Assignment;
-  /** Messages flow; rejects where it ends before. */
-  readonly ready: Promise<true>;
+  /** What it runs, or will run first. */
+  assignment: Assignment;
   readonly ended: Promise<End>;
   isReady = false;
   /** How often in a row it did not answer. */
   silences = 0;
+  readonly #permissions: Deno.PermissionOptionsObject;
   readonly #worker: Worker;
+  readonly #onReady: () => void;
   readonly #loaded = Promise.withResolvers<void>();
-  readonly #ready = Promise.withResolvers<true>();
   readonly #end = Promise.withResolvers<End>();
-  #port = Promise.withResolvers<number>();
-  #pong = Promise.withResolvers<true>();
+  #over = false;
+  #prepared = promised<void>();
+  #port = promised<number>();
+  #ready = promised<true>();
+  #pong = promised<true>();
 
-  constructor(assignment: Assignment, entry: string) {
+  constructor(assignment: Assignment, entry: string, onReady: () => void) {
     this.assignment = assignment;
-    this.ready = this.#ready.promise;
     this.ended = this.#end.promise;
-    for (const { promise } of [this.#ready, this.#port]) promise.catch(() => {});
-    this.#worker = new Worker(entry, {
-      type: "module",
-      name: "gateway",
-      deno: { permissions: permissionsOf(assignment.config) },
-    });
+    this.#onReady = onReady;
+    this.#permissions = permissionsOf(assignment.config);
+    const deno = { permissions: this.#permissions };
+    this.#worker = new Worker(entry, { type: "module", name: "gateway", deno });
     this.#worker.onmessage = ({ data }: MessageEvent<Word>) => this.#take(data);
     this.#worker.onerror = (event) => {
       event.preventDefault(); // or it would end the whole program
       this.kill(event.message);
     };
-    this.#order({ kind: "listen", assignment });
   }
 
   get port(): Promise<number> {
     return this.#port.promise;
+  }
+
+  /** Messages flow in the latest run; rejects where it ends before. */
+  get ready(): Promise<true> {
+    return this.#ready.promise;
+  }
+
+  /** True where it can run another assignment: a worker's permissions are for good. */
+  mayRun({ config }: Assignment): boolean {
+    const permissions = permissionsOf(config);
+    return !this.#over && JSON.stringify(permissions) === JSON.stringify(this.#permissions);
+  }
+
+  /** Makes ready to run an assignment, while what runs goes on; rejects where that cannot be. */
+  async prepare(assignment: Assignment): Promise<void> {
+    this.#prepared = promised();
+    this.#order({ kind: "prepare", assignment });
+    const end = this.ended.then((end) => Promise.reject(errorOf(end)));
+    await Promise.race([this.#prepared.promise, end]);
+  }
+
+  /** Runs what was prepared, in place of what runs. */
+  run(assignment: Assignment, graceMs: number): void {
+    this.assignment = assignment;
+    this.isReady = false;
+    if (!this.#over) this.#ready = promised();
+    this.#order({ kind: "run", graceMs });
   }
 
   came(port: number, address: string): void {
@@ -223,10 +263,6 @@ class ConfinedGateway implements Host {
 
   gone(port: number): void {
     this.#order({ kind: "gone", port });
-  }
-
-  run(): void {
-    this.#order({ kind: "run" });
   }
 
   /** Lets clients end their connections. */
@@ -241,8 +277,14 @@ class ConfinedGateway implements Host {
     if (end === undefined) this.kill("it did not stop in time");
   }
 
+  /** Ends it by force. */
   kill(message: string): void {
     this.#finish({ kind: "died", message });
+  }
+
+  /** Ends it because of what is the site's fault. */
+  fail({ message }: Error): void {
+    this.#finish({ kind: "failed", message });
   }
 
   /** True where it answers in time. */
@@ -257,17 +299,21 @@ class ConfinedGateway implements Host {
     switch (word.kind) {
       case "loaded":
         return this.#loaded.resolve();
-      case "listening":
+      case "prepared":
         return this.#listens(word.port);
+      case "unprepared":
+        return this.#prepared.reject(new StartError(word.message));
       case "ready":
         this.isReady = true;
-        return this.#ready.resolve(true);
+        this.#ready.resolve(true);
+        return this.#onReady();
       case "pong":
         this.#pong.resolve(true);
-        this.#pong = Promise.withResolvers();
+        this.#pong = promised();
         return;
       case "stopped":
       case "failed":
+      case "died":
         return this.#finish(word);
       default:
         return word satisfies never;
@@ -275,12 +321,14 @@ class ConfinedGateway implements Host {
   }
 
   #listens(port: number): void {
+    this.#port.resolve(port); // for those that wait
+    this.#port = promised();
     this.#port.resolve(port);
-    this.#port = Promise.withResolvers(); // where it has to listen anew
-    this.#port.resolve(port);
+    this.#prepared.resolve();
   }
 
   #finish(end: End): void {
+    this.#over = true;
     this.#end.resolve(end);
     for (const { reject } of [this.#ready, this.#port]) reject(errorOf(end));
     this.#worker.terminate();
@@ -303,6 +351,13 @@ function errorOf(end: End): Error {
 
 function reasonOf(end: End): string {
   return end.kind === "stopped" ? "it stopped by itself" : end.message;
+}
+
+/** A promise whose rejection may go unheard. */
+function promised<T>(): PromiseWithResolvers<T> {
+  const promised = Promise.withResolvers<T>();
+  promised.promise.catch(() => {});
+  return promised;
 }
 
 function pause(delayMs: number): Promise<void> {

@@ -13,7 +13,6 @@ import { MARKER_TOPIC, responseTopic } from "./core/topic.ts";
 import { type Credentials, readCredentials } from "./credentials.ts";
 import { type Api, createApi } from "./edge/api.ts";
 import { ApiKeyGuard } from "./edge/api_key.ts";
-import type { ApiServer } from "./edge/api_server.ts";
 import { Backend } from "./edge/backend.ts";
 import { type Clock, steadyClock, SYSTEM_CLOCK } from "./edge/clock.ts";
 import { DeadLetters } from "./edge/dead_letters.ts";
@@ -26,6 +25,7 @@ import type { Log } from "./edge/log.ts";
 import { Metrics } from "./edge/metrics.ts";
 import { BrokerLink } from "./edge/mqtt.ts";
 import { Outbox, type OutboxEntry } from "./edge/outbox.ts";
+import type { Reception } from "./edge/reception.ts";
 import { Registry } from "./edge/registry.ts";
 import { ReplayGuard } from "./edge/replay_guard.ts";
 import { Store } from "./edge/store.ts";
@@ -45,8 +45,8 @@ export interface GatewayOptions {
   readonly log: Log;
   /** Read from the configuration's files unless they are given. */
   readonly credentials?: Credentials;
-  /** Where the API is served; without it, it is not. */
-  readonly server?: ApiServer;
+  /** Where the API is answered; without it, it is not. */
+  readonly reception?: Reception;
   readonly clock?: Clock;
   /** In [0, 1); spreads retries. */
   readonly random?: () => number;
@@ -59,7 +59,7 @@ export class Gateway {
   readonly replaced: Promise<void>;
   readonly #config: Config;
   readonly #credentials: Credentials;
-  readonly #server: ApiServer | undefined;
+  readonly #reception: Reception | undefined;
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #steadyMs: () => number;
@@ -85,7 +85,7 @@ export class Gateway {
   constructor(config: Config, options: GatewayOptions) {
     this.#config = config;
     this.#credentials = options.credentials ?? readCredentials(config);
-    this.#server = options.server;
+    this.#reception = options.reception;
     this.#log = options.log;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     this.#steadyMs = steadyClock(this.#clock);
@@ -115,11 +115,11 @@ export class Gateway {
     this.#forwarder.start();
     this.#broker.open();
     const api = this.#api();
-    const hold = setTimeout(() => this.#server?.attach(api), API_HOLD_MS);
+    const hold = setTimeout(() => this.#reception?.attach(api), API_HOLD_MS);
     await this.#ready.promise;
     clearTimeout(hold);
     if (this.#stopping) return;
-    this.#server?.attach(api);
+    this.#reception?.attach(api);
     this.#log("info", "gateway_started", {
       message: `Taking messages from ${this.#keyRing.size} devices`,
       devices: this.#keyRing.size,
@@ -132,7 +132,7 @@ export class Gateway {
     this.#stopping = true;
     this.#ready.resolve();
     this.#intake.stopTaking();
-    await Promise.all([this.#forwarder.stop(graceMs), this.#server?.detach(graceMs)]);
+    await Promise.all([this.#forwarder.stop(graceMs), this.#reception?.detach(graceMs)]);
     await this.#intake.close();
     await this.#broker.close();
     this.#backend.close();

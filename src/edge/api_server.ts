@@ -1,9 +1,8 @@
 /**
- * The API's listener, which may outlive the gateway behind it.
+ * One TLS listener of the API.
  *
  * The rules are:
- * - a request that comes while no gateway stands behind it waits for the next one;
- * - before it goes over to another, it lets clients know that their connections end;
+ * - before it ends it lets clients know: each connection ends with its next answer;
  * - where the system takes the listener away, it is opened again.
  */
 
@@ -14,9 +13,14 @@ import type { Log } from "./log.ts";
 
 const LISTEN_AGAIN_MS = 1_000;
 
+/** Where it listens; at port 0, where the system likes. */
+export type ApiAddress = Pick<Config["api"], "host" | "port">;
+
 /** What an API server works with. */
 export interface ApiServerOptions {
   readonly log: Log;
+  readonly credentials: Credentials["api"];
+  readonly receive: Api;
   /** Told at once, and again where the system gives it another port. */
   readonly onListen?: (port: number) => void;
   /** The client's address where a connection is only led here; undefined: turn it away. */
@@ -25,40 +29,18 @@ export interface ApiServerOptions {
 
 /** One listening API server. */
 export class ApiServer {
-  readonly #address: Pick<Config["api"], "host" | "port">;
-  readonly #credentials: Credentials["api"];
+  readonly #address: ApiAddress;
   readonly #options: ApiServerOptions;
   readonly #abort = new AbortController();
-  readonly #underWay = new Set<Promise<Response>>();
   #server: Deno.HttpServer<Deno.NetAddr>;
-  #api = Promise.withResolvers<Api>();
   #draining = false;
   #closing: Promise<void> | undefined;
 
-  /** Listens at once, at port 0 where the system likes; throws a `StartError` where it cannot. */
-  constructor(
-    address: Pick<Config["api"], "host" | "port">,
-    credentials: Credentials["api"],
-    options: ApiServerOptions,
-  ) {
+  /** Listens at once; throws a `StartError` where it cannot. */
+  constructor(address: ApiAddress, options: ApiServerOptions) {
     this.#address = address;
-    this.#credentials = credentials;
     this.#options = options;
     this.#server = this.#listen();
-  }
-
-  /** Requests go to `api` from now on, those that wait among them. */
-  attach(api: Api): void {
-    this.#api.resolve(api); // those that wait
-    this.#api = Promise.withResolvers();
-    this.#api.resolve(api);
-  }
-
-  /** Requests wait from now on for the next `attach`; resolves when all others are answered. */
-  async detach(graceMs: number): Promise<void> {
-    if (this.#closing) return await this.#closing;
-    this.#api = Promise.withResolvers();
-    await within(graceMs, Promise.allSettled([...this.#underWay]));
   }
 
   /** Each connection ends with its next answer from now on: none is idle when the end comes. */
@@ -72,7 +54,6 @@ export class ApiServer {
   }
 
   async #shutdown(graceMs: number): Promise<void> {
-    this.#api.resolve(unavailable); // for those that wait, where nothing stands behind it
     const hurry = setTimeout(() => this.#abort.abort(), graceMs);
     await this.#server.shutdown();
     clearTimeout(hurry);
@@ -80,12 +61,13 @@ export class ApiServer {
 
   #listen(): Deno.HttpServer<Deno.NetAddr> {
     const { host, port } = this.#address;
+    const { certificate: cert, key } = this.#options.credentials;
     try {
       const server = Deno.serve({
         hostname: host,
         port,
-        cert: this.#credentials.certificate,
-        key: this.#credentials.key,
+        cert,
+        key,
         signal: this.#abort.signal,
         onListen: ({ port }) => this.#options.onListen?.(port),
         handler: (request, { remoteAddr }) => this.#answer(request, remoteAddr),
@@ -99,10 +81,9 @@ export class ApiServer {
 
   /** The listener has failed, as it does where the system grants no more sockets. */
   #listenAgain(error: Error): void {
-    if (this.#closing) return;
-    this.#options.log("error", "api_failed", {
-      message: `The API stopped listening: ${error.message}`,
-    });
+    if (this.#closing || this.#draining) return;
+    const message = `The API stopped listening: ${error.message}`;
+    this.#options.log("error", "api_failed", { message });
     setTimeout(() => {
       if (this.#closing) return;
       try {
@@ -114,25 +95,11 @@ export class ApiServer {
   }
 
   async #answer(request: Request, remote: Deno.NetAddr): Promise<Response> {
-    const { addressOf } = this.#options;
+    const { addressOf, receive } = this.#options;
     const address = addressOf ? await addressOf(remote) : remote.hostname;
     if (address === undefined) return new Response(null, { status: 403 });
-    const api = await this.#api.promise;
-    const answering = api(request, address);
-    this.#underWay.add(answering);
-    const answer = await answering.finally(() => this.#underWay.delete(answering));
+    const answer = await receive(request, address);
     if (this.#draining) answer.headers.set("connection", "close"); // RFC 9112 §9.6
     return answer;
   }
-}
-
-function unavailable(): Promise<Response> {
-  return Promise.resolve(new Response(null, { status: 503, headers: { "retry-after": "5" } }));
-}
-
-async function within(graceMs: number, work: Promise<unknown>): Promise<void> {
-  const { promise: late, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, graceMs);
-  await Promise.race([work, late]);
-  clearTimeout(timer);
 }

@@ -33,7 +33,6 @@ export class Door {
   readonly #listener: Deno.TcpListener;
   readonly #log: Log;
   readonly #connections = new Set<Deno.TcpConn>();
-  readonly #connecting = new Set<Promise<Deno.TcpConn>>();
   #host: Host | undefined;
   #closed = false;
 
@@ -49,10 +48,9 @@ export class Door {
     this.#acceptAll();
   }
 
-  /** New connections go to `host` from now on; resolves when none is on its way elsewhere. */
-  async leadTo(host: Host): Promise<void> {
+  /** New connections go to `host` from now on. */
+  leadTo(host: Host): void {
     this.#host = host;
-    await Promise.allSettled([...this.#connecting]);
   }
 
   /** Listens no more; the connections that are open go on. */
@@ -84,7 +82,7 @@ export class Door {
     this.#connections.add(caller);
     try {
       const host = this.#host!;
-      using inner = await this.#connect(host);
+      using inner = await Deno.connect({ hostname: BEHIND_THE_DOOR, port: await host.port });
       this.#connections.add(inner);
       const { port } = inner.localAddr;
       host.came(port, caller.remoteAddr.hostname);
@@ -97,12 +95,6 @@ export class Door {
       this.#connections.delete(caller);
       close(caller);
     }
-  }
-
-  async #connect(host: Host): Promise<Deno.TcpConn> {
-    const connecting = host.port.then((port) => Deno.connect({ hostname: BEHIND_THE_DOOR, port }));
-    this.#connecting.add(connecting);
-    return await connecting.finally(() => this.#connecting.delete(connecting));
   }
 }
 

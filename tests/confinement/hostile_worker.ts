@@ -16,7 +16,7 @@ const line = self as unknown as {
 };
 
 line.onmessage = async ({ data }) => {
-  if (data.kind !== "listen") return;
+  if (data.kind !== "prepare") return;
   const outcomes = {
     ...await tryAll(allowed(data.assignment)),
     ...await tryAll(evil(data.assignment)),

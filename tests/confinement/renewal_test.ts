@@ -7,11 +7,21 @@ import type { LiveSite } from "../e2e/live_site.ts";
 import { reissueClient, reissueServer, renew, rewrite, withLiveProcess } from "./live_process.ts";
 
 const RENEWALS = 10;
+const DEVICES = ["sensor_001", "sensor_002", "sensor_003", "sensor_004"];
+/** Between two messages of a device, so that the backend keeps up on a busy machine. */
+const PACE_MS = 20;
 
 /** Does something again and again until `stop`; returns what came of each. */
-async function meanwhile<T>(stop: AbortSignal, work: () => Promise<T>): Promise<T[]> {
+async function meanwhile<T>(
+  stop: AbortSignal,
+  work: () => Promise<T>,
+  pauseMs = 0,
+): Promise<T[]> {
   const outcomes: T[] = [];
-  while (!stop.aborted) outcomes.push(await work());
+  while (!stop.aborted) {
+    outcomes.push(await work());
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  }
   return outcomes;
 }
 
@@ -47,13 +57,15 @@ async function command(site: LiveSite, client: Deno.HttpClient): Promise<string>
 
 Deno.test(`${RENEWALS} renewals under load lose no message and fail no request`, async () => {
   await withLiveProcess(async (site, gateway) => {
-    const devices = await Promise.all(["sensor_001", "sensor_002"].map((id) => site.device(id)));
+    const devices = await Promise.all(DEVICES.map((id) => site.device(id)));
     const caCerts = [Deno.readTextFileSync(site.layout.gatewayCa.certificate)];
     using one = Deno.createHttpClient({ caCerts });
     using kept = Deno.createHttpClient({ caCerts, http2: false });
     using fresh = Deno.createHttpClient({ caCerts, http2: false, poolMaxIdlePerHost: 0 });
     const stop = new AbortController();
-    const sending = devices.map((device) => meanwhile(stop.signal, () => device.send("1")));
+    const sending = devices.map((device) =>
+      meanwhile(stop.signal, () => device.send("1"), PACE_MS)
+    );
     const asking = [one, kept, fresh].map((client) =>
       meanwhile(stop.signal, () => command(site, client))
     );
@@ -72,16 +84,95 @@ Deno.test(`${RENEWALS} renewals under load lose no message and fail no request`,
       assert.ok(answers.length > RENEWALS);
     }
     const reached = () => new Set(site.backend.received.map(({ messageId }) => messageId));
-    await until("every message", () => sent.every(({ messageId }) => reached().has(messageId)));
+    await until("every message", () => sent.every(({ messageId }) => reached().has(messageId)), {
+      timeoutMs: 60_000,
+    });
     assert.equal(reached().size, sent.length);
     assert.ok(sent.length > RENEWALS);
-    Deno.writeTextFileSync(
-      "/tmp/cf/load.txt",
-      JSON.stringify([
-        sent.length,
-        site.backend.received.length,
-        (await Promise.all(asking)).map((a) => a.length),
-      ]) + Deno.readTextFileSync(`/proc/${gateway.pid}/status`).match(/VmRSS.*/)![0],
+  });
+});
+
+Deno.test("a renewed API key opens the API, and the one before does not any more", async () => {
+  await withLiveProcess(async (site, gateway) => {
+    const before = Deno.readTextFileSync(site.layout.apiKey).trim();
+    await Deno.writeTextFile(site.layout.apiKey, "another-key-that-is-long-enough");
+    assert.match((await renew(gateway)).message, /^Runs with the new api\.key_file$/);
+    assert.equal((await site.api("/metrics")).status, 200);
+    const headers = { authorization: `Bearer ${before}` };
+    assert.equal((await site.api("/metrics", { headers })).status, 401);
+  });
+});
+
+Deno.test("SIGHUP with nothing new changes nothing, and says so", async () => {
+  await withLiveProcess(async (_site, gateway) => {
+    assert.equal((await renew(gateway)).message, "Nothing has changed");
+    assert.equal(gateway.lines().filter(({ event }) => event === "gateway_started").length, 1);
+  });
+});
+
+Deno.test("bad files and settings are named, and the ones before stay", async () => {
+  await withLiveProcess(async (site, gateway) => {
+    const { layout } = site;
+    const device = await site.device("sensor_001");
+    const refused = async (path: string, content: string, named: RegExp) => {
+      const good = await Deno.readTextFile(path);
+      await Deno.writeTextFile(path, content);
+      const { event, level, message } = await renew(gateway);
+      assert.deepEqual([event, level], ["renewal_refused", "error"], message);
+      assert.match(message, named);
+      await device.response((await device.send("1")).messageId);
+      assert.equal((await site.api("/readyz")).status, 200);
+      await Deno.writeTextFile(path, good);
+    };
+    const toml = await Deno.readTextFile(layout.configuration);
+    await refused(layout.broker.certificate, "no certificate", /certs\/broker\.crt/);
+    await refused(
+      layout.gateway.key,
+      await Deno.readTextFile(layout.broker.key),
+      /gateway\.key" is not/,
     );
+    await refused(layout.gatewayCa.certificate, "", /certs\/gateway-ca\.crt/);
+    await refused(layout.configuration, `${toml}\n[nonsense]\n`, /gateway\.toml: nonsense/);
+    await refused(layout.configuration, "[", /gateway\.toml: line 1/);
+    const elsewhere = toml.replace('# database = "data/gateway.db"', 'database = "data/none.db"');
+    assert.notEqual(elsewhere, toml);
+    await refused(layout.configuration, elsewhere, /data\/none\.db": no such file/);
+    assert.equal(gateway.lines().filter(({ event }) => event === "gateway_started").length, 1);
+  });
+});
+
+Deno.test("an authority that does not know the broker is given up again for the one before", async () => {
+  await withLiveProcess(async (site, gateway) => {
+    const { layout } = site;
+    const device = await site.device("sensor_001");
+    const foreign = await Deno.readTextFile(layout.deviceCa.certificate);
+    await Deno.writeTextFile(`${layout.certificatesFolder}/foreign.crt`, foreign);
+    await rewrite(layout, '# ca = "certs/gateway-ca.crt"', 'ca = "certs/foreign.crt"');
+    const { event, message } = await renew(gateway);
+    assert.equal(event, "renewal_refused");
+    assert.match(message, /broker\.ca.*Not ready within 10 s/);
+    await device.response((await device.send("1")).messageId);
+    assert.equal((await site.api("/readyz")).status, 200);
+  });
+});
+
+Deno.test("another backend and another port of the API are gone over to, under other permissions", async () => {
+  await withLiveProcess(async (site, gateway) => {
+    const device = await site.device("sensor_001");
+    await device.response((await device.send("1")).messageId);
+    const backend = SampleBackend.start();
+    try {
+      const [port] = freePorts(1) as [number];
+      await rewrite(site.layout, site.backend.url, backend.url);
+      await rewrite(site.layout, `port = ${site.config.api.port}`, `port = ${port}`);
+      assert.match((await renew(gateway)).message, /^Runs with the new backend\.url, api\.port$/);
+      await device.response((await device.send("2")).messageId);
+      assert.equal(backend.received.length, 1);
+      await assert.rejects(site.api("/healthz"), TypeError);
+      const moved = { ...site.config, api: { ...site.config.api, port } };
+      assert.equal((await site.api("/healthz", {}, moved)).status, 200);
+    } finally {
+      await backend.stop();
+    }
   });
 });
