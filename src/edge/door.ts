@@ -5,6 +5,7 @@
  * The rules are:
  * - it knows nothing of TLS and HTTP: bytes go through as they come, still encrypted;
  * - a connection stays with the gateway to which it was led first;
+ * - where too many are open, the oldest goes: whoever holds them open keeps nobody else out;
  * - whoever stands behind is told each caller's address, by the port that the connection has there.
  */
 
@@ -14,6 +15,8 @@ import type { Log } from "./log.ts";
 /** Where gateways listen behind the door. */
 export const BEHIND_THE_DOOR = "127.0.0.1";
 
+/** Most connections that are open at one time. */
+const CONNECTIONS_MAX = 1_000;
 const CHUNK_BYTES = 16_384;
 const ACCEPT_AGAIN_MS = 1_000;
 /** What a caller may take to go once it has its answer; a reset would take that answer away. */
@@ -32,14 +35,20 @@ export interface Host {
 export class Door {
   readonly #listener: Deno.TcpListener;
   readonly #log: Log;
-  readonly #connections = new Set<Deno.TcpConn>();
+  readonly #most: number;
+  /** Callers, oldest first. */
+  readonly #callers = new Set<Deno.TcpConn>();
   #host: Host | undefined;
   #closed = false;
 
   /** Listens at once; whoever calls before `leadTo` is turned away. Throws a `StartError`. */
-  constructor(address: { readonly host: string; readonly port: number }, options: { log: Log }) {
+  constructor(
+    address: { readonly host: string; readonly port: number },
+    options: { readonly log: Log; readonly most?: number },
+  ) {
     const { host, port } = address;
     this.#log = options.log;
+    this.#most = options.most ?? CONNECTIONS_MAX;
     try {
       this.#listener = Deno.listen({ hostname: host, port });
     } catch (error) {
@@ -62,7 +71,7 @@ export class Door {
   /** Breaks off every connection. */
   [Symbol.dispose](): void {
     if (!this.#closed) this.close();
-    for (const connection of this.#connections) close(connection);
+    for (const caller of this.#callers) close(caller);
   }
 
   async #acceptAll(): Promise<void> {
@@ -79,20 +88,19 @@ export class Door {
   }
 
   async #lead(caller: Deno.TcpConn): Promise<void> {
-    this.#connections.add(caller);
+    this.#callers.add(caller);
+    if (this.#callers.size > this.#most) close(this.#callers.keys().next().value!);
     try {
       const host = this.#host!;
       using inner = await Deno.connect({ hostname: BEHIND_THE_DOOR, port: await host.port });
-      this.#connections.add(inner);
       const { port } = inner.localAddr;
       host.came(port, caller.remoteAddr.hostname);
       await join(caller, inner);
       host.gone(port);
-      this.#connections.delete(inner);
     } catch {
       // nobody is behind the door: the caller sees the connection end
     } finally {
-      this.#connections.delete(caller);
+      this.#callers.delete(caller);
       close(caller);
     }
   }

@@ -70,6 +70,7 @@ Deno.test("a worker that dies is made anew, with a line in the log, and says tha
     await Promise.race([ready, running]);
     assert.equal(await confinement.alive(), true);
     await device.response((await device.send("1")).messageId);
+    await assert.rejects(site.api("/healthz"), TypeError);
     const died = await until("its death", () => log.find(({ event }) => event === "gateway_died"));
     assert.match(died.message, /starting anew in 1000 ms: .*The worker was mortal/);
     await device.response((await device.send("2")).messageId, { timeoutMs: 30_000 });

@@ -1,10 +1,12 @@
-/** A gateway's worker that dies of a fault of its own, some time after its first message. */
+/** A gateway's worker that dies of a fault of its own as soon as somebody calls at the API. */
 
-import { serveConfined } from "../../src/confined.ts";
+import { type Order, serveConfined } from "../../src/confined.ts";
 
-const LIFETIME_MS = 1_500;
+const line = self as unknown as Parameters<typeof serveConfined>[0];
 
-serveConfined(self as unknown as Parameters<typeof serveConfined>[0]);
-setTimeout(() => {
-  throw new Error("The worker was mortal");
-}, LIFETIME_MS);
+serveConfined(line);
+const obey = line.onmessage!;
+line.onmessage = (event: MessageEvent<Order>) => {
+  if (event.data.kind === "came") throw new Error("The worker was mortal");
+  obey(event);
+};

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { connect } from "node:tls";
-import { SampleBackend } from "../../src/demo/sample_backend.ts";
 import { freePorts } from "../../src/demo/free_ports.ts";
 import { until } from "../../src/demo/until.ts";
 import type { LiveSite } from "../e2e/live_site.ts";
@@ -156,23 +155,44 @@ Deno.test("an authority that does not know the broker is given up again for the 
   });
 });
 
-Deno.test("another backend and another port of the API are gone over to, under other permissions", async () => {
+Deno.test("other addresses, by name and over TLS, are gone over to under other permissions", async () => {
   await withLiveProcess(async (site, gateway) => {
+    const { layout, config } = site;
     const device = await site.device("sensor_001");
     await device.response((await device.send("1")).messageId);
-    const backend = SampleBackend.start();
+    const stop = new AbortController();
+    const backend = Deno.serve({
+      port: 0,
+      cert: await Deno.readTextFile(layout.broker.certificate),
+      key: await Deno.readTextFile(layout.broker.key),
+      signal: stop.signal,
+      onListen: () => {},
+    }, () => new Response("by TLS"));
     try {
       const [port] = freePorts(1) as [number];
-      await rewrite(site.layout, site.backend.url, backend.url);
-      await rewrite(site.layout, `port = ${site.config.api.port}`, `port = ${port}`);
-      assert.match((await renew(gateway)).message, /^Runs with the new backend\.url, api\.port$/);
-      await device.response((await device.send("2")).messageId);
-      assert.equal(backend.received.length, 1);
+      await rewrite(layout, '# host = "127.0.0.1"', 'host = "localhost"');
+      await rewrite(layout, site.backend.url, `https://localhost:${backend.addr.port}`);
+      await rewrite(layout, '# ca = ""', 'ca = "certs/gateway-ca.crt"');
+      await rewrite(layout, `port = ${config.api.port}`, `port = ${port}`);
+      const { message } = await renew(gateway);
+      assert.equal(message, "Runs with the new broker.host, backend.url, backend.ca, api.port");
+      const { messageId } = await device.send("2");
+      assert.equal((await device.response(messageId)).text, "by TLS");
       await assert.rejects(site.api("/healthz"), TypeError);
-      const moved = { ...site.config, api: { ...site.config.api, port } };
+      const moved = { ...config, api: { ...config.api, port } };
       assert.equal((await site.api("/healthz", {}, moved)).status, 200);
     } finally {
-      await backend.stop();
+      stop.abort();
+      await backend.finished;
     }
+  });
+});
+
+Deno.test("SIGTERM ends the gateway in good order also in the middle of a renewal", async () => {
+  await withLiveProcess(async (site, gateway) => {
+    await reissueServer(site.layout);
+    gateway.kill("SIGHUP");
+    await until("the renewal", () => gateway.lines().some(({ event }) => event === "renewing"));
+    assert.equal(await gateway.stop(), 0);
   });
 });
