@@ -116,24 +116,35 @@ class Confined {
       const { config, credentials } = assignment;
       new Store(config.store.database).close(); // found bad now, while what runs goes on
       const log = openLog(config.log.level, writeToStderr);
-      const server = new ApiServer({ host: BEHIND_THE_DOOR, port: 0 }, {
-        log,
-        credentials: credentials.api,
-        receive: (request, address) => this.#reception.receive(request, address),
-        addressOf: ({ port }) => this.#callers.addressOf(port),
-        onListen: (port) => this.#say({ kind: "prepared", port }),
-      });
+      const server = this.#serverFor(credentials.api, log);
       this.#prepared = { ...assignment, log, server };
+      this.#say({ kind: "prepared", port: server.port });
     } catch (error) {
       this.#say({ kind: "unprepared", message: messageOf(error) });
     }
+  }
+
+  /** The one that listens already, where its certificate stays: so do its connections. */
+  #serverFor(credentials: Credentials["api"], log: Log): ApiServer {
+    const shown = this.#part?.credentials.api;
+    const { certificate, key } = credentials;
+    if (this.#part && shown?.certificate === certificate && shown.key === key) {
+      return this.#part.server;
+    }
+    return new ApiServer({ host: BEHIND_THE_DOOR, port: 0 }, {
+      log,
+      credentials,
+      receive: (request, address) => this.#reception.receive(request, address),
+      addressOf: ({ port }) => this.#callers.addressOf(port),
+      onListenAgain: (port) => this.#say({ kind: "prepared", port }),
+    });
   }
 
   async #run(graceMs: number): Promise<void> {
     const part = this.#prepared!;
     await this.#halt(graceMs);
     if (this.#ending) return;
-    this.#retire(this.#part);
+    if (this.#part?.server !== part.server) this.#retire(this.#part);
     this.#part = part;
     this.#stop = new AbortController();
     const onReady = () => this.#say({ kind: "ready" });

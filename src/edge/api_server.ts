@@ -21,8 +21,8 @@ export interface ApiServerOptions {
   readonly log: Log;
   readonly credentials: Credentials["api"];
   readonly receive: Api;
-  /** Told at once, and again where the system gives it another port. */
-  readonly onListen?: (port: number) => void;
+  /** Told where it had to listen again, which may be at another port. */
+  readonly onListenAgain?: (port: number) => void;
   /** The client's address where a connection is only led here; undefined: turn it away. */
   readonly addressOf?: (remote: Deno.NetAddr) => Promise<string | undefined>;
 }
@@ -41,6 +41,11 @@ export class ApiServer {
     this.#address = address;
     this.#options = options;
     this.#server = this.#listen();
+  }
+
+  /** Where it listens now. */
+  get port(): number {
+    return this.#server.addr.port;
   }
 
   /** Each connection ends with its next answer from now on: none is idle when the end comes. */
@@ -69,7 +74,7 @@ export class ApiServer {
         cert,
         key,
         signal: this.#abort.signal,
-        onListen: ({ port }) => this.#options.onListen?.(port),
+        onListen: () => {},
         handler: (request, { remoteAddr }) => this.#answer(request, remoteAddr),
       });
       server.finished.catch((error) => this.#listenAgain(error));
@@ -88,6 +93,7 @@ export class ApiServer {
       if (this.#closing) return;
       try {
         this.#server = this.#listen();
+        this.#options.onListenAgain?.(this.port);
       } catch (error) {
         this.#listenAgain(error as Error);
       }
