@@ -61,6 +61,19 @@ const AUDITED: readonly Audited[] = [
     subject: "NEW.device_id",
   })),
   {
+    on: "INSERT ON device_secrets", // also where it replaces a row
+    event: "'secret_overlap_set'",
+    subject: "NEW.device_id",
+    detail: "'until ' || NEW.previous_until",
+  },
+  {
+    on: "UPDATE OF previous_until ON device_secrets",
+    when: "OLD.previous_until <> NEW.previous_until",
+    event: "'secret_overlap_set'",
+    subject: "NEW.device_id",
+    detail: "'until ' || NEW.previous_until",
+  },
+  {
     on: "INSERT ON device_certificates",
     event: "'certificate_added'",
     subject: "NEW.device_id",
