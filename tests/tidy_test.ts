@@ -100,7 +100,7 @@ Deno.test("core/ is pure: no packages, no clock, no chance, no console, nothing 
 });
 
 Deno.test("edges do not know each other", () => {
-  const store = ["store", "schema", "registry", "replay_guard", "outbox", "dead_letters"];
+  const store = ["store", "backup", "schema", "registry", "replay_guard", "outbox", "dead_letters"];
   const shared = [...store, "key_ring", "log", "clock"];
   const pairs = ["api > api_key", "api > dispatch", "api > problem", "api_key > problem"];
   // The types of what passes between two edges, and nothing that runs.
