@@ -2,6 +2,7 @@
 
 import { openLog, writeToStderr } from "../edge/log.ts";
 import { StoreError } from "../edge/store.ts";
+import { ServiceNotifier } from "../edge/systemd.ts";
 import { StartError } from "../gateway.ts";
 import { superviseGateway } from "../supervisor.ts";
 import { configOf, layoutOf, type SiteOption } from "./site.ts";
@@ -15,11 +16,20 @@ export async function run(options: SiteOption): Promise<void> {
   const config = configOf(layout);
   using _lock = lockSite(layout.configuration);
   const log = openLog(config.log.level, writeToStderr);
+  using systemd = new ServiceNotifier((name) => Deno.env.get(name), { log });
   const stop = new AbortController();
-  const onSignal = () => stop.abort();
+  const onSignal = () => {
+    systemd.stopping();
+    stop.abort();
+  };
+  const onReady = () => {
+    remark("ready");
+    systemd.ready();
+  };
+  systemd.feedWhile(() => Promise.resolve(true)); // the event loop that answers is the gateway's
   for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, onSignal);
   try {
-    await superviseGateway(config, stop.signal, { log, onReady: () => remark("ready") });
+    await superviseGateway(config, stop.signal, { log, onReady });
   } catch (error) {
     if (error instanceof StartError || error instanceof StoreError) {
       throw new Failure(error.message);
