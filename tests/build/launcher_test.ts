@@ -157,7 +157,7 @@ Deno.test("without a folder that can be written, the error names the variable th
     assertRefused(await runPacked(program, ["run"], { environment: { HOME: "" } }), hint);
     const environment = { HOME: "/proc" };
     const readOnly = await runPacked(program, ["run"], { environment });
-    assertRefused(readOnly, /error: Cannot make the cache folder .*\nhint: .*GATEWAY_CACHE\n$/);
+    assertRefused(readOnly, /^error: Cannot make the cache folder .*\nhint: .*GATEWAY_CACHE\n$/);
     assertRan(await runPacked(program, ["run"], { cache, environment }));
   });
 });
