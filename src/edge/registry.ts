@@ -145,6 +145,32 @@ export class Registry {
     });
   }
 
+  /**
+   * Registers many devices in one transaction; one without a certificate comes from elsewhere.
+   * `check` sees who is registered already, `place` runs before the commit: where one of them
+   * throws, none is registered.
+   */
+  addAll(
+    devices: readonly {
+      readonly deviceId: string;
+      readonly sharedSecret: string;
+      /** Unix seconds; undefined where nobody knows. */
+      readonly createdAt: number | undefined;
+      readonly certificate?: DeviceCertificate;
+    }[],
+    { check, place }: { check(known: readonly DeviceWithSecret[]): void; place?(): void },
+  ): void {
+    this.#store.transaction(() => {
+      check(this.list());
+      const insert = this.#store.prepare("INSERT INTO devices VALUES (?, ?, ?)");
+      for (const device of devices) {
+        insert.run(device.deviceId, secretForStore(device), device.createdAt ?? null);
+        if (device.certificate) this.#addCertificate(device.deviceId, device.certificate);
+      }
+      place?.();
+    });
+  }
+
   /** Takes a device out; its remembered ids stay, its certificates are withdrawn. False where unknown. */
   remove(deviceId: string): boolean {
     return this.#store.transaction(() => {
