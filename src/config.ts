@@ -52,23 +52,47 @@ export interface Config {
     readonly database: string;
     readonly synchronous: "FULL" | "NORMAL";
     readonly maxPending: number;
+    readonly sealingKey: SealingKeyPlaces;
   };
   readonly deadLetters: { readonly maxCount: number; readonly maxAgeMs: number };
+  readonly audit: { readonly maxCount: number; readonly maxAgeMs: number };
   readonly log: {
     readonly level: "debug" | "info" | "warning" | "error";
     readonly accepted: boolean;
   };
 }
 
+/** Where the key that seals secrets may stand, as paths. */
+export interface SealingKeyPlaces {
+  /** In the site. */
+  readonly file: string;
+  /** A systemd credential, which goes first; undefined where systemd passes none. */
+  readonly credential: string | undefined;
+}
+
 /** A configuration, or every fault in it, each with its place and what is allowed there. */
 export type ConfigResult =
-  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: true; readonly config: Config; readonly settings: Settings }
   | { readonly ok: false; readonly faults: readonly string[] };
 
 /** The environment variable that names the site folder; it is no setting. */
 export const SITE_DIRECTORY_VARIABLE = "SECURE_IOT_GATEWAY_DIR";
 
+/** The environment variable that names this program's own file, where it is a packed one. */
+export const PROGRAM_VARIABLE = "SECURE_IOT_GATEWAY_PROGRAM";
+/** Where systemd puts the credentials of a service. */
+const CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY";
+const SEALING_KEY_CREDENTIAL = "secrets.key";
+
 const PREFIX = "SECURE_IOT_GATEWAY_";
+
+/** With the prefix, and no settings: the site, and what a packed program's launcher goes by. */
+const NO_SETTINGS = [
+  SITE_DIRECTORY_VARIABLE,
+  PROGRAM_VARIABLE,
+  "SECURE_IOT_GATEWAY_CACHE",
+  "SECURE_IOT_GATEWAY_EMULATOR",
+];
 
 /**
  * Reads gateway.toml's text with the environment's overrides. `directory` is the absolute site
@@ -95,7 +119,8 @@ export function readConfig(
       : parsed.error.issues.flatMap((issue) => faultsOf(issue, overridden.places))),
   ];
   if (!parsed.success || faults.length > 0) return { ok: false, faults };
-  return { ok: true, config: configOf(parsed.data, options.directory) };
+  const { data: settings } = parsed;
+  return { ok: true, settings, config: configOf(settings, options) };
 }
 
 /** Writes the environment's values into the table; says which setting came from where. */
@@ -104,7 +129,7 @@ function override(table: Record<string, unknown>, environment: Readonly<Record<s
   const faults: string[] = [];
   const known = new Map(listSettings().map((s) => [environmentName(s.section, s.key), s]));
   for (const [name, value] of Object.entries(environment)) {
-    if (!name.startsWith(PREFIX) || name === SITE_DIRECTORY_VARIABLE) continue;
+    if (!name.startsWith(PREFIX) || NO_SETTINGS.includes(name)) continue;
     const setting = known.get(name);
     if (!setting) {
       faults.push(`environment: ${name}: unknown setting`);
@@ -159,9 +184,17 @@ function crossFaults({ backend }: Settings): string[] {
     : [];
 }
 
-function configOf(settings: Settings, directory: string): Config {
+function configOf(
+  settings: Settings,
+  { environment, directory }: {
+    readonly environment: Readonly<Record<string, string>>;
+    readonly directory: string;
+  },
+): Config {
   const { broker, backend, devices, api, checks, store, log } = settings;
   const path = (text: string) => resolve(directory, text);
+  const credentials = environment[CREDENTIALS_VARIABLE];
+  const credential = credentials ? resolve(credentials, SEALING_KEY_CREDENTIAL) : undefined;
   return {
     broker: {
       host: broker.host,
@@ -205,10 +238,15 @@ function configOf(settings: Settings, directory: string): Config {
       database: path(store.database),
       synchronous: store.synchronous,
       maxPending: store.max_pending,
+      sealingKey: { file: path(store.sealing_key), credential },
     },
     deadLetters: {
       maxCount: settings.dead_letters.max_count,
       maxAgeMs: durationMs(settings.dead_letters.max_age),
+    },
+    audit: {
+      maxCount: settings.audit.max_count,
+      maxAgeMs: durationMs(settings.audit.max_age),
     },
     log,
   };

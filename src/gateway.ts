@@ -5,14 +5,16 @@
  * messages. This is the only place that wires.
  */
 
-import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { Config } from "./config.ts";
 import { Attendance } from "./core/attendance.ts";
 import type { Answer } from "./core/delivery.ts";
 import type { OnPoint } from "./core/point.ts";
 import { MARKER_TOPIC, responseTopic } from "./core/topic.ts";
-import { type Api, createApi } from "./edge/api.ts";
+import { type Credentials, readCredentials, StartError } from "./credentials.ts";
+import { type Api, BODY_TIMEOUT_MS, createApi } from "./edge/api.ts";
 import { ApiKeyGuard } from "./edge/api_key.ts";
+import type { ApiServer } from "./edge/api_server.ts";
+import { ApiKeys } from "./edge/api_keys.ts";
 import { Backend } from "./edge/backend.ts";
 import { type Clock, steadyClock, SYSTEM_CLOCK } from "./edge/clock.ts";
 import { DeadLetters } from "./edge/dead_letters.ts";
@@ -27,30 +29,36 @@ import { Metrics } from "./edge/metrics.ts";
 import { BrokerLink } from "./edge/mqtt.ts";
 import { Outbox, type OutboxEntry } from "./edge/outbox.ts";
 import { Registry } from "./edge/registry.ts";
+import { RejectionAudit } from "./edge/rejection_audit.ts";
 import { ReplayGuard } from "./edge/replay_guard.ts";
+import { readSealingKeys } from "./edge/sealing_keys.ts";
 import { Store } from "./edge/store.ts";
 import { Report } from "./report.ts";
 
 /** How long a clean stop waits for requests that are under way, milliseconds. */
-const STOP_GRACE_MS = 10_000;
+export const STOP_GRACE_MS = 10_000;
 
 /** How long the gateway waits for another process's write before it tries a batch again. */
 const STORE_BUSY_MS = 200;
 
+/** How long requests wait for a gateway that starts, before they are told what is not ready. */
+const API_HOLD_MS = 2_000;
+
 /** How often it is written down which secrets the devices use. */
 const NOTE_USES_MS = 1_000;
 
-/** The gateway cannot start; the message is for the operator. */
-export class StartError extends Error {
-  override readonly name = "StartError";
-}
-
-/** What a test may put in place of the real thing. */
+/** What it works with, and what a test may put in place of the real thing. */
 export interface GatewayOptions {
   readonly log: Log;
+  /** Read from the configuration's files unless they are given. */
+  readonly credentials?: Credentials;
+  /** Where the API is served; without it, it is not. */
+  readonly server?: ApiServer;
   readonly clock?: Clock;
   /** In [0, 1); spreads retries. */
   readonly random?: () => number;
+  /** How long the API waits for a request's body. */
+  readonly bodyTimeoutMs?: number;
   readonly at?: OnPoint;
 }
 
@@ -59,15 +67,19 @@ export class Gateway {
   /** Resolves when the store was lost and a sound one stands in its place: start anew on it. */
   readonly replaced: Promise<void>;
   readonly #config: Config;
+  readonly #credentials: Credentials;
+  readonly #server: ApiServer | undefined;
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #steadyMs: () => number;
+  readonly #bodyTimeoutMs: number;
   readonly #at: OnPoint;
   readonly #store: Store;
   readonly #outbox: Outbox;
   readonly #deadLetters: DeadLetters;
   readonly #registry: Registry;
   readonly #keyRing: KeyRing;
+  readonly #apiKeys: ApiKeys;
   readonly #replayGuard: ReplayGuard;
   readonly #attendance: Attendance;
   readonly #ledger: Ledger;
@@ -79,8 +91,6 @@ export class Gateway {
   readonly #forwarder: Forwarder;
   readonly #ready = Promise.withResolvers<void>();
   readonly #lost = Promise.withResolvers<void>();
-  readonly #apiAbort = new AbortController();
-  #server: Deno.HttpServer<Deno.NetAddr> | undefined;
   #expiryWatch: ExpiryWatch | undefined;
   #noteUsesTimer: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
@@ -88,63 +98,70 @@ export class Gateway {
   /** Opens the store and reads the site's files; throws a `StartError` or a `StoreError`. */
   constructor(config: Config, options: GatewayOptions) {
     this.#config = config;
+    this.#credentials = options.credentials ?? readCredentials(config);
+    this.#server = options.server;
     this.#log = options.log;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     this.#steadyMs = steadyClock(this.#clock);
+    this.#bodyTimeoutMs = options.bodyTimeoutMs ?? BODY_TIMEOUT_MS;
     this.#at = options.at ?? (() => {});
     this.replaced = this.#lost.promise;
-    const backendCa = config.backend.ca === undefined ? undefined : readText(config.backend.ca);
+    const sealingKeys = readSealingKeys(config.store.sealingKey);
     this.#broker = this.#linkBroker();
     const { database, synchronous } = config.store;
-    this.#store = new Store(database, { synchronous, busyTimeoutMs: STORE_BUSY_MS });
+    this.#store = new Store(database, {
+      synchronous,
+      author: "gateway",
+      busyTimeoutMs: STORE_BUSY_MS,
+      secureDelete: "FAST", // it writes no secrets, and payloads come and go
+    });
     this.#outbox = new Outbox(this.#store);
     this.#deadLetters = new DeadLetters(this.#store);
-    this.#registry = new Registry(this.#store);
+    this.#registry = new Registry(this.#store, sealingKeys);
     this.#keyRing = new KeyRing(this.#store, this.#registry);
+    this.#apiKeys = this.#openApiKeys(this.#credentials.api.keyDigest);
     this.#replayGuard = new ReplayGuard(this.#store);
     const attendedSeconds = this.#store.mark("attended_seconds") || undefined;
     this.#attendance = new Attendance(crypto.randomUUID(), attendedSeconds);
     this.#ledger = this.#openLedger();
     this.#metrics = this.#countEverything();
     this.#report = new Report(config, { ...options, clock: this.#clock, metrics: this.#metrics });
-    this.#backend = new Backend({ ...config.backend, ca: backendCa });
+    this.#backend = new Backend({ ...config.backend, ...this.#credentials.backend });
     this.#intake = this.#takeIn();
     this.#forwarder = this.#forwardFrom(options.random ?? Math.random);
   }
 
-  /** Drains what an earlier run left, opens the API and connects; resolves once messages flow. */
+  /** Drains what an earlier run left, and connects; resolves once messages flow. */
   async start(): Promise<void> {
     this.#report.clock(this.#replayGuard.newestSeconds());
+    this.#report.damagedSecrets(this.#keyRing.damaged());
     for (const entry of this.#ledger.backlog()) this.#forwarder.add(entry);
-    try {
-      this.#server = this.#serveApi();
-    } catch (error) {
-      await this.stop();
-      throw error;
-    }
     this.#expiryWatch = this.#watchExpiry();
     this.#noteUsesTimer = setInterval(() => this.#noteUses(), NOTE_USES_MS);
     this.#forwarder.start();
     this.#broker.open();
+    const api = this.#api();
+    const hold = setTimeout(() => this.#server?.attach(api), API_HOLD_MS);
     await this.#ready.promise;
+    clearTimeout(hold);
     if (this.#stopping) return;
+    this.#server?.attach(api);
     this.#log("info", "gateway_started", {
       message: `Taking messages from ${this.#keyRing.size} devices`,
       devices: this.#keyRing.size,
       pending: this.#ledger.pending,
     });
+    this.#logAuditHead();
   }
 
   /** Takes nothing more, lets what is under way end, and leaves the rest in the outbox. */
-  async stop(): Promise<void> {
+  async stop(graceMs = STOP_GRACE_MS): Promise<void> {
     this.#stopping = true;
     this.#ready.resolve();
     this.#expiryWatch?.close();
     clearInterval(this.#noteUsesTimer);
     this.#intake.stopTaking();
-    const hurry = setTimeout(() => this.#apiAbort.abort(), STOP_GRACE_MS);
-    await Promise.all([this.#forwarder.stop(STOP_GRACE_MS), this.#server?.shutdown()]);
-    clearTimeout(hurry);
+    await Promise.all([this.#forwarder.stop(graceMs), this.#server?.detach(graceMs)]);
     await this.#intake.close();
     this.#noteUses({ all: true });
     await this.#broker.close();
@@ -154,14 +171,23 @@ export class Gateway {
       message: `Stopped; ${this.#ledger.pending} entries wait in the outbox`,
       pending: this.#ledger.pending,
     });
+    this.#logAuditHead();
     this.#store.close();
+  }
+
+  #logAuditHead(): void {
+    try {
+      this.#report.auditHead(this.#store.audit.head());
+    } catch {
+      // The store is lost, which the log says already.
+    }
   }
 
   #linkBroker(): BrokerLink {
     const { broker } = this.#config;
-    const files = readKeyPair(broker.certificate, broker.key);
-    return new BrokerLink({ ...broker, ...files, ca: readText(broker.ca) }, {
+    return new BrokerLink({ ...broker, ...this.#credentials.broker }, {
       arrived: (arrival) => this.#intake.take(arrival),
+      resumed: () => this.#intake.brokerResumed(),
       dropped: (count) => this.#noticeDrops(count),
       connected: () => {
         this.#metrics.brokerConnects.inc();
@@ -182,6 +208,7 @@ export class Gateway {
       outbox: this.#outbox,
       deadLetters: this.#deadLetters,
       attendance: this.#attendance,
+      rejectionAudit: new RejectionAudit(this.#store, this.#config.audit),
     }, { ...checks, deadLetters });
   }
 
@@ -201,7 +228,10 @@ export class Gateway {
         report.accepted(entry);
         this.#forwarder.add(entry);
       },
-      adopted: (entries) => entries.forEach((entry) => this.#forwarder.add(entry)),
+      adopted: (entries) => {
+        report.adopted(entries);
+        for (const entry of entries) this.#forwarder.add(entry);
+      },
       duplicate: () => report.duplicate(),
       rejected: (rejection, identity) => report.rejected(rejection, identity),
       storeFailed: (error) => report.storeFailed(error),
@@ -213,6 +243,7 @@ export class Gateway {
       trimmed: (count) => report.trimmed(count),
       paused: () => report.paused(),
       resumed: () => report.resumed(),
+      overrun: (count) => report.overrun(count),
       caughtUp: (marked) => report.caughtUp(marked),
     }, this.#config.store);
   }
@@ -225,7 +256,7 @@ export class Gateway {
       random,
       post: (entry, stop) =>
         this.#backend.post(entry, stop, { lateSeconds: report.lateSeconds(entry) }),
-      read: (sequence) => this.#outbox.read(sequence),
+      read: (sequence, limit) => this.#outbox.read(sequence, limit),
       respond: (entry, answer, stop) => this.#respond(entry, answer, stop),
       settle: (settlement) => this.#intake.settle(settlement),
       at: this.#at,
@@ -276,45 +307,32 @@ export class Gateway {
     if (dropped > 0) this.#report.brokerDropped(dropped);
   }
 
-  #serveApi(): Deno.HttpServer<Deno.NetAddr> {
-    const { host, port, certificate, key, keyFile } = this.#config.api;
-    const pair = readKeyPair(certificate, key);
-    const api = this.#api(readText(keyFile).trim());
+  /** A site from before its keys stood in the store has one in a file, which is taken over. */
+  #openApiKeys(digest: Uint8Array | undefined): ApiKeys {
+    const keys = new ApiKeys(this.#store);
     try {
-      const server = Deno.serve({
-        hostname: host,
-        port,
-        cert: pair.certificate,
-        key: pair.key,
-        signal: this.#apiAbort.signal,
-        onListen: () => {},
-        handler: (request, { remoteAddr }) => api(request, remoteAddr.hostname),
-      });
-      server.finished.catch((error) => this.#serveAgain(error));
-      return server;
-    } catch (error) {
-      throw new StartError(`Cannot listen on ${host}:${port}: ${(error as Error).message}`);
-    }
-  }
-
-  /** The API's listener has failed, as it does where the system grants no more sockets. */
-  #serveAgain(error: Error): void {
-    if (this.#stopping) return;
-    this.#log("error", "api_failed", { message: `The API stopped listening: ${error.message}` });
-    setTimeout(() => {
-      if (this.#stopping) return;
-      try {
-        this.#server = this.#serveApi();
-      } catch (error) {
-        this.#serveAgain(error as Error);
+      if (digest && keys.takeOverFirst(digest, this.#clock.wallMs())) {
+        const message = `Took over the API key in "${this.#config.api.keyFile}" as a hash`;
+        this.#log("info", "api_key_taken_over", { message });
       }
-    }, 1_000);
+    } catch (error) {
+      throw new StartError(`Cannot take over the API key: ${(error as Error).message}`);
+    }
+    if (digest && !keys.has(digest)) {
+      const message = `The key in "${this.#config.api.keyFile}" opens nothing: see key list`;
+      this.#log("warning", "api_key_unknown", { message });
+    }
+    if (keys.current().length === 0) {
+      const message = "Nobody can use the API: there is no key, see key add";
+      this.#log("warning", "api_key_missing", { message });
+    }
+    return keys;
   }
 
-  #api(apiKey: string): Api {
+  #api(): Api {
     const metrics = this.#metrics;
     return createApi({
-      guard: new ApiKeyGuard(apiKey, this.#clock),
+      guard: new ApiKeyGuard(() => this.#apiKeys.current(), this.#clock),
       notReady: () => this.#notReady(),
       metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
       dispatch: async (deviceId, payload) => {
@@ -328,6 +346,7 @@ export class Gateway {
         if (dispatched.kind === "sent") metrics.commands.inc();
         return dispatched;
       },
+      bodyTimeoutMs: this.#bodyTimeoutMs,
       failed: (error) => this.#log("error", "api_failed", { message: error.message }),
     });
   }
@@ -343,10 +362,9 @@ export class Gateway {
   }
 
   /** Which secrets were used; a store that cannot be written now is tried again. */
-  #noteUses(options: { all?: boolean } = {}): void {
-    const nowSeconds = Math.floor(this.#clock.wallMs() / 1000);
+  #noteUses({ all } = { all: false }): void {
     try {
-      for (const { deviceId, generation } of this.#keyRing.noteUses({ nowSeconds, ...options })) {
+      for (const { deviceId, generation } of this.#keyRing.noteUses({ all })) {
         if (generation > 1) this.#report.newSecretUsed(deviceId, generation);
       }
     } catch {
@@ -382,28 +400,5 @@ export class Gateway {
       intakePaused: () => this.#intake.paused,
       catchingUp: () => !this.#attendance.caughtUp,
     });
-  }
-}
-
-/** A certificate and its key, checked against each other: a wrong pair fails later, misleadingly. */
-function readKeyPair(certificatePath: string, keyPath: string) {
-  const certificate = readText(certificatePath);
-  const key = readText(keyPath);
-  let fits: boolean;
-  try {
-    fits = new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
-  } catch (error) {
-    const reason = (error as Error).message;
-    throw new StartError(`Cannot read "${certificatePath}" with "${keyPath}": ${reason}`);
-  }
-  if (!fits) throw new StartError(`"${keyPath}" is not the key of "${certificatePath}"`);
-  return { certificate, key };
-}
-
-function readText(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    throw new StartError(`Cannot read "${path}": ${(error as Error).message}`);
   }
 }

@@ -3,10 +3,12 @@
 import type { Config } from "./config.ts";
 import type { Outcome } from "./core/delivery.ts";
 import type { Rejection } from "./core/rejection.ts";
+import { hexOf } from "./edge/audit.ts";
+import type { AuditHead } from "./edge/audit_trail.ts";
 import type { Clock } from "./edge/clock.ts";
 import type { Log } from "./edge/log.ts";
 import type { Metrics } from "./edge/metrics.ts";
-import type { OutboxEntry } from "./edge/outbox.ts";
+import type { OutboxEntry, WaitingEntry } from "./edge/outbox.ts";
 import { RejectionLog } from "./edge/rejection_log.ts";
 
 /** Every event of intake and forwarder, as a line in the log, a count, or both. */
@@ -16,6 +18,8 @@ export class Report {
   readonly #metrics: Metrics;
   readonly #clock: Clock;
   readonly #rejections: RejectionLog;
+  /** Sequence numbers of entries that did not come from the broker, until they are sent. */
+  readonly #adopted = new Set<number>();
 
   constructor(config: Config, parts: { log: Log; metrics: Metrics; clock: Clock }) {
     this.#config = config;
@@ -31,6 +35,10 @@ export class Report {
     if (!this.#config.log.accepted) return;
     const message = `Accepted message from ${entry.deviceId}`;
     this.#log("info", "message_accepted", { message, ...namesOf(entry) });
+  }
+
+  adopted(entries: readonly WaitingEntry[]): void {
+    for (const { sequence } of entries) this.#adopted.add(sequence);
   }
 
   duplicate(): void {
@@ -72,6 +80,12 @@ export class Report {
     this.#log("info", "intake_resumed", { message: "The outbox has room, taking messages again" });
   }
 
+  overrun(count: number): void {
+    this.#metrics.overrun.inc(count);
+    const message = `Dropped ${count} messages with QoS 0: too many wait to be taken`;
+    this.#log("error", "intake_overrun", { message, count });
+  }
+
   caughtUp(marked: boolean): void {
     if (marked) {
       return this.#log("info", "caught_up", { message: "Nothing older waits in the broker" });
@@ -81,7 +95,7 @@ export class Report {
   }
 
   sending(entry: OutboxEntry, tries: number, nowMs: number): void {
-    if (tries > 1) return;
+    if (tries > 1 || this.#adopted.delete(entry.sequence)) return;
     this.#metrics.intakeToBackend.observe(Math.max(0, nowMs - entry.acceptedMs) / 1000);
   }
 
@@ -133,6 +147,21 @@ export class Report {
     const message =
       `The clock is ${behindSeconds} s behind the newest message remembered: check it`;
     this.#log("error", "clock_behind", { message });
+  }
+
+  /** Names the devices whose secrets were altered in the store. */
+  damagedSecrets(deviceIds: readonly string[]): void {
+    for (const deviceId of deviceIds) {
+      const message =
+        `The secret of "${deviceId}" was altered in the store: nothing of it verifies`;
+      this.#log("error", "secret_damaged", { message, device_id: deviceId });
+    }
+  }
+
+  /** Keeps the audit's head where whoever alters the store does not reach. */
+  auditHead({ sequence, hash }: AuditHead): void {
+    const message = `The audit ends with entry ${sequence}`;
+    this.#log("info", "audit_head", { message, sequence, head: hexOf(hash) });
   }
 
   /** How old a message is, seconds, where that is more than the tolerance. */

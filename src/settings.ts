@@ -118,7 +118,9 @@ export const SETTINGS = z.strictObject({
     port: port().default(8443).describe("Its port"),
     certificate: text().default("certs/broker.crt").describe("The API's certificate"),
     key: text().default("certs/broker.key").describe("The API's private key"),
-    key_file: text().default("api.key").describe("File with the backend's Bearer key"),
+    key_file: text().default("api.key").describe(
+      "The operator's copy of an API key, for `command`",
+    ),
   }),
   checks: z.strictObject({
     tolerance: duration("1s", "1h").default("300s")
@@ -134,6 +136,8 @@ export const SETTINGS = z.strictObject({
     database: text().default("data/gateway.db").describe("The SQLite file"),
     synchronous: oneOf(["FULL", "NORMAL"]).default("FULL")
       .describe("FULL: safe against power loss; NORMAL: against a crash of the gateway only"),
+    sealing_key: text().default("secrets.key")
+      .describe("The key for secrets in a site that is sealed; a systemd credential goes first"),
     max_pending: whole(1, 10_000_000).default(100_000)
       .describe("Entries that may wait for the backend; at that many, intake pauses"),
   }),
@@ -141,6 +145,11 @@ export const SETTINGS = z.strictObject({
     max_count: whole(0, 10_000_000).default(10_000)
       .describe("Dead letters that are kept; the oldest are dropped first"),
     max_age: duration("0s", "3650d").default("90d").describe("How long they are kept"),
+  }),
+  audit: z.strictObject({
+    max_count: whole(100, 100_000_000).default(200_000)
+      .describe("Entries that are kept; beyond that, the oldest tenth goes"),
+    max_age: duration("1d", "3650d").default("365d").describe("How long they are kept"),
   }),
   log: z.strictObject({
     level: oneOf(["debug", "info", "warning", "error"]).default("info")

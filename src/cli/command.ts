@@ -22,7 +22,7 @@ export async function sendCommand(
   const response = await fetch(url, {
     method: "POST",
     headers: {
-      "authorization": `Bearer ${read(api.keyFile).trim()}`,
+      "authorization": `Bearer ${readKey(api.keyFile)}`,
       "content-type": "application/json",
     },
     body: json,
@@ -44,6 +44,16 @@ function titleOf(answer: string): string {
     return `${title}. ${detail}`;
   } catch {
     return answer.slice(0, 200);
+  }
+}
+
+function readKey(path: string): string {
+  try {
+    return Deno.readTextFileSync(path).trim();
+  } catch (error) {
+    throw new Failure(`Cannot read "${path}": ${(error as Error).message}`, {
+      hint: "Where it was deleted, put another API key there: secure-iot-gateway key add operator",
+    });
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import { type RegisteredDevice, Registry, type SecretUse, standingOf } from "../edge/registry.ts";
+import { isSealed } from "../edge/sealed_secret.ts";
 import { removeDeviceBundle } from "../site/device_bundle.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
 import { EXIT, Failure, printable, say } from "./voice.ts";
@@ -98,9 +99,10 @@ export function readSecret(path: string): string {
 /** Why a text is no secret, or undefined where it is one. */
 export function secretFault(secret: string): string | undefined {
   // deno-lint-ignore no-control-regex
-  return secret === "" || secret.length > SECRET_MAX_CHARS || /[\x00-\x1f\x7f]/.test(secret)
-    ? `it must be one line of 1 to ${SECRET_MAX_CHARS} characters`
-    : undefined;
+  if (secret === "" || secret.length > SECRET_MAX_CHARS || /[\x00-\x1f\x7f]/.test(secret)) {
+    return `it must be one line of 1 to ${SECRET_MAX_CHARS} characters`;
+  }
+  return isSealed(secret) ? "it is one that this gateway has sealed" : undefined;
 }
 
 function describe(device: RegisteredDevice) {

@@ -4,14 +4,13 @@ import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { Config } from "../config.ts";
 import { DEVICE_ID_RULE, isDeviceId } from "../core/device.ts";
-import { type DeviceWithSecret, Registry } from "../edge/registry.ts";
-import type { Store } from "../edge/store.ts";
+import type { Registry } from "../edge/registry.ts";
 import { enrolDevices, type EnrolmentOrder } from "../site/enrolment.ts";
 import type { SiteLayout } from "../site/layout.ts";
 import { makeSecret, readSecret, secretFault } from "./device.ts";
 import { type DeviceLine, readDeviceLines } from "./device_lines.ts";
 import { showProgress } from "./progress.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
+import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./site.ts";
 import { EXIT, Failure, say } from "./voice.ts";
 
 /** What one device, or all of a file, may be given. */
@@ -72,9 +71,9 @@ export async function adoptDevices(file: string, options: SiteOption): Promise<v
   const config = configOf(layoutOf(options));
   const rows = readRegistry(file);
   await withStore(config, (store) => {
-    const registry = new Registry(store);
-    const same = new Map(registry.list().map((one) => [one.deviceId, one.sharedSecret]));
-    const fresh = rows.filter((row) => same.get(row.deviceId) !== row.secret);
+    const registry = openRegistry(store, config);
+    const holders = registry.secretHolders();
+    const fresh = rows.filter((row) => holders.get(row.secret) !== row.deviceId);
     registerAll(
       registry,
       fresh.map(({ deviceId, secret, createdAt }) => ({
@@ -82,7 +81,7 @@ export async function adoptDevices(file: string, options: SiteOption): Promise<v
         sharedSecret: secret,
         createdAt,
       })),
-      { check: (known) => refuseFaults(fresh, known) },
+      { check: () => refuseFaults(fresh, registry) },
     );
     const before = rows.length - fresh.length;
     say(`Adopted ${fresh.length} devices` + (before > 0 ? `; ${before} were here already` : ""));
@@ -95,9 +94,10 @@ async function enrol(wanted: readonly Wanted[], options: SiteOption): Promise<re
   const layout = layoutOf(options);
   const config = configOf(layout);
   return await withStore(config, async (store) => {
-    refuseFaults(wanted, new Registry(store).list());
+    const registry = openRegistry(store, config);
+    refuseFaults(wanted, registry);
     const progress = showProgress("Making certificates", wanted.length);
-    const result = await enrolDevices(wanted, partsOf(store, layout, { config, progress }))
+    const result = await enrolDevices(wanted, partsOf(registry, layout, { config, progress }))
       .finally(() => progress.end());
     if (result.ok) return result.places;
     throw manyFaults(result.faults.map(({ order, fault }) => placed(wanted[order]!, fault)));
@@ -105,12 +105,11 @@ async function enrol(wanted: readonly Wanted[], options: SiteOption): Promise<re
 }
 
 function partsOf(
-  store: Store,
+  registry: Registry,
   layout: SiteLayout,
   options: { config: Config; progress: { to(done: number): void } },
 ) {
   const { config: { devices: { host: brokerHost, port: mqttPort } }, progress } = options;
-  const registry = new Registry(store);
   const nowMs = Date.now();
   return {
     layout,
@@ -134,8 +133,8 @@ function partsOf(
         })),
         {
           // Once more, in the transaction: another process may have come first.
-          check: (known) =>
-            refuseFaults(devices.map(({ order }) => ({ ...order, place: "" })), known),
+          check: () =>
+            refuseFaults(devices.map(({ order }) => ({ ...order, place: "" })), registry),
           place,
         },
       );
@@ -155,15 +154,10 @@ function registerAll(...[registry, ...all]: [Registry, ...Parameters<Registry["a
 /** Ids and secrets that are taken, by a device that is there or by an earlier one of the same file. */
 function refuseFaults(
   wanted: readonly Pick<Wanted, "deviceId" | "secret" | "place">[],
-  known: readonly DeviceWithSecret[],
+  registry: Registry,
 ): void {
-  const ids = new Map(known.map(({ deviceId }) => [deviceId.toLowerCase(), deviceId]));
-  const holders = new Map(
-    known.flatMap((one) =>
-      [one.sharedSecret, ...(one.previous ? [one.previous.sharedSecret] : [])]
-        .map((secret) => [secret, one.deviceId] as const)
-    ),
-  );
+  const ids = new Map(registry.list().map(({ deviceId }) => [deviceId.toLowerCase(), deviceId]));
+  const holders = registry.secretHolders();
   const faults: string[] = [];
   for (const one of wanted) {
     const fault = faultOf(one, ids, holders);

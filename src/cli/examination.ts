@@ -6,7 +6,12 @@ import type { Rejection } from "../core/rejection.ts";
 import { importSecret } from "../core/signature.ts";
 import { signedPayloadOf } from "../core/signed_payload.ts";
 import { decide, type Verdict } from "../core/verdict.ts";
-import { activeSecrets, type DeviceWithSecret, Registry, standingOf } from "../edge/registry.ts";
+import {
+  activeSecrets,
+  type DeviceWithSecret,
+  type Registry,
+  standingOf,
+} from "../edge/registry.ts";
 import { ReplayGuard } from "../edge/replay_guard.ts";
 import type { Store } from "../edge/store.ts";
 
@@ -45,11 +50,11 @@ interface Basis {
 /** Examines a message with a site's registry and memory, and `secret` where one is given. */
 export async function examineInSite(
   subject: Subject,
-  options: { store: Store; secret: string | undefined },
+  options: { store: Store; registry: Registry; secret: string | undefined },
 ): Promise<Examination> {
-  const { store, secret } = options;
+  const { store, registry, secret } = options;
   const replayGuard = new ReplayGuard(store);
-  const devices = new Map(new Registry(store).list().map((device) => [device.deviceId, device]));
+  const devices = new Map(registry.list().map((device) => [device.deviceId, device]));
   return await examine(subject, {
     devices,
     secretsOf: (deviceId) => {

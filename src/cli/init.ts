@@ -1,5 +1,7 @@
 /** `init`: makes a site. */
 
+import { ApiKeys } from "../edge/api_keys.ts";
+import { apiKeyDigest } from "../credentials.ts";
 import { Store } from "../edge/store.ts";
 import { createSite } from "../site/create_site.ts";
 import { renderGatewayToml } from "../site/gateway_toml.ts";
@@ -32,7 +34,7 @@ export async function init(options: InitOptions): Promise<void> {
         deviceHost: hosts[0] ?? "localhost",
         devicePort: values.mqttPort,
       }),
-    createDatabase: (path) => new Store(path, { create: true }).close(),
+    createDatabase,
   });
   if (!result.ok) {
     const exit = result.because === "arguments" ? EXIT.wrongUse : EXIT.failed;
@@ -45,4 +47,13 @@ export async function init(options: InitOptions): Promise<void> {
   secure-iot-gateway device add sensor_001 --dir ${directory}
   mosquitto -c ${brokerConfiguration}
   secure-iot-gateway run --dir ${directory}`);
+}
+
+function createDatabase(path: string, apiKey: string): void {
+  const store = new Store(path, { create: true });
+  try {
+    new ApiKeys(store).takeOverFirst(apiKeyDigest(apiKey), Date.now());
+  } finally {
+    store.close();
+  }
 }

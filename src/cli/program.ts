@@ -1,7 +1,7 @@
 /** The command line: which commands there are, and where each begins. */
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { VERSION } from "../version.ts";
+import { COMMIT, VERSION } from "../version.ts";
 import { EXIT, type Exit, Failure, remark, sayFailure } from "./voice.ts";
 
 /** Twenty years: no authority lasts longer. */
@@ -20,7 +20,7 @@ export async function runProgram(args: readonly string[]): Promise<Exit> {
 function program(): Command {
   const program = new Command("secure-iot-gateway")
     .description("Checks signed messages from devices and hands the clean payload to your backend")
-    .version(VERSION, "--version")
+    .version(COMMIT === undefined ? VERSION : `${VERSION} (${COMMIT})`, "--version")
     .helpCommand(false)
     .showSuggestionAfterError()
     .exitOverride()
@@ -29,6 +29,9 @@ function program(): Command {
   addDeviceCommands(program);
   addAuthorityCommands(program);
   addDeadLetterCommands(program);
+  addKeyCommands(program);
+  addSecretCommands(program);
+  addAuditCommands(program);
   addFirmwareCommands(program);
   return program;
 }
@@ -118,6 +121,45 @@ function addDeadLetterCommands(program: Command): void {
     .option("--device <id>", "all of one device")
     .option("--all", "all there are")
     .action(async (id, options) => (await import("./dead.ts")).dropDeadLetters(id, options));
+}
+
+function addKeyCommands(program: Command): void {
+  const key = program.command("key").description("The keys of the gateway's API")
+    .helpCommand(false);
+  site(key.command("add <name>").description("Make a key and print it, this once"))
+    .addOption(
+      new Option("--device <id>", "commands for this device only, may be repeated")
+        .argParser((id: string, ids: string[]) => [...ids, id]).default([], "every device"),
+    )
+    .option("--metrics-only", "no commands at all, only GET /metrics")
+    .action(async (name, options) => (await import("./key.ts")).addKey(name, options));
+  site(key.command("list").description("List all keys, by name"))
+    .option("--json", "as JSON")
+    .action(async (options) => (await import("./key.ts")).listKeys(options));
+  site(key.command("remove <name>").description("Take a key out; it opens nothing from now on"))
+    .action(async (name, options) => (await import("./key.ts")).removeKey(name, options));
+}
+
+function addSecretCommands(program: Command): void {
+  const secrets = program.command("secrets").description("Secrets at rest: plain, or sealed")
+    .helpCommand(false);
+  site(secrets.command("seal").description("Seal all secrets in the database under secrets.key"))
+    .action(async (options) => (await import("./secrets.ts")).seal(options));
+  site(secrets.command("unseal").description("Make them plain again"))
+    .action(async (options) => (await import("./secrets.ts")).unseal(options));
+  site(secrets.command("rotate-key").description("Seal them under a new key"))
+    .action(async (options) => (await import("./secrets.ts")).rotateKey(options));
+}
+
+function addAuditCommands(program: Command): void {
+  const audit = program.command("audit").description("What was changed, and what was refused")
+    .helpCommand(false);
+  site(audit.command("verify").description("Prove that no entry was altered, removed or moved"))
+    .option("--head <hash>", "a head that an earlier run printed, and that must still be in it")
+    .action(async (options) => (await import("./audit.ts")).verifyAudit(options));
+  site(audit.command("export").description("Print the entries as JSON Lines"))
+    .option("--since <time>", "a date, a time, or how long ago: 24h, 7d")
+    .action(async (options) => (await import("./audit.ts")).exportAudit(options));
 }
 
 function addFirmwareCommands(program: Command): void {

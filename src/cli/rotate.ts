@@ -9,7 +9,7 @@ import type { SiteLayout } from "../site/layout.ts";
 import { replaceFile } from "../site/replace_file.ts";
 import { makeSecret, readSecret, refuseSharing, unknownDevice } from "./device.ts";
 import { enforce, sayEvidence } from "./revoke.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
+import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./site.ts";
 import { EXIT, Failure, say } from "./voice.ts";
 
 /** What `device rotate` may be told. */
@@ -39,7 +39,7 @@ export async function rotateDevice(deviceId: string, options: RotateOptions): Pr
   const layout = layoutOf(options);
   const config = configOf(layout);
   await withStore(config, async (store) => {
-    const registry = new Registry(store);
+    const registry = openRegistry(store, config);
     const device = registry.find(deviceId);
     if (!device) throw unknownDevice(deviceId);
     const rotation = { layout, config, store, registry, device };

@@ -5,9 +5,8 @@ import { MESSAGE_MAX_BYTES, PAYLOAD_DEPTH_MAX, readEnvelope } from "../core/enve
 import { readJsonText } from "../core/json_text.ts";
 import { importSecret, sign as signatureOf, SIGNATURE_BYTES } from "../core/signature.ts";
 import { type SignedFields, signingInput } from "../core/signing_input.ts";
-import { Registry } from "../edge/registry.ts";
 import { readSecret, unknownDevice } from "./device.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
+import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./site.ts";
 import { EXIT, Failure, say } from "./voice.ts";
 
 /** What `sign` may be told besides the device and the payload. */
@@ -86,9 +85,11 @@ function refuseOversize(message: string): void {
 async function secretOf(deviceId: string, options: SignOptions): Promise<string> {
   if (options.secretFile !== undefined) return readSecret(options.secretFile);
   const config = configOf(layoutOf(options));
-  const device = await withStore(config, (store) => new Registry(store).find(deviceId));
-  if (!device) throw unknownDevice(deviceId);
-  return device.sharedSecret;
+  return await withStore(config, (store) => {
+    const device = openRegistry(store, config).find(deviceId);
+    if (!device) throw unknownDevice(deviceId);
+    return device.sharedSecret;
+  });
 }
 
 function writeMessage(

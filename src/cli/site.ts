@@ -1,7 +1,10 @@
 /** The site that a command works on. */
 
 import { type Config, readConfig, SITE_DIRECTORY_VARIABLE } from "../config.ts";
+import { Registry } from "../edge/registry.ts";
+import { readSealingKeys } from "../edge/sealing_keys.ts";
 import { Store, StoreError } from "../edge/store.ts";
+import type { Settings } from "../settings.ts";
 import { type SiteLayout, siteLayout } from "../site/layout.ts";
 import { EXIT, Failure } from "./voice.ts";
 
@@ -21,6 +24,11 @@ export function layoutOf(options: SiteOption): SiteLayout {
 
 /** The configuration of a site, or a failure that names every fault. */
 export function configOf(layout: SiteLayout): Config {
+  return settingsOf(layout).config;
+}
+
+/** The same, with the settings as they stand in gateway.toml and the environment. */
+export function settingsOf(layout: SiteLayout): { config: Config; settings: Settings } {
   const environment = Deno.env.toObject();
   const result = readConfig(readConfiguration(layout), {
     environment,
@@ -32,7 +40,7 @@ export function configOf(layout: SiteLayout): Config {
       hint: `Every setting stands in "${layout.configuration}" with its default`,
     });
   }
-  return result.config;
+  return result;
 }
 
 /** Opens a site's store for as long as `work` takes. */
@@ -43,9 +51,19 @@ export async function withStore<T>(
   const store = openStore(config);
   try {
     return await work(store);
+  } catch (error) {
+    throw error instanceof StoreError ? new Failure(error.message) : error;
   } finally {
     store.close();
   }
+}
+
+/** The registry of a site, which opens its secrets where they are sealed. */
+export function openRegistry(store: Store, config: Config): Registry {
+  const registry = new Registry(store, readSealingKeys(config.store.sealingKey));
+  const fault = registry.sealingFault();
+  if (fault !== undefined) throw new Failure(fault);
+  return registry;
 }
 
 function openStore(config: Config): Store {

@@ -8,7 +8,7 @@ import { signingInput } from "../core/signing_input.ts";
 import { durationMs, SETTINGS } from "../settings.ts";
 import { readSecret } from "./device.ts";
 import { type Examination, examineAlone, examineInSite } from "./examination.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
+import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./site.ts";
 import { likelySlips } from "./slips.ts";
 import { EXIT, Failure, printable, remark, say } from "./voice.ts";
 
@@ -69,7 +69,10 @@ async function examine(
   const { toleranceSeconds } = config.checks;
   return await withStore(
     config,
-    (store) => examineInSite({ ...subject, toleranceSeconds }, { store, secret }),
+    (store) => {
+      const registry = openRegistry(store, config);
+      return examineInSite({ ...subject, toleranceSeconds }, { store, registry, secret });
+    },
   );
 }
 

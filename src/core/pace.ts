@@ -2,23 +2,25 @@
  * How many requests may be under way to the backend at once.
  *
  * The rules are (RFC 5681's slow start and congestion avoidance, counted in requests):
- * - it begins small, and grows by one with every success until the first failure;
+ * - it begins at its minimum, and grows by one with every success until the first failure;
  * - a failure halves it; from there on it grows by one for about every full round of successes;
- * - it never leaves 1 to its maximum.
+ * - it never leaves its minimum, 2, to its maximum: one request that hangs does not hold up all.
  */
 
-/** Requests at once in the beginning, and after the backend was gone. */
-export const PACE_START = 2;
+/** Requests at once in the beginning, and after the backend was gone; its maximum may be less. */
+export const PACE_MIN = 2;
 
 /** The pace of one backend. */
 export class Pace {
+  readonly #min: number;
   readonly #max: number;
   #limit: number;
   #threshold: number;
 
   constructor(max: number) {
+    this.#min = Math.min(PACE_MIN, max);
     this.#max = max;
-    this.#limit = Math.min(PACE_START, max);
+    this.#limit = this.#min;
     this.#threshold = max;
   }
 
@@ -35,7 +37,7 @@ export class Pace {
 
   /** The backend did not answer, or asked to be left alone. */
   failed(): void {
-    this.#threshold = Math.max(PACE_START, this.#limit / 2);
-    this.#limit = Math.max(1, this.#limit / 2);
+    this.#threshold = Math.max(this.#min, this.#limit / 2);
+    this.#limit = this.#threshold;
   }
 }

@@ -1,6 +1,7 @@
 /** The gateway as a process of its own, so that it can be killed like one. */
 
 import { fileURLToPath } from "node:url";
+import { PROGRAM_VARIABLE } from "../config.ts";
 import { ChildProcess, type ProgramCommand } from "./child_process.ts";
 import { until } from "./until.ts";
 
@@ -16,17 +17,20 @@ const START_TIMEOUT_MS = 20_000;
 /** The gateway itself waits up to ten seconds for what is under way. */
 const STOP_TIMEOUT_MS = 15_000;
 
-/** How to run the gateway on the site in `directory`: from source, or as the compiled program. */
+/** How to run the gateway on the site in `directory`. */
 export function gatewayCommand(directory: string): ProgramCommand {
   return programCommand("run", "--dir", directory);
 }
 
-/** How to run this program with other arguments. */
+/** How to run this program with other arguments: packed, compiled, or from source. */
 export function programCommand(...args: string[]): ProgramCommand {
+  const packed = Deno.env.get(PROGRAM_VARIABLE);
+  if (packed !== undefined) return { path: packed, args };
   const path = Deno.execPath();
   if (Deno.build.standalone) return { path, args };
   const source = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
-  const start = ["run", "-q", "--no-prompt", "--config", source("deno.json"), "-P=gateway"];
+  const permissions = args[0] === "demo" ? "-P=demo" : "-P=gateway";
+  const start = ["run", "-q", "--no-prompt", "--config", source("deno.json"), permissions];
   return { path, args: [...start, source("main.ts"), ...args] };
 }
 

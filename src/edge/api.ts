@@ -3,6 +3,7 @@
  *
  * The rules are:
  * - whoever has no key learns nothing but that: the key is asked for before anything else;
+ * - a key that is for some devices learns nothing of the others, not even which there are;
  * - a body is counted while it comes and has its time; nothing is read further than needed;
  * - every error is a problem of `problem.ts`.
  */
@@ -12,11 +13,12 @@ import { COMMAND_DEPTH_MAX, COMMAND_MAX_BYTES } from "../core/command.ts";
 import { isDeviceId } from "../core/device.ts";
 import { readJsonText } from "../core/json_text.ts";
 import type { ApiKeyGuard } from "./api_key.ts";
+import { reaches } from "./api_keys.ts";
 import type { Dispatched } from "./dispatch.ts";
 import { problem, type ProblemName } from "./problem.ts";
 
 /** Longest time for a request's body to come, milliseconds. */
-const BODY_TIMEOUT_MS = 10_000;
+export const BODY_TIMEOUT_MS = 10_000;
 
 /** What a client waits before it tries again, seconds. */
 const RETRY_AFTER_SECONDS = 5;
@@ -28,6 +30,7 @@ export interface ApiParts {
   notReady(): readonly string[];
   metrics(): Promise<{ readonly text: string; readonly contentType: string }>;
   dispatch(deviceId: string, payload: Uint8Array): Promise<Dispatched>;
+  readonly bodyTimeoutMs: number;
   /** Something went wrong that should not have. */
   failed(error: Error): void;
 }
@@ -41,12 +44,15 @@ export function createApi(parts: ApiParts): Api {
   app.get("/healthz", () => Response.json({ status: "alive" }));
   app.get("/readyz", () => readiness(parts.notReady()));
   app.get("/metrics", async (c) => {
-    const refusal = await parts.guard.refuse(c.req.raw, c.env.address);
-    return refusal ?? exposition(await parts.metrics());
+    const key = await parts.guard.admit(c.req.raw, c.env.address);
+    return key instanceof Response ? key : exposition(await parts.metrics());
   });
   app.post("/command/:id", async (c) => {
-    const refusal = await parts.guard.refuse(c.req.raw, c.env.address);
-    return refusal ?? await command(c.req.param("id"), c.req.raw, parts);
+    const key = await parts.guard.admit(c.req.raw, c.env.address);
+    if (key instanceof Response) return key;
+    const deviceId = c.req.param("id");
+    if (!reaches(key, deviceId)) return problem("unknown-device");
+    return await command(deviceId, c.req.raw, parts);
   });
   for (const path of ["/healthz", "/readyz", "/metrics"]) app.all(path, () => notAllowed("GET"));
   app.all("/command/:id", () => notAllowed("POST"));
@@ -83,7 +89,7 @@ function notAllowed(allow: string): Response {
 async function command(deviceId: string, request: Request, parts: ApiParts): Promise<Response> {
   if (!isDeviceId(deviceId)) return problem("unknown-device");
   if (!isJson(request.headers.get("content-type"))) return problem("not-application-json");
-  const body = await readBody(request);
+  const body = await readBody(request, parts.bodyTimeoutMs);
   if (typeof body === "string") return problem(body);
   const json = readJsonText(body, COMMAND_DEPTH_MAX);
   if (!json.ok) {
@@ -112,7 +118,7 @@ function isJson(contentType: string | null): boolean {
 }
 
 /** The whole body, or the name of the problem with it. */
-async function readBody(request: Request): Promise<Uint8Array | ProblemName> {
+async function readBody(request: Request, timeoutMs: number): Promise<Uint8Array | ProblemName> {
   if (Number(request.headers.get("content-length")) > COMMAND_MAX_BYTES) return "too-large";
   const reader = request.body?.getReader();
   const body = new Uint8Array(COMMAND_MAX_BYTES);
@@ -120,8 +126,8 @@ async function readBody(request: Request): Promise<Uint8Array | ProblemName> {
   let late = false;
   const timer = setTimeout(() => {
     late = true;
-    reader?.cancel();
-  }, BODY_TIMEOUT_MS);
+    reader?.cancel(); // Deno keeps some 64 kB of such a request; only who has the key can make one
+  }, timeoutMs);
   try {
     for (let next = await reader?.read(); next && !next.done; next = await reader!.read()) {
       if (length + next.value.length > COMMAND_MAX_BYTES) {

@@ -1,15 +1,16 @@
 /**
- * Who may use the API: whoever has the key.
+ * Who may use the API: whoever has one of its keys.
  *
  * The rules are:
- * - missing and wrong keys get the same answer after the same work;
+ * - missing and wrong keys get the same answer after the same work, which grows with the number of
+ *   keys and with nothing else;
  * - an address that sends too many wrong keys is told to wait; the right key always passes, so
  *   that nobody behind the backend's address can lock it out;
  * - what is remembered of addresses is bounded.
  */
 
-import { Buffer } from "node:buffer";
 import { timingSafeEqual } from "node:crypto";
+import type { ApiKey } from "./api_keys.ts";
 import type { Clock } from "./clock.ts";
 import { problem } from "./problem.ts";
 
@@ -22,26 +23,35 @@ export const WRONG_KEYS_WINDOW_MS = 60_000;
 /** Most addresses remembered; the one that was first seen longest ago goes. */
 const ADDRESSES_MAX = 10_000;
 
-/** Guards the API with one Bearer key. */
+/** Guards the API with Bearer keys. */
 export class ApiKeyGuard {
-  readonly #digest: Promise<Buffer>;
+  readonly #keys: () => readonly ApiKey[];
   readonly #clock: Clock;
   readonly #wrong = new Map<string, { count: number; untilMs: number }>();
 
-  constructor(apiKey: string, clock: Clock) {
-    this.#digest = sha256(apiKey);
+  /** `keys` says which there are now. */
+  constructor(keys: () => readonly ApiKey[], clock: Clock) {
+    this.#keys = keys;
     this.#clock = clock;
   }
 
-  /** Undefined where the request has the key; otherwise the answer to give. */
-  async refuse(request: Request, address: string): Promise<Response | undefined> {
+  /** The key that the request has, or the answer to give where it has none. */
+  async admit(request: Request, address: string): Promise<ApiKey | Response> {
     const field = request.headers.get("authorization") ?? "";
     const presented = /^Bearer ([\x21-\x7e]+)$/i.exec(field)?.[1] ?? "";
-    if (timingSafeEqual(await sha256(presented), await this.#digest)) return undefined;
+    const key = this.#find(await sha256(presented));
+    if (key !== undefined) return key;
     const waitMs = this.#countWrong(address);
     if (waitMs === 0) return problem("unauthorized", { headers: { "www-authenticate": "Bearer" } });
     const retryAfter = String(Math.ceil(waitMs / 1000));
     return problem("too-many-wrong-keys", { headers: { "retry-after": retryAfter } });
+  }
+
+  /** Compares with every key, also where an early one fits. */
+  #find(digest: Uint8Array): ApiKey | undefined {
+    let found: ApiKey | undefined;
+    for (const key of this.#keys()) if (timingSafeEqual(digest, key.digest)) found = key;
+    return found;
   }
 
   /** Counts a wrong key; returns how long the address must wait, 0 while it may go on. */
@@ -58,6 +68,6 @@ export class ApiKeyGuard {
   }
 }
 
-async function sha256(text: string): Promise<Buffer> {
-  return Buffer.from(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+async function sha256(text: string): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
 }

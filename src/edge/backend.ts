@@ -11,6 +11,7 @@
 
 import type { Outcome } from "../core/delivery.ts";
 import type { OutboxEntry } from "./outbox.ts";
+import { TimeLimit } from "./time_limit.ts";
 
 /** Largest answer that is brought back to a device, in bytes. */
 export const ANSWER_MAX_BYTES = 65_536;
@@ -36,9 +37,11 @@ export interface PostOptions {
 export class Backend {
   readonly #address: BackendAddress;
   readonly #client: Deno.HttpClient;
+  readonly #timeLimit: TimeLimit;
 
   constructor(address: BackendAddress) {
     this.#address = address;
+    this.#timeLimit = new TimeLimit(address.timeoutMs);
     this.#client = Deno.createHttpClient({
       poolMaxIdlePerHost: address.concurrency,
       // Shorter than what backends grant an idle connection, so that none is closed under a request.
@@ -49,16 +52,9 @@ export class Backend {
 
   /** Sends an entry's payload; `stop` ends the request early. */
   async post(entry: OutboxEntry, stop: AbortSignal, options: PostOptions): Promise<Outcome> {
-    const abort = new AbortController();
-    const onStop = () => abort.abort(new Error("the gateway stops"));
-    const timer = setTimeout(
-      () => abort.abort(new Error(`no answer within ${this.#address.timeoutMs} ms`)),
-      this.#address.timeoutMs,
-    );
-    stop.addEventListener("abort", onStop);
+    const limit = this.#timeLimit.begin(stop);
     try {
-      if (stop.aborted) onStop();
-      const response = await this.#fetch(entry, abort.signal, options);
+      const response = await this.#fetch(entry, limit.signal, options);
       return {
         kind: "answer",
         status: response.status,
@@ -68,8 +64,7 @@ export class Backend {
     } catch (error) {
       return { kind: "no_answer", reason: reasonOf(error) };
     } finally {
-      clearTimeout(timer);
-      stop.removeEventListener("abort", onStop);
+      limit.end();
     }
   }
 

@@ -30,6 +30,9 @@ import type { OutboxEntry, WaitingEntry } from "./outbox.ts";
 const KEPT_MAX_ENTRIES = 2_000;
 const KEPT_MAX_BYTES = 4 * 1024 * 1024;
 
+/** Entries that are read from the store at once. */
+const READ_AHEAD = 64;
+
 /** Wait of a lane whose entry the store cannot give. */
 const UNREADABLE_WAIT_MS = 1_000;
 
@@ -65,8 +68,8 @@ export interface ForwarderParts {
   readonly random: () => number;
   /** Sends one entry; total. */
   post(entry: OutboxEntry, stop: AbortSignal): Promise<Outcome>;
-  /** Reads an entry that is not kept in memory; undefined where it is gone; may throw. */
-  read(sequence: number): OutboxEntry | undefined;
+  /** Reads at most `limit` entries from a sequence number on, in their order; may throw. */
+  read(sequence: number, limit: number): readonly OutboxEntry[];
   /** Brings an answer to the device; false where `stop` came first and the entry must stay. */
   respond(entry: OutboxEntry, answer: Answer, stop: AbortSignal): Promise<boolean>;
   settle(settlement: Settlement): void;
@@ -107,6 +110,8 @@ export class Forwarder {
   #turn = 0;
   readonly #kept = new Map<number, OutboxEntry>();
   #keptBytes = 0;
+  /** True while entries wait that are only in the store. */
+  #behind = false;
   #underWay = 0;
   /** Of those, entries that were tried in vain before. */
   #retrying = 0;
@@ -128,7 +133,7 @@ export class Forwarder {
 
   /** Takes a new entry, or one that an earlier run left (without its payload). */
   add(entry: OutboxEntry | WaitingEntry): void {
-    if ("payload" in entry) this.#keep(entry);
+    this.#behind ||= !("payload" in entry && this.#keep(entry)); // what comes after is read on
     const lane = this.#lanes.get(entry.deviceId);
     if (lane) return lane.sequences.push(entry.sequence);
     const { deviceId } = entry;
@@ -228,19 +233,36 @@ export class Forwarder {
     this.#retry(lane, entry, outcome);
   }
 
-  #keep(entry: OutboxEntry): void {
+  /** Keeps an entry in memory; false where there is no room. */
+  #keep(entry: OutboxEntry): boolean {
     const bytes = this.#keptBytes + entry.payload.length;
-    if (this.#kept.size >= KEPT_MAX_ENTRIES || bytes > KEPT_MAX_BYTES) return;
+    if (this.#kept.size >= KEPT_MAX_ENTRIES || bytes > KEPT_MAX_BYTES) return false;
     this.#kept.set(entry.sequence, entry);
     this.#keptBytes = bytes;
+    return true;
   }
 
   #entry(sequence: number): OutboxEntry | undefined | "unreadable" {
     try {
-      return this.#kept.get(sequence) ?? this.#parts.read(sequence);
+      return this.#kept.get(sequence) ?? this.#readOn(sequence);
     } catch {
       return "unreadable"; // the store's fault, which the intake reports and sees out
     }
+  }
+
+  /** Reads an entry, and keeps those behind it that wait too: their turn comes soon. */
+  #readOn(sequence: number): OutboxEntry | undefined {
+    const room = KEPT_MAX_ENTRIES - this.#kept.size;
+    const limit = Math.max(1, Math.min(READ_AHEAD, room));
+    const read = this.#parts.read(sequence, limit);
+    for (const entry of read) if (this.#isWaiting(entry) && !this.#keep(entry)) break;
+    if (read.length < limit) this.#behind = false;
+    return read[0]?.sequence === sequence ? read[0] : undefined;
+  }
+
+  #isWaiting({ deviceId, sequence }: OutboxEntry): boolean {
+    const first = this.#lanes.get(deviceId)?.sequences.peek();
+    return first !== undefined && first <= sequence && !this.#kept.has(sequence);
   }
 
   /** The entry in front is done with: the lane goes to the end of the queue, or away. */

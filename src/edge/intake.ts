@@ -8,7 +8,8 @@
  *   [MQTT-4.6.0-2];
  * - where the store fails, nothing is acknowledged, and the batch is tried again until it works, or
  *   until the store is lost and a sound one is found in its place;
- * - where the outbox is full, intake stops taking: the broker keeps what is not acknowledged.
+ * - where the outbox is full, intake stops taking: the broker keeps what is not acknowledged;
+ * - memory is bounded: nothing waits here twice, and of what nobody keeps (QoS 0) only so much.
  */
 
 import type { Attendance } from "../core/attendance.ts";
@@ -27,6 +28,9 @@ import { Store, StoreLostError } from "./store.ts";
 
 /** Most messages in one transaction. */
 const BATCH_MAX = 512;
+
+/** Waiting messages beyond which one with QoS 0 is dropped: no acknowledgement holds it back. */
+const WAITING_MAX = 2_000;
 
 /** Settlements wait for company, since each commit costs a sync: so long, or until so many. */
 const SETTLE_WITHIN_MS = 20;
@@ -68,6 +72,8 @@ export interface IntakeEvents {
   trimmed(deadLetters: number): void;
   paused(): void;
   resumed(): void;
+  /** So many messages with QoS 0 were dropped: too much waited. */
+  overrun(count: number): void;
   /** The absence since `absentSinceSeconds` is over; `marked` is false where no marker came. */
   caughtUp(marked: boolean): void;
 }
@@ -88,6 +94,8 @@ export class Intake {
   #waiting: Waiting[] = [];
   #settlements: Settlement[] = [];
   #paused = false;
+  /** Messages that were dropped and not told of yet. */
+  #overrun = 0;
   #storeFault: string | undefined;
   #tidyDue = false;
   #work: Promise<void> | undefined;
@@ -105,6 +113,7 @@ export class Intake {
     this.#maxPending = options.maxPending;
     this.#tick = setInterval(() => {
       this.#tidyDue = true;
+      this.#tellOverrun();
       this.#wake();
     }, TICK_MS);
   }
@@ -112,6 +121,7 @@ export class Intake {
   /** Takes a message; its verdict and acknowledgement come later. */
   take(arrival: Arrival): void {
     if (!this.#taking) return;
+    if (!arrival.assured && this.#waiting.length >= WAITING_MAX) return void this.#overrun++;
     const arrivedMs = this.#parts.clock.wallMs();
     this.#waiting.push({ arrival, arrivedMs, identity: identityOf(arrival.topic) });
     this.#wake();
@@ -122,6 +132,11 @@ export class Intake {
     this.#settlements.push(settlement);
     if (this.#settlements.length >= SETTLE_AT_ONCE) this.#wake();
     else this.#settleTimer ??= setTimeout(() => this.#wake(), SETTLE_WITHIN_MS);
+  }
+
+  /** The broker brings again what it keeps: the copies that wait here would be too many. */
+  brokerResumed(): void {
+    this.#waiting = this.#waiting.filter(({ arrival }) => !arrival.assured);
   }
 
   /** The broker is connected, or is not. */
@@ -151,7 +166,9 @@ export class Intake {
   async close(): Promise<void> {
     this.stopTaking();
     clearInterval(this.#tick);
+    this.#tellOverrun();
     this.#closing = true;
+    this.#tidyDue = true; // saves what is counted
     this.#endPause?.();
     this.#wake();
     await this.#work;
@@ -206,7 +223,8 @@ export class Intake {
       const examined = await Promise.all(messages.map((one) => this.#examine(one)));
       this.#parts.at("verified");
       const heldSinceMs = this.#waiting[0]?.arrivedMs;
-      return this.#parts.ledger.commit(examined, settlements, { tidy, heldSinceMs });
+      const identityOf = (place: number) => messages[place]!.identity;
+      return this.#parts.ledger.commit(examined, settlements, { tidy, heldSinceMs, identityOf });
     });
     if (!committed) return;
     this.#tidyDue ||= committed.untidy;
@@ -301,6 +319,11 @@ export class Intake {
   #tellRest({ adopted, trimmed }: Committed): void {
     if (adopted.length > 0) this.#events.adopted(adopted);
     if (trimmed > 0) this.#events.trimmed(trimmed);
+  }
+
+  #tellOverrun(): void {
+    if (this.#overrun > 0) this.#events.overrun(this.#overrun);
+    this.#overrun = 0;
   }
 
   /** Sees whether everything that waited in the broker is taken. */

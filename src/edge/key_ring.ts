@@ -7,13 +7,20 @@ import type { DeviceStanding } from "../core/device.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { importSecret, type SecretKey } from "../core/signature.ts";
 import { signedPayloadOf } from "../core/signed_payload.ts";
-import { type DeviceWithSecret, type Registry, type SecretUse, standingOf } from "./registry.ts";
-import type { Store } from "./store.ts";
+import {
+  type DeviceWithSecret,
+  type KeptSecret,
+  type Registry,
+  SecretError,
+  type SecretUse,
+  standingOf,
+} from "./registry.ts";
+import { type Store, StoreLostError } from "./store.ts";
 
 /** One secret of a device. */
 interface Secret {
   readonly generation: number;
-  readonly sharedSecret: string;
+  readonly kept: KeptSecret;
   /** Unix seconds; undefined where no end is set. */
   readonly until: number | undefined;
   /** Undefined until the first message; then the key, or undefined inside where there is none. */
@@ -33,6 +40,9 @@ interface Ring {
 /** Seconds between two notes of one secret's use. */
 const NOTE_EVERY_SECONDS = 60;
 
+/** Uses that are noted at once, so that it never holds up intake for long. */
+const NOTED_MAX = 500;
+
 /** Devices by id, each with its key. */
 export class KeyRing {
   readonly #store: Store;
@@ -48,7 +58,10 @@ export class KeyRing {
     this.refresh();
   }
 
-  /** Takes in what another process has changed; cheap where nothing was. */
+  /**
+   * Takes in what another process has changed; cheap where nothing was. Throws a `StoreLostError`
+   * where secrets are sealed under a key that was not there at start: only a new start reads it.
+   */
   refresh(): void {
     const dataVersion = this.#store.dataVersion();
     if (dataVersion === this.#dataVersion) return;
@@ -61,6 +74,11 @@ export class KeyRing {
   /** Where a device stands at `nowSeconds`. */
   standing(deviceId: string, nowSeconds: number): DeviceStanding {
     return standingOf(this.#rings.get(deviceId)?.device, nowSeconds);
+  }
+
+  /** Devices whose sealed secrets do not open, by id. */
+  damaged(): string[] {
+    return [...this.#rings].filter(([, { secrets }]) => secrets.some(isDamaged)).map(([id]) => id);
   }
 
   /**
@@ -88,26 +106,22 @@ export class KeyRing {
 
   /**
    * Writes down which secrets were used: a first use at once, the others once a minute, or now where
-   * `all` says so. Returns the first uses.
+   * `all` says so; not too many at a time. Returns the first uses.
    */
-  noteUses(options: { nowSeconds: number; all?: boolean }): SecretUse[] {
-    const { nowSeconds, all = nowSeconds - this.#notedSeconds >= NOTE_EVERY_SECONDS } = options;
-    const first: SecretUse[] = [];
-    const due: SecretUse[] = [];
-    const noted: Secret[] = [];
+  noteUses({ all }: { all: boolean }): SecretUse[] {
+    const due: { use: SecretUse; secret: Secret }[] = [];
     for (const [deviceId, { secrets }] of this.#rings) {
       for (const secret of secrets) {
         const { generation, lastUsed, notedUsed } = secret;
-        if (lastUsed <= notedUsed || (notedUsed > 0 && !all)) continue;
-        const use = { deviceId, generation, lastUsed };
-        if (notedUsed === 0) first.push(use);
-        due.push(use);
-        noted.push(secret);
+        const isDue = lastUsed - notedUsed >= NOTE_EVERY_SECONDS || all && lastUsed > notedUsed;
+        if (isDue) due.push({ use: { deviceId, generation, lastUsed }, secret });
       }
+      if (due.length >= NOTED_MAX && !all) break;
     }
-    if (due.length > 0) this.#registry.noteUses(due);
-    for (const secret of noted) secret.notedUsed = secret.lastUsed;
-    if (all) this.#notedSeconds = nowSeconds;
+    if (due.length === 0) return [];
+    this.#registry.noteUses(due.map(({ use }) => use));
+    const first = due.filter(({ secret }) => secret.notedUsed === 0).map(({ use }) => use);
+    for (const { secret } of due) secret.notedUsed = secret.lastUsed;
     return first;
   }
 
@@ -118,33 +132,55 @@ export class KeyRing {
 
   /** Keys and uses of unchanged secrets are carried over. */
   #reload(): Map<string, Ring> {
+    const fault = this.#registry.sealingFault();
+    if (fault !== undefined) throw new StoreLostError(fault);
     const rings = new Map<string, Ring>();
     const uses = new Map(
       this.#registry.secretUses().map((use) => [`${use.generation} ${use.deviceId}`, use.lastUsed]),
     );
     for (const device of this.#registry.list()) {
-      const { deviceId, generation, sharedSecret, previous } = device;
+      const { deviceId, previous } = device;
       const old = this.#rings.get(deviceId)?.secrets ?? [];
-      const secretOf = (one: Pick<Secret, "generation" | "sharedSecret" | "until">): Secret => {
-        const noted = uses.get(`${one.generation} ${deviceId}`) ?? 0;
-        const same = old.find(({ generation, sharedSecret }) =>
-          generation === one.generation && sharedSecret === one.sharedSecret
+      const secretOf = (kept: KeptSecret, until: number | undefined): Secret => {
+        const { generation } = kept;
+        const noted = uses.get(`${generation} ${deviceId}`) ?? 0;
+        const same = old.find((one) =>
+          one.generation === generation && one.kept.storedSecret === kept.storedSecret
         );
         const lastUsed = Math.max(noted, same?.lastUsed ?? 0);
-        return { ...one, key: same?.key, lastUsed, notedUsed: noted };
+        return { generation, kept, until, key: same?.key, lastUsed, notedUsed: noted };
       };
-      const newest = secretOf({ generation, sharedSecret, until: undefined });
-      rings.set(device.deviceId, {
+      const newest = secretOf(device, undefined);
+      rings.set(deviceId, {
         device,
-        secrets: previous ? [newest, secretOf(previous)] : [newest],
+        secrets: previous ? [newest, secretOf(previous, previous.until)] : [newest],
       });
     }
     return rings;
   }
 }
 
+function isDamaged({ kept }: Secret): boolean {
+  try {
+    return kept.sharedSecret === undefined;
+  } catch (error) {
+    if (error instanceof SecretError) return true;
+    throw error;
+  }
+}
+
 function keyOf(secret: Secret): Promise<SecretKey | undefined> {
-  return secret.key ??= importSecret(secret.sharedSecret);
+  return secret.key ??= importKept(secret.kept);
+}
+
+/** A secret that was altered is no key: nothing verifies under it. */
+async function importKept(kept: KeptSecret): Promise<SecretKey | undefined> {
+  try {
+    return await importSecret(kept.sharedSecret);
+  } catch (error) {
+    if (error instanceof SecretError) return undefined;
+    throw error;
+  }
 }
 
 function isGood({ until }: Secret, nowSeconds: number): boolean {

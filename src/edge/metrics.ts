@@ -39,6 +39,10 @@ export class Metrics {
     "broker_dropped_total",
     "Messages that the broker says it has dropped",
   );
+  readonly overrun = this.#counter(
+    "overrun_total",
+    "Messages with QoS 0 that were dropped because too many waited",
+  );
   readonly commands = this.#counter("commands_total", "Commands that the broker acknowledged");
   readonly brokerConnects = this.#counter("broker_connects_total", "Connections to the broker");
   readonly intakeToBackend = new Histogram({

@@ -12,9 +12,13 @@
  */
 
 import { Buffer } from "node:buffer";
+import { setImmediate } from "node:timers";
+import { writeToStream } from "mqtt-packet";
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
 import { DATA_TOPIC_FILTER, DROPPED_TOPIC, MARKER_TOPIC } from "../core/topic.ts";
 import type { Log } from "./log.ts";
+
+writeToStream.cacheNumbers = false; // a Buffer for each of 65,536 numbers would take 20 MB
 
 /** How long the broker keeps the session of a gateway that is away: for ever (MQTT 5 §3.1.2.11.2). */
 export const SESSION_EXPIRY_SECONDS = 0xffff_ffff;
@@ -26,6 +30,7 @@ const RECONNECT_FIRST_MS = 100;
 const RECONNECT_LONGEST_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 1_000;
 const PUBLISH_TIMEOUT_MS = 10_000;
+const PUBLISH_WATCH_MS = 500;
 /** rh 2: no retained messages at subscribe; rap: see the retain flag as it was published. */
 const SUBSCRIPTIONS = {
   [DATA_TOPIC_FILTER]: { qos: 1, rh: 2, rap: true },
@@ -52,6 +57,8 @@ export interface Arrival {
   readonly topic: string;
   readonly bytes: Uint8Array;
   readonly retained: boolean;
+  /** QoS 1: the broker keeps it until it is acknowledged, and brings it again after a reconnect. */
+  readonly assured: boolean;
   /** The broker's DUP flag. */
   readonly redelivered: boolean;
   /** Tells the broker that the message is safe; nothing happens where its connection is gone. */
@@ -74,11 +81,20 @@ export interface PublishProperties {
 /** Who is told what. */
 export interface BrokerEvents {
   arrived(arrival: Arrival): void;
+  /** On a new connection the broker is about to bring again what was not acknowledged. */
+  resumed(): void;
   /** The broker's count of dropped messages since its own start. */
   dropped(count: number): void;
   /** Connected and subscribed: messages flow. */
   connected(): void;
   disconnected(): void;
+}
+
+/** A publish under way. */
+interface Waiting {
+  /** When it was sent; `performance.now()`. */
+  readonly sinceMs: number;
+  settle(published: Published): void;
 }
 
 /** The link to the broker, which is made again for as long as it is open. */
@@ -92,8 +108,9 @@ export class BrokerLink {
   #failures = 0;
   #lastFault = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Ends every publish that waits for its acknowledgement. */
-  readonly #waiting = new Set<(published: Published) => void>();
+  /** Publishes that wait for their acknowledgement, the oldest first. */
+  readonly #waiting = new Set<Waiting>();
+  #watch: ReturnType<typeof setInterval> | undefined;
   /** Tells whoever waits for a connection. */
   readonly #connects = new Set<() => void>();
 
@@ -121,20 +138,18 @@ export class BrokerLink {
       return Promise.resolve({ kind: "unsent", reason: "the broker is not connected" });
     }
     return new Promise((resolve) => {
-      const settle = (published: Published) => {
-        clearTimeout(timer);
-        this.#waiting.delete(settle);
-        resolve(published);
+      const waiting: Waiting = {
+        sinceMs: performance.now(),
+        settle: (published) => {
+          this.#waiting.delete(waiting);
+          resolve(published);
+        },
       };
-      const timer = setTimeout(() => {
-        settle({ kind: "unsent", reason: "the broker did not acknowledge in time" });
-        client.end(true);
-      }, PUBLISH_TIMEOUT_MS);
-      this.#waiting.add(settle);
+      this.#waiting.add(waiting);
       client.publish(topic, asBuffer(message), {
         qos: 1,
         properties: propertiesOf(properties),
-      }, (error) => settle(outcomeOf(error, lastPubackReason(client))));
+      }, (error) => waiting.settle(outcomeOf(error, lastPubackReason(client))));
     });
   }
 
@@ -167,8 +182,12 @@ export class BrokerLink {
   #connect(): void {
     const client = mqtt.connect(clientOptions(this.#address));
     this.#client = client;
-    holdAcknowledgements(client);
+    takeOverSending(client);
     this.#timer = setTimeout(() => this.#again(client), 2 * CONNECT_TIMEOUT_MS);
+    client.on("packetreceive", (packet) => {
+      if (this.#client !== client || packet.cmd !== "connack") return;
+      if (packet.sessionPresent) this.#events.resumed();
+    });
     client.on("message", (_topic, _payload, packet) => this.#arrived(client, packet));
     client.on("connect", () => this.#subscribe(client));
     client.on("error", (error) => this.#fault(client, error));
@@ -195,9 +214,18 @@ export class BrokerLink {
     this.#failures = 0;
     this.#lastFault = "";
     this.#subscribed = true;
+    this.#watch = setInterval(() => this.#endSilent(client), PUBLISH_WATCH_MS);
     this.#log("info", "broker_connected", { message: "Connected to the broker" });
     this.#events.connected();
     for (const resolve of this.#connects) resolve();
+  }
+
+  /** Ends a connection on which the broker leaves a publish without its acknowledgement. */
+  #endSilent(client: MqttClient): void {
+    const [oldest] = this.#waiting;
+    if (oldest === undefined || performance.now() - oldest.sinceMs < PUBLISH_TIMEOUT_MS) return;
+    oldest.settle({ kind: "unsent", reason: "the broker did not acknowledge in time" });
+    client.end(true);
   }
 
   #arrived(client: MqttClient, packet: IPublishPacket): void {
@@ -210,6 +238,7 @@ export class BrokerLink {
       topic: packet.topic,
       bytes: packet.payload as Uint8Array,
       retained: packet.retain,
+      assured: packet.qos > 0,
       redelivered: packet.dup,
       acknowledge: () => {
         if (packet.qos > 0 && this.#client === client) sendAcknowledgement(client, messageId!);
@@ -239,9 +268,10 @@ export class BrokerLink {
 
   #dropped(client: MqttClient): void {
     clearTimeout(this.#timer);
+    clearInterval(this.#watch);
     this.#client = undefined;
     client.on("error", () => {}); // an error that comes after the end is nobody's
-    for (const settle of [...this.#waiting]) {
+    for (const { settle } of [...this.#waiting]) {
       settle({ kind: "unsent", reason: "the connection to the broker was lost" });
     }
     if (!this.#subscribed) return;
@@ -267,6 +297,8 @@ function clientOptions(address: BrokerAddress): IClientOptions {
     reconnectPeriod: 0,
     resubscribe: false,
     timerVariant: "native",
+    reschedulePings: false, // a ping too many is cheaper than a timer set anew with every packet
+    outgoingStore: new NothingStored(),
     log: () => {}, // its debug output costs several microseconds a packet even while it is off
     properties: {
       sessionExpiryInterval: SESSION_EXPIRY_SECONDS,
@@ -281,34 +313,61 @@ interface Packet {
   readonly reasonCode?: number;
 }
 
-/** The one private method of the pinned MQTT.js that is used: tests/edge/mqtt_test.ts guards it. */
-interface PacketSender {
-  _sendPacket(packet: Packet, done?: () => void, ...rest: unknown[]): void;
+/**
+ * A publish ends with its connection, so there is nothing that MQTT.js has to keep of it; its own
+ * store throws where an acknowledgement comes after the end.
+ */
+class NothingStored extends mqtt.Store {
+  override del(packet: Parameters<mqtt.Store["del"]>[0], done: mqtt.PacketCallback): this {
+    done(undefined, packet as mqtt.Packet);
+    return this;
+  }
 }
 
-const REAL_SEND = new WeakMap<MqttClient, PacketSender["_sendPacket"]>();
+/** The one private method of the pinned MQTT.js that is used: tests/edge/mqtt_test.ts guards it. */
+interface PacketSender {
+  _sendPacket(packet: Packet, done?: () => void, stored?: () => void, unstored?: boolean): void;
+}
+
 const PUBACK_REASON = new WeakMap<MqttClient, number>();
 
 /**
  * MQTT.js acknowledges each message as soon as it was handed over, one after another. Its own
  * acknowledgements are swallowed here, so that ours can wait for the commit without anything else,
- * keepalive among it, waiting too.
+ * keepalive among it, waiting too. And it copies each publish into its store, which is left out.
  */
-function holdAcknowledgements(client: MqttClient): void {
+function takeOverSending(client: MqttClient): void {
   const sender = client as unknown as PacketSender;
   const send = sender._sendPacket.bind(client);
-  REAL_SEND.set(client, send);
-  sender._sendPacket = (packet, done, ...rest) => {
+  sender._sendPacket = (packet, done, stored) => {
     if (packet.cmd === "puback") return done?.();
-    send(packet, done, ...rest);
+    joinWrites(client);
+    send(packet, done, stored, true);
   };
   client.on("packetreceive", (packet) => {
     if (packet.cmd === "puback") PUBACK_REASON.set(client, packet.reasonCode ?? 0);
   });
 }
 
+/** A PUBACK that says success needs no more than these four bytes [MQTT 5 §3.4.2.1]. */
 function sendAcknowledgement(client: MqttClient, messageId: number): void {
-  if (client.connected) REAL_SEND.get(client)!({ cmd: "puback", messageId, reasonCode: 0 });
+  if (!client.connected) return;
+  joinWrites(client);
+  client.stream.write(Buffer.of(0x40, 2, messageId >> 8, messageId & 0xff));
+}
+
+const JOINED = new WeakSet<MqttClient>();
+
+/** What is sent in one turn of the event loop goes out as one write. */
+function joinWrites(client: MqttClient): void {
+  if (JOINED.has(client)) return;
+  JOINED.add(client);
+  const { stream } = client;
+  stream.cork();
+  setImmediate(() => {
+    JOINED.delete(client);
+    stream.uncork();
+  });
 }
 
 /** The reason code of the PUBACK that is being handled: MQTT.js does not pass it on. */

@@ -17,12 +17,13 @@ export interface OutboxEntry extends SignedFields {
 /** An entry whose payload is not at hand. */
 export type WaitingEntry = Pick<OutboxEntry, "sequence" | "deviceId">;
 
-/** The outbox; `append` and `remove` belong inside a transaction. */
+/** The outbox; `append`, `restamp` and `remove` belong inside a transaction. */
 export class Outbox {
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
   readonly #read: StatementSync;
   readonly #lanes: StatementSync;
+  readonly #restamp: StatementSync;
   readonly #count: StatementSync;
 
   constructor(store: Store) {
@@ -30,10 +31,13 @@ export class Outbox {
       INSERT INTO outbox (device_id, message_id, timestamp, accepted_ms, payload)
       VALUES (?, ?, ?, ?, ?)`);
     this.#delete = store.prepare("DELETE FROM outbox WHERE sequence = ?");
-    this.#read = store.prepare("SELECT * FROM outbox WHERE sequence = ?");
+    this.#read = store.prepare(
+      "SELECT * FROM outbox WHERE sequence >= ? ORDER BY sequence LIMIT ?",
+    );
     this.#lanes = store.prepare(
       "SELECT sequence, device_id FROM outbox WHERE sequence > ? ORDER BY sequence",
     );
+    this.#restamp = store.prepare("UPDATE outbox SET accepted_ms = ? WHERE sequence > ?");
     this.#count = store.prepare("SELECT count(*) AS n FROM outbox");
   }
 
@@ -44,15 +48,19 @@ export class Outbox {
     return { ...entry, sequence: Number(added.lastInsertRowid) };
   }
 
+  /** Has every entry after `sequence` accepted anew. */
+  restamp(sequence: number, acceptedMs: number): void {
+    this.#restamp.run(acceptedMs, sequence);
+  }
+
   /** Takes an entry out. */
   remove(sequence: number): void {
     this.#delete.run(sequence);
   }
 
-  /** The entry of a sequence number; undefined where it was settled. */
-  read(sequence: number): OutboxEntry | undefined {
-    const row = this.#read.get(sequence);
-    return row === undefined ? undefined : entryOf(row);
+  /** At most `limit` entries from a sequence number on, in their order. */
+  read(sequence: number, limit: number): OutboxEntry[] {
+    return this.#read.all(sequence, limit).map(entryOf);
   }
 
   /** Sequence number and device of every entry after `sequence`, in order. */

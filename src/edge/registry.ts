@@ -8,13 +8,21 @@
  * - a certificate that was withdrawn, or whose device was removed, stays known until it has expired:
  *   it belongs on the revocation list;
  * - after a rotation the previous secret is good until its overlap ends, and no secret before it;
- * - a secret leaves this file only to become a key or the device's own copy, and it passes
- *   `secretForStore` and `secretFromStore` on its way in and out.
+ * - a secret leaves this file only to become a key or the device's own copy;
+ * - in a site that is sealed, it is written sealed under the site's current key, or not at all.
  */
 
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
 import type { DeviceStanding } from "../core/device.ts";
-import type { Store } from "./store.ts";
+import { SECRET_COLUMNS } from "./schema.ts";
+import {
+  isSealed,
+  openSecret,
+  SEALED_PREFIX,
+  type SealingKey,
+  sealSecret,
+} from "./sealed_secret.ts";
+import { type Store, StoreError } from "./store.ts";
 
 /** A registered device, as an operator may see it. */
 export interface RegisteredDevice {
@@ -33,13 +41,19 @@ export interface RegisteredDevice {
   readonly previous: { readonly generation: number; readonly until: number } | undefined;
 }
 
-/** A device with its secrets, for those who make keys. */
-export interface DeviceWithSecret extends RegisteredDevice {
-  /** The newest. */
+/** A secret of a device. */
+export interface KeptSecret {
+  /** Counts the device's secrets: 1 is its first one. */
+  readonly generation: number;
+  /** As it stands in the store, plain or sealed: to see whether it has changed. */
+  readonly storedSecret: string;
+  /** The secret; opened when it is asked for, which throws a `SecretError` where it fails. */
   readonly sharedSecret: string;
-  readonly previous:
-    | { readonly generation: number; readonly until: number; readonly sharedSecret: string }
-    | undefined;
+}
+
+/** A device with its secrets, for those who make keys; its own is the newest. */
+export interface DeviceWithSecret extends RegisteredDevice, KeptSecret {
+  readonly previous: (KeptSecret & { readonly until: number }) | undefined;
 }
 
 /** When a device last signed with one of its secrets. */
@@ -48,6 +62,11 @@ export interface SecretUse {
   readonly generation: number;
   /** Unix seconds. */
   readonly lastUsed: number;
+}
+
+/** A secret that cannot be opened, or not be written as the site wants it. */
+export class SecretError extends StoreError {
+  override readonly name: string = "SecretError";
 }
 
 /** A client certificate that was issued to a device. */
@@ -88,6 +107,33 @@ export function standingOf(
   return device.notAfter !== undefined && device.notAfter < nowSeconds ? "expired" : "active";
 }
 
+/** Why the secrets of a store cannot be opened with these keys; undefined where they can. */
+export function sealingFault(store: Store, keys: readonly SealingKey[]): string | undefined {
+  const known = new Set(keys.map(({ id }) => `${SEALED_PREFIX}1$${id}$`));
+  const needed = SECRET_COLUMNS.flatMap(({ table, column }) =>
+    store.prepare(
+      `SELECT DISTINCT substr(${column}, 1, 23) AS prefix FROM ${table}
+       WHERE substr(${column}, 1, 8) = '${SEALED_PREFIX}'`,
+    ).all().map((row) => row["prefix"] as string)
+  );
+  const current = store.mark("sealing_key");
+  if (current !== 0 && keys.length === 0) needed.push(sealedPrefix(current));
+  const missing = new Set(needed.filter((prefix) => !known.has(prefix)).map(keyIdOf));
+  if (missing.size === 0) return undefined;
+  const has = keys.length === 0 ? "there is none" : `has ${keys.map(({ id }) => id).join(", ")}`;
+  return `Cannot open the secrets in "${store.path}": sealed under ${
+    [...missing].join(", ")
+  }, and secrets.key ${has}`;
+}
+
+function sealedPrefix(keyNumber: number): string {
+  return `${SEALED_PREFIX}1$${keyNumber.toString(16).padStart(12, "0")}$`;
+}
+
+function keyIdOf(prefix: string): string {
+  return /^\$sealed\$1\$([0-9a-f]{12})\$$/.exec(prefix)?.[1] ?? "a form that is not known here";
+}
+
 const SELECT_DEVICES = `
   SELECT d.device_id, d.shared_secret, d.created_at, r.revoked_at, r.reason,
          s.generation, s.previous_secret, s.previous_generation, s.previous_until,
@@ -102,9 +148,12 @@ export class Registry {
   readonly #all: StatementSync;
   readonly #one: StatementSync;
   readonly #sameButCase: StatementSync;
+  readonly #sealingKeys: readonly SealingKey[];
 
-  constructor(store: Store) {
+  /** `sealingKeys` open the secrets of a site that is sealed; the rest goes without. */
+  constructor(store: Store, sealingKeys: readonly SealingKey[] = []) {
     this.#store = store;
+    this.#sealingKeys = sealingKeys;
     this.#all = store.prepare(`${SELECT_DEVICES} ORDER BY d.device_id`);
     this.#one = store.prepare(`${SELECT_DEVICES} WHERE d.device_id = ?`);
     this.#sameButCase = store.prepare(
@@ -118,14 +167,19 @@ export class Registry {
   }
 
   /** Every device, by id. */
-  list(): DeviceWithSecret[] {
-    return this.#all.all().map(deviceOf);
+  list(): StoredDevice[] {
+    return this.#all.all().map((row) => new StoredDevice(row, this.#sealingKeys));
   }
 
   /** The device of an id. */
   find(deviceId: string): DeviceWithSecret | undefined {
     const row = this.#one.get(deviceId);
-    return row === undefined ? undefined : deviceOf(row);
+    return row === undefined ? undefined : new StoredDevice(row, this.#sealingKeys);
+  }
+
+  /** Why secrets cannot be opened with the keys that are here; undefined where they can. */
+  sealingFault(): string | undefined {
+    return sealingFault(this.#store, this.#sealingKeys);
   }
 
   /** The id that stands in the way of `deviceId`: itself, or one that differs only in case. */
@@ -140,15 +194,15 @@ export class Registry {
   ): void {
     this.#store.transaction(() => {
       this.#store.prepare("INSERT INTO devices VALUES (?, ?, ?)")
-        .run(device.deviceId, secretForStore(device), device.createdAt);
+        .run(device.deviceId, this.#stored(device), device.createdAt);
       this.#addCertificate(device.deviceId, certificate);
     });
   }
 
   /**
    * Registers many devices in one transaction; one without a certificate comes from elsewhere.
-   * `check` sees who is registered already, `place` runs before the commit: where one of them
-   * throws, none is registered.
+   * `check` runs before they are, `place` right before the commit: where one of them throws, none is
+   * registered.
    */
   addAll(
     devices: readonly {
@@ -158,13 +212,13 @@ export class Registry {
       readonly createdAt: number | undefined;
       readonly certificate?: DeviceCertificate;
     }[],
-    { check, place }: { check(known: readonly DeviceWithSecret[]): void; place?(): void },
+    { check, place }: { check(): void; place?(): void },
   ): void {
     this.#store.transaction(() => {
-      check(this.list());
+      check();
       const insert = this.#store.prepare("INSERT INTO devices VALUES (?, ?, ?)");
       for (const device of devices) {
-        insert.run(device.deviceId, secretForStore(device), device.createdAt ?? null);
+        insert.run(device.deviceId, this.#stored(device), device.createdAt ?? null);
         if (device.certificate) this.#addCertificate(device.deviceId, device.certificate);
       }
       place?.();
@@ -205,9 +259,18 @@ export class Registry {
 
   /** The device that has this secret, now or until its overlap ends. */
   holderOf(sharedSecret: string): string | undefined {
-    return this.list().find((device) =>
-      device.sharedSecret === sharedSecret || device.previous?.sharedSecret === sharedSecret
-    )?.deviceId;
+    return this.secretHolders().get(sharedSecret);
+  }
+
+  /** Who has which secret, now or until its overlap ends; without those that cannot be opened. */
+  secretHolders(): Map<string, string> {
+    const holders = new Map<string, string>();
+    for (const device of this.list()) {
+      for (const kept of [device, device.previous]) {
+        if (kept?.opens) holders.set(kept.sharedSecret, device.deviceId);
+      }
+    }
+    return holders;
   }
 
   /**
@@ -221,11 +284,11 @@ export class Registry {
       const unused = !this.secretUses(deviceId).some((use) => use.generation === generation);
       const kept = previous && unused ? previous : device;
       this.#store.prepare("UPDATE devices SET shared_secret = ? WHERE device_id = ?")
-        .run(secretForStore({ deviceId, sharedSecret }), deviceId);
+        .run(this.#stored({ deviceId, sharedSecret }), deviceId);
       this.#store.prepare("INSERT OR REPLACE INTO device_secrets VALUES (?, ?, ?, ?, ?)").run(
         deviceId,
         generation + 1,
-        secretForStore({ deviceId, sharedSecret: kept.sharedSecret }),
+        this.#stored({ deviceId, sharedSecret: kept.sharedSecret }),
         kept.generation,
         options.until,
       );
@@ -336,6 +399,16 @@ export class Registry {
     this.#store.prepare("INSERT INTO device_certificates VALUES (?, ?, ?, ?, ?, NULL)")
       .run(serial, deviceId, notBefore, notAfter, issuer);
   }
+
+  /** A secret as it is written, under the key that is the site's at this moment. */
+  #stored({ deviceId, sharedSecret }: { deviceId: string; sharedSecret: string }): string {
+    if (isSealed(sharedSecret)) throw new SecretError(`A secret cannot begin ${SEALED_PREFIX}`);
+    const current = this.#store.mark("sealing_key");
+    if (current === 0) return sharedSecret;
+    const key = this.#sealingKeys.find(({ id }) => Number.parseInt(id, 16) === current);
+    if (key) return sealSecret(sharedSecret, deviceId, key);
+    throw new SecretError("The secrets are sealed, and secrets.key is not there or has changed");
+  }
 }
 
 function certificateOf(row: Record<string, SQLOutputValue>): DeviceCertificate {
@@ -348,31 +421,74 @@ function certificateOf(row: Record<string, SQLOutputValue>): DeviceCertificate {
   };
 }
 
-function deviceOf(row: Record<string, SQLOutputValue>): DeviceWithSecret {
-  const deviceId = row["device_id"] as string;
-  const previous = row["previous_secret"] as string | null;
-  return {
-    deviceId,
-    sharedSecret: secretFromStore(deviceId, row["shared_secret"] as string),
-    generation: (row["generation"] ?? 1) as number,
-    previous: previous === null ? undefined : {
-      sharedSecret: secretFromStore(deviceId, previous),
-      generation: row["previous_generation"] as number,
-      until: row["previous_until"] as number,
-    },
-    createdAt: (row["created_at"] ?? undefined) as number | undefined,
-    notAfter: (row["not_after"] ?? undefined) as number | undefined,
-    revokedAt: (row["revoked_at"] ?? undefined) as number | undefined,
-    revokedReason: (row["reason"] ?? undefined) as string | undefined,
-  };
+/** A class, so that a secret that is printed or made into JSON does not show. */
+class StoredSecret implements KeptSecret {
+  readonly generation: number;
+  readonly #deviceId: string;
+  readonly #stored: string;
+  readonly #sealingKeys: readonly SealingKey[];
+
+  constructor(
+    deviceId: string,
+    secret: { readonly generation: number; readonly stored: string },
+    sealingKeys: readonly SealingKey[],
+  ) {
+    this.generation = secret.generation;
+    this.#deviceId = deviceId;
+    this.#stored = secret.stored;
+    this.#sealingKeys = sealingKeys;
+  }
+
+  get storedSecret(): string {
+    return this.#stored;
+  }
+
+  /** False where it was altered, or its key is not here. */
+  get opens(): boolean {
+    return openSecret(this.#stored, this.#deviceId, this.#sealingKeys).kind === "secret";
+  }
+
+  get sharedSecret(): string {
+    const opened = openSecret(this.#stored, this.#deviceId, this.#sealingKeys);
+    if (opened.kind === "secret") return opened.secret;
+    throw new SecretError(
+      opened.kind === "damaged"
+        ? `Cannot open the secret of "${this.#deviceId}": it was altered`
+        : `Cannot open the secret of "${this.#deviceId}": its key is not here`,
+    );
+  }
 }
 
-/** A secret as it stands in the store. */
-function secretForStore({ sharedSecret }: { deviceId: string; sharedSecret: string }): string {
-  return sharedSecret;
+class StoredPreviousSecret extends StoredSecret {
+  readonly until: number;
+
+  constructor(row: Record<string, SQLOutputValue>, sealingKeys: readonly SealingKey[]) {
+    const generation = row["previous_generation"] as number;
+    const stored = row["previous_secret"] as string;
+    super(row["device_id"] as string, { generation, stored }, sealingKeys);
+    this.until = row["previous_until"] as number;
+  }
 }
 
-/** A secret out of what stands in the store. */
-function secretFromStore(_deviceId: string, stored: string): string {
-  return stored;
+class StoredDevice extends StoredSecret implements DeviceWithSecret {
+  readonly deviceId: string;
+  readonly previous: StoredPreviousSecret | undefined;
+  readonly createdAt: number | undefined;
+  readonly notAfter: number | undefined;
+  readonly revokedAt: number | undefined;
+  readonly revokedReason: string | undefined;
+
+  constructor(row: Record<string, SQLOutputValue>, sealingKeys: readonly SealingKey[]) {
+    const deviceId = row["device_id"] as string;
+    const generation = (row["generation"] ?? 1) as number;
+    super(deviceId, { generation, stored: row["shared_secret"] as string }, sealingKeys);
+    this.deviceId = deviceId;
+    this.previous = row["previous_secret"] === null
+      ? undefined
+      : new StoredPreviousSecret(row, sealingKeys);
+    this.createdAt = (row["created_at"] ?? undefined) as number | undefined;
+    this.notAfter = (row["not_after"] ?? undefined) as number | undefined;
+    this.revokedAt = (row["revoked_at"] ?? undefined) as number | undefined;
+    this.revokedReason = (row["reason"] ?? undefined) as string | undefined;
+  }
 }

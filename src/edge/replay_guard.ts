@@ -10,7 +10,6 @@
  */
 
 import type { StatementSync } from "node:sqlite";
-import { bytesOfHex } from "../core/signature.ts";
 import type { Store } from "./store.ts";
 
 /** Most ids that one `forget` removes, so that it never holds up intake for long. */
@@ -79,5 +78,5 @@ export class ReplayGuard {
 }
 
 function uuidBytes(messageId: string): Uint8Array {
-  return bytesOfHex(messageId.replaceAll("-", ""))!;
+  return Uint8Array.fromHex(messageId.replaceAll("-", ""));
 }

@@ -12,6 +12,7 @@
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { type AuditAuthor, AuditTrail } from "./audit_trail.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./schema.ts";
 
 /** How a store is opened. */
@@ -20,6 +21,13 @@ export interface StoreOptions {
   readonly synchronous?: "FULL" | "NORMAL";
   /** How long to wait for another process's write, milliseconds; 5,000 where not given. */
   readonly busyTimeoutMs?: number;
+  /**
+   * Whether what is deleted is overwritten also where that costs a write: ON where not given, as
+   * it must be for whoever changes secrets.
+   */
+  readonly secureDelete?: "ON" | "FAST";
+  /** Who makes the changes, for the audit; `command` where not given. */
+  readonly author?: AuditAuthor;
   /** Make the file where there is none; otherwise a missing file is an error. */
   readonly create?: boolean;
 }
@@ -40,6 +48,9 @@ const DAMAGED = [11, 26];
 /** An open gateway.db. */
 export class Store {
   readonly path: string;
+  /** What every transaction adds to the audit. */
+  readonly audit: AuditTrail;
+  readonly #author: AuditAuthor;
   #file: Pick<Deno.FileInfo, "ino" | "dev" | "size"> | undefined;
   readonly #database: DatabaseSync;
   readonly #begin: StatementSync;
@@ -63,12 +74,15 @@ export class Store {
         PRAGMA journal_mode = WAL;
         PRAGMA synchronous = ${options.synchronous ?? "FULL"};
         PRAGMA journal_size_limit = 67108864;
+        PRAGMA secure_delete = ${options.secureDelete ?? "ON"};
       `);
     } catch (error) {
       database?.close();
       if (error instanceof StoreError) throw error;
       throw new StoreError(`Cannot open "${path}": ${(error as Error).message}`);
     }
+    this.audit = new AuditTrail(database);
+    this.#author = options.author ?? "command";
     this.#database = database;
     this.#file = path === ":memory:" ? undefined : fileAt(path);
     this.#begin = database.prepare("BEGIN IMMEDIATE");
@@ -89,7 +103,9 @@ export class Store {
     this.#checkInPlace();
     try {
       this.#begin.run();
+      this.audit.chain("another program");
       const result = work();
+      this.audit.chain(this.#author);
       this.#commit.run();
       return result;
     } catch (error) {

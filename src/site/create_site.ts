@@ -44,7 +44,8 @@ export interface SiteOptions {
   readonly apiPort: number;
   readonly nowMs: number;
   readonly renderConfiguration: (values: ConfigurationValues) => string;
-  readonly createDatabase: (path: string) => void;
+  /** Makes the database, which knows `apiKey` from the start. */
+  readonly createDatabase: (path: string, apiKey: string) => void;
 }
 
 /** A site with what the operator should know, or every reason why there is none. */
@@ -84,14 +85,20 @@ export async function createSite(options: SiteOptions): Promise<SiteResult> {
     if (existing.length > 0) {
       return { ok: false, because: "existing_files", faults: existing.map(inTheWay) };
     }
-    const files = await siteFiles(layout, options);
-    const notes = await writeSite(layout, { ...options, files, made });
+    const apiKey = createApiKey();
+    const files = await siteFiles(layout, { ...options, apiKey });
+    const notes = await writeSite(layout, { ...options, apiKey, files, made });
     return { ok: true, layout, notes };
   } catch (error) {
     await takeAway(made);
     if (!isSystemError(error)) throw error;
     return { ok: false, because: "system", faults: [`Cannot make the site: ${error.message}`] };
   }
+}
+
+/** A new key for the API: 256 random bits. */
+export function createApiKey(): string {
+  return randomBytes(API_KEY_BYTES).toBase64({ alphabet: "base64url", omitPadding: true });
 }
 
 /** Every fault of the arguments, in the order of the options. */
@@ -168,8 +175,11 @@ function inTheWay(path: string): string {
 }
 
 /** Everything but the broker's own files, which depend on who owns what is written. */
-async function siteFiles(layout: SiteLayout, options: SiteOptions): Promise<SiteFile[]> {
-  const { nowMs } = options;
+async function siteFiles(
+  layout: SiteLayout,
+  options: SiteOptions & { apiKey: string },
+): Promise<SiteFile[]> {
+  const { nowMs, apiKey } = options;
   const deviceCa = await createAuthority({ commonName: "Device authority", nowMs });
   const gatewayCa = await createAuthority({ commonName: "Gateway authority", nowMs });
   const hosts = [...new Set([...LOCAL_HOSTS, ...options.hosts])];
@@ -180,7 +190,6 @@ async function siteFiles(layout: SiteLayout, options: SiteOptions): Promise<Site
   });
   const revocationList = await createRevocationList(deviceCa, { revoked: [], number: 1, nowMs });
   const clientId = `secure-iot-gateway-${randomBytes(CLIENT_ID_RANDOM_BYTES).toHex()}`;
-  const apiKey = randomBytes(API_KEY_BYTES).toBase64({ alphabet: "base64url", omitPadding: true });
   const readable = (path: string, text: string) => ({ path, text, mode: EVERYBODY_READS });
   const secret = (path: string, text: string) => ({ path, text, mode: OWNER_ONLY });
   return [
@@ -201,9 +210,9 @@ async function siteFiles(layout: SiteLayout, options: SiteOptions): Promise<Site
 /** Writes the site and lists in `made`, as it goes, what it made; returns notes for the operator. */
 async function writeSite(
   layout: SiteLayout,
-  options: SiteOptions & { files: readonly SiteFile[]; made: string[] },
+  options: SiteOptions & { apiKey: string; files: readonly SiteFile[]; made: string[] },
 ): Promise<string[]> {
-  const { files, made } = options;
+  const { apiKey, files, made } = options;
   for (const [path, mode] of siteFolders(layout)) {
     await makeFolder(path, { mode, made });
   }
@@ -211,7 +220,7 @@ async function writeSite(
     await writeNew(file, made);
   }
   made.push(...databaseFiles(layout));
-  options.createDatabase(layout.database);
+  options.createDatabase(layout.database, apiKey);
   await Deno.chmod(layout.database, OWNER_ONLY);
 
   const user = await brokerUser(layout);

@@ -375,7 +375,11 @@ Deno.test("verify's verdict is the contract's on every vector", async () => {
           now: false,
           toleranceSeconds: 300,
         };
-        const { verdict } = await examineInSite(subject, { store, secret: undefined });
+        const { verdict } = await examineInSite(subject, {
+          store,
+          registry: new Registry(store),
+          secret: undefined,
+        });
         assert.equal(outcomeOf(verdict), expect, name);
       }
     } finally {

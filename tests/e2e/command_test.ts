@@ -1,9 +1,17 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { ApiKeys } from "../../src/edge/api_keys.ts";
+import { apiKeyDigest } from "../../src/credentials.ts";
 import { Registry } from "../../src/edge/registry.ts";
 import { type LiveSite, withLiveSite } from "./live_site.ts";
 
 function command(site: LiveSite, id: string, body: BodyInit, headers = {}): Promise<Response> {
   return site.api(`/command/${id}`, { method: "POST", body, headers });
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }
 
 Deno.test("a command reaches the device signed, fresh and byte for byte", async () => {
@@ -49,6 +57,20 @@ Deno.test("a command is dropped by the broker once the device would refuse it", 
   }, { settings: { CHECKS_TOLERANCE: "1s" } });
 });
 
+Deno.test("commands that waited for their device are all there when it is back, in their order", async () => {
+  await withLiveSite(async (site) => {
+    const folder = await site.register("sensor_001");
+    const session = { sessionExpirySeconds: 600 };
+    await (await site.connect(folder, session)).close();
+    const numbers = Array.from({ length: 20 }, (_, i) => String(i));
+    for (const number of numbers) await command(site, "sensor_001", number);
+    const back = await site.connect(folder, session);
+    const payloads: string[] = [];
+    for (const _ of numbers) payloads.push((await back.command()).payload);
+    assert.deepEqual(payloads, numbers);
+  });
+});
+
 Deno.test("every refusal of the contract's table comes over HTTPS", async () => {
   await withLiveSite(async (site) => {
     await site.device("sensor_001");
@@ -84,6 +106,68 @@ Deno.test("every refusal of the contract's table comes over HTTPS", async () => 
     assert.equal(limited.status, 429);
     assert.ok(Number(limited.headers.get("retry-after")) > 0);
   });
+});
+
+Deno.test("a running gateway follows what other processes do with the API keys", async () => {
+  await withLiveSite(async (site) => {
+    await site.register("sensor_001");
+    await site.register("sensor_002");
+    const as = async (key: string, id: string) =>
+      (await command(site, id, "1", { authorization: `Bearer ${key}` })).status;
+    const keys = <T>(work: (keys: ApiKeys) => T) =>
+      site.withStore((store) => work(new ApiKeys(store)));
+    assert.equal(await as("fresh", "sensor_001"), 401);
+    keys((it) =>
+      it.add(apiKeyDigest("fresh"), { name: "line1", createdAt: 1, deviceIds: ["sensor_001"] })
+    );
+    assert.equal(await as("fresh", "sensor_001"), 202);
+    assert.equal(await as("fresh", "sensor_002"), 404);
+    keys((it) => it.remove("line1"));
+    assert.equal(await as("fresh", "sensor_001"), 401);
+  });
+});
+
+Deno.test("a site's api.key is taken over once, and is not needed any longer", async () => {
+  await withLiveSite(async (site) => {
+    await site.logged("api_key_taken_over");
+    const key = (await Deno.readTextFile(site.layout.apiKey)).trim();
+    const headers = { authorization: `Bearer ${key}` };
+    const [digest] = site.withStore((store) => new ApiKeys(store).list());
+    assert.equal(digest!.name, "backend");
+    assert.equal(Buffer.from(digest!.digest).toString("hex"), sha256(key));
+    assert.equal((await site.api("/metrics", { headers })).status, 200);
+    await site.stopGateway();
+    site.log.length = 0;
+    site.withStore((store) => new ApiKeys(store).remove("backend"));
+    await site.startGateway();
+    await site.logged("api_key_unknown");
+    await site.logged("api_key_missing");
+    assert.equal((await site.api("/metrics", { headers })).status, 401, "removed is removed");
+    site.withStore((store) =>
+      new ApiKeys(store).add(apiKeyDigest(key), {
+        name: "again",
+        createdAt: 1,
+        deviceIds: undefined,
+      })
+    );
+    await site.stopGateway();
+    await Deno.remove(site.layout.apiKey);
+    await site.startGateway();
+    await Deno.writeTextFile(site.layout.apiKey, "unread"); // for the site's own client
+    assert.equal((await site.api("/metrics", { headers })).status, 200);
+  });
+});
+
+Deno.test("an empty api.key is no key", async () => {
+  await withLiveSite(async (site) => {
+    await Deno.writeTextFile(site.layout.apiKey, "\n");
+    await site.startGateway();
+    await site.logged("api_key_missing");
+    for (const authorization of ["", "Bearer", "Bearer "]) {
+      const { status } = await site.api("/metrics", { headers: { authorization } });
+      assert.equal(status, 401);
+    }
+  }, { start: false });
 });
 
 Deno.test("without the broker a command is refused, and not sent later", async () => {

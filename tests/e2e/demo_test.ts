@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { ChildProcess } from "../../src/demo/child_process.ts";
 import { ensureMosquitto } from "../../src/demo/broker_process.ts";
+import { programCommand } from "../../src/demo/gateway_process.ts";
 import { until } from "../../src/demo/until.ts";
 
-const ROOT = join(import.meta.dirname!, "..", "..");
 const LIMIT_MS = 30_000;
 
 /** What the story must have shown, in this order. */
@@ -71,12 +71,8 @@ async function withDemo(
   assert(mosquitto.ok);
   const folder = await Deno.makeTempDir();
   await Deno.chmod(folder, 0o755);
-  const config = ["--config", join(ROOT, "deno.json"), "-P=demo"];
-  const demo = new ChildProcess({
-    path: Deno.execPath(),
-    args: ["run", "-q", "--no-prompt", ...config, join(ROOT, "main.ts"), "demo", ...args],
-    environment: { TMPDIR: folder },
-  });
+  const environment = { TMPDIR: folder };
+  const demo = new ChildProcess({ ...programCommand("demo", ...args), environment });
   try {
     await test(demo, folder);
   } finally {

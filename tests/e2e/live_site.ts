@@ -31,6 +31,8 @@ export interface LiveSiteOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Lines of mosquitto.conf to replace, by their first word. */
   readonly brokerLines?: Readonly<Record<string, string>>;
+  /** How long the API waits for a request's body. */
+  readonly bodyTimeoutMs?: number;
   /** False: the test starts the gateway itself. */
   readonly start?: boolean;
 }
@@ -52,6 +54,11 @@ export async function withLiveSite(
   });
 }
 
+interface Parts {
+  readonly backend: SampleBackend;
+  readonly options: LiveSiteOptions;
+}
+
 /** The parts of a live site, and the usual ways to use them. */
 export class LiveSite {
   readonly layout: SiteLayout;
@@ -64,8 +71,11 @@ export class LiveSite {
   readonly #devices: SampleDevice[] = [];
   #running: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
   #http: Deno.HttpClient | undefined;
+  readonly #options: LiveSiteOptions;
 
-  private constructor(layout: SiteLayout, config: Config, backend: SampleBackend) {
+  private constructor(layout: SiteLayout, config: Config, parts: Parts) {
+    const { backend, options } = parts;
+    this.#options = options;
     this.layout = layout;
     this.config = config;
     this.backend = backend;
@@ -96,7 +106,7 @@ export class LiveSite {
     const toml = await Deno.readTextFile(created.layout.configuration);
     const read = readConfig(toml, { environment, directory });
     if (!read.ok) throw new Error(read.faults.join("; "));
-    return new LiveSite(created.layout, read.config, backend);
+    return new LiveSite(created.layout, read.config, { backend, options });
   }
 
   async startBroker(): Promise<void> {
@@ -216,7 +226,8 @@ export class LiveSite {
       monotonicMs: () => performance.now(),
     };
     const log: Log = (level, event, line) => this.log.push({ level, event, ...line });
-    return { log, clock };
+    const { bodyTimeoutMs } = this.#options;
+    return { log, clock, ...(bodyTimeoutMs !== undefined && { bodyTimeoutMs }) };
   }
 
   async close(): Promise<void> {

@@ -1,13 +1,24 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { type Api, createApi } from "../../src/edge/api.ts";
 import { ApiKeyGuard, WRONG_KEYS_MAX, WRONG_KEYS_WINDOW_MS } from "../../src/edge/api_key.ts";
+import type { ApiKey } from "../../src/edge/api_keys.ts";
 import type { Dispatched } from "../../src/edge/dispatch.ts";
 
 const KEY = "correct-horse-battery-staple";
+const OTHER_KEY = "for-sensor-002-only";
+const METRICS_KEY = "for-no-device-at-all";
+
+function keyOf(key: string, deviceIds?: readonly string[]): ApiKey {
+  return { name: key, digest: createHash("sha256").update(key).digest(), createdAt: 1, deviceIds };
+}
+
+const KEYS = [keyOf(KEY), keyOf(OTHER_KEY, ["sensor_002"]), keyOf(METRICS_KEY, [])];
 
 interface Fake {
   readonly api: Api;
   readonly dispatched: [string, string][];
+  keys: readonly ApiKey[];
   nowMs: number;
   answer: Dispatched;
   reasons: string[];
@@ -16,7 +27,8 @@ interface Fake {
 function fakeApi(): Fake {
   const clock = { wallMs: () => fake.nowMs, monotonicMs: () => fake.nowMs };
   const api = createApi({
-    guard: new ApiKeyGuard(KEY, clock),
+    bodyTimeoutMs: 1_000,
+    guard: new ApiKeyGuard(() => fake.keys, clock),
     notReady: () => fake.reasons,
     metrics: () => Promise.resolve({ text: "x 1\n", contentType: "text/plain" }),
     dispatch: (id, payload) => {
@@ -28,6 +40,7 @@ function fakeApi(): Fake {
   const fake: Fake = {
     api,
     dispatched: [],
+    keys: KEYS,
     nowMs: 0,
     answer: { kind: "sent", messageId: "m", timestamp: 1_727_712_100, subscribers: true },
     reasons: [],
@@ -145,6 +158,34 @@ Deno.test("whoever has no key learns nothing of devices, types or bodies", async
   const headers = { authorization: "Bearer no", "content-type": "text/plain" };
   const response = await ask(fake, { path: "/command/..%2F", headers, body: "{" });
   await assertProblem(response, 401, "unauthorized");
+});
+
+Deno.test("a key for one device has no other device, whatever is sent and whether there is one", async () => {
+  const fake = fakeApi();
+  const headers = { authorization: `Bearer ${OTHER_KEY}` };
+  assert.equal((await ask(fake, { path: "/command/sensor_002", headers })).status, 202);
+  const dispatched = fake.dispatched.length;
+  const bodies: Ask[] = [{}, { body: "{" }, { body: `"${"x".repeat(65_536)}"` }];
+  for (const over of bodies) {
+    await assertProblem(await ask(fake, { ...over, headers }), 404, "unknown-device");
+  }
+  const text = { ...headers, "content-type": "text/plain" };
+  await assertProblem(await ask(fake, { headers: text }), 404, "unknown-device");
+  assert.equal(fake.dispatched.length, dispatched);
+  const none = { authorization: `Bearer ${METRICS_KEY}` };
+  await assertProblem(await ask(fake, { headers: none }), 404, "unknown-device");
+  assert.equal((await ask(fake, { path: "/metrics", method: "GET", headers: none })).status, 200);
+});
+
+Deno.test("a key that is taken out opens nothing from the next request on", async () => {
+  const fake = fakeApi();
+  assert.equal((await ask(fake)).status, 202);
+  fake.keys = KEYS.slice(1);
+  await assertProblem(await ask(fake), 401, "unauthorized");
+  fake.keys = [];
+  for (const authorization of [`Bearer ${KEY}`, "Bearer ", ""]) {
+    await assertProblem(await ask(fake, { headers: { authorization } }), 401, "unauthorized");
+  }
 });
 
 Deno.test("too many wrong keys from one address get 429, the right key passes all the same", async () => {

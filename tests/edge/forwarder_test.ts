@@ -36,7 +36,8 @@ function forwarderWith(
         posts.push(`${entry.deviceId}${entry.sequence}`);
         return await post(entry, stop);
       },
-      read: (sequence) => kept.get(sequence),
+      read: (sequence, limit) =>
+        [...kept.values()].filter((entry) => entry.sequence >= sequence).slice(0, limit),
       respond: over.respond ?? (() => Promise.resolve(true)),
       settle: (settlement) => {
         settlements.push(settlement);

@@ -1,0 +1,43 @@
+/** `secrets seal`, `unseal` and `rotate-key`: whether the database alone gives the secrets away. */
+
+import {
+  rotateSealingKey,
+  type SealingParts,
+  sealSecrets,
+  unsealSecrets,
+} from "../edge/sealing.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
+import { remark, say } from "./voice.ts";
+
+/** Seals every secret of a site, in place, also beside a running gateway. */
+export async function seal(options: SiteOption): Promise<void> {
+  const { count, keyId, keyFile } = await withParts(options, sealSecrets);
+  say(`Sealed ${amount(count)} under key ${keyId}`);
+  remark(
+    `hint: Keep a copy of ${keyFile}, apart from the database's backups; older backups are plain`,
+  );
+}
+
+/** Makes every secret of a site plain again. */
+export async function unseal(options: SiteOption): Promise<void> {
+  const { count, keyFile } = await withParts(options, unsealSecrets);
+  say(`Unsealed ${amount(count)}`);
+  remark(`hint: ${keyFile} is still there, for backups of the sealed database`);
+}
+
+/** Seals every secret of a site under a new key. */
+export async function rotateKey(options: SiteOption): Promise<void> {
+  const { count, keyId } = await withParts(options, rotateSealingKey);
+  say(`Sealed ${amount(count)} under key ${keyId}; the old key opens nothing here any longer`);
+}
+
+async function withParts<T>(options: SiteOption, work: (parts: SealingParts) => Promise<T>) {
+  const config = configOf(layoutOf(options));
+  const places = config.store.sealingKey;
+  const done = await withStore(config, (store) => work({ store, places }));
+  return { ...done, keyFile: places.file };
+}
+
+function amount(count: number): string {
+  return count === 1 ? "1 secret" : `${count} secrets`;
+}

@@ -1,0 +1,22 @@
+/** Every fault there is, in the order of the table. */
+
+import { LINK_FAULTS } from "./link_faults.ts";
+import { BACKEND_FAULTS } from "./backend_faults.ts";
+import { EVERYTHING } from "./everything.ts";
+import { FLOOD } from "./flood.ts";
+import { KILLED_GATEWAY } from "./killed_gateway.ts";
+import { MUTANTS } from "./mutants.ts";
+import { OVERLOADS, PILES } from "./overload.ts";
+import type { Scenario } from "./scenario.ts";
+
+/** One line for each module. */
+export const SCENARIOS: readonly Scenario[] = [
+  ...KILLED_GATEWAY,
+  ...LINK_FAULTS,
+  BACKEND_FAULTS,
+  ...OVERLOADS,
+  ...PILES,
+  EVERYTHING,
+  FLOOD,
+  MUTANTS,
+];
