@@ -13,6 +13,7 @@
 import assert from "node:assert/strict";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { RUNTIME_FLAGS } from "../src/runtime_flags.ts";
 import { listSettings } from "../src/settings.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -81,6 +82,7 @@ function layerOf(path: string): typeof LAYERS[number] | undefined {
       "credentials.ts",
       "permissions.ts",
       "empty_environment.ts",
+      "runtime_flags.ts",
     ].includes(first)
   ) return "config";
   return LAYERS.find((layer) => layer === first.replace(".ts", ""));
@@ -227,6 +229,11 @@ Deno.test("tasks and papers never ask for every permission", () => {
     const text = Deno.readTextFileSync(join(ROOT, path));
     assert.doesNotMatch(text, /(^|\s)(-A|--allow-all)(\s|"|$)/m, path);
   }
+});
+
+Deno.test("the task for the gateway gives the runtime the same flags as everything else", () => {
+  const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`));
+  for (const flag of RUNTIME_FLAGS) assert.ok(tasks.gateway.command.includes(` ${flag} `), flag);
 });
 
 Deno.test("the README has every setting with its default", () => {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type Component, reachablePackages, renderBill } from "./bill_of_materials.ts";
 import { bundleProgram, checkedOutCommit } from "./bundle.ts";
 import { BILL_NAME, DIST, programName, writeSums, writeWhole } from "./distribution.ts";
+import { RUNTIME_FLAGS } from "../runtime_flags.ts";
 import { permissionFlags } from "./permission_flags.ts";
 import { DENO_VERSION, requirePinnedDeno, type Runtime, RUNTIMES } from "./runtime.ts";
 import { BuildFailure, outputOf, runBuild } from "./tool.ts";
@@ -43,6 +44,7 @@ async function compileFor({ machine }: Runtime, entry: string, folder: string): 
   const name = programName(machine);
   const args = [
     ...["compile", "-q", "--no-config", "--no-lock", "--app-name", "secure-iot-gateway"],
+    ...RUNTIME_FLAGS,
     // The most that any command needs: what is baked in cannot depend on the command.
     ...permissionFlags("demo"),
     ...["--target", `${machine}-unknown-linux-gnu`, "--output", join(folder, name), entry],

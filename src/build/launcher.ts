@@ -2,6 +2,7 @@
 
 import project from "../../deno.json" with { type: "json" };
 import template from "./launcher.sh" with { type: "text" };
+import { RUNTIME_FLAGS } from "../runtime_flags.ts";
 import { permissionFlags } from "./permission_flags.ts";
 
 /** What the launcher must know of the bytes that follow it. */
@@ -26,8 +27,8 @@ export interface UnpackedFile {
 /** Length of every launcher, so that it can say itself where the rest begins. */
 const HEAD_BYTES = 8192;
 
-/** Commands that start other programs. */
-const SUBPROCESS_COMMANDS = ["demo"];
+/** Commands that start other programs, or signal them. */
+const SUBPROCESS_COMMANDS = ["demo", "device", "doctor", "rotate-authority"];
 
 /** The packed program needs nothing from outside: no configuration, no package, no module. */
 const CLOSED = ["-q", "--no-config", "--no-lock", "--no-npm", "--no-remote"];
@@ -57,9 +58,13 @@ function valuesOf(facts: LauncherFacts): Readonly<Record<string, string | number
     program_bytes: program.bytes,
     program_sha256: program.sha256,
     subprocess_commands: SUBPROCESS_COMMANDS.join(" | "),
-    subprocess_flags: words([...CLOSED, ...permissionFlags("demo")]),
-    flags: words([...CLOSED, ...permissionFlags("gateway")]),
+    subprocess_flags: words([...CLOSED, ...RUNTIME_FLAGS, ...permissionFlags("demo")]),
+    flags: words([...CLOSED, ...RUNTIME_FLAGS, ...permissionFlags("gateway").filter(isHarmless)]),
   };
+}
+
+function isHarmless(flag: string): boolean {
+  return flag !== "--allow-run";
 }
 
 /** Quoted, so that no `*` in them is taken for files. */

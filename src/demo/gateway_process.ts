@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { PROGRAM_VARIABLE } from "../config.ts";
+import { RUNTIME_FLAGS } from "../runtime_flags.ts";
 import { ChildProcess, type ProgramCommand } from "./child_process.ts";
 import { until } from "./until.ts";
 
@@ -30,7 +31,8 @@ export function programCommand(...args: string[]): ProgramCommand {
   if (Deno.build.standalone) return { path, args };
   const source = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
   const permissions = args[0] === "demo" ? "-P=demo" : "-P=gateway";
-  const start = ["run", "-q", "--no-prompt", "--config", source("deno.json"), permissions];
+  const flags = ["--config", source("deno.json"), permissions, ...RUNTIME_FLAGS];
+  const start = ["run", "-q", "--no-prompt", ...flags];
   return { path, args: [...start, source("main.ts"), ...args] };
 }
 
