@@ -29,6 +29,9 @@ const HEAD_BYTES = 8192;
 /** Commands that start other programs. */
 const SUBPROCESS_COMMANDS = ["demo"];
 
+/** Commands that tell the broker of new lists, by a signal. */
+const OPERATOR_COMMANDS = ["device", "rotate-authority"];
+
 /** The packed program needs nothing from outside: no configuration, no package, no module. */
 const CLOSED = ["-q", "--no-config", "--no-lock", "--no-npm", "--no-remote"];
 
@@ -58,6 +61,8 @@ function valuesOf(facts: LauncherFacts): Readonly<Record<string, string | number
     program_sha256: program.sha256,
     subprocess_commands: SUBPROCESS_COMMANDS.join(" | "),
     subprocess_flags: words([...CLOSED, ...permissionFlags("demo")]),
+    operator_commands: OPERATOR_COMMANDS.join(" | "),
+    operator_flags: words([...CLOSED, ...permissionFlags("operator")]),
     flags: words([...CLOSED, ...permissionFlags("gateway")]),
   };
 }

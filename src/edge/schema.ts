@@ -57,16 +57,25 @@ const AUDITED: readonly Audited[] = [
     event: secretEvent(column),
     subject: "NEW.device_id",
   })),
-  ...(["INSERT", "UPDATE", "DELETE"] as const).map((verb): Audited => {
-    const row = verb === "DELETE" ? "OLD" : "NEW";
-    const event = { INSERT: "added", UPDATE: "changed", DELETE: "removed" }[verb];
-    return {
-      on: `${verb} ON device_certificates`,
-      event: `'certificate_${event}'`,
-      subject: `${row}.device_id`,
-      detail: `${row}.serial`,
-    };
-  }),
+  {
+    on: "INSERT ON device_certificates",
+    event: "'certificate_added'",
+    subject: "NEW.device_id",
+    detail: "NEW.serial",
+  },
+  {
+    on: "UPDATE ON device_certificates",
+    event: `CASE WHEN OLD.withdrawn_at IS NULL AND NEW.withdrawn_at IS NOT NULL
+      THEN 'certificate_withdrawn' ELSE 'certificate_changed' END`,
+    subject: "NEW.device_id",
+    detail: "NEW.serial",
+  },
+  {
+    on: "DELETE ON device_certificates",
+    event: "'certificate_removed'",
+    subject: "OLD.device_id",
+    detail: "OLD.serial",
+  },
   {
     on: "INSERT ON device_revocations",
     event: "'device_revoked'",

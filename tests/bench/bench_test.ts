@@ -46,6 +46,8 @@ Deno.test({
 
 Deno.test("median() and quantile() are numbers of those given", () => {
   assert.equal(median([3, 1, 2]), 2);
+  assert.equal(median([4, 1, 2, 3]), 2.5);
+  assert.equal(median([]), 0);
   assert.equal(quantile([4, 1, 3, 2], 0.99), 4);
   assert.equal(quantile([4, 1, 3, 2], 0.25), 1);
   assert.equal(quantile([], 0.5), 0);

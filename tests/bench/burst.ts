@@ -9,7 +9,7 @@ import { readable } from "./table.ts";
 import { type MessageFiles, publishAll, writeMessages } from "./publishers.ts";
 
 /** The backend has all that it will get when, everything published, nothing came for so long. */
-const QUIET_MS = 10_000;
+const QUIET_MS = 30_000;
 const POLL_EVERY_MS = 20;
 /** The burst to warm up is so much smaller. */
 const WARM_UP_SHARE = 20;
@@ -50,7 +50,7 @@ export async function burstOnSite(
     await burst(site, running, Math.ceil(messages / WARM_UP_SHARE));
     const result = await burst(site, running, messages);
     console.error(`${contender.name}: ${readable(result.perSecond)} messages/s`);
-    if (result.lost > 0) console.error(`${result.lost} lost; ${lastWords(running)}`);
+    if (result.lost > 0) console.error(`${result.lost} lost; ${lastWords(site, running)}`);
     return result;
   });
 }
@@ -64,10 +64,11 @@ export async function gatewayRate(
   return { perSecond, cpuMicros: cpuMicros.contender };
 }
 
-function lastWords({ child }: RunningContender): string {
-  return child.running
-    ? `it runs, and says: ${(child.stdout + child.stderr).slice(-LAST_WORDS_LENGTH)}`
-    : `it has ended, with: ${child.stderr.slice(-LAST_WORDS_LENGTH)}`;
+/** Why something may be lost: what the contender says, and what the broker says of it. */
+function lastWords({ broker }: BenchSite, { child }: RunningContender): string {
+  const words = (child.stdout + child.stderr).slice(-LAST_WORDS_LENGTH);
+  const ofBroker = broker.log().split("\n").filter((line) => /^\d+: Client (?!bench_)/.test(line));
+  return `it ${child.running ? "runs" : "has ended"}: ${words}\n${ofBroker.join("\n")}`;
 }
 
 async function burst(

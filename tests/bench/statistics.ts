@@ -1,8 +1,10 @@
 /** A few numbers that stand for many. */
 
-/** The middle one; 0 of none. */
+/** The middle one, or what is halfway between the two in the middle; 0 of none. */
 export function median(numbers: readonly number[]): number {
-  return quantile(numbers, 0.5);
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const [lower, upper] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
+  return ((lower ?? 0) + (upper ?? 0)) / 2;
 }
 
 /** The smallest number that the share `q` of all is not above; 0 of none. */

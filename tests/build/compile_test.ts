@@ -36,7 +36,7 @@ Deno.test("compile embeds the program, its permissions and nothing else", async 
       assert.equal(entrypoint_key, "main.js");
       assert.equal(node_modules, null);
       assert.equal(permissions.prompt, false);
-      assert.deepEqual(permissions.allow_env, ["SECURE_IOT_GATEWAY_*"]);
+      assert.deepEqual(permissions.allow_env, ["SECURE_IOT_GATEWAY_*", "CREDENTIALS_DIRECTORY"]);
       assert.deepEqual(permissions.ignore_env, []); // all others
       assert.deepEqual(permissions.allow_sys, ["uid"]);
       assert.deepEqual([permissions.allow_ffi, permissions.deny_import], [null, []]);
