@@ -33,6 +33,7 @@ function program(): Command {
   addSecretCommands(program);
   addAuditCommands(program);
   addFirmwareCommands(program);
+  addServiceCommands(program);
   return program;
 }
 
@@ -56,6 +57,15 @@ function addSiteCommands(program: Command): void {
   program.command("demo").description("Show the whole story in a temporary site")
     .option("--keep", "leave it running, with the addresses to try")
     .action(async (options) => (await import("./demo.ts")).demo(options));
+}
+
+function addServiceCommands(program: Command): void {
+  program.command("install").description("Make the files by which systemd runs the gateway")
+    .option("--print", "on stdout")
+    .option("--prefix <folder>", "below this folder, / for this machine")
+    .option("--dir <folder>", "the site folder", "/var/lib/secure-iot-gateway")
+    .option("--program <file>", "where this program stands", "/usr/local/bin/secure-iot-gateway")
+    .action(async (options) => (await import("./install.ts")).install(options));
 }
 
 function addDeviceCommands(program: Command): void {

@@ -42,6 +42,9 @@ const ROOM_SHARE = 0.1;
 /** How often the store is tidied, and looked at for what other processes did. */
 const TICK_MS = 500;
 
+/** The same where a turn could not tidy everything; in between, messages have their turn. */
+const TIDY_AGAIN_MS = 25;
+
 const STORE_RETRY_FIRST_MS = 50;
 const STORE_RETRY_LONGEST_MS = 2_000;
 
@@ -104,6 +107,7 @@ export class Intake {
   #closing = false;
   #closed = false;
   readonly #tick: ReturnType<typeof setInterval>;
+  #tidyTimer: ReturnType<typeof setTimeout> | undefined;
   #settleTimer: ReturnType<typeof setTimeout> | undefined;
   #endPause: (() => void) | undefined;
 
@@ -112,9 +116,8 @@ export class Intake {
     this.#events = events;
     this.#maxPending = options.maxPending;
     this.#tick = setInterval(() => {
-      this.#tidyDue = true;
       this.#tellOverrun();
-      this.#wake();
+      this.#tidyNow();
     }, TICK_MS);
   }
 
@@ -172,8 +175,16 @@ export class Intake {
     this.#endPause?.();
     this.#wake();
     await this.#work;
+    clearTimeout(this.#tidyTimer);
     clearTimeout(this.#settleTimer);
     this.#closed = true;
+  }
+
+  #tidyNow(): void {
+    clearTimeout(this.#tidyTimer);
+    this.#tidyTimer = undefined;
+    this.#tidyDue = true;
+    this.#wake();
   }
 
   #wake(): void {
@@ -227,7 +238,7 @@ export class Intake {
       return this.#parts.ledger.commit(examined, settlements, { tidy, heldSinceMs, identityOf });
     });
     if (!committed) return;
-    this.#tidyDue ||= committed.untidy;
+    if (committed.untidy) this.#tidyTimer ??= setTimeout(() => this.#tidyNow(), TIDY_AGAIN_MS);
     this.#parts.at("committed");
     for (const { arrival } of batch) arrival.acknowledge();
     if (batch.length > 0) this.#parts.at("acknowledged");

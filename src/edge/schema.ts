@@ -16,6 +16,9 @@ export const SECRET_COLUMNS = [
   { table: "device_secrets", column: "previous_secret" },
 ] as const;
 
+/** The slices of the replay guard; each is a table. */
+export const REPLAY_SLICES = [1, 2, 3, 4] as const;
+
 /** A change that the audit takes note of. */
 interface Audited {
   readonly on: string;
@@ -57,6 +60,19 @@ const AUDITED: readonly Audited[] = [
     event: secretEvent(column),
     subject: "NEW.device_id",
   })),
+  {
+    on: "INSERT ON device_secrets", // also where it replaces a row
+    event: "'secret_overlap_set'",
+    subject: "NEW.device_id",
+    detail: "'until ' || NEW.previous_until",
+  },
+  {
+    on: "UPDATE OF previous_until ON device_secrets",
+    when: "OLD.previous_until <> NEW.previous_until",
+    event: "'secret_overlap_set'",
+    subject: "NEW.device_id",
+    detail: "'until ' || NEW.previous_until",
+  },
   {
     on: "INSERT ON device_certificates",
     event: "'certificate_added'",
@@ -204,13 +220,24 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (device_id, generation)
   ) STRICT, WITHOUT ROWID;
 
-  CREATE TABLE replay_guard (
+  ${
+    REPLAY_SLICES.map((number) => `
+  CREATE TABLE replay_guard_${number} (
     device_id TEXT NOT NULL,
     message_id BLOB NOT NULL,               -- 16 bytes
-    timestamp INTEGER NOT NULL,             -- the message's, Unix seconds
     PRIMARY KEY (device_id, message_id)
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX replay_guard_by_timestamp ON replay_guard (timestamp);
+  ) STRICT, WITHOUT ROWID;`).join("")
+  }
+  CREATE TABLE replay_slices (
+    number INTEGER PRIMARY KEY,
+    turn INTEGER NOT NULL,                  -- counts the openings; 0: free, or on its way there
+    opened_seconds INTEGER NOT NULL,        -- wall clock, Unix seconds
+    newest_seconds INTEGER NOT NULL,        -- of the messages' timestamps, Unix seconds
+    ids INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO replay_slices VALUES ${
+    REPLAY_SLICES.map((number) => `(${number}, ${number === 1 ? 1 : 0}, 0, 0, 0)`)
+  };
 
   CREATE TABLE outbox (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,

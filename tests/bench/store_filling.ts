@@ -1,6 +1,7 @@
 /** Stores as they are after months: many devices, many remembered ids. Written with SQL, in bulk. */
 
 import { DatabaseSync } from "node:sqlite";
+import { REPLAY_SLICES } from "../../src/edge/schema.ts";
 import { Store } from "../../src/edge/store.ts";
 
 const CERTIFICATE_SECONDS = 10 * 365 * 86_400;
@@ -19,7 +20,9 @@ export function knownSecret(number: number): string {
 export function fillRegistry(path: string, count: number): void {
   const store = new Store(path);
   const device = store.prepare("INSERT INTO devices VALUES (?, ?, ?)");
-  const certificate = store.prepare("INSERT INTO device_certificates VALUES (?, ?, ?, ?)");
+  const certificate = store.prepare(
+    "INSERT INTO device_certificates VALUES (?, ?, ?, ?, NULL, NULL)",
+  );
   const nowSeconds = Math.floor(Date.now() / 1000);
   store.transaction(() => {
     for (let i = 0; i < count; i++) {
@@ -45,31 +48,38 @@ export interface RememberedIds {
 export function makeStoreWithIds(path: string, ids: RememberedIds): void {
   new Store(path, { create: true }).close();
   const database = new DatabaseSync(path);
-  const indexes = database.prepare(
-    "SELECT name, sql FROM sqlite_schema WHERE tbl_name = 'replay_guard' AND type = 'index' AND sql IS NOT NULL",
-  ).all();
-  // Sorted, and the index made afterwards: in any other way this takes minutes.
   database.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -200000; BEGIN");
-  for (const { name } of indexes) database.exec(`DROP INDEX ${name}`);
-  database.prepare(`
-    WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :count)
-    INSERT INTO replay_guard (device_id, message_id, timestamp)
-    SELECT printf('bench_%05d', n % :devices), randomblob(16), CAST(:newest AS INTEGER) - CAST(n * :span / :count AS INTEGER)
-    FROM numbers ORDER BY 1, 2`).run({
-    count: ids.count,
-    devices: ids.devices,
-    newest: ids.newestSeconds,
-    span: ids.spanSeconds,
-  });
-  for (const { sql } of indexes) database.exec(String(sql));
+  const full = REPLAY_SLICES.slice(0, -1);
+  for (const number of full) fillSlice(database, ids, { number, of: full.length });
   database.exec("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)");
   database.close();
+}
+
+function fillSlice(
+  database: DatabaseSync,
+  { count, devices, newestSeconds, spanSeconds }: RememberedIds,
+  slice: { readonly number: number; readonly of: number },
+): void {
+  const share = Math.floor(count * slice.number / slice.of) -
+    Math.floor(count * (slice.number - 1) / slice.of);
+  const ends = newestSeconds - Math.floor(spanSeconds * (slice.of - slice.number) / slice.of);
+  const begins = ends - Math.ceil(spanSeconds / slice.of);
+  // Sorted: in any other way this takes minutes.
+  if (share > 0) {
+    database.prepare(`
+      WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :share)
+      INSERT INTO replay_guard_${slice.number}
+      SELECT printf('bench_%05d', n % :devices), randomblob(16) FROM numbers ORDER BY 1, 2`)
+      .run({ share, devices });
+  }
+  database.prepare("REPLACE INTO replay_slices VALUES (?, ?, ?, ?, ?)")
+    .run(slice.number, slice.number, begins, ends, share);
 }
 
 /** How many ids the store at `path` remembers. */
 export function countRememberedIds(path: string): number {
   const database = new DatabaseSync(path, { readOnly: true });
-  const { count } = database.prepare("SELECT count(*) AS count FROM replay_guard").get()!;
+  const { count } = database.prepare("SELECT sum(ids) AS count FROM replay_slices").get()!;
   database.close();
   return count as number;
 }

@@ -81,6 +81,21 @@ Deno.test("every change of registry and keys is an entry of the transaction that
   });
 });
 
+Deno.test("a rotation of a device's secret is entered, with its overlap and the end of that", async () => {
+  await withStore((store, audit) => {
+    const registry = new Registry(store);
+    registry.add({ deviceId: "a", sharedSecret: "hush", createdAt: 1 }, CERTIFICATE);
+    registry.rotateSecret("a", "hush2", { until: 5_000 });
+    registry.endOverlap("a", 1_001);
+    assert.deepEqual(eventsOf(audit).slice(2), [
+      "command: secret_changed a",
+      "command: secret_overlap_set a until 5000",
+      "command: secret_overlap_set a until 1000",
+    ]);
+    assert.doesNotMatch(JSON.stringify([...audit.since(ALL)]), /hush/);
+  });
+});
+
 Deno.test("what another program does to the registry is chained by the next transaction, as its", async () => {
   await withStore((store, audit) => {
     const other = new DatabaseSync(store.path);

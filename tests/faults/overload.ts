@@ -145,7 +145,7 @@ async function stuck(site: FaultSite, work: () => Promise<string>): Promise<Find
 }
 
 async function overloadWithRestarts(site: FaultSite, options: ScenarioOptions): Promise<string> {
-  const restarts = options.long ? 30 : 3;
+  const restarts = options.long ? 20 : 3;
   for (let restart = 1; restart <= restarts; restart++) {
     await site.live.stopBroker();
     await site.live.startBroker();

@@ -40,12 +40,7 @@ const together = chosen.filter(({ alone }) => !alone);
 await Promise.all(Array.from({ length: AT_ONCE }, () => runFrom(together)));
 await runFrom(chosen.filter(({ alone }) => alone));
 const rows = chosen.map((scenario) => [scenario.name, findings.get(scenario)!] as const);
-const text = tableOf(rows);
-console.log(text);
-const violations = rows.flatMap(([name, findings]) =>
-  findings.violations.map((violation) => `${name}: ${violation}`)
-);
-for (const violation of violations) console.error(`violated: ${violation}`);
+console.log(tableOf(rows));
 Deno.exit(rows.every(([, findings]) => isClean(findings)) ? 0 : 1);
 
 /** Leaves nothing behind. */
@@ -80,5 +75,6 @@ async function runOne({ name, run }: Scenario): Promise<Findings> {
   say("begins");
   const findings = await run({ long: !values.short, seed, say }).catch(failure);
   say(isClean(findings) ? `done; ${findings.note}` : "VIOLATED");
+  for (const violation of findings.violations) console.error(`violated: ${name}: ${violation}`);
   return findings;
 }
