@@ -8,6 +8,7 @@
  *   what was opened here is closed by the caller, after the database.
  */
 
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
 const CHUNK_BYTES = 1 << 20;
@@ -32,6 +33,15 @@ export function backUp(path: string, version: number, opened: Disposable[]): voi
     removeIfThere(unfinished, `${unfinished}-wal`, `${unfinished}-shm`);
     throw error;
   }
+}
+
+/** Removes every copy that stands beside the database at `path`; returns their paths. */
+export function removeBackups(path: string): string[] {
+  const folder = dirname(path);
+  const paths = [...Deno.readDirSync(folder)].map(({ name }) => join(folder, name))
+    .filter((other) => other.startsWith(path) && /^\.v\d+\.backup$/.test(other.slice(path.length)));
+  for (const backup of paths) Deno.removeSync(backup);
+  return paths;
 }
 
 function copyIfThere(from: string, to: string, opened: Disposable[]): void {
