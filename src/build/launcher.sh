@@ -102,5 +102,6 @@ export SECURE_IOT_GATEWAY_PROGRAM="$self"
 export DENO_DIR="$home/compiled" DENO_NO_UPDATE_CHECK=1
 case ${1-} in
   {{subprocess_commands}}) exec $emulator "$home/deno" run {{subprocess_flags}} "$home/main.js" "$@" ;;
+  {{operator_commands}}) exec $emulator "$home/deno" run {{operator_flags}} "$home/main.js" "$@" ;;
   *) exec $emulator "$home/deno" run {{flags}} "$home/main.js" "$@" ;;
 esac

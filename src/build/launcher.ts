@@ -27,11 +27,16 @@ export interface UnpackedFile {
 /** Length of every launcher, so that it can say itself where the rest begins. */
 const HEAD_BYTES = 8192;
 
-/** Commands that start other programs, or signal them. */
-const SUBPROCESS_COMMANDS = ["demo", "device", "doctor", "rotate-authority"];
+/** Commands that start other programs. */
+const SUBPROCESS_COMMANDS = ["demo"];
+
+/** Commands that tell the broker of new lists, by a signal. */
+const OPERATOR_COMMANDS = ["device", "doctor", "rotate-authority"];
 
 /** The packed program needs nothing from outside: no configuration, no package, no module. */
 const CLOSED = ["-q", "--no-config", "--no-lock", "--no-npm", "--no-remote"];
+
+const START = [...CLOSED, ...RUNTIME_FLAGS];
 
 /** Renders the launcher, filled up to its fixed length. */
 export function renderLauncher(facts: LauncherFacts): Uint8Array {
@@ -58,13 +63,11 @@ function valuesOf(facts: LauncherFacts): Readonly<Record<string, string | number
     program_bytes: program.bytes,
     program_sha256: program.sha256,
     subprocess_commands: SUBPROCESS_COMMANDS.join(" | "),
-    subprocess_flags: words([...CLOSED, ...RUNTIME_FLAGS, ...permissionFlags("demo")]),
-    flags: words([...CLOSED, ...RUNTIME_FLAGS, ...permissionFlags("gateway").filter(isHarmless)]),
+    subprocess_flags: words([...START, ...permissionFlags("demo")]),
+    operator_commands: OPERATOR_COMMANDS.join(" | "),
+    operator_flags: words([...START, ...permissionFlags("operator")]),
+    flags: words([...START, ...permissionFlags("gateway")]),
   };
-}
-
-function isHarmless(flag: string): boolean {
-  return flag !== "--allow-run";
 }
 
 /** Quoted, so that no `*` in them is taken for files. */

@@ -23,6 +23,13 @@ export function gatewayCommand(directory: string): ProgramCommand {
   return programCommand("run", "--dir", directory);
 }
 
+/** As the packed program has them. */
+const PERMISSIONS = new Map([
+  ["demo", "demo"],
+  ["device", "operator"],
+  ["rotate-authority", "operator"],
+]);
+
 /** How to run this program with other arguments: packed, compiled, or from source. */
 export function programCommand(...args: string[]): ProgramCommand {
   const packed = Deno.env.get(PROGRAM_VARIABLE);
@@ -30,8 +37,8 @@ export function programCommand(...args: string[]): ProgramCommand {
   const path = Deno.execPath();
   if (Deno.build.standalone) return { path, args };
   const source = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
-  const permissions = args[0] === "demo" ? "-P=demo" : "-P=gateway";
-  const flags = ["--config", source("deno.json"), permissions, ...RUNTIME_FLAGS];
+  const permissions = PERMISSIONS.get(args[0] ?? "") ?? "gateway";
+  const flags = ["--config", source("deno.json"), `-P=${permissions}`, ...RUNTIME_FLAGS];
   const start = ["run", "-q", "--no-prompt", ...flags];
   return { path, args: [...start, source("main.ts"), ...args] };
 }

@@ -87,9 +87,10 @@ export async function enforceRevocations(
     await prove(access, lists, { revoked, evidence });
     return { evidence };
   } catch (error) {
-    if (!(error instanceof EnforcementError)) throw error;
+    const fault = faultOf(error);
+    if (fault === undefined) throw error;
     await cutOff(access, revoked, evidence);
-    return { evidence, fault: { reason: error.message, hint: error.hint } };
+    return { evidence, fault };
   }
 }
 
@@ -102,6 +103,16 @@ class EnforcementError extends Error {
     super(reason);
     this.hint = hint;
   }
+}
+
+/** What keeps the broker from its lists, and what helps; undefined for a fault of ours. */
+function faultOf(error: unknown): Enforcement["fault"] {
+  if (error instanceof EnforcementError) return { reason: error.message, hint: error.hint };
+  if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
+    const hint = "Run this again as the owner of the site's files";
+    return { reason: `Cannot use the broker's files: ${error.message}`, hint };
+  }
+  return undefined;
 }
 
 async function makeLists(access: BrokerAccess, revocations: Revocations): Promise<Lists> {

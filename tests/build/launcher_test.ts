@@ -199,12 +199,13 @@ Deno.test("arguments, stdin, umask and exit code go through the launcher as they
   });
 });
 
-Deno.test("only demo may start other programs, and no start may do everything", async () => {
+Deno.test("only demo and what tells the broker may start programs, and no start may do everything", async () => {
   await withLauncher(async ({ program, cache }) => {
-    for (const command of ["run", "init", "demo"]) {
+    for (const command of ["run", "init", "demo", "device", "rotate-authority"]) {
       const { stdout } = await runPacked(program, [command], { cache });
       const flags = stdout.split("\n").slice(1, stdout.split("\n").findIndex(isProgram));
-      assert.equal(flags.some((flag) => flag.startsWith("--allow-run")), command === "demo");
+      const starts = ["demo", "device", "rotate-authority"].includes(command);
+      assert.equal(flags.some((flag) => flag.startsWith("--allow-run")), starts);
       for (const must of ["--no-prompt", "--ignore-env"]) {
         assert.ok(flags.includes(must), `${command}: ${must}`);
       }

@@ -170,6 +170,56 @@ Deno.test("lists that Mosquitto could not read are neither written nor told", as
   });
 });
 
+Deno.test("a broker that turns out to let one device speak for another is stopped", async () => {
+  await withLiveSite(async (site) => {
+    await site.register("thief");
+    const open = await Deno.readTextFile(site.layout.aclDevices) + "pattern write device/#\n";
+    await Deno.writeTextFile(site.layout.aclDevices, open);
+    const result = await revoke(site, "thief");
+    assert.equal(result.code, 1);
+    assert.match(result.stderr, /lets devices speak for each other: it was stopped/);
+    await site.broker!.exited;
+  });
+});
+
+Deno.test("a process number that was left behind is not signalled", async () => {
+  await withLiveSite(async (site) => {
+    await site.register("thief");
+    await Deno.writeTextFile(site.layout.brokerPid, String(Deno.pid));
+    const result = await revoke(site, "thief");
+    assert.equal(result.code, 1);
+    assert.match(result.stderr, /named in ".*mosquitto\.pid", is no Mosquitto/);
+  });
+});
+
+Deno.test("without the authority's key the registry and the connection are seen to all the same", async () => {
+  await withLiveSite(async (site) => {
+    const thief = await site.device("thief");
+    await Deno.rename(site.layout.deviceCa.key, `${site.layout.directory}/away.key`);
+    const result = await revoke(site, "thief");
+    assert.equal(result.code, 1);
+    assert.match(
+      result.stderr,
+      /Cannot sign the revocation list: .*\nhint: Bring the authority's key/,
+    );
+    await until("the end of its connection", () => !thief.connected);
+    await Deno.rename(`${site.layout.directory}/away.key`, site.layout.deviceCa.key);
+    assert.equal((await revoke(site, "thief")).code, 0);
+  });
+});
+
+Deno.test("two revocations at one time both hold", async () => {
+  await withLiveSite(async (site) => {
+    const ids = ["one", "two", "three"];
+    for (const id of ids) await site.register(id);
+    const results = await Promise.all(ids.map((id) => revoke(site, id)));
+    for (const { code, stderr } of results) assert.equal(code, 0, stderr);
+    for (const id of ids) {
+      await assert.rejects(site.connect(`${site.layout.devicesFolder}/${id}`), /revoked/i);
+    }
+  });
+});
+
 Deno.test("revoke needs a device that is there", async () => {
   await withLiveSite(async (site) => {
     const result = await revoke(site, "nobody");
