@@ -55,6 +55,7 @@ export interface Config {
     readonly sealingKey: SealingKeyPlaces;
   };
   readonly deadLetters: { readonly maxCount: number; readonly maxAgeMs: number };
+  readonly audit: { readonly maxCount: number; readonly maxAgeMs: number };
   readonly log: {
     readonly level: "debug" | "info" | "warning" | "error";
     readonly accepted: boolean;
@@ -242,6 +243,10 @@ function configOf(
     deadLetters: {
       maxCount: settings.dead_letters.max_count,
       maxAgeMs: durationMs(settings.dead_letters.max_age),
+    },
+    audit: {
+      maxCount: settings.audit.max_count,
+      maxAgeMs: durationMs(settings.audit.max_age),
     },
     log,
   };

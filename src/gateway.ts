@@ -29,6 +29,7 @@ import { Metrics } from "./edge/metrics.ts";
 import { BrokerLink } from "./edge/mqtt.ts";
 import { Outbox, type OutboxEntry } from "./edge/outbox.ts";
 import { Registry } from "./edge/registry.ts";
+import { RejectionAudit } from "./edge/rejection_audit.ts";
 import { ReplayGuard } from "./edge/replay_guard.ts";
 import { readSealingKeys } from "./edge/sealing_keys.ts";
 import { Store } from "./edge/store.ts";
@@ -106,6 +107,7 @@ export class Gateway {
     const { database, synchronous } = config.store;
     this.#store = new Store(database, {
       synchronous,
+      author: "gateway",
       busyTimeoutMs: STORE_BUSY_MS,
       secureDelete: "FAST", // it writes no secrets, and payloads come and go
     });
@@ -144,6 +146,7 @@ export class Gateway {
       devices: this.#keyRing.size,
       pending: this.#ledger.pending,
     });
+    this.#logAuditHead();
   }
 
   /** Takes nothing more, lets what is under way end, and leaves the rest in the outbox. */
@@ -161,7 +164,16 @@ export class Gateway {
       message: `Stopped; ${this.#ledger.pending} entries wait in the outbox`,
       pending: this.#ledger.pending,
     });
+    this.#logAuditHead();
     this.#store.close();
+  }
+
+  #logAuditHead(): void {
+    try {
+      this.#report.auditHead(this.#store.audit.head());
+    } catch {
+      // The store is lost, which the log says already.
+    }
   }
 
   #linkBroker(): BrokerLink {
@@ -189,6 +201,7 @@ export class Gateway {
       outbox: this.#outbox,
       deadLetters: this.#deadLetters,
       attendance: this.#attendance,
+      rejectionAudit: new RejectionAudit(this.#store, this.#config.audit),
     }, { ...checks, deadLetters });
   }
 

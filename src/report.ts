@@ -3,6 +3,8 @@
 import type { Config } from "./config.ts";
 import type { Outcome } from "./core/delivery.ts";
 import type { Rejection } from "./core/rejection.ts";
+import { hexOf } from "./edge/audit.ts";
+import type { AuditHead } from "./edge/audit_trail.ts";
 import type { Clock } from "./edge/clock.ts";
 import type { Log } from "./edge/log.ts";
 import type { Metrics } from "./edge/metrics.ts";
@@ -149,6 +151,12 @@ export class Report {
         `The secret of "${deviceId}" was altered in the store: nothing of it verifies`;
       this.#log("error", "secret_damaged", { message, device_id: deviceId });
     }
+  }
+
+  /** Keeps the audit's head where whoever alters the store does not reach. */
+  auditHead({ sequence, hash }: AuditHead): void {
+    const message = `The audit ends with entry ${sequence}`;
+    this.#log("info", "audit_head", { message, sequence, head: hexOf(hash) });
   }
 
   /** How old a message is, seconds, where that is more than the tolerance. */

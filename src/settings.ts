@@ -19,6 +19,11 @@ export function durationMs(text: string): number {
   return Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
 }
 
+/** True for a text that `durationMs` understands. */
+export function isDuration(text: string): boolean {
+  return DURATION.test(text);
+}
+
 function text() {
   return z.string({ error: "must be a text that is not empty" }).min(1, {
     error: "must be a text that is not empty",
@@ -140,6 +145,11 @@ export const SETTINGS = z.strictObject({
     max_count: whole(0, 10_000_000).default(10_000)
       .describe("Dead letters that are kept; the oldest are dropped first"),
     max_age: duration("0s", "3650d").default("90d").describe("How long they are kept"),
+  }),
+  audit: z.strictObject({
+    max_count: whole(100, 100_000_000).default(200_000)
+      .describe("Entries that are kept; beyond that, the oldest tenth goes"),
+    max_age: duration("1d", "3650d").default("365d").describe("How long they are kept"),
   }),
   log: z.strictObject({
     level: oneOf(["debug", "info", "warning", "error"]).default("info")

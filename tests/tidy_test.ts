@@ -112,6 +112,8 @@ Deno.test("edges do not know each other", () => {
     "outbox",
     "dead_letters",
     "api_keys",
+    "audit",
+    "audit_trail",
     "scrub",
     "sealed_secret",
     "sealing_keys",
@@ -125,7 +127,13 @@ Deno.test("edges do not know each other", () => {
     "backend > time_limit",
   ];
   // The types of what passes between two edges, and nothing that runs.
-  const types = ["intake > mqtt", "intake > ledger", "dispatch > mqtt", "api_server > api"];
+  const types = [
+    "ledger > rejection_audit",
+    "intake > mqtt",
+    "intake > ledger",
+    "dispatch > mqtt",
+    "api_server > api",
+  ];
   for (const { path, text } of OURS) {
     if (layerOf(path) !== "edge") continue;
     const name = (file: string) => file.split("/").at(-1)!.replace(".ts", "");

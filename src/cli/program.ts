@@ -27,6 +27,7 @@ function program(): Command {
   addDeadLetterCommands(program);
   addKeyCommands(program);
   addSecretCommands(program);
+  addAuditCommands(program);
   addFirmwareCommands(program);
   return program;
 }
@@ -119,6 +120,17 @@ function addSecretCommands(program: Command): void {
     .action(async (options) => (await import("./secrets.ts")).unseal(options));
   site(secrets.command("rotate-key").description("Seal them under a new key"))
     .action(async (options) => (await import("./secrets.ts")).rotateKey(options));
+}
+
+function addAuditCommands(program: Command): void {
+  const audit = program.command("audit").description("What was changed, and what was refused")
+    .helpCommand(false);
+  site(audit.command("verify").description("Prove that no entry was altered, removed or moved"))
+    .option("--head <hash>", "a head that an earlier run printed, and that must still be in it")
+    .action(async (options) => (await import("./audit.ts")).verifyAudit(options));
+  site(audit.command("export").description("Print the entries as JSON Lines"))
+    .option("--since <time>", "a date, a time, or how long ago: 24h, 7d")
+    .action(async (options) => (await import("./audit.ts")).exportAudit(options));
 }
 
 function addFirmwareCommands(program: Command): void {

@@ -169,6 +169,7 @@ export class Intake {
     clearInterval(this.#tick);
     this.#tellOverrun();
     this.#closing = true;
+    this.#tidyDue = true; // saves what is counted
     this.#endPause?.();
     this.#wake();
     await this.#work;
@@ -223,7 +224,8 @@ export class Intake {
       const examined = await Promise.all(messages.map((one) => this.#examine(one)));
       this.#parts.at("verified");
       const heldSinceMs = this.#waiting[0]?.arrivedMs;
-      return this.#parts.ledger.commit(examined, settlements, { tidy, heldSinceMs });
+      const identityOf = (place: number) => messages[place]!.identity;
+      return this.#parts.ledger.commit(examined, settlements, { tidy, heldSinceMs, identityOf });
     });
     if (!committed) return;
     this.#tidyDue ||= committed.untidy;

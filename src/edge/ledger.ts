@@ -17,6 +17,7 @@ import { decide, type Duplicate, type Facts } from "../core/verdict.ts";
 import type { Clock } from "./clock.ts";
 import type { DeadLetterLimits, DeadLetters } from "./dead_letters.ts";
 import type { Outbox, OutboxEntry, WaitingEntry } from "./outbox.ts";
+import type { RejectedMessage, RejectionAudit } from "./rejection_audit.ts";
 import type { ReplayGuard } from "./replay_guard.ts";
 import type { Store } from "./store.ts";
 
@@ -33,6 +34,7 @@ export interface LedgerParts {
   readonly outbox: Outbox;
   readonly deadLetters: DeadLetters;
   readonly attendance: Attendance;
+  readonly rejectionAudit: RejectionAudit;
 }
 
 /** What it goes by. */
@@ -98,12 +100,17 @@ export class Ledger {
 
   /**
    * One transaction, on the disk when this returns; throws where nothing was written.
-   * `heldSinceMs`: when the oldest message came that is not in the batch yet, wall clock.
+   * `heldSinceMs`: when the oldest message came that is not in the batch yet, wall clock;
+   * `identityOf`: of the message at that place in the batch.
    */
   commit(
     batch: readonly (Candidate | Rejection)[],
     settlements: readonly Settlement[],
-    options: { readonly tidy: boolean; readonly heldSinceMs: number | undefined },
+    options: {
+      readonly tidy: boolean;
+      readonly heldSinceMs: number | undefined;
+      readonly identityOf: (place: number) => string;
+    },
   ): Committed {
     const taken = new Map<string, Bucket>();
     let dataVersion = this.#dataVersion;
@@ -117,8 +124,13 @@ export class Ledger {
       );
       this.#keepAttendance(entered.length > 0);
       const tidied = options.tidy ? this.#tidy(options.heldSinceMs) : { trimmed: 0, untidy: false };
-      return { entered, adopted, ...tidied };
+      const audited = this.#parts.rejectionAudit.enter(rejectedOf(entered, options.identityOf), {
+        tidy: options.tidy,
+        wallMs: this.#parts.clock.wallMs(),
+      });
+      return { entered, adopted, audited, ...tidied };
     });
+    this.#parts.rejectionAudit.keep(committed.audited);
     this.#dataVersion = dataVersion; // not before: what a failed commit has seen is still news
     this.#note(committed, settlements.length, taken);
     return committed;
@@ -196,4 +208,16 @@ export class Ledger {
 
 function seconds(ms: number): number {
   return Math.floor(ms / 1000);
+}
+
+function rejectedOf(
+  entered: readonly Entered[],
+  identityOf: (place: number) => string,
+): RejectedMessage[] {
+  const rejected: RejectedMessage[] = [];
+  entered.forEach((one, place) => {
+    if (!("kind" in one) || one.kind !== "rejected") return;
+    rejected.push({ identity: identityOf(place), code: one.code });
+  });
+  return rejected;
 }

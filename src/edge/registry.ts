@@ -13,6 +13,7 @@
 
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
 import type { DeviceStanding } from "../core/device.ts";
+import { SECRET_TABLES } from "./schema.ts";
 import {
   isSealed,
   openSecret,
@@ -47,9 +48,6 @@ export interface DeviceWithSecret extends RegisteredDevice {
 export class SecretError extends StoreError {
   override readonly name: string = "SecretError";
 }
-
-/** Every table with columns `device_id` and `shared_secret`. */
-export const SECRET_TABLES = ["devices"] as const;
 
 /** A client certificate that was issued to a device. */
 export interface DeviceCertificate {

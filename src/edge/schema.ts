@@ -10,6 +10,104 @@
 /** Marks a SQLite file as this program's (`PRAGMA application_id`): "SIoT". */
 export const APPLICATION_ID = 0x53496f54;
 
+/** Every table with columns `device_id` and `shared_secret`: sealed, scrubbed and audited alike. */
+export const SECRET_TABLES = ["devices"] as const;
+
+/** A change that the audit takes note of. */
+interface Audited {
+  readonly on: string;
+  /** As SQL: which rows; all where not given. */
+  readonly when?: string;
+  /** As SQL. */
+  readonly event: string;
+  /** As SQL. */
+  readonly subject: string;
+  /** As SQL; no secret. */
+  readonly detail?: string;
+}
+
+/** What a change of a stored secret was, as SQL: it begins `$sealed$1$` and twelve digits, or not. */
+const SECRET_EVENT = `CASE
+      WHEN substr(NEW.shared_secret, 1, 8) = '$sealed$' AND substr(OLD.shared_secret, 1, 8) <> '$sealed$'
+        THEN 'secret_sealed'
+      WHEN substr(NEW.shared_secret, 1, 8) <> '$sealed$' AND substr(OLD.shared_secret, 1, 8) = '$sealed$'
+        THEN 'secret_unsealed'
+      WHEN substr(NEW.shared_secret, 1, 8) = '$sealed$'
+        AND substr(NEW.shared_secret, 1, 23) <> substr(OLD.shared_secret, 1, 23)
+        THEN 'secret_resealed'
+      ELSE 'secret_changed' END`;
+
+/** Every change of registry, secrets and keys; whatever program makes it. */
+const AUDITED: readonly Audited[] = [
+  { on: "INSERT ON devices", event: "'device_added'", subject: "NEW.device_id" },
+  { on: "DELETE ON devices", event: "'device_removed'", subject: "OLD.device_id" },
+  {
+    on: "UPDATE OF device_id ON devices",
+    when: "OLD.device_id <> NEW.device_id",
+    event: "'device_renamed'",
+    subject: "NEW.device_id",
+    detail: "OLD.device_id",
+  },
+  ...SECRET_TABLES.map((table): Audited => ({
+    on: `UPDATE OF shared_secret ON ${table}`,
+    when: "OLD.shared_secret <> NEW.shared_secret",
+    event: SECRET_EVENT,
+    subject: "NEW.device_id",
+  })),
+  ...(["INSERT", "UPDATE", "DELETE"] as const).map((verb): Audited => {
+    const row = verb === "DELETE" ? "OLD" : "NEW";
+    const event = { INSERT: "added", UPDATE: "changed", DELETE: "removed" }[verb];
+    return {
+      on: `${verb} ON device_certificates`,
+      event: `'certificate_${event}'`,
+      subject: `${row}.device_id`,
+      detail: `${row}.serial`,
+    };
+  }),
+  {
+    on: "INSERT ON device_revocations",
+    event: "'device_revoked'",
+    subject: "NEW.device_id",
+    detail: "NEW.reason",
+  },
+  {
+    on: "UPDATE ON device_revocations",
+    event: "'device_revoked'",
+    subject: "NEW.device_id",
+    detail: "NEW.reason",
+  },
+  { on: "DELETE ON device_revocations", event: "'revocation_ended'", subject: "OLD.device_id" },
+  { on: "INSERT ON api_keys", event: "'api_key_added'", subject: "NEW.name" },
+  { on: "UPDATE ON api_keys", event: "'api_key_changed'", subject: "NEW.name" },
+  { on: "DELETE ON api_keys", event: "'api_key_removed'", subject: "OLD.name" },
+  {
+    on: "INSERT ON api_key_devices",
+    event: "'api_key_device_added'",
+    subject: "NEW.name",
+    detail: "NEW.device_id",
+  },
+  {
+    on: "DELETE ON api_key_devices",
+    event: "'api_key_device_removed'",
+    subject: "OLD.name",
+    detail: "OLD.device_id",
+  },
+];
+
+/** The audit only grows, but for its beginning once a mark says that it is trimmed. */
+const APPEND_ONLY = `
+  CREATE TRIGGER audit_insert BEFORE INSERT ON audit
+  WHEN NEW.sequence <> coalesce((SELECT max(sequence) FROM audit), 0) + 1 BEGIN
+    SELECT RAISE(ABORT, 'the audit is append-only');
+  END;
+  CREATE TRIGGER audit_update BEFORE UPDATE ON audit BEGIN
+    SELECT RAISE(ABORT, 'the audit is append-only');
+  END;
+  CREATE TRIGGER audit_delete BEFORE DELETE ON audit
+  WHEN OLD.sequence >= (SELECT value FROM marks WHERE name = 'audit_first') BEGIN
+    SELECT RAISE(ABORT, 'the audit is append-only');
+  END;`;
+
 /** Migration number n is `MIGRATIONS[n - 1]`. */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -46,6 +144,35 @@ export const MIGRATIONS: readonly string[] = [
     name TEXT NOT NULL REFERENCES api_keys (name) ON DELETE CASCADE,
     device_id TEXT NOT NULL,
     PRIMARY KEY (name, device_id)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE audit (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,                    -- Unix seconds
+    author TEXT NOT NULL,
+    event TEXT NOT NULL,
+    subject TEXT NOT NULL,                  -- a device id, or the name of an API key
+    detail TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    hash BLOB NOT NULL                      -- SHA-256 over the hash before it and this entry
+  ) STRICT;
+
+  CREATE TABLE audit_notes (                -- not chained yet
+    number INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    count INTEGER NOT NULL
+  ) STRICT;
+
+  CREATE TABLE audit_rejections (           -- counted, and not entered yet
+    identity TEXT NOT NULL,
+    code TEXT NOT NULL,
+    since INTEGER NOT NULL,                 -- Unix seconds
+    seconds INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (identity, code)
   ) STRICT, WITHOUT ROWID;
 
   CREATE TABLE replay_guard (
@@ -86,6 +213,7 @@ export const MIGRATIONS: readonly string[] = [
   INSERT INTO marks VALUES
     ('registry_revision', 0),               -- counts changes of the registry and the API keys
     ('sealing_key', 0),                     -- id of the key that seals secrets; 0: they are plain
+    ('audit_first', 1),                     -- the first entry that was not trimmed
     ('api_keys_begun', 0),                  -- 1 once there was an API key in the store
     ('forgotten_seconds', 0),               -- newest timestamp whose id was forgotten
     ('attended_seconds', 0),                -- when the gateway was last taking messages; 0: never
@@ -97,7 +225,9 @@ export const MIGRATIONS: readonly string[] = [
       ...["api_keys", "api_key_devices"],
     ])
   }
-  ${sealedOnlyTriggers(["devices"])}
+  ${sealedOnlyTriggers(SECRET_TABLES)}
+  ${AUDITED.map(auditTrigger).join("")}
+  ${APPEND_ONLY}
   `,
 ];
 
@@ -123,4 +253,13 @@ function sealedOnlyTriggers(tables: readonly string[]): string {
   END;`)
   );
   return triggers.join("");
+}
+
+/** A trigger that notes a change; in plain SQL, since programs with an older SQLite run it too. */
+function auditTrigger({ on, when, event, subject, detail }: Audited, number: number): string {
+  return `
+  CREATE TRIGGER audit_${number + 1} AFTER ${on} ${when ? `WHEN ${when}` : ""} BEGIN
+    INSERT INTO audit_notes (at, event, subject, detail, count)
+    VALUES (CAST(strftime('%s', 'now') AS INTEGER), ${event}, ${subject}, ${detail ?? "''"}, 1);
+  END;`;
 }

@@ -97,7 +97,11 @@ async function convert(
   keys: readonly SealingKey[],
   { store, at }: SealingParts,
 ): Promise<number> {
-  store.transaction(() => store.setMark("sealing_key", key ? Number.parseInt(key.id, 16) : 0));
+  store.transaction(() => {
+    store.setMark("sealing_key", key ? Number.parseInt(key.id, 16) : 0);
+    const [event, detail] = key ? ["sealing_key_set", key.id] : ["sealing_ended", ""];
+    store.audit.note({ at: Math.floor(Date.now() / 1000), event, subject: "", detail, count: 1 });
+  });
   at?.("marked");
   let count = 0;
   for (const table of SECRET_TABLES) {

@@ -12,6 +12,7 @@
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { type AuditAuthor, AuditTrail } from "./audit_trail.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./schema.ts";
 
 /** How a store is opened. */
@@ -25,6 +26,8 @@ export interface StoreOptions {
    * it must be for whoever changes secrets.
    */
   readonly secureDelete?: "ON" | "FAST";
+  /** Who makes the changes, for the audit; `command` where not given. */
+  readonly author?: AuditAuthor;
   /** Make the file where there is none; otherwise a missing file is an error. */
   readonly create?: boolean;
 }
@@ -45,6 +48,9 @@ const DAMAGED = [11, 26];
 /** An open gateway.db. */
 export class Store {
   readonly path: string;
+  /** What every transaction adds to the audit. */
+  readonly audit: AuditTrail;
+  readonly #author: AuditAuthor;
   #file: Pick<Deno.FileInfo, "ino" | "dev" | "size"> | undefined;
   readonly #database: DatabaseSync;
   readonly #begin: StatementSync;
@@ -75,6 +81,8 @@ export class Store {
       if (error instanceof StoreError) throw error;
       throw new StoreError(`Cannot open "${path}": ${(error as Error).message}`);
     }
+    this.audit = new AuditTrail(database);
+    this.#author = options.author ?? "command";
     this.#database = database;
     this.#file = path === ":memory:" ? undefined : fileAt(path);
     this.#begin = database.prepare("BEGIN IMMEDIATE");
@@ -95,7 +103,9 @@ export class Store {
     this.#checkInPlace();
     try {
       this.#begin.run();
+      this.audit.chain("another program");
       const result = work();
+      this.audit.chain(this.#author);
       this.#commit.run();
       return result;
     } catch (error) {

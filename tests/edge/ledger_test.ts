@@ -4,6 +4,7 @@ import { steadyClock, SYSTEM_CLOCK } from "../../src/edge/clock.ts";
 import { DeadLetters } from "../../src/edge/dead_letters.ts";
 import { Ledger } from "../../src/edge/ledger.ts";
 import { Outbox } from "../../src/edge/outbox.ts";
+import { RejectionAudit } from "../../src/edge/rejection_audit.ts";
 import { ReplayGuard } from "../../src/edge/replay_guard.ts";
 import { Store } from "../../src/edge/store.ts";
 
@@ -23,6 +24,7 @@ Deno.test("what another process put into the outbox is adopted also where the fi
       outbox,
       deadLetters,
       attendance: new Attendance("x", undefined),
+      rejectionAudit: new RejectionAudit(store, { maxCount: 1_000, maxAgeMs: 1e9 }),
     },
     {
       toleranceSeconds: 300,
@@ -41,7 +43,8 @@ Deno.test("what another process put into the outbox is adopted also where the fi
       payload: new Uint8Array([49]),
     })
   );
-  const commit = () => ledger.commit([], [], { tidy: true, heldSinceMs: undefined });
+  const commit = () =>
+    ledger.commit([], [], { tidy: true, heldSinceMs: undefined, identityOf: () => "a" });
   // The disk is full at the worst moment.
   const real = deadLetters.trim.bind(deadLetters);
   deadLetters.trim = () => {

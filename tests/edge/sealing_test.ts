@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { dirname } from "node:path";
 import { backup, DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
+import { Audit } from "../../src/edge/audit.ts";
 import { KeyRing } from "../../src/edge/key_ring.ts";
 import { Registry } from "../../src/edge/registry.ts";
 import { rotateSealingKey, sealSecrets, unsealSecrets } from "../../src/edge/sealing.ts";
@@ -177,8 +178,19 @@ Deno.test("rotating seals under a new key, and nothing opens under the old one",
     assert.notEqual(keys[0]!.id, old!.id);
     assertAllOpen(place);
     const database = Buffer.from(await Deno.readFile(store.path)).toString("latin1");
-    assert.ok(!database.includes(old!.id), "no secret is left that the old key opens");
+    assert.ok(!database.includes(`$${old!.id}$`), "no secret is left that the old key opens");
     assert.throws(() => new KeyRing(store, new Registry(store, [old!])), StoreLostError);
+    await unsealSecrets({ store, places });
+    const audit = new Audit(store);
+    const events = [...audit.since(0)].map(({ event, detail }) => `${event} ${detail}`.trim());
+    const kinds = events.filter((event, i) => event !== events[i - 1]);
+    assert.deepEqual(kinds, [
+      ...[`sealing_key_set ${old!.id}`, "secret_sealed"],
+      ...[`sealing_key_set ${keys[0]!.id}`, "secret_resealed"],
+      ...["sealing_ended", "secret_unsealed"],
+    ]);
+    assert.equal(events.length, 3 * (DEVICES + 1));
+    assert.deepEqual(audit.prove().faults, []);
   });
 });
 

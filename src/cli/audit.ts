@@ -1,0 +1,60 @@
+/** `audit verify` and `export`: what was changed and what was refused, and that the record is whole. */
+
+import { Buffer } from "node:buffer";
+import { Audit, hexOf } from "../edge/audit.ts";
+import type { AuditEntry } from "../edge/audit_trail.ts";
+import { durationMs, isDuration } from "../settings.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
+import { EXIT, Failure, printable, say } from "./voice.ts";
+
+/** Proves the chain and prints its head; fails where an entry was altered, removed or reordered. */
+export async function verifyAudit(options: SiteOption & { readonly head?: string }): Promise<void> {
+  const pinned = options.head === undefined ? undefined : hashOf(options.head);
+  const config = configOf(layoutOf(options));
+  const { faults, count, head } = await withStore(config, (store) => {
+    store.transaction(() => {}); // chains what another program has left
+    return new Audit(store).prove(pinned);
+  });
+  if (faults.length > 0) throw new Failure(faults);
+  const entries = count === 1 ? "1 entry" : `${count} entries`;
+  say(`Verified ${entries}, up to number ${head.sequence}`);
+  say(`head ${hexOf(head.hash)}`);
+}
+
+/** Prints entries as JSON Lines. */
+export async function exportAudit(
+  options: SiteOption & { readonly since?: string },
+): Promise<void> {
+  const at = options.since === undefined
+    ? Number.MIN_SAFE_INTEGER
+    : secondsOf(options.since, Date.now());
+  await withStore(configOf(layoutOf(options)), (store) => {
+    store.transaction(() => {});
+    for (const entry of new Audit(store).since(at)) say(printable(JSON.stringify(describe(entry))));
+  });
+}
+
+function describe({ sequence, at, author, event, subject, detail, count, hash }: AuditEntry) {
+  const time = new Date(at * 1000).toISOString();
+  return { sequence, time, at, author, event, subject, detail, count, hash: hexOf(hash) };
+}
+
+function hashOf(head: string): Uint8Array {
+  if (/^[0-9a-f]{64}$/i.test(head)) return Buffer.from(head, "hex");
+  throw new Failure("Cannot use the head: it must be 64 hex digits, as audit verify prints them", {
+    exit: EXIT.wrongUse,
+  });
+}
+
+/** A time, or how long ago, as Unix seconds. */
+function secondsOf(text: string, nowMs: number): number {
+  if (isDuration(text)) return Math.floor((nowMs - durationMs(text)) / 1000);
+  const timeMs = /^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d))?$/.test(text)
+    ? Date.parse(text)
+    : NaN;
+  if (!Number.isNaN(timeMs)) return Math.floor(timeMs / 1000);
+  throw new Failure(`Cannot use the time "${text}"`, {
+    exit: EXIT.wrongUse,
+    hint: 'Give a date, a time such as "2026-01-31T12:00:00Z", or how long ago: "24h", "7d"',
+  });
+}

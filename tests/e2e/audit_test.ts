@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { until } from "../../src/demo/until.ts";
+import { Audit } from "../../src/edge/audit.ts";
+import type { AuditEntry } from "../../src/edge/audit_trail.ts";
+import { shell } from "../cli/shell.ts";
+import { type LiveSite, withLiveSite } from "./live_site.ts";
+
+function entries(site: LiveSite): AuditEntry[] {
+  return site.withStore((store) => [...new Audit(store).since(0)]);
+}
+
+function rejections(site: LiveSite): string[] {
+  return entries(site).filter(({ event }) => event === "message_rejected")
+    .map(({ author, subject, detail, count }) => `${author}: ${subject} ${detail} ${count}`);
+}
+
+Deno.test("rejections are in the audit at once, and those that follow with their count", async () => {
+  await withLiveSite(async (site) => {
+    const device = await site.device("sensor_001");
+    for (let i = 0; i < 7; i++) await device.publish(`not json ${i} hush`);
+    const { message } = await device.send('"hush"');
+    await device.publish(message.replace("hush", "loud"));
+    await until("two entries", () => rejections(site).length === 2);
+    assert.deepEqual(rejections(site), [
+      "gateway: sensor_001 malformed 1",
+      "gateway: sensor_001 invalid_signature 1",
+    ]);
+    site.clockOffsetMs += 61_000;
+    await until("the count", () => rejections(site).length === 3);
+    assert.equal(rejections(site)[2], "gateway: sensor_001 malformed 6");
+    await device.publish("one more");
+    await until(
+      "its rejection",
+      () => site.log.filter(({ event }) => event === "message_rejected").length === 9,
+    );
+    await site.stopGateway();
+    await site.startGateway();
+    site.clockOffsetMs += 130_000;
+    await until("the count of before", () => rejections(site).length === 4);
+    assert.equal(rejections(site)[3], "gateway: sensor_001 malformed 1");
+    assert.doesNotMatch(JSON.stringify(entries(site)), /hush|loud|not json/);
+    assert.deepEqual(site.withStore((store) => new Audit(store).prove().faults), []);
+  });
+});
+
+Deno.test("audit verify and export work beside a running gateway; the log has the head too", async () => {
+  await withLiveSite(async (site) => {
+    const audit = (...args: string[]) => shell(["audit", ...args, "--dir", site.layout.directory]);
+    const add = ["device", "add", "sensor_001", "--dir", site.layout.directory];
+    assert.equal((await shell(add)).code, 0);
+    const { stdout } = await audit("verify");
+    assert.match(stdout, /^Verified 3 entries, up to number 3\nhead [0-9a-f]{64}\n$/);
+    const head = /head (.*)/.exec(stdout)![1]!;
+    const device = await site.connect(`${site.layout.directory}/devices/sensor_001`);
+    await device.publish("{");
+    await until("its entry", () => rejections(site).length === 1);
+    assert.equal((await audit("verify", "--head", head)).code, 0);
+
+    const lines = (await audit("export")).stdout.trimEnd().split("\n").map((line) =>
+      JSON.parse(line)
+    );
+    assert.deepEqual(lines.map(({ author, event, subject }) => `${author} ${event} ${subject}`), [
+      "gateway api_key_added backend",
+      "command device_added sensor_001",
+      "command certificate_added sensor_001",
+      "gateway message_rejected sensor_001",
+    ]);
+    assert.equal(lines[2].hash, head);
+    assert.equal((await audit("export", "--since", "1h")).stdout.split("\n").length, 5);
+    assert.equal((await audit("export", "--since", "2999-01-01")).stdout, "");
+    for (const bad of ["yesterday", "2026-13-45", "-1"]) {
+      const { code, stderr } = await audit("export", `--since=${bad}`);
+      assert.equal(code, 2, bad);
+      assert.match(stderr, /Cannot use the time/);
+    }
+    assert.equal((await audit("verify", "--head", "ab")).code, 2);
+    const other = await audit("verify", "--head", "0".repeat(63) + "1");
+    assert.equal(other.code, 1);
+    assert.match(other.stderr, /^error: No entry has the hash 0+1/);
+
+    await site.stopGateway();
+    const kept = site.log.findLast(({ event }) => event === "audit_head")!;
+    assert.equal(kept["head"], lines[3].hash);
+    site.withStore((store) =>
+      store.prepare("DROP TRIGGER audit_update").run() &&
+      store.prepare("UPDATE audit SET subject = 'x' WHERE sequence = 2").run()
+    );
+    const altered = await audit("verify");
+    assert.equal(altered.code, 1);
+    assert.equal(altered.stdout, "");
+    assert.match(altered.stderr, /^error: Entry 2 was altered, or is not in its place\n$/);
+  });
+});
