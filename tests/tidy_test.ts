@@ -58,6 +58,7 @@ const LAYERS = [
   "build",
   "main",
   "cli",
+  "doctor",
   "demo",
   "confinement",
   "confined",

@@ -22,7 +22,8 @@ import {
   SealingKeyError,
   writeSealingKeys,
 } from "./sealing_keys.ts";
-import { sealingFault, SECRET_TABLES } from "./registry.ts";
+import { sealingFault } from "./registry.ts";
+import { SECRET_TABLES } from "./schema.ts";
 import type { SealingKeyPlaces } from "../config.ts";
 import type { Store } from "./store.ts";
 

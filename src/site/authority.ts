@@ -19,6 +19,9 @@ export const AUTHORITY_DAYS = 20 * 365 + 5;
 /** How long an end certificate is valid, in days: 10 years, since nobody renews at an isolated site. */
 export const CERTIFICATE_DAYS = 10 * 365 + 2;
 
+/** Random bytes in a serial number. */
+export const SERIAL_BYTES = 16;
+
 /** How far notBefore is set back, in days: the clocks of devices lag. */
 export const BACKDATED_DAYS = 1;
 
@@ -48,7 +51,6 @@ export interface RevokedCertificate {
 }
 
 const DAY_MS = 86_400_000;
-const SERIAL_BYTES = 16;
 const CRL_NUMBER_OID = "2.5.29.20";
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
@@ -106,10 +108,10 @@ export function issueServerCertificate(
   });
 }
 
-/** Issues a certificate for a TLS client that is known by its common name. */
+/** Issues a certificate for a TLS client that is known by its common name; `serial` in hex. */
 export function issueClientCertificate(
   authority: Authority,
-  options: { commonName: string; nowMs: number; days?: number },
+  options: { commonName: string; nowMs: number; days?: number; serial?: string },
 ): Promise<IssuedCertificate> {
   return issue(authority, {
     ...options,
@@ -140,6 +142,23 @@ export async function createRevocationList(
   });
   // OpenSSL, and so Mosquitto, knows the list by this label only.
   return x509.PemConverter.encode(list.rawData, "X509 CRL") + "\n";
+}
+
+/** What the lists in a PEM text that an authority has signed name; undefined where none is its own. */
+export async function revokedBy(
+  authority: x509.X509Certificate,
+  pem: string,
+): Promise<RevokedCertificate[] | undefined> {
+  let revoked: RevokedCertificate[] | undefined;
+  for (const der of x509.PemConverter.decode(pem)) {
+    const list = new x509.X509Crl(der);
+    if (!await list.verify({ publicKey: authority.publicKey })) continue;
+    revoked ??= [];
+    for (const { serialNumber, revocationDate } of list.entries) {
+      revoked.push({ serial: serialNumber, revokedAtMs: revocationDate.getTime() });
+    }
+  }
+  return revoked;
 }
 
 /** True where a revocation list is the authority's, and names every one of the serials. */
@@ -181,13 +200,14 @@ async function issue(
     commonName: string;
     nowMs: number;
     days?: number;
+    serial?: string;
     roleExtensions: x509.Extension[];
   },
 ): Promise<IssuedCertificate> {
   const keys = await generateKeys();
   const { notBefore, notAfter } = validity(options.nowMs, options.days ?? CERTIFICATE_DAYS);
   const certificate = await x509.X509CertificateGenerator.create({
-    serialNumber: randomSerial(),
+    serialNumber: options.serial ?? randomSerial(),
     subject: distinguishedName(options.commonName),
     issuer: authority.certificate.subjectName.toJSON(),
     notBefore,

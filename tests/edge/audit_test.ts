@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
+import { apiKeyDigest } from "../../src/credentials.ts";
 import { ApiKeys } from "../../src/edge/api_keys.ts";
 import { Audit, hexOf } from "../../src/edge/audit.ts";
 import { Registry } from "../../src/edge/registry.ts";
@@ -53,7 +54,7 @@ Deno.test("every change of registry and keys is an entry of the transaction that
     store.transaction(() => store.prepare("UPDATE devices SET created_at = 2").run());
     registry.remove("a");
     const keys = new ApiKeys(store);
-    keys.add("key-text", { name: "k", createdAt: 1, deviceIds: ["a"] });
+    keys.add(apiKeyDigest("key-text"), { name: "k", createdAt: 1, deviceIds: ["a"] });
     keys.remove("k");
     assert.deepEqual(eventsOf(audit), [
       "command: device_added a",
