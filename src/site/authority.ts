@@ -144,6 +144,11 @@ export async function createRevocationList(
   return x509.PemConverter.encode(list.rawData, "X509 CRL") + "\n";
 }
 
+/** Reads a certificate alone: whom it can verify, not whom it can sign. */
+export function openCertificate(pem: string): x509.X509Certificate {
+  return new x509.X509Certificate(pem);
+}
+
 /** What the lists in a PEM text that an authority has signed name; undefined where none is its own. */
 export async function revokedBy(
   authority: x509.X509Certificate,

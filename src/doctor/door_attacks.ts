@@ -1,0 +1,87 @@
+/** Who tries to come in: everybody but a device with a good certificate is refused. */
+
+import { createAuthority, revokedBy } from "../site/authority.ts";
+import { type Credential, type Door, refusalAt } from "../site/canary.ts";
+import { type Check, failed, ok, type Outcome, warning } from "./check.ts";
+import type { Doors } from "./doors.ts";
+import { offerOldTls } from "./old_tls.ts";
+import { throwAwayCertificate, throwAwayId } from "./throw_away.ts";
+
+/** Whether anybody with a good certificate is let in: without that, a refusal says nothing. */
+export const WELCOME_CHECK: Check<Doors> = { name: "good certificate", look: welcome };
+
+/** The attacks of this family. */
+export const DOOR_ATTACKS: readonly Check<Doors>[] = [
+  { name: "no certificate", look: nobody },
+  { name: "foreign authority", look: foreigner },
+  { name: "revoked certificate", look: revoked },
+  { name: "device at the gateway's door", look: climber },
+  { name: "TLS 1.1", look: oldTls },
+];
+
+const MEND = "Restart the broker with the configuration of this site";
+
+async function welcome({ devices, authority, site }: Doors): Promise<Outcome> {
+  const name = throwAwayId();
+  const credential = await throwAwayCertificate(authority, name, site);
+  const refusal = await refusalAt(devices, credential, name);
+  return refusal === undefined
+    ? ok(`let in at ${devices.host}:${devices.port}`)
+    : failed(`refused: ${refusal}`, "See the broker's log; it refuses every device like that");
+}
+
+async function nobody({ devices, gateway }: Doors): Promise<Outcome> {
+  const atDevices = await tryDoor(devices, undefined);
+  return atDevices.verdict === "ok" ? await tryDoor(gateway, undefined) : atDevices;
+}
+
+/** One that bears the same name as ours. */
+async function foreigner({ devices, site, authority }: Doors): Promise<Outcome> {
+  const { nowMs } = site;
+  const commonName = authority.certificate.subjectName.getField("CN")[0] ?? "Device authority";
+  const foreign = await createAuthority({ commonName, nowMs });
+  return await tryDoor(devices, await throwAwayCertificate(foreign, throwAwayId(), { nowMs }));
+}
+
+/** Its serial number is the newest on the list, so that it was never good. */
+async function revoked({ devices, site, authority }: Doors): Promise<Outcome> {
+  const { layout, nowMs } = site;
+  const listed = await revokedBy(
+    authority.certificate,
+    await Deno.readTextFile(layout.revocationList),
+  );
+  const newest = listed?.toSorted((one, other) => other.revokedAtMs - one.revokedAtMs)[0];
+  if (newest === undefined) {
+    return warning(
+      `"${layout.revocationList}" names nobody, so that nothing can be shown by it`,
+      "The next device revoke, or restore, puts a number of nobody on it",
+    );
+  }
+  const { serial } = newest;
+  return await tryDoor(
+    devices,
+    await throwAwayCertificate(authority, throwAwayId(), { nowMs, serial }),
+  );
+}
+
+async function climber({ gateway, authority, site }: Doors): Promise<Outcome> {
+  return await tryDoor(gateway, await throwAwayCertificate(authority, throwAwayId(), site));
+}
+
+async function oldTls({ devices, gateway }: Doors): Promise<Outcome> {
+  for (const door of [devices, gateway]) {
+    const { accepted, answer } = await offerOldTls(door);
+    if (accepted) return failed(`${door.host}:${door.port}: ${answer}`, MEND);
+    if (door === gateway) return ok(`refused: ${answer}`);
+  }
+  throw new Error("there is no door");
+}
+
+async function tryDoor(door: Door, credential: Credential | undefined): Promise<Outcome> {
+  const refusal = await refusalAt(door, credential, throwAwayId());
+  const where = `${door.host}:${door.port}`;
+  if (refusal === undefined) return failed(`let in at ${where}`, MEND);
+  // Somebody who was not there did not refuse.
+  if (/ECONNREFUSED|timed? ?out/i.test(refusal)) throw new Error(`${where}: ${refusal}`);
+  return ok(`refused: ${refusal}`);
+}
