@@ -39,12 +39,13 @@ export interface ExaminationOptions {
   readonly silent?: boolean;
 }
 
+const UNSOUND = "the store is not as it should be";
 const REMAINS = { name: "earlier runs", look: removeRemains };
 
 /** Every check there is, in the order in which they are made. */
 export const ALL_CHECKS: readonly Pick<Finding, "name">[] = [
   ...[...FILE_CHECKS, ...CERTIFICATE_CHECKS, ...BROKER_CHECKS],
-  ...[STORE_CHECK, ...STORE_CHECKS, REMAINS],
+  ...[STORE_CHECK, REMAINS, ...STORE_CHECKS],
   ...[WELCOME_CHECK, ...DOOR_ATTACKS, ...TOPIC_ATTACKS],
   ...[GATEWAY_CHECK, ...MESSAGE_ATTACKS, BACKEND_CHECK, ...DELIVERY_CHECKS, SPY_CHECK],
 ];
@@ -83,10 +84,10 @@ export class Examination {
     await this.#each([...FILE_CHECKS, ...CERTIFICATE_CHECKS, ...BROKER_CHECKS], this.#site);
     const sound = (await this.#one(STORE_CHECK, this.#site)).verdict === "ok";
     if (sound) this.#store = new Store(this.#site.config.store.database);
-    if (sound) await this.#each(STORE_CHECKS, this.#site);
-    else this.#skip(STORE_CHECKS, skipped("the store is not as it should be"));
-    if (this.#store) await this.#one(REMAINS, this.#store);
-    else this.#skip([REMAINS], skipped("the store is not as it should be"));
+    if (this.#store) {
+      await this.#one(REMAINS, this.#store);
+      await this.#each(STORE_CHECKS, this.#site);
+    } else this.#skip([REMAINS, ...STORE_CHECKS], skipped(UNSOUND));
     if (this.#options.offline) return this.#skip(LIVE, asked("--offline"));
     const guests = await this.#attackBroker();
     await this.#attackGateway(guests);
@@ -133,7 +134,7 @@ export class Examination {
   async #attackGateway(guests: Guests | string): Promise<void> {
     const gateway = await this.#one(GATEWAY_CHECK, this.#site);
     const running = gateway.verdict === "skipped" ? gateway.seen : undefined;
-    const store = this.#store ? undefined : "the store is not as it should be";
+    const store = this.#store ? undefined : UNSOUND;
     const missing = running ?? (typeof guests === "string" ? guests : undefined) ?? store;
     const conversation = missing ?? await this.#converse(guests as Guests);
     const wordless = typeof conversation === "string";
