@@ -76,7 +76,8 @@ export async function perform<T>({ name, look }: Check<T>, subject: T): Promise<
     return { name, ...await look(subject) };
   } catch (error) {
     const seen = `Cannot look: ${messageOf(error)}`;
-    return { name, ...failed(seen, "Run this as the owner of the site's files") };
+    const mend = "See that what it names is there, and run this as the owner of the site's files";
+    return { name, ...failed(seen, mend) };
   }
 }
 

@@ -2,8 +2,11 @@
 
 import { createAuthority, revokedBy } from "../site/authority.ts";
 import { type Credential, type Door, refusalAt } from "../site/canary.ts";
+import { brokerPid } from "../site/broker_reload.ts";
 import { type Check, failed, ok, type Outcome, warning } from "./check.ts";
 import type { Doors } from "./doors.ts";
+import { listeningPorts } from "./listening_ports.ts";
+import { parseMosquittoConf } from "./mosquitto_conf.ts";
 import { offerOldTls } from "./old_tls.ts";
 import { throwAwayCertificate, throwAwayId } from "./throw_away.ts";
 
@@ -17,6 +20,7 @@ export const DOOR_ATTACKS: readonly Check<Doors>[] = [
   { name: "revoked certificate", look: revoked },
   { name: "device at the gateway's door", look: climber },
   { name: "TLS 1.1", look: oldTls },
+  { name: "open ports", look: openPorts },
 ];
 
 const MEND = "Restart the broker with the configuration of this site";
@@ -75,6 +79,21 @@ async function oldTls({ devices, gateway }: Doors): Promise<Outcome> {
     if (door === gateway) return ok(`refused: ${answer}`);
   }
   throw new Error("there is no door");
+}
+
+/** What really is open may be more than the configuration says by now. */
+async function openPorts({ site }: Doors): Promise<Outcome> {
+  const pid = await brokerPid(site.layout);
+  if (typeof pid !== "number") return warning(`cannot be seen: ${pid.reason}`, pid.hint);
+  const open = await listeningPorts(pid);
+  if (open === undefined) {
+    return warning(`the sockets of process ${pid} cannot be seen`, "Run this as root");
+  }
+  const { listeners } = await parseMosquittoConf(site.layout.brokerConfiguration);
+  const extra = open.filter((port) => !listeners.some((one) => one.port === port));
+  const mend = "Restart the broker: it runs with another configuration than this one";
+  if (extra.length > 0) return failed(`port ${extra.join(", ")}, which it is not told to`, mend);
+  return ok(`process ${pid} listens on ${open.join(" and ")}, and nowhere else`);
 }
 
 async function tryDoor(door: Door, credential: Credential | undefined): Promise<Outcome> {

@@ -33,7 +33,7 @@ async function modes(site: Site): Promise<Outcome> {
   return okUnless(
     [...open.map(described("reach")), ...writable.map(described("write"))],
     {
-      seen: `${secret.length} private files are their owner's alone`,
+      seen: `${secret.length} private files and folders are their owner's alone`,
       mend: "chmod go= what is private, chmod go-w the rest; replace keys that others could read",
     },
   );

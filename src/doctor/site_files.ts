@@ -1,6 +1,7 @@
 /** Which files of a site there are, and what they are for. */
 
-import { type CredentialPaths, deviceFolderAt } from "../site/layout.ts";
+import { join } from "node:path";
+import { type CredentialPaths, type DeviceFolder, deviceFolderAt } from "../site/layout.ts";
 import type { Site } from "./check.ts";
 
 /** A file or folder that is there. */
@@ -33,7 +34,7 @@ export async function privateFiles(site: Site): Promise<SiteFile[]> {
     ...[database, `${database}-wal`, `${database}-shm`],
     layout.aclDevices,
     layout.aclGateway,
-    ...(await deviceFolders(site)).flatMap(({ key, secret }) => [key, secret]),
+    ...await deviceSecrets(site),
     layout.devicesFolder,
     layout.dataFolder,
   ];
@@ -55,18 +56,9 @@ export async function publicFiles(site: Site): Promise<SiteFile[]> {
 }
 
 /** The devices' folders that still stand in the site. */
-export async function deviceFolders({ layout }: Site) {
-  const folders = [];
-  try {
-    for await (const { name, isDirectory } of Deno.readDir(layout.devicesFolder)) {
-      if (isDirectory && !name.startsWith(".")) {
-        folders.push(deviceFolderAt(`${layout.devicesFolder}/${name}`));
-      }
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  return folders;
+export async function deviceFolders(site: Site): Promise<DeviceFolder[]> {
+  const entries = await deviceEntries(site);
+  return entries.filter(({ isDirectory }) => isDirectory).map(({ path }) => deviceFolderAt(path));
 }
 
 /** The text of a file; undefined where there is none. */
@@ -77,6 +69,30 @@ export async function textIfThere(path: string): Promise<string | undefined> {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
+}
+
+/** Keys and secrets in the devices' folders, and whatever file stands beside them. */
+async function deviceSecrets(site: Site): Promise<string[]> {
+  const files = (await deviceEntries(site)).filter(({ isDirectory }) => !isDirectory);
+  const folders = await deviceFolders(site);
+  return [
+    ...files.map(({ path }) => path),
+    ...folders.flatMap(({ key, secret }) => [key, secret]),
+  ];
+}
+
+async function deviceEntries({ layout }: Site): Promise<{ path: string; isDirectory: boolean }[]> {
+  const entries = [];
+  try {
+    for await (const { name, isDirectory } of Deno.readDir(layout.devicesFolder)) {
+      if (!name.startsWith(".")) {
+        entries.push({ path: join(layout.devicesFolder, name), isDirectory });
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return entries;
 }
 
 async function present(paths: readonly string[]): Promise<SiteFile[]> {
