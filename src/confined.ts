@@ -3,18 +3,24 @@
  *
  * The rules are:
  * - it is told what to do by messages of plain values, and reads no file but the database;
- * - it listens first and runs when it is told to, so that it can take over from another;
+ * - it prepares first, behind the door, and runs when it is told to: so one run follows another,
+ *   here or in another worker, and requests wait in between;
  * - it writes its log itself, line by line, so that none is lost when it dies.
  */
 
-import process from "node:process";
+import "./empty_environment.ts";
 import type { Config } from "./config.ts";
-import type { Credentials } from "./credentials.ts";
-import { StartError } from "./credentials.ts";
+import { type Credentials, StartError } from "./credentials.ts";
 import { ApiServer } from "./edge/api_server.ts";
-import { openLog, writeToStderr } from "./edge/log.ts";
+import { Callers } from "./edge/callers.ts";
+import { BEHIND_THE_DOOR } from "./edge/door.ts";
+import { type Log, openLog, writeToStderr } from "./edge/log.ts";
+import { Reception } from "./edge/reception.ts";
 import { Store, StoreError } from "./edge/store.ts";
 import { superviseGateway } from "./supervisor.ts";
+
+/** How long the connections of an earlier API server may go on before they are broken off. */
+const RETIRE_MS = 60_000;
 
 /** What a gateway goes by. */
 export interface Assignment {
@@ -24,15 +30,26 @@ export interface Assignment {
 
 /** What the confined part is told. */
 export type Order =
-  | { readonly kind: "listen"; readonly assignment: Assignment }
-  | { readonly kind: "run" }
+  /** Make ready for this, and listen; what runs goes on. */
+  | { readonly kind: "prepare"; readonly assignment: Assignment }
+  /** Run what was prepared, in place of what runs. */
+  | { readonly kind: "run"; readonly graceMs: number }
+  | { readonly kind: "drain" }
   | { readonly kind: "stop"; readonly graceMs: number }
+  /** Who it is whose connection comes through the door, and that it has ended. */
+  | { readonly kind: "came"; readonly port: number; readonly address: string }
+  | { readonly kind: "gone"; readonly port: number }
   | { readonly kind: "ping" };
 
-/** What the confined part says; `failed` and `stopped` are its last words. */
+/** What the confined part says; `failed`, `died` and `stopped` are its last words. */
 export type Word =
-  | { readonly kind: "loaded" | "listening" | "ready" | "stopped" | "pong" }
-  | { readonly kind: "failed"; readonly message: string };
+  | { readonly kind: "loaded" | "ready" | "pong" }
+  /** It is prepared, and listens behind the door at this port. */
+  | { readonly kind: "prepared"; readonly port: number }
+  | { readonly kind: "unprepared"; readonly message: string }
+  /** By the site's fault, or by one of the program's own. */
+  | { readonly kind: "failed" | "died"; readonly message: string }
+  | { readonly kind: "stopped" };
 
 /** The worker's side of the line between the two parts. */
 export interface Line {
@@ -42,17 +59,32 @@ export interface Line {
 
 /** Serves the line of this worker for good. */
 export function serveConfined(line: Line): void {
-  // Libraries look for their settings there; this part has no environment to look into.
-  Object.defineProperty(process, "env", { value: {} });
   const confined = new Confined((word) => line.postMessage(word));
   line.onmessage = ({ data }) => confined.obey(data);
+  const die = (event: Event, error: unknown) => {
+    event.preventDefault(); // or it would be said on stderr in another voice
+    line.postMessage({ kind: "died", message: String(error) });
+  };
+  addEventListener("error", (event) => die(event, event.error));
+  addEventListener("unhandledrejection", (event) => die(event, event.reason));
   line.postMessage({ kind: "loaded" });
+}
+
+/** What is prepared, or runs. */
+interface Part extends Assignment {
+  readonly log: Log;
+  readonly server: ApiServer;
 }
 
 class Confined {
   readonly #say: (word: Word) => void;
-  readonly #stop = new AbortController();
-  #run: (() => Promise<void>) | undefined;
+  readonly #reception = new Reception();
+  readonly #callers = new Callers();
+  #prepared: Part | undefined;
+  #part: Part | undefined;
+  #stop = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #ending = false;
 
   constructor(say: (word: Word) => void) {
     this.#say = say;
@@ -60,12 +92,18 @@ class Confined {
 
   obey(order: Order): void {
     switch (order.kind) {
-      case "listen":
-        return void this.#try(() => this.#listen(order.assignment), "listening");
+      case "prepare":
+        return this.#prepare(order.assignment);
       case "run":
-        return void this.#try(async () => await this.#run?.(), "stopped");
+        return void this.#run(order.graceMs);
+      case "drain":
+        return this.#part?.server.drain();
       case "stop":
-        return this.#stop.abort(order.graceMs);
+        return void this.#end(order.graceMs);
+      case "came":
+        return this.#callers.came(order.port, order.address);
+      case "gone":
+        return this.#callers.gone(order.port);
       case "ping":
         return this.#say({ kind: "pong" });
       default:
@@ -73,23 +111,71 @@ class Confined {
     }
   }
 
-  #listen({ config, credentials }: Assignment): void {
-    const log = openLog(config.log.level, writeToStderr);
-    new Store(config.store.database).close(); // found bad now, while another may still run on it
-    const server = new ApiServer(config.api, credentials.api, { log });
-    const onReady = () => this.#say({ kind: "ready" });
-    const options = { log, credentials, server, onReady };
-    this.#run = () => superviseGateway(config, this.#stop.signal, options);
-  }
-
-  /** Says `done` afterwards; what is no fault of the site's is left to end the worker. */
-  async #try(work: () => void | Promise<void>, done: "listening" | "stopped"): Promise<void> {
+  #prepare(assignment: Assignment): void {
     try {
-      await work();
-      this.#say({ kind: done });
+      const { config, credentials } = assignment;
+      new Store(config.store.database).close(); // found bad now, while what runs goes on
+      const log = openLog(config.log.level, writeToStderr);
+      const server = this.#serverFor(credentials.api, log);
+      this.#prepared = { ...assignment, log, server };
+      this.#say({ kind: "prepared", port: server.port });
     } catch (error) {
-      if (!(error instanceof StartError || error instanceof StoreError)) throw error;
-      this.#say({ kind: "failed", message: error.message });
+      this.#say({ kind: "unprepared", message: messageOf(error) });
     }
   }
+
+  /** The one that listens already, where its certificate stays: so do its connections. */
+  #serverFor(credentials: Credentials["api"], log: Log): ApiServer {
+    const shown = this.#part?.credentials.api;
+    const { certificate, key } = credentials;
+    if (this.#part && shown?.certificate === certificate && shown.key === key) {
+      return this.#part.server;
+    }
+    return new ApiServer({ host: BEHIND_THE_DOOR, port: 0 }, {
+      log,
+      credentials,
+      receive: (request, address) => this.#reception.receive(request, address),
+      addressOf: ({ port }) => this.#callers.addressOf(port),
+      onListenAgain: (port) => this.#say({ kind: "prepared", port }),
+    });
+  }
+
+  async #run(graceMs: number): Promise<void> {
+    const part = this.#prepared!;
+    await this.#halt(graceMs);
+    if (this.#ending) return;
+    if (this.#part?.server !== part.server) this.#retire(this.#part);
+    this.#part = part;
+    this.#stop = new AbortController();
+    const onReady = () => this.#say({ kind: "ready" });
+    const options = { ...part, reception: this.#reception, onReady };
+    this.#running = superviseGateway(part.config, this.#stop.signal, options)
+      .catch((error) => this.#say({ kind: "failed", message: messageOf(error) }));
+  }
+
+  async #halt(graceMs: number): Promise<void> {
+    this.#stop.abort(graceMs);
+    await this.#running;
+  }
+
+  /** What still comes by connections that are open is answered like anything else. */
+  #retire(part: Part | undefined): void {
+    part?.server.drain();
+    setTimeout(() => part?.server.shutdown(0), RETIRE_MS);
+  }
+
+  async #end(graceMs: number): Promise<void> {
+    this.#ending = true;
+    const closed = this.#part?.server.shutdown(graceMs);
+    await this.#halt(graceMs);
+    this.#reception.close();
+    await closed;
+    this.#say({ kind: "stopped" });
+  }
+}
+
+/** The message of what is the site's fault; anything else is left to end the worker. */
+function messageOf(error: unknown): string {
+  if (error instanceof StartError || error instanceof StoreError) return error.message;
+  throw error;
 }

@@ -4,13 +4,15 @@
  * The rules are:
  * - the worker's permissions are computed from its configuration, each time it is made;
  * - a worker that dies, or answers nothing, is made anew after a wait that grows;
- * - a new configuration comes with a new worker: it listens beside the old one, which then ends in
- *   good order; the broker keeps what comes in between, and requests wait at the new one's door;
+ * - a new configuration is prepared beside what runs, and then runs in its place; the broker keeps
+ *   what comes in between, and requests wait behind the API's door;
+ * - where it needs other permissions, it comes with a new worker;
  * - where the new one does not do, the gateway goes back to the old configuration.
  */
 
 import type { Assignment, Order, Word } from "./confined.ts";
 import { StartError } from "./credentials.ts";
+import { Door, type Host } from "./edge/door.ts";
 import type { Log } from "./edge/log.ts";
 import { permissionsOf } from "./permissions.ts";
 
@@ -18,6 +20,8 @@ import { permissionsOf } from "./permissions.ts";
 const STOP_GRACE_MS = 10_000;
 /** The same where another worker takes over: what breaks off is tried again there. */
 const HANDOVER_GRACE_MS = 2_000;
+/** How long clients are told to end their connections before those are ended. */
+const DRAIN_MS = 500;
 /** What a worker may need beyond its grace before it is ended by force. */
 const STOP_EXTRA_MS = 5_000;
 /** How long a new configuration may take to be ready, where the old one was. */
@@ -49,22 +53,26 @@ type End =
 export class Confinement {
   readonly #options: ConfinementOptions;
   readonly #stopped = Promise.withResolvers<undefined>();
+  #stopping = false;
   #current: ConfinedGateway;
+  #door: Door;
   #renewing: Promise<void> | undefined;
   #everReady = false;
 
-  /** Throws a `StartError` where something else has the API's port. */
+  /** Opens the API's door; throws a `StartError` where another has its place. */
   constructor(assignment: Assignment, options: ConfinementOptions) {
     this.#options = options;
-    refuseTakenPort(assignment);
-    this.#current = this.#enter(assignment);
+    this.#door = new Door(assignment.config.api, options);
+    this.#current = this.#begin(assignment);
   }
 
   /** Runs until `stop`; throws where it cannot start the first time. */
   async run(stop: AbortSignal): Promise<void> {
-    stop.addEventListener("abort", () => this.#stopped.resolve(undefined));
+    stop.addEventListener("abort", () => {
+      this.#stopping = true;
+      this.#stopped.resolve(undefined);
+    });
     const looking = setInterval(() => this.#look(), LOOK_EVERY_MS);
-    this.#current.run();
     try {
       for (let failures = 0; !stop.aborted;) {
         const gateway = this.#current;
@@ -77,7 +85,9 @@ export class Confinement {
       }
     } finally {
       clearInterval(looking);
+      this.#door.close();
       await this.#current.stop(STOP_GRACE_MS);
+      this.#door[Symbol.dispose]();
     }
   }
 
@@ -98,38 +108,64 @@ export class Confinement {
 
   async #handOver(assignment: Assignment): Promise<void> {
     const before = this.#current;
-    if (!sameAddress(before.assignment, assignment)) refuseTakenPort(assignment);
-    const next = this.#enter(assignment);
-    const refusal = await this.#orStop(Promise.race([next.listening, next.ended]));
-    if (refusal) throw errorOf(refusal);
+    const earlier = before.assignment;
     const needed = before.isReady;
-    this.#current = next;
-    await before.stop(HANDOVER_GRACE_MS);
-    next.run();
-    const outcome = Promise.race([next.ready.then(() => "ready" as const), next.ended]);
-    const end = await this.#orStop(within(READY_TIMEOUT_MS, outcome));
-    if (end === "ready" || (end === undefined && !needed)) return;
-    await this.#goBack(before.assignment);
-    throw errorOf(
-      end ?? { kind: "failed", message: `Not ready within ${READY_TIMEOUT_MS / 1000} s` },
-    );
+    const door = sameAddress(earlier, assignment)
+      ? this.#door
+      : new Door(assignment.config.api, this.#options);
+    const next = before.mayRun(assignment) ? before : this.#enter(assignment);
+    let changed = false;
+    try {
+      await this.#orStop(next.prepare(assignment));
+      changed = true;
+      await this.#change(next, assignment, door);
+      const ready = await this.#orStop(within(READY_TIMEOUT_MS, next.ready));
+      if (!ready && needed) throw new StartError(`Not ready within ${READY_TIMEOUT_MS / 1000} s`);
+    } catch (error) {
+      if (door !== this.#door) door[Symbol.dispose]();
+      if (changed && !this.#stopping) await this.#goBack(next, earlier);
+      if (next !== this.#current) next.kill("it is not needed");
+      throw error;
+    }
+    if (door !== this.#door) this.#door.close();
+    this.#door = door;
   }
 
-  async #goBack(assignment: Assignment): Promise<void> {
-    const bad = this.#current;
-    this.#current = this.#enter(assignment);
-    await this.#orStop(Promise.race([this.#current.listening, this.#current.ended]));
-    await bad.stop(HANDOVER_GRACE_MS);
-    this.#current.run();
+  async #goBack(bad: ConfinedGateway, earlier: Assignment): Promise<void> {
+    const back = bad.mayRun(earlier) ? bad : this.#enter(earlier);
+    await back.prepare(earlier).catch((error) => back.fail(error));
+    await this.#change(back, earlier, this.#door);
+  }
+
+  /** `next` runs in place of the current one, which may be itself, and ends in good order. */
+  async #change(next: ConfinedGateway, assignment: Assignment, door: Door): Promise<void> {
+    const before = this.#current;
+    this.#current = next;
+    this.#door.leadTo(next);
+    door.leadTo(next);
+    if (before !== next) {
+      before.drain();
+      await pause(DRAIN_MS);
+      await before.stop(HANDOVER_GRACE_MS);
+    }
+    next.run(assignment, HANDOVER_GRACE_MS);
+  }
+
+  /** A new worker takes the current one's place at once. */
+  #begin(assignment: Assignment): ConfinedGateway {
+    const gateway = this.#enter(assignment);
+    this.#door.leadTo(gateway);
+    gateway.prepare(assignment).then(() => gateway.run(assignment, 0)).catch((error) =>
+      gateway.fail(error)
+    );
+    return gateway;
   }
 
   #enter(assignment: Assignment): ConfinedGateway {
-    const gateway = new ConfinedGateway(assignment, this.#options.entry ?? Deno.mainModule);
-    gateway.ready.then(() => {
+    return new ConfinedGateway(assignment, this.#options.entry ?? Deno.mainModule, () => {
       if (!this.#everReady) this.#options.onReady();
       this.#everReady = true;
     });
-    return gateway;
   }
 
   async #beginAgain(dead: ConfinedGateway, end: End, failures: number): Promise<void> {
@@ -137,13 +173,17 @@ export class Confinement {
     const message = `The gateway's worker ended, starting anew in ${delayMs} ms: ${reasonOf(end)}`;
     this.#options.log("error", "gateway_died", { message });
     await within(delayMs, this.#stopped.promise);
-    if (dead !== this.#current) return; // renewed in the meantime
-    this.#current = this.#enter(dead.assignment);
-    this.#current.run();
+    await this.#renewing;
+    if (dead !== this.#current || this.#stopping) return; // renewed in the meantime
+    this.#current = this.#begin(dead.assignment);
   }
 
-  #orStop<T>(work: Promise<T>): Promise<T | undefined> {
-    return Promise.race([work, this.#stopped.promise]);
+  /** Waits no longer than the gateway is to run. */
+  async #orStop<T>(work: Promise<T>): Promise<T> {
+    const stopped = this.#stopped.promise.then(() => {
+      throw new StartError("The gateway is stopping");
+    });
+    return await Promise.race([work, stopped]);
   }
 
   async #look(): Promise<void> {
@@ -153,39 +193,81 @@ export class Confinement {
   }
 }
 
-/** One worker with one assignment. */
-class ConfinedGateway {
-  readonly assignment: Assignment;
-  readonly listening: Promise<void>;
-  readonly ready: Promise<void>;
+/** One worker. */
+class ConfinedGateway implements Host {
+  /** What it runs, or will run first. */
+  assignment: Assignment;
   readonly ended: Promise<End>;
   isReady = false;
   /** How often in a row it did not answer. */
   silences = 0;
+  readonly #permissions: Deno.PermissionOptionsObject;
   readonly #worker: Worker;
-  readonly #heard = new Map<Word["kind"], PromiseWithResolvers<void>>();
+  readonly #onReady: () => void;
+  readonly #loaded = Promise.withResolvers<void>();
   readonly #end = Promise.withResolvers<End>();
+  #over = false;
+  #prepared = promised<void>();
+  #port = promised<number>();
+  #ready = promised<true>();
+  #pong = promised<true>();
 
-  constructor(assignment: Assignment, entry: string) {
+  constructor(assignment: Assignment, entry: string, onReady: () => void) {
     this.assignment = assignment;
-    this.listening = this.#hear("listening");
-    this.ready = this.#hear("ready").then(() => void (this.isReady = true));
     this.ended = this.#end.promise;
-    this.#worker = new Worker(entry, {
-      type: "module",
-      name: "gateway",
-      deno: { permissions: permissionsOf(assignment.config) },
-    });
+    this.#onReady = onReady;
+    this.#permissions = permissionsOf(assignment.config);
+    const deno = { permissions: this.#permissions };
+    this.#worker = new Worker(entry, { type: "module", name: "gateway", deno });
     this.#worker.onmessage = ({ data }: MessageEvent<Word>) => this.#take(data);
     this.#worker.onerror = (event) => {
       event.preventDefault(); // or it would end the whole program
       this.kill(event.message);
     };
-    this.#order({ kind: "listen", assignment });
   }
 
-  run(): void {
-    this.#order({ kind: "run" });
+  get port(): Promise<number> {
+    return this.#port.promise;
+  }
+
+  /** Messages flow in the latest run; rejects where it ends before. */
+  get ready(): Promise<true> {
+    return this.#ready.promise;
+  }
+
+  /** True where it can run another assignment: a worker's permissions are for good. */
+  mayRun({ config }: Assignment): boolean {
+    const permissions = permissionsOf(config);
+    return !this.#over && JSON.stringify(permissions) === JSON.stringify(this.#permissions);
+  }
+
+  /** Makes ready to run an assignment, while what runs goes on; rejects where that cannot be. */
+  async prepare(assignment: Assignment): Promise<void> {
+    this.#prepared = promised();
+    this.#order({ kind: "prepare", assignment });
+    const end = this.ended.then((end) => Promise.reject(errorOf(end)));
+    await Promise.race([this.#prepared.promise, end]);
+  }
+
+  /** Runs what was prepared, in place of what runs. */
+  run(assignment: Assignment, graceMs: number): void {
+    this.assignment = assignment;
+    this.isReady = false;
+    if (!this.#over) this.#ready = promised();
+    this.#order({ kind: "run", graceMs });
+  }
+
+  came(port: number, address: string): void {
+    this.#order({ kind: "came", port, address });
+  }
+
+  gone(port: number): void {
+    this.#order({ kind: "gone", port });
+  }
+
+  /** Lets clients end their connections. */
+  drain(): void {
+    this.#order({ kind: "drain" });
   }
 
   /** Ends it in good order, or by force where it does not obey. */
@@ -195,50 +277,67 @@ class ConfinedGateway {
     if (end === undefined) this.kill("it did not stop in time");
   }
 
+  /** Ends it by force. */
   kill(message: string): void {
     this.#finish({ kind: "died", message });
   }
 
-  /** True where it answers in time. */
-  async answers(): Promise<boolean> {
-    const pong = this.#hear("pong").then(() => true);
-    this.#order({ kind: "ping" });
-    const answered = await within(ALIVE_TIMEOUT_MS, Promise.race([pong, this.ended])) === true;
-    this.silences = answered ? 0 : this.silences + 1;
-    return answered;
+  /** Ends it because of what is the site's fault. */
+  fail({ message }: Error): void {
+    this.#finish({ kind: "failed", message });
   }
 
-  #hear(kind: Word["kind"]): Promise<void> {
-    const heard = this.#heard.get(kind) ?? Promise.withResolvers<void>();
-    this.#heard.set(kind, heard);
-    return heard.promise;
+  /** True where it answers in time. */
+  async answers(): Promise<boolean> {
+    this.#order({ kind: "ping" });
+    const answer = await within(ALIVE_TIMEOUT_MS, Promise.race([this.#pong.promise, this.ended]));
+    this.silences = answer === true ? 0 : this.silences + 1;
+    return answer === true;
   }
 
   #take(word: Word): void {
-    this.#hear(word.kind);
-    this.#heard.get(word.kind)!.resolve();
-    if (word.kind === "pong") this.#heard.delete("pong");
-    if (word.kind === "stopped" || word.kind === "failed") this.#finish(word as End);
+    switch (word.kind) {
+      case "loaded":
+        return this.#loaded.resolve();
+      case "prepared":
+        return this.#listens(word.port);
+      case "unprepared":
+        return this.#prepared.reject(new StartError(word.message));
+      case "ready":
+        this.isReady = true;
+        this.#ready.resolve(true);
+        return this.#onReady();
+      case "pong":
+        this.#pong.resolve(true);
+        this.#pong = promised();
+        return;
+      case "stopped":
+      case "failed":
+      case "died":
+        return this.#finish(word);
+      default:
+        return word satisfies never;
+    }
+  }
+
+  #listens(port: number): void {
+    this.#port.resolve(port); // for those that wait
+    this.#port = promised();
+    this.#port.resolve(port);
+    this.#prepared.resolve();
   }
 
   #finish(end: End): void {
+    this.#over = true;
     this.#end.resolve(end);
+    for (const { reject } of [this.#ready, this.#port]) reject(errorOf(end));
     this.#worker.terminate();
   }
 
   /** A worker hears nothing before it has loaded. */
   async #order(order: Order): Promise<void> {
-    await Promise.race([this.#hear("loaded"), this.ended]);
+    await Promise.race([this.#loaded.promise, this.ended]);
     this.#worker.postMessage(order);
-  }
-}
-
-/** Listeners share the API's port while one takes over from another; nobody else may have it. */
-function refuseTakenPort({ config: { api } }: Assignment): void {
-  try {
-    Deno.listen({ hostname: api.host, port: api.port }).close();
-  } catch (error) {
-    throw new StartError(`Cannot listen on ${api.host}:${api.port}: ${(error as Error).message}`);
   }
 }
 
@@ -246,19 +345,28 @@ function sameAddress({ config: { api: a } }: Assignment, { config: { api: b } }:
   return a.host === b.host && a.port === b.port;
 }
 
+function errorOf(end: End): Error {
+  return end.kind === "failed" ? new StartError(end.message) : new Error(reasonOf(end));
+}
+
 function reasonOf(end: End): string {
   return end.kind === "stopped" ? "it stopped by itself" : end.message;
 }
 
-function errorOf(end: End): Error {
-  return end.kind === "failed" ? new StartError(end.message) : new Error(reasonOf(end));
+/** A promise whose rejection may go unheard. */
+function promised<T>(): PromiseWithResolvers<T> {
+  const promised = Promise.withResolvers<T>();
+  promised.promise.catch(() => {});
+  return promised;
+}
+
+function pause(delayMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
 }
 
 /** Undefined where it takes longer. */
 async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T | undefined> {
   const { promise: late, resolve } = Promise.withResolvers<undefined>();
   const timer = setTimeout(() => resolve(undefined), timeoutMs);
-  const result = await Promise.race([work, late]);
-  clearTimeout(timer);
-  return result;
+  return await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

@@ -13,7 +13,6 @@ import { MARKER_TOPIC, responseTopic } from "./core/topic.ts";
 import { type Credentials, readCredentials, StartError } from "./credentials.ts";
 import { type Api, BODY_TIMEOUT_MS, createApi } from "./edge/api.ts";
 import { ApiKeyGuard } from "./edge/api_key.ts";
-import type { ApiServer } from "./edge/api_server.ts";
 import { ApiKeys } from "./edge/api_keys.ts";
 import { Backend } from "./edge/backend.ts";
 import { type Clock, steadyClock, SYSTEM_CLOCK } from "./edge/clock.ts";
@@ -28,6 +27,7 @@ import type { Log } from "./edge/log.ts";
 import { Metrics } from "./edge/metrics.ts";
 import { BrokerLink } from "./edge/mqtt.ts";
 import { Outbox, type OutboxEntry } from "./edge/outbox.ts";
+import type { Reception } from "./edge/reception.ts";
 import { Registry } from "./edge/registry.ts";
 import { RejectionAudit } from "./edge/rejection_audit.ts";
 import { ReplayGuard } from "./edge/replay_guard.ts";
@@ -44,13 +44,16 @@ const STORE_BUSY_MS = 200;
 /** How long requests wait for a gateway that starts, before they are told what is not ready. */
 const API_HOLD_MS = 2_000;
 
+/** How often it is written down which secrets the devices use. */
+const NOTE_USES_MS = 1_000;
+
 /** What it works with, and what a test may put in place of the real thing. */
 export interface GatewayOptions {
   readonly log: Log;
   /** Read from the configuration's files unless they are given. */
   readonly credentials?: Credentials;
-  /** Where the API is served; without it, it is not. */
-  readonly server?: ApiServer;
+  /** Where the API is answered; without it, it is not. */
+  readonly reception?: Reception;
   readonly clock?: Clock;
   /** In [0, 1); spreads retries. */
   readonly random?: () => number;
@@ -65,7 +68,7 @@ export class Gateway {
   readonly replaced: Promise<void>;
   readonly #config: Config;
   readonly #credentials: Credentials;
-  readonly #server: ApiServer | undefined;
+  readonly #reception: Reception | undefined;
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #steadyMs: () => number;
@@ -89,13 +92,14 @@ export class Gateway {
   readonly #ready = Promise.withResolvers<void>();
   readonly #lost = Promise.withResolvers<void>();
   #expiryWatch: ExpiryWatch | undefined;
+  #noteUsesTimer: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
 
   /** Opens the store and reads the site's files; throws a `StartError` or a `StoreError`. */
   constructor(config: Config, options: GatewayOptions) {
     this.#config = config;
     this.#credentials = options.credentials ?? readCredentials(config);
-    this.#server = options.server;
+    this.#reception = options.reception;
     this.#log = options.log;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     this.#steadyMs = steadyClock(this.#clock);
@@ -133,14 +137,15 @@ export class Gateway {
     this.#report.damagedSecrets(this.#keyRing.damaged());
     for (const entry of this.#ledger.backlog()) this.#forwarder.add(entry);
     this.#expiryWatch = this.#watchExpiry();
+    this.#noteUsesTimer = setInterval(() => this.#noteUses(), NOTE_USES_MS);
     this.#forwarder.start();
     this.#broker.open();
     const api = this.#api();
-    const hold = setTimeout(() => this.#server?.attach(api), API_HOLD_MS);
+    const hold = setTimeout(() => this.#reception?.attach(api), API_HOLD_MS);
     await this.#ready.promise;
     clearTimeout(hold);
     if (this.#stopping) return;
-    this.#server?.attach(api);
+    this.#reception?.attach(api);
     this.#log("info", "gateway_started", {
       message: `Taking messages from ${this.#keyRing.size} devices`,
       devices: this.#keyRing.size,
@@ -154,9 +159,11 @@ export class Gateway {
     this.#stopping = true;
     this.#ready.resolve();
     this.#expiryWatch?.close();
+    clearInterval(this.#noteUsesTimer);
     this.#intake.stopTaking();
-    await Promise.all([this.#forwarder.stop(graceMs), this.#server?.detach(graceMs)]);
+    await Promise.all([this.#forwarder.stop(graceMs), this.#reception?.detach(graceMs)]);
     await this.#intake.close();
+    this.#noteUses({ all: true });
     await this.#broker.close();
     this.#backend.close();
     this.#report.flush();
@@ -352,6 +359,17 @@ export class Gateway {
     const fault = this.#intake.storeFault;
     if (fault !== undefined) reasons.push(`the store cannot be written: ${fault}`);
     return reasons;
+  }
+
+  /** Which secrets were used; a store that cannot be written now is tried again. */
+  #noteUses({ all } = { all: false }): void {
+    try {
+      for (const { deviceId, generation } of this.#keyRing.noteUses({ all })) {
+        if (generation > 1) this.#report.newSecretUsed(deviceId, generation);
+      }
+    } catch {
+      // The intake tells of it.
+    }
   }
 
   #watchExpiry(): ExpiryWatch {

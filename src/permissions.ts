@@ -2,7 +2,7 @@
  * What the part of the program that touches bytes from outside may do.
  *
  * The rules are:
- * - it reaches the broker, the backend and the API's own address, and nothing else on any network;
+ * - it reaches the broker and the backend, and nothing else on any network;
  * - it reads and writes the database; besides it reads certificates and lists, which are no secrets,
  *   to see when they end, and the key of sealed secrets, which it has to have and to follow while it
  *   is rotated: what it needs of other keys is handed to it as text;
@@ -10,6 +10,9 @@
  */
 
 import type { Config } from "./config.ts";
+
+/** Where it may listen: at a port of the system's choice, which only the door leads to. */
+const BEHIND_THE_DOOR = "127.0.0.1:0";
 
 /** The exact permissions of a gateway with this configuration. */
 export function permissionsOf(
@@ -19,7 +22,7 @@ export function permissionsOf(
     net: [
       address(broker.host, broker.port),
       addressOfUrl(backend.url),
-      address(api.host, api.port),
+      BEHIND_THE_DOOR,
     ],
     read: [
       store.database,

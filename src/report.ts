@@ -124,6 +124,11 @@ export class Report {
     this.#log("info", "backend_back", { message: "The backend answers again" });
   }
 
+  newSecretUsed(deviceId: string, generation: number): void {
+    const message = `${deviceId} uses its secret number ${generation}: the one before can go`;
+    this.#log("info", "new_secret_used", { message, device_id: deviceId, generation });
+  }
+
   answerRefused(entry: OutboxEntry, reason: string): void {
     const message = `The broker refused an answer to ${entry.deviceId}: ${reason}`;
     this.#log("error", "answer_refused", { message, ...namesOf(entry) });

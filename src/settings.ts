@@ -13,15 +13,15 @@ import { z } from "zod";
 const DURATION = /^([0-9]{1,9})(ms|s|m|h|d)$/;
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
+/** True for a text that `durationMs` reads. */
+export function isDuration(text: string): boolean {
+  return DURATION.test(text);
+}
+
 /** Milliseconds of a duration setting that has passed its check. */
 export function durationMs(text: string): number {
   const [, count, unit] = DURATION.exec(text)!;
   return Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
-}
-
-/** True for a text that `durationMs` understands. */
-export function isDuration(text: string): boolean {
-  return DURATION.test(text);
 }
 
 function text() {

@@ -40,6 +40,8 @@ intact() {
 # Bytes of this file: how many to leave out, how many to take.
 cut_out() { tail -c "+$(($1 + 1))" "$self" | head -c "$2" | gzip -dc; }
 
+move_in() { mv "$new/{{name}}" "$cache/" 2>/dev/null; }
+
 unpack() (
   umask 077
   mkdir -p "$cache" || fail "Cannot make the cache folder \"$cache\"" "$elsewhere"
@@ -64,9 +66,10 @@ SUMS
   chmod 400 "$new/{{name}}/main.js"
   $emulator "$new/{{name}}/deno" --version >/dev/null 2>&1 ||
     fail "Cannot run Deno from \"$cache\"" "The system needs glibc 2.27 or newer, and the folder must not be mounted noexec; $elsewhere"
-  [ ! -e "$home" ] && [ ! -L "$home" ] || mv "$home" "$new/replaced"
-  # Another start that was quicker has unpacked the same bytes.
-  mv "$new/{{name}}" "$cache/" 2>/dev/null || intact || fail "Cannot replace \"$home\""
+  # A folder takes the place of none; where another start was quicker, its bytes are the same.
+  move_in || intact || {
+    mv "$home" "$new/replaced" && move_in || intact || fail "Cannot replace \"$home\""
+  }
 )
 
 elsewhere="Another folder can be named with SECURE_IOT_GATEWAY_CACHE"

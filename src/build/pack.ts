@@ -3,6 +3,7 @@
  * launcher, Deno's own npm package as it is published, and the bundled program.
  */
 
+import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { npmPurl, reachablePackages, renderBill } from "./bill_of_materials.ts";
@@ -38,23 +39,31 @@ export async function pack(
   writeSums(folder);
 }
 
+/** Puts a launcher before Deno's archive and the program; the result is ready to run. */
+export async function assemble(
+  parts: { readonly archive: Uint8Array; readonly program: Uint8Array },
+  about: { readonly commit: string; readonly machine: string },
+): Promise<Uint8Array> {
+  const { archive, program } = parts;
+  const deno = await programIn(archive);
+  const packed = gzipSync(program, { level: 9 });
+  const launcher = renderLauncher({
+    ...about,
+    archiveBytes: archive.length,
+    packedBytes: packed.length,
+    deno: { bytes: deno.length, sha256: sha256(deno) },
+    program: { bytes: program.length, sha256: sha256(program) },
+  });
+  return Buffer.concat([launcher, archive, packed]);
+}
+
 async function packFor(
   runtime: Runtime,
   program: Uint8Array,
   { commit }: { readonly commit: string },
 ): Promise<Uint8Array> {
   const archive = await fetchRuntime(runtime, downloadFolder());
-  const deno = await programIn(archive);
-  const packed = gzipSync(program, { level: 9 });
-  const launcher = renderLauncher({
-    commit,
-    machine: runtime.machine,
-    archiveBytes: archive.length,
-    packedBytes: packed.length,
-    deno: { bytes: deno.length, sha256: sha256(deno) },
-    program: { bytes: program.length, sha256: sha256(program) },
-  });
-  return new Uint8Array(await new Blob([launcher, archive, packed] as BlobPart[]).arrayBuffer());
+  return await assemble({ archive, program }, { commit, machine: runtime.machine });
 }
 
 function componentOf({ packageName, integrity }: Runtime) {

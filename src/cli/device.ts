@@ -2,7 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import { DEVICE_ID_RULE, isDeviceId } from "../core/device.ts";
-import { type RegisteredDevice, Registry, standingOf } from "../edge/registry.ts";
+import { type RegisteredDevice, Registry, type SecretUse, standingOf } from "../edge/registry.ts";
 import { isSealed } from "../edge/sealed_secret.ts";
 import { createDeviceBundle, removeDeviceBundle } from "../site/device_bundle.ts";
 import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./site.ts";
@@ -22,12 +22,11 @@ export async function addDevice(
   checkDeviceId(deviceId);
   const layout = layoutOf(options);
   const config = configOf(layout);
-  const secret = options.secretFile === undefined
-    ? Buffer.from(crypto.getRandomValues(new Uint8Array(SECRET_BYTES))).toString("base64url")
-    : readSecret(options.secretFile);
+  const secret = options.secretFile === undefined ? makeSecret() : readSecret(options.secretFile);
   const directory = await withStore(config, async (store) => {
     const registry = openRegistry(store, config);
     refuseClash(deviceId, registry.clash(deviceId));
+    refuseSharing(registry, secret);
     const nowMs = Date.now();
     const { host: brokerHost, port: mqttPort } = config.devices;
     const bundle = await createDeviceBundle({
@@ -71,12 +70,20 @@ export async function showDevice(
   options: SiteOption & { readonly json?: true },
 ): Promise<void> {
   const config = configOf(layoutOf(options));
-  const device = await withStore(config, (store) => new Registry(store).find(deviceId));
+  const { device, uses } = await withStore(config, (store) => {
+    const registry = new Registry(store);
+    return { device: registry.find(deviceId), uses: registry.secretUses(deviceId) };
+  });
   if (!device) throw unknownDevice(deviceId);
   const description = describe(device);
-  if (options.json) return say(JSON.stringify(description, null, 2));
+  const secrets = describeSecrets(device, uses);
+  if (options.json) return say(JSON.stringify({ ...description, secrets }, null, 2));
   for (const [name, value] of Object.entries(description)) {
     say(`${name}: ${printable(value ?? "-")}`);
+  }
+  for (const { number, good_until, last_used_at } of secrets) {
+    const end = good_until === null ? "newest" : `good until ${good_until}`;
+    say(`secret ${number}: ${end}, last used: ${last_used_at ?? "never"}`);
   }
 }
 
@@ -90,6 +97,18 @@ export async function removeDevice(deviceId: string, options: SiteOption): Promi
   const hadFolder = await removeDeviceBundle(layout, deviceId);
   if (!removed && !hadFolder) throw unknownDevice(deviceId);
   say(`Removed ${deviceId}`);
+}
+
+/** A new secret: 32 random bytes as base64url text. */
+export function makeSecret(): string {
+  return Buffer.from(crypto.getRandomValues(new Uint8Array(SECRET_BYTES))).toString("base64url");
+}
+
+/** Two devices with one secret could sign for each other. */
+export function refuseSharing(registry: Registry, secret: string): void {
+  const holder = registry.holderOf(secret);
+  if (holder === undefined) return;
+  throw new Failure(`Cannot use the secret: device "${holder}" has it already`);
 }
 
 /** The failure for an id that the registry does not have. */
@@ -150,6 +169,18 @@ function describe(device: RegisteredDevice) {
     revoked_at: isoOf(device.revokedAt),
     revoked_reason: device.revokedReason || null,
   };
+}
+
+/** The secrets of a device, the newest first; a gateway that runs notes each use within a minute. */
+function describeSecrets(device: RegisteredDevice, uses: readonly SecretUse[]) {
+  const { generation, previous } = device;
+  const describe = (number: number, until: number | undefined) => ({
+    number,
+    good_until: isoOf(until),
+    last_used_at: isoOf(uses.find((use) => use.generation === number)?.lastUsed),
+  });
+  const newest = describe(generation, undefined);
+  return previous ? [newest, describe(previous.generation, previous.until)] : [newest];
 }
 
 function isoOf(unixSeconds: number | undefined): string | null {

@@ -6,7 +6,12 @@ import type { Rejection } from "../core/rejection.ts";
 import { importSecret } from "../core/signature.ts";
 import { signedPayloadOf } from "../core/signed_payload.ts";
 import { decide, type Verdict } from "../core/verdict.ts";
-import { type DeviceWithSecret, type Registry, standingOf } from "../edge/registry.ts";
+import {
+  activeSecrets,
+  type DeviceWithSecret,
+  type Registry,
+  standingOf,
+} from "../edge/registry.ts";
 import { ReplayGuard } from "../edge/replay_guard.ts";
 import type { Store } from "../edge/store.ts";
 
@@ -29,14 +34,15 @@ export interface Examination extends Subject {
   readonly verdict: Verdict;
   /** Every registered device, by id; undefined without a site. */
   readonly devices: ReadonlyMap<string, DeviceWithSecret> | undefined;
-  /** The shared secret of a device; undefined where there is none. */
+  /** The secret of a device that verifies the message, else its newest; undefined: there is none. */
   readonly secretOf: (deviceId: string) => string | undefined;
 }
 
 /** What the judgement takes from a site, or does without. */
 interface Basis {
   readonly devices: ReadonlyMap<string, DeviceWithSecret> | undefined;
-  readonly secretOf: (deviceId: string) => string | undefined;
+  /** The newest first. */
+  readonly secretsOf: (deviceId: string) => readonly string[];
   readonly forgottenSeconds: number;
   readonly remembers: (envelope: Envelope) => boolean;
 }
@@ -51,7 +57,11 @@ export async function examineInSite(
   const devices = new Map(registry.list().map((device) => [device.deviceId, device]));
   return await examine(subject, {
     devices,
-    secretOf: (deviceId) => secret ?? devices.get(deviceId)?.sharedSecret,
+    secretsOf: (deviceId) => {
+      const device = devices.get(deviceId);
+      if (secret !== undefined || device === undefined) return secret === undefined ? [] : [secret];
+      return activeSecrets(device, subject.nowSeconds).map(({ sharedSecret }) => sharedSecret);
+    },
     // What is forgotten now was not at another time.
     forgottenSeconds: subject.now ? replayGuard.forgottenSeconds() : 0,
     remembers: ({ deviceId, messageId }) => replayGuard.remembers(deviceId, messageId),
@@ -62,7 +72,7 @@ export async function examineInSite(
 export async function examineAlone(subject: Subject, secret: string): Promise<Examination> {
   return await examine(subject, {
     devices: undefined,
-    secretOf: () => secret,
+    secretsOf: () => [secret],
     forgottenSeconds: 0,
     remembers: () => false,
   });
@@ -70,16 +80,18 @@ export async function examineAlone(subject: Subject, secret: string): Promise<Ex
 
 async function examine(subject: Subject, basis: Basis): Promise<Examination> {
   const { identity, nowSeconds, toleranceSeconds } = subject;
-  const { devices, secretOf, forgottenSeconds } = basis;
+  const { devices, secretsOf, forgottenSeconds } = basis;
   const read = readEnvelope(subject.bytes);
-  if (read.kind === "rejected") return { ...subject, read, verdict: read, devices, secretOf };
-  const secret = secretOf(read.deviceId);
-  const key = secret === undefined ? undefined : await importSecret(secret);
+  if (read.kind === "rejected") {
+    return { ...subject, read, verdict: read, devices, secretOf: (id) => secretsOf(id)[0] };
+  }
+  const { secret, signedPayload } = await verifyWith(read, secretsOf(read.deviceId));
+  const secretOf = (id: string) => id === read.deviceId ? secret : secretsOf(id)[0];
   const verdict = decide(read, {
     identity,
     retained: false,
     standing: devices ? standingOf(devices.get(read.deviceId), nowSeconds) : "active",
-    signedPayload: await signedPayloadOf(read, key),
+    signedPayload,
     redelivered: false,
     // As the gateway does while it is up: it forgives nothing that waited for it.
     range: freshRange(
@@ -90,4 +102,12 @@ async function examine(subject: Subject, basis: Basis): Promise<Examination> {
     withinRate: true,
   });
   return { ...subject, read, verdict, devices, secretOf };
+}
+
+async function verifyWith(envelope: Envelope, secrets: readonly string[]) {
+  for (const secret of secrets) {
+    const signedPayload = await signedPayloadOf(envelope, await importSecret(secret));
+    if (signedPayload !== undefined) return { secret, signedPayload };
+  }
+  return { secret: secrets[0], signedPayload: undefined };
 }

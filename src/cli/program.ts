@@ -4,6 +4,9 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { COMMIT, VERSION } from "../version.ts";
 import { EXIT, type Exit, Failure, remark, sayFailure } from "./voice.ts";
 
+/** Twenty years: no authority lasts longer. */
+const DAYS_MAX = 7_300;
+
 /** Runs the program with its arguments; returns the exit code. */
 export async function runProgram(args: readonly string[]): Promise<Exit> {
   try {
@@ -24,6 +27,7 @@ function program(): Command {
     .configureOutput({ writeErr: () => {}, outputError: () => {} });
   addSiteCommands(program);
   addDeviceCommands(program);
+  addAuthorityCommands(program);
   addDeadLetterCommands(program);
   addKeyCommands(program);
   addSecretCommands(program);
@@ -71,6 +75,15 @@ function addDeviceCommands(program: Command): void {
   site(device.command("show <id>").description("Show one device"))
     .option("--json", "as JSON")
     .action(async (id, options) => (await import("./device.ts")).showDevice(id, options));
+  site(device.command("rotate <id>").description("Give a device a new secret or certificate"))
+    .option("--secret", "a new secret; the one before stays good until the overlap ends")
+    .option("--secret-file <file>", "with --secret: take it from a file instead of making one")
+    .option("--overlap <duration>", "how long both secrets are good", "7d")
+    .option("--certificate", "a new key and certificate; the ones before stay good")
+    .option("--valid-days <days>", "with --certificate: how long it is good", days)
+    .option("--finish", "the device has the new ones: end the overlap, withdraw what was before")
+    .option("--force", "with --finish: although the device was not seen to use its new secret")
+    .action(async (id, options) => (await import("./rotate.ts")).rotateDevice(id, options));
   site(device.command("revoke <id>").description("Throw a device out at once, and prove it"))
     .option("--reason <text>", "why, for those who ask later")
     .action(async (id, options) => (await import("./revoke.ts")).revokeDevice(id, options));
@@ -78,6 +91,13 @@ function addDeviceCommands(program: Command): void {
     .action(async (id, options) => (await import("./revoke.ts")).restoreDevice(id, options));
   site(device.command("remove <id>").description("Take a device out, with its folder"))
     .action(async (id, options) => (await import("./device.ts")).removeDevice(id, options));
+}
+
+function addAuthorityCommands(program: Command): void {
+  site(program.command("rotate-authority").description("Move to a new authority for the devices"))
+    .option("--finish", "every device has a new certificate: trust the old authority no more")
+    .option("--force", "with --finish: although some devices have none")
+    .action(async (options) => (await import("./rotate_authority.ts")).rotateAuthority(options));
 }
 
 function addDeadLetterCommands(program: Command): void {
@@ -162,6 +182,12 @@ function port(text: string): number {
   const number = Number(text);
   if (/^[0-9]{1,5}$/.test(text) && number >= 1 && number <= 65_535) return number;
   throw new InvalidArgumentError("It must be a whole number from 1 to 65535");
+}
+
+function days(text: string): number {
+  const number = Number(text);
+  if (/^[0-9]{1,4}$/.test(text) && number >= 1 && number <= DAYS_MAX) return number;
+  throw new InvalidArgumentError(`It must be a whole number of days from 1 to ${DAYS_MAX}`);
 }
 
 /** Says what went wrong; help and version are no errors. */

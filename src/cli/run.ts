@@ -70,9 +70,10 @@ async function renew(
   standing: Reading,
   { log, layout }: { log: Log; layout: SiteLayout },
 ): Promise<Reading> {
+  let changed = "";
   try {
     const next = readSite(layout);
-    const changed = changesBetween(standing, next).join(", ");
+    changed = changesBetween(standing, next).join(", ");
     if (changed === "") {
       log("info", "renewed", { message: "Nothing has changed" });
       return standing;
@@ -82,7 +83,8 @@ async function renew(
     log("info", "renewed", { message: `Runs with the new ${changed}`, changed });
     return next;
   } catch (error) {
-    const message = `Not renewed, the old settings and files stay: ${(error as Error).message}`;
+    const reason = `${changed && `${changed}: `}${(error as Error).message}`;
+    const message = `Not renewed, the old settings and files stay: ${reason}`;
     log("error", "renewal_refused", { message });
     return standing;
   }

@@ -70,7 +70,7 @@ function secrets({ config }: Site): Outcome {
 /** A message from the future was fresh when it came: the clock was ahead then, or is behind now. */
 function clock({ config, nowMs }: Site): Outcome {
   using db = new Reader(config.store.database);
-  const newest = Number(db.value("SELECT coalesce(max(timestamp), 0) FROM replay_guard"));
+  const newest = Number(db.value("SELECT max(newest_seconds) FROM replay_slices"));
   const attended = Number(db.value("SELECT value FROM marks WHERE name = 'attended_seconds'"));
   const nowSeconds = Math.floor(nowMs / 1000);
   const aheads = [

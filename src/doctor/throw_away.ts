@@ -6,7 +6,8 @@
  * - keys, certificates and secrets of these devices are never in a file, save for the one that is
  *   in the registry while it is needed; their certificates end within a day;
  * - whatever table names devices is searched for traces, also one that later versions add; only
- *   the audit, which nobody can take anything out of, keeps them.
+ *   the audit, which nobody can take anything out of, keeps them, and the replay guard, which
+ *   forgets every id in its time.
  */
 
 import { Registry } from "../edge/registry.ts";
@@ -79,6 +80,6 @@ export function removeTraces(store: Store, deviceId: string): void {
 function deviceTables(store: Store): string[] {
   return store.prepare(`
     SELECT m.name FROM sqlite_schema m, pragma_table_info(m.name) c
-    WHERE m.type = 'table' AND c.name = 'device_id'`).all()
+    WHERE m.type = 'table' AND c.name = 'device_id' AND m.name NOT GLOB 'replay_*'`).all()
     .map((row) => `"${row["name"]}"`);
 }

@@ -1,9 +1,8 @@
 /**
- * The API's listener, which may outlive the gateway behind it.
+ * One TLS listener of the API.
  *
  * The rules are:
- * - a request that comes while no gateway stands behind it waits for the next one;
- * - its port can be shared, so that the next listener stands before this one goes;
+ * - before it ends it lets clients know: each connection ends with its next answer;
  * - where the system takes the listener away, it is opened again.
  */
 
@@ -14,37 +13,44 @@ import type { Log } from "./log.ts";
 
 const LISTEN_AGAIN_MS = 1_000;
 
+/** Where it listens; at port 0, where the system likes. */
+export type ApiAddress = Pick<Config["api"], "host" | "port">;
+
+/** What an API server works with. */
+export interface ApiServerOptions {
+  readonly log: Log;
+  readonly credentials: Credentials["api"];
+  readonly receive: Api;
+  /** Told where it had to listen again, which may be at another port. */
+  readonly onListenAgain?: (port: number) => void;
+  /** The client's address where a connection is only led here; undefined: turn it away. */
+  readonly addressOf?: (remote: Deno.NetAddr) => Promise<string | undefined>;
+}
+
 /** One listening API server. */
 export class ApiServer {
-  readonly #address: Config["api"];
-  readonly #credentials: Credentials["api"];
-  readonly #log: Log;
+  readonly #address: ApiAddress;
+  readonly #options: ApiServerOptions;
   readonly #abort = new AbortController();
-  readonly #underWay = new Set<Promise<Response>>();
   #server: Deno.HttpServer<Deno.NetAddr>;
-  #api = Promise.withResolvers<Api>();
+  #draining = false;
   #closing: Promise<void> | undefined;
 
   /** Listens at once; throws a `StartError` where it cannot. */
-  constructor(address: Config["api"], credentials: Credentials["api"], options: { log: Log }) {
+  constructor(address: ApiAddress, options: ApiServerOptions) {
     this.#address = address;
-    this.#credentials = credentials;
-    this.#log = options.log;
+    this.#options = options;
     this.#server = this.#listen();
   }
 
-  /** Requests go to `api` from now on, those that wait among them. */
-  attach(api: Api): void {
-    this.#api.resolve(api); // those that wait
-    this.#api = Promise.withResolvers();
-    this.#api.resolve(api);
+  /** Where it listens now. */
+  get port(): number {
+    return this.#server.addr.port;
   }
 
-  /** Requests wait from now on for the next `attach`; resolves when all others are answered. */
-  async detach(graceMs: number): Promise<void> {
-    if (this.#closing) return await this.#closing;
-    this.#api = Promise.withResolvers();
-    await within(graceMs, Promise.allSettled([...this.#underWay]));
+  /** Each connection ends with its next answer from now on: none is idle when the end comes. */
+  drain(): void {
+    this.#draining = true;
   }
 
   /** Listens no more; resolves when every request is answered, or broken off after the grace. */
@@ -53,7 +59,6 @@ export class ApiServer {
   }
 
   async #shutdown(graceMs: number): Promise<void> {
-    this.#api.resolve(unavailable); // for those that wait, where nothing stands behind it
     const hurry = setTimeout(() => this.#abort.abort(), graceMs);
     await this.#server.shutdown();
     clearTimeout(hurry);
@@ -61,16 +66,16 @@ export class ApiServer {
 
   #listen(): Deno.HttpServer<Deno.NetAddr> {
     const { host, port } = this.#address;
+    const { certificate: cert, key } = this.#options.credentials;
     try {
       const server = Deno.serve({
         hostname: host,
         port,
-        reusePort: true,
-        cert: this.#credentials.certificate,
-        key: this.#credentials.key,
+        cert,
+        key,
         signal: this.#abort.signal,
         onListen: () => {},
-        handler: (request, { remoteAddr }) => this.#answer(request, remoteAddr.hostname),
+        handler: (request, { remoteAddr }) => this.#answer(request, remoteAddr),
       });
       server.finished.catch((error) => this.#listenAgain(error));
       return server;
@@ -81,33 +86,26 @@ export class ApiServer {
 
   /** The listener has failed, as it does where the system grants no more sockets. */
   #listenAgain(error: Error): void {
-    if (this.#closing) return;
-    this.#log("error", "api_failed", { message: `The API stopped listening: ${error.message}` });
+    if (this.#closing || this.#draining) return;
+    const message = `The API stopped listening: ${error.message}`;
+    this.#options.log("error", "api_failed", { message });
     setTimeout(() => {
       if (this.#closing) return;
       try {
         this.#server = this.#listen();
+        this.#options.onListenAgain?.(this.port);
       } catch (error) {
         this.#listenAgain(error as Error);
       }
     }, LISTEN_AGAIN_MS);
   }
 
-  async #answer(request: Request, address: string): Promise<Response> {
-    const api = await this.#api.promise;
-    const answer = api(request, address);
-    this.#underWay.add(answer);
-    return await answer.finally(() => this.#underWay.delete(answer));
+  async #answer(request: Request, remote: Deno.NetAddr): Promise<Response> {
+    const { addressOf, receive } = this.#options;
+    const address = addressOf ? await addressOf(remote) : remote.hostname;
+    if (address === undefined) return new Response(null, { status: 403 });
+    const answer = await receive(request, address);
+    if (this.#draining) answer.headers.set("connection", "close"); // RFC 9112 §9.6
+    return answer;
   }
-}
-
-function unavailable(): Promise<Response> {
-  return Promise.resolve(new Response(null, { status: 503, headers: { "retry-after": "5" } }));
-}
-
-async function within(graceMs: number, work: Promise<unknown>): Promise<void> {
-  const { promise: late, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, graceMs);
-  await Promise.race([work, late]);
-  clearTimeout(timer);
 }

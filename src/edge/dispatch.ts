@@ -41,7 +41,7 @@ export async function dispatchCommand(
   const nowSeconds = Math.floor(parts.clock.wallMs() / 1000);
   parts.keyRing.refresh();
   if (parts.keyRing.standing(deviceId, nowSeconds) !== "active") return { kind: "unknown_device" };
-  const key = await parts.keyRing.key(deviceId);
+  const key = await parts.keyRing.key(deviceId, nowSeconds);
   if (key === undefined) return { kind: "unknown_device" };
   const fields = { deviceId, timestamp: String(nowSeconds), messageId: parts.messageId() };
   const signature = await sign(key, signingInput(fields, payload));

@@ -17,7 +17,6 @@ import type { Settlement } from "../core/delivery.ts";
 import { readEnvelope } from "../core/envelope.ts";
 import type { OnPoint } from "../core/point.ts";
 import type { Rejection } from "../core/rejection.ts";
-import { signedPayloadOf } from "../core/signed_payload.ts";
 import { identityOf, MARKER_TOPIC } from "../core/topic.ts";
 import { decideOrigin } from "../core/verdict.ts";
 import type { Clock } from "./clock.ts";
@@ -42,6 +41,9 @@ const ROOM_SHARE = 0.1;
 
 /** How often the store is tidied, and looked at for what other processes did. */
 const TICK_MS = 500;
+
+/** The same where a turn could not tidy everything; in between, messages have their turn. */
+const TIDY_AGAIN_MS = 25;
 
 const STORE_RETRY_FIRST_MS = 50;
 const STORE_RETRY_LONGEST_MS = 2_000;
@@ -105,6 +107,7 @@ export class Intake {
   #closing = false;
   #closed = false;
   readonly #tick: ReturnType<typeof setInterval>;
+  #tidyTimer: ReturnType<typeof setTimeout> | undefined;
   #settleTimer: ReturnType<typeof setTimeout> | undefined;
   #endPause: (() => void) | undefined;
 
@@ -113,9 +116,8 @@ export class Intake {
     this.#events = events;
     this.#maxPending = options.maxPending;
     this.#tick = setInterval(() => {
-      this.#tidyDue = true;
       this.#tellOverrun();
-      this.#wake();
+      this.#tidyNow();
     }, TICK_MS);
   }
 
@@ -173,8 +175,16 @@ export class Intake {
     this.#endPause?.();
     this.#wake();
     await this.#work;
+    clearTimeout(this.#tidyTimer);
     clearTimeout(this.#settleTimer);
     this.#closed = true;
+  }
+
+  #tidyNow(): void {
+    clearTimeout(this.#tidyTimer);
+    this.#tidyTimer = undefined;
+    this.#tidyDue = true;
+    this.#wake();
   }
 
   #wake(): void {
@@ -228,7 +238,7 @@ export class Intake {
       return this.#parts.ledger.commit(examined, settlements, { tidy, heldSinceMs, identityOf });
     });
     if (!committed) return;
-    this.#tidyDue ||= committed.untidy;
+    if (committed.untidy) this.#tidyTimer ??= setTimeout(() => this.#tidyNow(), TIDY_AGAIN_MS);
     this.#parts.at("committed");
     for (const { arrival } of batch) arrival.acknowledge();
     if (batch.length > 0) this.#parts.at("acknowledged");
@@ -249,11 +259,12 @@ export class Intake {
     const envelope = readEnvelope(arrival.bytes);
     if (envelope.kind === "rejected") return envelope;
     const { keyRing } = this.#parts;
-    const standing = keyRing.standing(envelope.deviceId, Math.floor(arrivedMs / 1000));
+    const nowSeconds = Math.floor(arrivedMs / 1000);
+    const standing = keyRing.standing(envelope.deviceId, nowSeconds);
     const origin = { identity, retained: arrival.retained, standing };
     const refused = decideOrigin(envelope, origin);
     if (refused) return refused;
-    const signedPayload = await signedPayloadOf(envelope, await keyRing.key(envelope.deviceId));
+    const signedPayload = await keyRing.signedPayload(envelope, nowSeconds);
     const { redelivered } = arrival;
     return { envelope, facts: { ...origin, signedPayload }, redelivered, arrivedMs };
   }

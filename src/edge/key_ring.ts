@@ -4,15 +4,44 @@
  */
 
 import type { DeviceStanding } from "../core/device.ts";
+import type { Envelope } from "../core/envelope.ts";
 import { importSecret, type SecretKey } from "../core/signature.ts";
-import { type DeviceWithSecret, type Registry, SecretError, standingOf } from "./registry.ts";
+import { signedPayloadOf } from "../core/signed_payload.ts";
+import {
+  type DeviceWithSecret,
+  type KeptSecret,
+  type Registry,
+  SecretError,
+  type SecretUse,
+  standingOf,
+} from "./registry.ts";
 import { type Store, StoreLostError } from "./store.ts";
+
+/** One secret of a device. */
+interface Secret {
+  readonly generation: number;
+  readonly kept: KeptSecret;
+  /** Unix seconds; undefined where no end is set. */
+  readonly until: number | undefined;
+  /** Undefined until the first message; then the key, or undefined inside where there is none. */
+  key: Promise<SecretKey | undefined> | undefined;
+  /** Unix seconds; 0 where the device has never used it. */
+  lastUsed: number;
+  /** What of `lastUsed` is in the store. */
+  notedUsed: number;
+}
 
 interface Ring {
   readonly device: DeviceWithSecret;
-  /** Undefined until the first message; then the key, or undefined inside where there is none. */
-  key: Promise<SecretKey | undefined> | undefined;
+  /** The newest first. */
+  readonly secrets: readonly [Secret, ...Secret[]];
 }
+
+/** Seconds between two notes of one secret's use. */
+const NOTE_EVERY_SECONDS = 60;
+
+/** Uses that are noted at once, so that it never holds up intake for long. */
+const NOTED_MAX = 500;
 
 /** Devices by id, each with its key. */
 export class KeyRing {
@@ -21,6 +50,7 @@ export class KeyRing {
   #rings = new Map<string, Ring>();
   #dataVersion = -1;
   #revision = -1;
+  #notedSeconds = 0;
 
   constructor(store: Store, registry: Registry) {
     this.#store = store;
@@ -46,17 +76,53 @@ export class KeyRing {
     return standingOf(this.#rings.get(deviceId)?.device, nowSeconds);
   }
 
-  /** The key of a registered device; undefined where its secret makes none. */
-  key(deviceId: string): Promise<SecretKey | undefined> {
-    const ring = this.#rings.get(deviceId);
-    if (ring === undefined) return Promise.resolve(undefined);
-    return ring.key ??= keyOf(ring.device);
-  }
-
   /** Devices whose sealed secrets do not open, by id. */
   damaged(): string[] {
-    return [...this.#rings.values()].map(({ device }) => device).filter(isDamaged)
-      .map(({ deviceId }) => deviceId);
+    return [...this.#rings].filter(([, { secrets }]) => secrets.some(isDamaged)).map(([id]) => id);
+  }
+
+  /**
+   * The key under which a registered device is spoken to: of the newest secret that it has used, or
+   * of the oldest where it has used none; undefined where its secret makes none.
+   */
+  key(deviceId: string, nowSeconds = 0): Promise<SecretKey | undefined> {
+    const known = this.#rings.get(deviceId)?.secrets ?? [];
+    const secrets = known.filter((secret) => isGood(secret, nowSeconds));
+    const spoken = secrets.find(({ lastUsed }) => lastUsed > 0) ?? secrets.at(-1);
+    return spoken ? keyOf(spoken) : Promise.resolve(undefined);
+  }
+
+  /** The payload bytes under the signature that any secret of the device verifies. */
+  async signedPayload(envelope: Envelope, nowSeconds: number): Promise<Uint8Array | undefined> {
+    for (const secret of this.#rings.get(envelope.deviceId)?.secrets ?? []) {
+      if (!isGood(secret, nowSeconds)) continue;
+      const payload = await signedPayloadOf(envelope, await keyOf(secret));
+      if (payload === undefined) continue;
+      secret.lastUsed = nowSeconds;
+      return payload;
+    }
+    return undefined;
+  }
+
+  /**
+   * Writes down which secrets were used: a first use at once, the others once a minute, or now where
+   * `all` says so; not too many at a time. Returns the first uses.
+   */
+  noteUses({ all }: { all: boolean }): SecretUse[] {
+    const due: { use: SecretUse; secret: Secret }[] = [];
+    for (const [deviceId, { secrets }] of this.#rings) {
+      for (const secret of secrets) {
+        const { generation, lastUsed, notedUsed } = secret;
+        const isDue = lastUsed - notedUsed >= NOTE_EVERY_SECONDS || all && lastUsed > notedUsed;
+        if (isDue) due.push({ use: { deviceId, generation, lastUsed }, secret });
+      }
+      if (due.length >= NOTED_MAX && !all) break;
+    }
+    if (due.length === 0) return [];
+    this.#registry.noteUses(due.map(({ use }) => use));
+    const first = due.filter(({ secret }) => secret.notedUsed === 0).map(({ use }) => use);
+    for (const { secret } of due) secret.notedUsed = secret.lastUsed;
+    return first;
   }
 
   /** How many devices are registered. */
@@ -64,35 +130,59 @@ export class KeyRing {
     return this.#rings.size;
   }
 
-  /** Keys of unchanged secrets are carried over. */
+  /** Keys and uses of unchanged secrets are carried over. */
   #reload(): Map<string, Ring> {
     const fault = this.#registry.sealingFault();
     if (fault !== undefined) throw new StoreLostError(fault);
     const rings = new Map<string, Ring>();
+    const uses = new Map(
+      this.#registry.secretUses().map((use) => [`${use.generation} ${use.deviceId}`, use.lastUsed]),
+    );
     for (const device of this.#registry.list()) {
-      const old = this.#rings.get(device.deviceId);
-      const same = old?.device.storedSecret === device.storedSecret;
-      rings.set(device.deviceId, { device, key: same ? old!.key : undefined });
+      const { deviceId, previous } = device;
+      const old = this.#rings.get(deviceId)?.secrets ?? [];
+      const secretOf = (kept: KeptSecret, until: number | undefined): Secret => {
+        const { generation } = kept;
+        const noted = uses.get(`${generation} ${deviceId}`) ?? 0;
+        const same = old.find((one) =>
+          one.generation === generation && one.kept.storedSecret === kept.storedSecret
+        );
+        const lastUsed = Math.max(noted, same?.lastUsed ?? 0);
+        return { generation, kept, until, key: same?.key, lastUsed, notedUsed: noted };
+      };
+      const newest = secretOf(device, undefined);
+      rings.set(deviceId, {
+        device,
+        secrets: previous ? [newest, secretOf(previous, previous.until)] : [newest],
+      });
     }
     return rings;
   }
 }
 
-function isDamaged(device: DeviceWithSecret): boolean {
+function isDamaged({ kept }: Secret): boolean {
   try {
-    return device.sharedSecret === undefined;
+    return kept.sharedSecret === undefined;
   } catch (error) {
     if (error instanceof SecretError) return true;
     throw error;
   }
 }
 
+function keyOf(secret: Secret): Promise<SecretKey | undefined> {
+  return secret.key ??= importKept(secret.kept);
+}
+
 /** A secret that was altered is no key: nothing verifies under it. */
-async function keyOf(device: DeviceWithSecret): Promise<SecretKey | undefined> {
+async function importKept(kept: KeptSecret): Promise<SecretKey | undefined> {
   try {
-    return await importSecret(device.sharedSecret);
+    return await importSecret(kept.sharedSecret);
   } catch (error) {
     if (error instanceof SecretError) return undefined;
     throw error;
   }
+}
+
+function isGood({ until }: Secret, nowSeconds: number): boolean {
+  return until === undefined || nowSeconds <= until;
 }

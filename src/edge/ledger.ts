@@ -114,19 +114,23 @@ export class Ledger {
   ): Committed {
     const taken = new Map<string, Bucket>();
     let dataVersion = this.#dataVersion;
+    const { replayGuard } = this.#parts;
+    const wallMs = this.#parts.clock.wallMs();
     const committed = this.#parts.store.transaction(() => {
+      replayGuard.begin(seconds(wallMs), this.#limits.toleranceSeconds);
       for (const settlement of settlements) this.#settle(settlement);
       dataVersion = this.#parts.store.dataVersion();
       const adopted = this.#adopt(dataVersion);
-      const forgottenSeconds = this.#parts.replayGuard.forgottenSeconds();
+      const forgottenSeconds = replayGuard.forgottenSeconds();
       const entered = batch.map((one) =>
         "kind" in one ? one : this.#enter(one, forgottenSeconds, taken)
       );
       this.#keepAttendance(entered.length > 0);
       const tidied = options.tidy ? this.#tidy(options.heldSinceMs) : { trimmed: 0, untidy: false };
+      replayGuard.end();
       const audited = this.#parts.rejectionAudit.enter(rejectedOf(entered, options.identityOf), {
         tidy: options.tidy,
-        wallMs: this.#parts.clock.wallMs(),
+        wallMs,
       });
       return { entered, adopted, audited, ...tidied };
     });
@@ -189,7 +193,7 @@ export class Ledger {
     const { absentSinceSeconds } = this.#parts.attendance;
     const nowSeconds = seconds(Math.min(wallMs, heldSinceMs ?? Infinity));
     const oldest = oldestRemembered({ nowSeconds, absentSinceSeconds }, this.#limits);
-    const untidy = this.#parts.replayGuard.forget(oldest) > 0;
+    const untidy = this.#parts.replayGuard.forget(oldest);
     return { untidy, trimmed: this.#parts.deadLetters.trim(this.#limits.deadLetters, wallMs) };
   }
 

@@ -185,7 +185,8 @@ export class BrokerLink {
     takeOverSending(client);
     this.#timer = setTimeout(() => this.#again(client), 2 * CONNECT_TIMEOUT_MS);
     client.on("packetreceive", (packet) => {
-      if (packet.cmd === "connack" && packet.sessionPresent) this.#events.resumed();
+      if (this.#client !== client || packet.cmd !== "connack") return;
+      if (packet.sessionPresent) this.#events.resumed();
     });
     client.on("message", (_topic, _payload, packet) => this.#arrived(client, packet));
     client.on("connect", () => this.#subscribe(client));
@@ -312,7 +313,10 @@ interface Packet {
   readonly reasonCode?: number;
 }
 
-/** A publish ends with its connection, so there is nothing that MQTT.js has to keep of it. */
+/**
+ * A publish ends with its connection, so there is nothing that MQTT.js has to keep of it; its own
+ * store throws where an acknowledgement comes after the end.
+ */
 class NothingStored extends mqtt.Store {
   override del(packet: Parameters<mqtt.Store["del"]>[0], done: mqtt.PacketCallback): this {
     done(undefined, packet as mqtt.Packet);

@@ -7,13 +7,14 @@
  *   registry, of which no certificate is known, is not;
  * - a certificate that was withdrawn, or whose device was removed, stays known until it has expired:
  *   it belongs on the revocation list;
+ * - after a rotation the previous secret is good until its overlap ends, and no secret before it;
  * - a secret leaves this file only to become a key or the device's own copy;
  * - in a site that is sealed, it is written sealed under the site's current key, or not at all.
  */
 
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
 import type { DeviceStanding } from "../core/device.ts";
-import { SECRET_TABLES } from "./schema.ts";
+import { SECRET_COLUMNS } from "./schema.ts";
 import {
   isSealed,
   openSecret,
@@ -34,14 +35,33 @@ export interface RegisteredDevice {
   readonly revokedAt: number | undefined;
   /** Why it is revoked; undefined while it is not. */
   readonly revokedReason: string | undefined;
+  /** Counts the device's secrets: 1 is its first one. */
+  readonly generation: number;
+  /** The generation of the secret before, and until when it is good, Unix seconds. */
+  readonly previous: { readonly generation: number; readonly until: number } | undefined;
 }
 
-/** A device with its secret, for those who make keys. */
-export interface DeviceWithSecret extends RegisteredDevice {
+/** A secret of a device. */
+export interface KeptSecret {
+  /** Counts the device's secrets: 1 is its first one. */
+  readonly generation: number;
   /** As it stands in the store, plain or sealed: to see whether it has changed. */
   readonly storedSecret: string;
   /** The secret; opened when it is asked for, which throws a `SecretError` where it fails. */
   readonly sharedSecret: string;
+}
+
+/** A device with its secrets, for those who make keys; its own is the newest. */
+export interface DeviceWithSecret extends RegisteredDevice, KeptSecret {
+  readonly previous: (KeptSecret & { readonly until: number }) | undefined;
+}
+
+/** When a device last signed with one of its secrets. */
+export interface SecretUse {
+  readonly deviceId: string;
+  readonly generation: number;
+  /** Unix seconds. */
+  readonly lastUsed: number;
 }
 
 /** A secret that cannot be opened, or not be written as the site wants it. */
@@ -68,6 +88,15 @@ export interface RevokedDeviceCertificate extends DeviceCertificate {
   readonly revokedAt: number;
 }
 
+/** The secrets of a device that are good at `nowSeconds`, the newest first. */
+export function activeSecrets(
+  { generation, sharedSecret, previous }: DeviceWithSecret,
+  nowSeconds: number,
+): { generation: number; sharedSecret: string }[] {
+  const newest = { generation, sharedSecret };
+  return previous && nowSeconds <= previous.until ? [newest, previous] : [newest];
+}
+
 /** Where a device stands at `nowSeconds`. */
 export function standingOf(
   device: RegisteredDevice | undefined,
@@ -81,10 +110,10 @@ export function standingOf(
 /** Why the secrets of a store cannot be opened with these keys; undefined where they can. */
 export function sealingFault(store: Store, keys: readonly SealingKey[]): string | undefined {
   const known = new Set(keys.map(({ id }) => `${SEALED_PREFIX}1$${id}$`));
-  const needed = SECRET_TABLES.flatMap((table) =>
+  const needed = SECRET_COLUMNS.flatMap(({ table, column }) =>
     store.prepare(
-      `SELECT DISTINCT substr(shared_secret, 1, 23) AS prefix FROM ${table}
-       WHERE substr(shared_secret, 1, 8) = '${SEALED_PREFIX}'`,
+      `SELECT DISTINCT substr(${column}, 1, 23) AS prefix FROM ${table}
+       WHERE substr(${column}, 1, 8) = '${SEALED_PREFIX}'`,
     ).all().map((row) => row["prefix"] as string)
   );
   const current = store.mark("sealing_key");
@@ -107,9 +136,11 @@ function keyIdOf(prefix: string): string {
 
 const SELECT_DEVICES = `
   SELECT d.device_id, d.shared_secret, d.created_at, r.revoked_at, r.reason,
+         s.generation, s.previous_secret, s.previous_generation, s.previous_until,
          (SELECT max(c.not_after) FROM device_certificates c
            WHERE c.device_id = d.device_id AND c.withdrawn_at IS NULL) AS not_after
-  FROM devices d LEFT JOIN device_revocations r ON r.device_id = d.device_id`;
+  FROM devices d LEFT JOIN device_revocations r ON r.device_id = d.device_id
+       LEFT JOIN device_secrets s ON s.device_id = d.device_id`;
 
 /** The registry. */
 export class Registry {
@@ -136,7 +167,7 @@ export class Registry {
   }
 
   /** Every device, by id. */
-  list(): DeviceWithSecret[] {
+  list(): StoredDevice[] {
     return this.#all.all().map((row) => new StoredDevice(row, this.#sealingKeys));
   }
 
@@ -171,7 +202,9 @@ export class Registry {
   /** Takes a device out; its remembered ids stay, its certificates are withdrawn. False where unknown. */
   remove(deviceId: string): boolean {
     return this.#store.transaction(() => {
-      this.#store.prepare("DELETE FROM device_revocations WHERE device_id = ?").run(deviceId);
+      for (const table of ["device_revocations", "device_secrets", "device_secret_uses"]) {
+        this.#store.prepare(`DELETE FROM ${table} WHERE device_id = ?`).run(deviceId);
+      }
       this.#store.prepare(
         "UPDATE device_certificates SET withdrawn_at = unixepoch() WHERE device_id = ? AND withdrawn_at IS NULL",
       ).run(deviceId);
@@ -196,6 +229,100 @@ export class Registry {
       this.#store.prepare("DELETE FROM device_revocations WHERE device_id = ?").run(deviceId)
         .changes > 0
     );
+  }
+
+  /** The device that has this secret, now or until its overlap ends. */
+  holderOf(sharedSecret: string): string | undefined {
+    const has = (kept: StoredSecret | undefined) =>
+      kept?.opens && kept.sharedSecret === sharedSecret;
+    return this.list().find((device) => has(device) || has(device.previous))?.deviceId;
+  }
+
+  /**
+   * Gives a device a new secret; the one it uses now is good until `until`, Unix seconds. A newest
+   * one that it has never used while it had another is thrown away: nobody will miss it.
+   */
+  rotateSecret(deviceId: string, sharedSecret: string, options: { until: number }): void {
+    this.#store.transaction(() => {
+      const device = this.find(deviceId)!;
+      const { generation, previous } = device;
+      const unused = !this.secretUses(deviceId).some((use) => use.generation === generation);
+      const kept = previous && unused ? previous : device;
+      this.#store.prepare("UPDATE devices SET shared_secret = ? WHERE device_id = ?")
+        .run(this.#stored({ deviceId, sharedSecret }), deviceId);
+      this.#store.prepare("INSERT OR REPLACE INTO device_secrets VALUES (?, ?, ?, ?, ?)").run(
+        deviceId,
+        generation + 1,
+        this.#stored({ deviceId, sharedSecret: kept.sharedSecret }),
+        kept.generation,
+        options.until,
+      );
+    });
+  }
+
+  /** Ends the overlap: the previous secret is good until `now`, Unix seconds, at most. */
+  endOverlap(deviceId: string, now: number): void {
+    this.#store.transaction(() => {
+      this.#store.prepare(
+        "UPDATE device_secrets SET previous_until = min(previous_until, ?) WHERE device_id = ?",
+      ).run(now - 1, deviceId);
+    });
+  }
+
+  /** When each secret of a device was last used, or of all devices. */
+  secretUses(deviceId?: string): SecretUse[] {
+    return this.#store.prepare(
+      "SELECT * FROM device_secret_uses WHERE device_id = coalesce(?, device_id)",
+    ).all(deviceId ?? null).map((row) => ({
+      deviceId: row["device_id"] as string,
+      generation: row["generation"] as number,
+      lastUsed: row["last_used"] as number,
+    }));
+  }
+
+  /** Notes when secrets were used. */
+  noteUses(uses: readonly SecretUse[]): void {
+    this.#store.transaction(() => {
+      const note = this.#store.prepare(
+        "INSERT OR REPLACE INTO device_secret_uses VALUES (?, ?, ?)",
+      );
+      for (const { deviceId, generation, lastUsed } of uses) {
+        note.run(deviceId, generation, lastUsed);
+      }
+    });
+  }
+
+  /** Registers a further certificate of a device. */
+  addCertificate(deviceId: string, certificate: DeviceCertificate): void {
+    this.#store.transaction(() => this.#addCertificate(deviceId, certificate));
+  }
+
+  /** Withdraws every certificate of a device but the one of `serial`; returns how many. */
+  withdrawOthers(deviceId: string, serial: string, now: number): number {
+    return this.#store.transaction(() =>
+      Number(
+        this.#store.prepare(`
+          UPDATE device_certificates SET withdrawn_at = ?
+          WHERE device_id = ? AND serial <> ? AND withdrawn_at IS NULL`)
+          .run(now, deviceId, serial).changes,
+      )
+    );
+  }
+
+  /** Withdraws every certificate that is known to come from another authority. */
+  withdrawIssuedByOthers(issuer: string, now: number): void {
+    this.#store.transaction(() => {
+      this.#store.prepare(
+        "UPDATE device_certificates SET withdrawn_at = ? WHERE issuer <> ? AND withdrawn_at IS NULL",
+      ).run(now, issuer);
+    });
+  }
+
+  /** The certificates of a device that it may use, the one that was issued last on top. */
+  certificates(deviceId: string): DeviceCertificate[] {
+    return this.#store.prepare(`
+      SELECT * FROM device_certificates WHERE device_id = ? AND withdrawn_at IS NULL
+      ORDER BY rowid DESC`).all(deviceId).map(certificateOf);
   }
 
   /** Devices that are not revoked, with the end of their newest certificate; without unknown ends. */
@@ -259,37 +386,74 @@ function certificateOf(row: Record<string, SQLOutputValue>): DeviceCertificate {
   };
 }
 
-/** A class, so that a device that is printed or made into JSON does not show its secret. */
-class StoredDevice implements DeviceWithSecret {
-  readonly deviceId: string;
-  readonly createdAt: number | undefined;
-  readonly notAfter: number | undefined;
-  readonly revokedAt: number | undefined;
-  readonly revokedReason: string | undefined;
-  readonly #storedSecret: string;
+/** A class, so that a secret that is printed or made into JSON does not show. */
+class StoredSecret implements KeptSecret {
+  readonly generation: number;
+  readonly #deviceId: string;
+  readonly #stored: string;
   readonly #sealingKeys: readonly SealingKey[];
 
-  constructor(row: Record<string, SQLOutputValue>, sealingKeys: readonly SealingKey[]) {
-    this.deviceId = row["device_id"] as string;
-    this.createdAt = (row["created_at"] ?? undefined) as number | undefined;
-    this.notAfter = (row["not_after"] ?? undefined) as number | undefined;
-    this.revokedAt = (row["revoked_at"] ?? undefined) as number | undefined;
-    this.revokedReason = (row["reason"] ?? undefined) as string | undefined;
-    this.#storedSecret = row["shared_secret"] as string;
+  constructor(
+    deviceId: string,
+    secret: { readonly generation: number; readonly stored: string },
+    sealingKeys: readonly SealingKey[],
+  ) {
+    this.generation = secret.generation;
+    this.#deviceId = deviceId;
+    this.#stored = secret.stored;
     this.#sealingKeys = sealingKeys;
   }
 
   get storedSecret(): string {
-    return this.#storedSecret;
+    return this.#stored;
+  }
+
+  /** False where it was altered, or its key is not here. */
+  get opens(): boolean {
+    return openSecret(this.#stored, this.#deviceId, this.#sealingKeys).kind === "secret";
   }
 
   get sharedSecret(): string {
-    const opened = openSecret(this.#storedSecret, this.deviceId, this.#sealingKeys);
+    const opened = openSecret(this.#stored, this.#deviceId, this.#sealingKeys);
     if (opened.kind === "secret") return opened.secret;
     throw new SecretError(
       opened.kind === "damaged"
-        ? `Cannot open the secret of "${this.deviceId}": it was altered`
-        : `Cannot open the secret of "${this.deviceId}": its key is not here`,
+        ? `Cannot open the secret of "${this.#deviceId}": it was altered`
+        : `Cannot open the secret of "${this.#deviceId}": its key is not here`,
     );
+  }
+}
+
+class StoredPreviousSecret extends StoredSecret {
+  readonly until: number;
+
+  constructor(row: Record<string, SQLOutputValue>, sealingKeys: readonly SealingKey[]) {
+    const generation = row["previous_generation"] as number;
+    const stored = row["previous_secret"] as string;
+    super(row["device_id"] as string, { generation, stored }, sealingKeys);
+    this.until = row["previous_until"] as number;
+  }
+}
+
+class StoredDevice extends StoredSecret implements DeviceWithSecret {
+  readonly deviceId: string;
+  readonly previous: StoredPreviousSecret | undefined;
+  readonly createdAt: number | undefined;
+  readonly notAfter: number | undefined;
+  readonly revokedAt: number | undefined;
+  readonly revokedReason: string | undefined;
+
+  constructor(row: Record<string, SQLOutputValue>, sealingKeys: readonly SealingKey[]) {
+    const deviceId = row["device_id"] as string;
+    const generation = (row["generation"] ?? 1) as number;
+    super(deviceId, { generation, stored: row["shared_secret"] as string }, sealingKeys);
+    this.deviceId = deviceId;
+    this.previous = row["previous_secret"] === null
+      ? undefined
+      : new StoredPreviousSecret(row, sealingKeys);
+    this.createdAt = (row["created_at"] ?? undefined) as number | undefined;
+    this.notAfter = (row["not_after"] ?? undefined) as number | undefined;
+    this.revokedAt = (row["revoked_at"] ?? undefined) as number | undefined;
+    this.revokedReason = (row["reason"] ?? undefined) as string | undefined;
   }
 }

@@ -3,41 +3,94 @@
  *
  * The rules are:
  * - ids are kept by time, never by count: as long as their message could still be in range;
+ * - they stand in four slices, one of which takes the new ones; a slice is forgotten as a whole, once
+ *   the newest timestamp in it is out of range, so that forgetting touches each page once and not
+ *   once for every id;
  * - the newest timestamp ever forgotten is kept for good (`forgotten_seconds`), and a message that
  *   old or older is never accepted, so a clock that steps back makes nothing fresh again; a clock
  *   that stepped far ahead and came back costs nothing, since only what was really held moves it;
  * - an id is compared as its 16 bytes, so that its case does not matter.
  */
 
-import type { StatementSync } from "node:sqlite";
+import type { SQLOutputValue, StatementSync } from "node:sqlite";
+import { REPLAY_SLICES } from "./schema.ts";
 import type { Store } from "./store.ts";
 
-/** Most ids that one `forget` removes, so that it never holds up intake for long. */
-const FORGET_MAX = 1_000;
+/** Ids that are removed at once, so that it never holds up intake for long: some milliseconds. */
+const CLEAR_MAX = 2_000;
 
-/** The remembered ids; its methods belong inside a transaction. */
+/** What is known of a slice; as its row in `replay_slices`. */
+interface Slice {
+  /** 1 to 4. */
+  readonly number: number;
+  /** Counts the openings of slices; 0: it is free, or on its way there. */
+  turn: number;
+  /** The wall clock when it was opened, Unix seconds. */
+  openedSeconds: number;
+  /** The newest timestamp in it, Unix seconds. */
+  newestSeconds: number;
+  ids: number;
+}
+
+/** What belongs to one slice. */
+interface SliceStatements {
+  readonly insert: StatementSync;
+  readonly clear: StatementSync;
+}
+
+/** The remembered ids; what changes them belongs inside a transaction, between `begin` and `end`. */
 export class ReplayGuard {
   readonly #find: StatementSync;
-  readonly #insert: StatementSync;
-  readonly #count: StatementSync;
-  readonly #newest: StatementSync;
-  readonly #newestOfOldest: StatementSync;
-  readonly #forget: StatementSync;
+  readonly #read: StatementSync;
+  readonly #write: StatementSync;
+  readonly #statements: readonly SliceStatements[];
   readonly #store: Store;
+  #slices: Slice[];
+  readonly #changed = new Set<Slice>();
 
   constructor(store: Store) {
     this.#store = store;
     this.#find = store.prepare(
-      "SELECT 1 FROM replay_guard WHERE device_id = ? AND message_id = ?",
+      REPLAY_SLICES.map((number) =>
+        `SELECT 1 FROM replay_guard_${number} WHERE device_id = ?1 AND message_id = ?2`
+      ).join(" UNION ALL "),
     );
-    this.#insert = store.prepare("INSERT INTO replay_guard VALUES (?, ?, ?)");
-    this.#count = store.prepare("SELECT count(*) AS n FROM replay_guard");
-    this.#newest = store.prepare("SELECT max(timestamp) AS newest FROM replay_guard");
-    this.#newestOfOldest = store.prepare(`
-      SELECT max(timestamp) AS newest, count(*) AS n FROM (
-        SELECT timestamp FROM replay_guard WHERE timestamp < ? ORDER BY timestamp LIMIT ${FORGET_MAX}
-      )`);
-    this.#forget = store.prepare("DELETE FROM replay_guard WHERE timestamp <= ?");
+    this.#read = store.prepare("SELECT * FROM replay_slices ORDER BY number");
+    this.#write = store.prepare("REPLACE INTO replay_slices VALUES (?, ?, ?, ?, ?)");
+    this.#statements = REPLAY_SLICES.map((number) => ({
+      insert: store.prepare(`INSERT INTO replay_guard_${number} VALUES (?, ?)`),
+      // In the order of the key, so that whole pages become empty.
+      clear: store.prepare(`
+        DELETE FROM replay_guard_${number} WHERE (device_id, message_id) IN (
+          SELECT device_id, message_id FROM replay_guard_${number}
+          ORDER BY device_id, message_id LIMIT ${CLEAR_MAX}
+        )`),
+    }));
+    this.#slices = this.#readSlices();
+  }
+
+  /**
+   * Begins a transaction's work. A new slice is opened every `sliceSeconds`, where one is free;
+   * `nowSeconds` is the wall clock, Unix seconds.
+   */
+  begin(nowSeconds: number, sliceSeconds: number): void {
+    this.#slices = this.#readSlices(); // an earlier transaction may have failed
+    this.#changed.clear();
+    const current = this.#current();
+    if (Math.abs(nowSeconds - current.openedSeconds) < sliceSeconds) return;
+    const free = current.ids === 0 ? current : this.#slices.find(isFree);
+    if (free === undefined) return;
+    free.turn = current.turn + 1;
+    free.openedSeconds = nowSeconds;
+    free.newestSeconds = 0;
+    this.#changed.add(free);
+  }
+
+  /** Ends a transaction's work. */
+  end(): void {
+    for (const { number, turn, openedSeconds, newestSeconds, ids } of this.#changed) {
+      this.#write.run(number, turn, openedSeconds, newestSeconds, ids);
+    }
   }
 
   /** True where the device has used this id (a UUID's text) before. */
@@ -47,7 +100,11 @@ export class ReplayGuard {
 
   /** Remembers an id with its message's timestamp. */
   remember(deviceId: string, messageId: string, timestampSeconds: number): void {
-    this.#insert.run(deviceId, uuidBytes(messageId), timestampSeconds);
+    const slice = this.#current();
+    this.#statements[slice.number - 1]!.insert.run(deviceId, uuidBytes(messageId));
+    slice.newestSeconds = Math.max(slice.newestSeconds, timestampSeconds);
+    slice.ids++;
+    this.#changed.add(slice);
   }
 
   /** Timestamps up to and including this one may belong to forgotten ids; Unix seconds. */
@@ -56,25 +113,58 @@ export class ReplayGuard {
   }
 
   /**
-   * Forgets ids whose timestamp is before `beforeSeconds`, oldest first and about 1,000 at most;
-   * returns how many, 0 when there is no more to do.
+   * Forgets slices that have no timestamp from `beforeSeconds` on, save the one that takes new ids;
+   * true where there is more to do, since what is forgotten is removed bit by bit.
    */
-  forget(beforeSeconds: number): number {
-    const { newest } = this.#newestOfOldest.get(beforeSeconds)!;
-    if (newest === null) return 0;
-    this.#store.setMark("forgotten_seconds", Math.max(this.forgottenSeconds(), newest as number));
-    return Number(this.#forget.run(newest as number).changes);
+  forget(beforeSeconds: number): boolean {
+    const current = this.#current();
+    for (const slice of this.#slices) {
+      if (slice.turn === 0 || slice === current || slice.newestSeconds >= beforeSeconds) continue;
+      slice.turn = 0;
+      const forgotten = Math.max(this.forgottenSeconds(), slice.newestSeconds);
+      this.#store.setMark("forgotten_seconds", forgotten);
+      this.#changed.add(slice);
+    }
+    const forgotten = this.#slices.find(({ turn, ids }) => turn === 0 && ids > 0);
+    if (forgotten === undefined) return false;
+    const { changes } = this.#statements[forgotten.number - 1]!.clear.run();
+    forgotten.ids = changes < CLEAR_MAX ? 0 : forgotten.ids - Number(changes);
+    this.#changed.add(forgotten);
+    return true;
   }
 
   /** The newest timestamp that is remembered, Unix seconds; 0 where there is none. */
   newestSeconds(): number {
-    return (this.#newest.get()!["newest"] ?? 0) as number;
+    return Math.max(...this.#slices.map(({ ids, newestSeconds }) => ids > 0 ? newestSeconds : 0));
   }
 
-  /** How many ids are remembered. */
+  /** How many ids the store holds, those among them that are on their way out. */
   count(): number {
-    return this.#count.get()!["n"] as number;
+    return this.#slices.reduce((sum, { ids }) => sum + ids, 0);
   }
+
+  /** The slice that takes new ids: the one that was opened last. */
+  #current(): Slice {
+    return this.#slices.reduce((a, b) => b.turn > a.turn ? b : a);
+  }
+
+  #readSlices(): Slice[] {
+    return this.#read.all().map(sliceOf);
+  }
+}
+
+function isFree({ turn, ids }: Slice): boolean {
+  return turn === 0 && ids === 0;
+}
+
+function sliceOf(row: Record<string, SQLOutputValue>): Slice {
+  return {
+    number: row["number"] as number,
+    turn: row["turn"] as number,
+    openedSeconds: row["opened_seconds"] as number,
+    newestSeconds: row["newest_seconds"] as number,
+    ids: row["ids"] as number,
+  };
 }
 
 function uuidBytes(messageId: string): Uint8Array {

@@ -10,8 +10,14 @@
 /** Marks a SQLite file as this program's (`PRAGMA application_id`): "SIoT". */
 export const APPLICATION_ID = 0x53496f54;
 
-/** Every table with columns `device_id` and `shared_secret`: sealed, scrubbed and audited alike. */
-export const SECRET_TABLES = ["devices"] as const;
+/** Where secrets of devices stand, beside their `device_id`: sealed, scrubbed and audited alike. */
+export const SECRET_COLUMNS = [
+  { table: "devices", column: "shared_secret" },
+  { table: "device_secrets", column: "previous_secret" },
+] as const;
+
+/** The slices of the replay guard; each is a table. */
+export const REPLAY_SLICES = [1, 2, 3, 4] as const;
 
 /** A change that the audit takes note of. */
 interface Audited {
@@ -27,15 +33,15 @@ interface Audited {
 }
 
 /** What a change of a stored secret was, as SQL: it begins `$sealed$1$` and twelve digits, or not. */
-const SECRET_EVENT = `CASE
-      WHEN substr(NEW.shared_secret, 1, 8) = '$sealed$' AND substr(OLD.shared_secret, 1, 8) <> '$sealed$'
-        THEN 'secret_sealed'
-      WHEN substr(NEW.shared_secret, 1, 8) <> '$sealed$' AND substr(OLD.shared_secret, 1, 8) = '$sealed$'
-        THEN 'secret_unsealed'
-      WHEN substr(NEW.shared_secret, 1, 8) = '$sealed$'
-        AND substr(NEW.shared_secret, 1, 23) <> substr(OLD.shared_secret, 1, 23)
+function secretEvent(column: string): string {
+  const sealed = (row: string) => `substr(${row}.${column}, 1, 8) = '$sealed$'`;
+  return `CASE
+      WHEN ${sealed("NEW")} AND NOT ${sealed("OLD")} THEN 'secret_sealed'
+      WHEN ${sealed("OLD")} AND NOT ${sealed("NEW")} THEN 'secret_unsealed'
+      WHEN ${sealed("NEW")} AND substr(NEW.${column}, 1, 23) <> substr(OLD.${column}, 1, 23)
         THEN 'secret_resealed'
       ELSE 'secret_changed' END`;
+}
 
 /** Every change of registry, secrets and keys; whatever program makes it. */
 const AUDITED: readonly Audited[] = [
@@ -48,22 +54,44 @@ const AUDITED: readonly Audited[] = [
     subject: "NEW.device_id",
     detail: "OLD.device_id",
   },
-  ...SECRET_TABLES.map((table): Audited => ({
-    on: `UPDATE OF shared_secret ON ${table}`,
-    when: "OLD.shared_secret <> NEW.shared_secret",
-    event: SECRET_EVENT,
+  ...SECRET_COLUMNS.map(({ table, column }): Audited => ({
+    on: `UPDATE OF ${column} ON ${table}`,
+    when: `OLD.${column} <> NEW.${column}`,
+    event: secretEvent(column),
     subject: "NEW.device_id",
   })),
-  ...(["INSERT", "UPDATE", "DELETE"] as const).map((verb): Audited => {
-    const row = verb === "DELETE" ? "OLD" : "NEW";
-    const event = { INSERT: "added", UPDATE: "changed", DELETE: "removed" }[verb];
-    return {
-      on: `${verb} ON device_certificates`,
-      event: `'certificate_${event}'`,
-      subject: `${row}.device_id`,
-      detail: `${row}.serial`,
-    };
-  }),
+  {
+    on: "INSERT ON device_secrets", // also where it replaces a row
+    event: "'secret_overlap_set'",
+    subject: "NEW.device_id",
+    detail: "'until ' || NEW.previous_until",
+  },
+  {
+    on: "UPDATE OF previous_until ON device_secrets",
+    when: "OLD.previous_until <> NEW.previous_until",
+    event: "'secret_overlap_set'",
+    subject: "NEW.device_id",
+    detail: "'until ' || NEW.previous_until",
+  },
+  {
+    on: "INSERT ON device_certificates",
+    event: "'certificate_added'",
+    subject: "NEW.device_id",
+    detail: "NEW.serial",
+  },
+  {
+    on: "UPDATE ON device_certificates",
+    event: `CASE WHEN OLD.withdrawn_at IS NULL AND NEW.withdrawn_at IS NOT NULL
+      THEN 'certificate_withdrawn' ELSE 'certificate_changed' END`,
+    subject: "NEW.device_id",
+    detail: "NEW.serial",
+  },
+  {
+    on: "DELETE ON device_certificates",
+    event: "'certificate_removed'",
+    subject: "OLD.device_id",
+    detail: "OLD.serial",
+  },
   {
     on: "INSERT ON device_revocations",
     event: "'device_revoked'",
@@ -175,13 +203,41 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (identity, code)
   ) STRICT, WITHOUT ROWID;
 
-  CREATE TABLE replay_guard (
+  -- What is known of a device's secrets besides the newest, which stands in devices.
+  CREATE TABLE device_secrets (
+    device_id TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL,            -- of the newest; 1 where there is no row
+    previous_secret TEXT NOT NULL,
+    previous_generation INTEGER NOT NULL,
+    previous_until INTEGER NOT NULL         -- Unix seconds
+  ) STRICT;
+
+  -- Written behind the messages, at most once a minute for each secret.
+  CREATE TABLE device_secret_uses (
+    device_id TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    last_used INTEGER NOT NULL,             -- Unix seconds
+    PRIMARY KEY (device_id, generation)
+  ) STRICT, WITHOUT ROWID;
+
+  ${
+    REPLAY_SLICES.map((number) => `
+  CREATE TABLE replay_guard_${number} (
     device_id TEXT NOT NULL,
     message_id BLOB NOT NULL,               -- 16 bytes
-    timestamp INTEGER NOT NULL,             -- the message's, Unix seconds
     PRIMARY KEY (device_id, message_id)
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX replay_guard_by_timestamp ON replay_guard (timestamp);
+  ) STRICT, WITHOUT ROWID;`).join("")
+  }
+  CREATE TABLE replay_slices (
+    number INTEGER PRIMARY KEY,
+    turn INTEGER NOT NULL,                  -- counts the openings; 0: free, or on its way there
+    opened_seconds INTEGER NOT NULL,        -- wall clock, Unix seconds
+    newest_seconds INTEGER NOT NULL,        -- of the messages' timestamps, Unix seconds
+    ids INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO replay_slices VALUES ${
+    REPLAY_SLICES.map((number) => `(${number}, ${number === 1 ? 1 : 0}, 0, 0, 0)`)
+  };
 
   CREATE TABLE outbox (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -221,11 +277,11 @@ export const MIGRATIONS: readonly string[] = [
     ('revocation_list_number', 1);          -- the number of the newest list; init makes list 1
   ${
     revisionTriggers([
-      ...["devices", "device_certificates", "device_revocations"],
+      ...["devices", "device_certificates", "device_revocations", "device_secrets"],
       ...["api_keys", "api_key_devices"],
     ])
   }
-  ${sealedOnlyTriggers(SECRET_TABLES)}
+  ${SECRET_COLUMNS.map(sealedOnlyTriggers).join("")}
   ${AUDITED.map(auditTrigger).join("")}
   ${APPEND_ONLY}
   `,
@@ -243,15 +299,13 @@ function revisionTriggers(tables: readonly string[]): string {
 }
 
 /** Triggers that keep plain secrets out of a site that is sealed, whichever program writes them. */
-function sealedOnlyTriggers(tables: readonly string[]): string {
+function sealedOnlyTriggers({ table, column }: { table: string; column: string }): string {
   const key = "(SELECT value FROM marks WHERE name = 'sealing_key')";
-  const triggers = tables.flatMap((table) =>
-    ["INSERT", "UPDATE OF shared_secret"].map((verb, i) => `
+  const triggers = ["INSERT", `UPDATE OF ${column}`].map((verb, i) => `
   CREATE TRIGGER ${table}_${i === 0 ? "insert" : "update"}_sealed BEFORE ${verb} ON ${table}
-  WHEN ${key} <> 0 AND substr(NEW.shared_secret, 1, 23) <> printf('$sealed$1$%012x$', ${key}) BEGIN
+  WHEN ${key} <> 0 AND substr(NEW.${column}, 1, 23) <> printf('$sealed$1$%012x$', ${key}) BEGIN
     SELECT RAISE(ABORT, 'the secrets of this site are sealed');
-  END;`)
-  );
+  END;`);
   return triggers.join("");
 }
 

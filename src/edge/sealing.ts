@@ -23,7 +23,7 @@ import {
   writeSealingKeys,
 } from "./sealing_keys.ts";
 import { sealingFault } from "./registry.ts";
-import { SECRET_TABLES } from "./schema.ts";
+import { SECRET_COLUMNS } from "./schema.ts";
 import type { SealingKeyPlaces } from "../config.ts";
 import type { Store } from "./store.ts";
 
@@ -82,7 +82,7 @@ async function convertTo(key: SealingKey, keys: readonly SealingKey[], parts: Se
   parts.at?.("key_written");
   const count = await convert(key, keys, parts);
   parts.at?.("converted");
-  await scrub(parts.store, SECRET_TABLES);
+  await scrub(parts.store, SECRET_COLUMNS.map(({ table }) => table));
   parts.at?.("clean");
   return { count, keyId: key.id };
 }
@@ -105,10 +105,10 @@ async function convert(
   });
   at?.("marked");
   let count = 0;
-  for (const table of SECRET_TABLES) {
-    const others = othersIn(table, key, store);
+  for (const { table, column } of SECRET_COLUMNS) {
+    const others = othersIn({ table, column }, key, store);
     const update = store.prepare(
-      `UPDATE ${table} SET shared_secret = ? WHERE device_id = ? AND shared_secret = ?`,
+      `UPDATE ${table} SET ${column} = ? WHERE device_id = ? AND ${column} = ?`,
     );
     for (let done = BATCH_MAX; done === BATCH_MAX;) {
       const beganMs = performance.now();
@@ -126,11 +126,15 @@ async function convert(
 }
 
 /** The next secrets that do not have the form that `key` gives. */
-function othersIn(table: string, key: SealingKey | undefined, store: Store) {
+function othersIn(
+  { table, column }: { table: string; column: string },
+  key: SealingKey | undefined,
+  store: Store,
+) {
   const prefix = key ? `$sealed$1$${key.id}$` : "$sealed$";
   const select = store.prepare(
-    `SELECT device_id, shared_secret FROM ${table}
-     WHERE substr(shared_secret, 1, ?) ${key ? "<>" : "="} ? LIMIT ${BATCH_MAX}`,
+    `SELECT device_id, ${column} AS stored FROM ${table}
+     WHERE substr(${column}, 1, ?) ${key ? "<>" : "="} ? LIMIT ${BATCH_MAX}`,
   );
   return () => select.all(prefix.length, prefix);
 }
@@ -145,7 +149,7 @@ function convertBatch(
 ): number {
   const { key, keys, update } = options;
   for (const row of rows) {
-    const [deviceId, stored] = [row["device_id"] as string, row["shared_secret"] as string];
+    const [deviceId, stored] = [row["device_id"] as string, row["stored"] as string];
     const opened = openSecret(stored, deviceId, keys);
     if (opened.kind !== "secret") {
       throw new SealingKeyError(

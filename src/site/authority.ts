@@ -9,7 +9,8 @@
  */
 
 import "reflect-metadata";
-import { createPrivateKey, X509Certificate } from "node:crypto";
+import { Buffer } from "node:buffer";
+import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import * as x509 from "@peculiar/x509";
 
@@ -33,15 +34,24 @@ export interface Authority {
   readonly keyPem: string;
 }
 
-/** An end certificate with its key; `serial` in lower-case hex, times in unix seconds. */
-export interface IssuedCertificate {
+/** A request for a certificate that was checked. */
+export type RequestResult =
+  | { readonly ok: true; readonly publicKey: x509.PublicKey }
+  | { readonly ok: false; readonly fault: string };
+
+/** An end certificate; `serial` in lower-case hex, times in unix seconds. */
+export interface EndCertificate {
   readonly certificatePem: string;
-  readonly keyPem: string;
   readonly serial: string;
   readonly notBefore: number;
   readonly notAfter: number;
   /** Fingerprint of the authority. */
   readonly issuer: string;
+}
+
+/** An end certificate with its key. */
+export interface IssuedCertificate extends EndCertificate {
+  readonly keyPem: string;
 }
 
 /** One line of a revocation list; `serial` in hex, the time in unix milliseconds. */
@@ -52,6 +62,9 @@ export interface RevokedCertificate {
 
 const DAY_MS = 86_400_000;
 const CRL_NUMBER_OID = "2.5.29.20";
+const RSA_MIN_BITS = 2_048;
+const CURVES = ["prime256v1", "secp384r1", "secp521r1"];
+const CLIENT_ROLE = [new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])];
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
 /** Makes a self-signed authority that may sign end certificates only (`pathlen:0`). */
@@ -115,8 +128,36 @@ export function issueClientCertificate(
 ): Promise<IssuedCertificate> {
   return issue(authority, {
     ...options,
-    roleExtensions: [new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])],
+    roleExtensions: CLIENT_ROLE,
   });
+}
+
+/** Issues a client's certificate for a key that the client keeps to itself. */
+export function certifyClient(
+  authority: Authority,
+  options: { commonName: string; nowMs: number; days?: number; publicKey: x509.PublicKey },
+): Promise<EndCertificate> {
+  return certify(authority, { ...options, roleExtensions: CLIENT_ROLE });
+}
+
+/**
+ * Reads a PKCS #10 request: only its key is taken. The request must be signed with that key, and
+ * the key must be RSA of 2048 bits and more, EC P-256, P-384 or P-521, or Ed25519.
+ */
+export async function readCertificateRequest(pem: string): Promise<RequestResult> {
+  try {
+    const request = new x509.Pkcs10CertificateRequest(x509.PemConverter.decodeFirst(pem));
+    const fault = keyFault(request.publicKey);
+    if (fault !== undefined) return { ok: false, fault };
+    if (/SHA-1$|MD/.test(request.signatureAlgorithm.hash?.name ?? "")) {
+      return { ok: false, fault: "it is signed over a hash that can be forged" };
+    }
+    return await request.verify()
+      ? { ok: true, publicKey: request.publicKey }
+      : { ok: false, fault: "it is not signed with its own key" };
+  } catch (error) {
+    return { ok: false, fault: `it is no certificate request: ${(error as Error).message}` };
+  }
 }
 
 /** Makes the authority's revocation list as PEM; `number` must grow from one list to the next. */
@@ -199,17 +240,28 @@ export function serialFrom(random: Uint8Array): string {
   return bytes.toHex();
 }
 
+interface CertificateOptions {
+  readonly commonName: string;
+  readonly nowMs: number;
+  readonly days?: number;
+  readonly serial?: string;
+  readonly roleExtensions: x509.Extension[];
+}
+
 async function issue(
   authority: Authority,
-  options: {
-    commonName: string;
-    nowMs: number;
-    days?: number;
-    serial?: string;
-    roleExtensions: x509.Extension[];
-  },
+  options: CertificateOptions,
 ): Promise<IssuedCertificate> {
   const keys = await generateKeys();
+  const certificate = await certify(authority, { ...options, publicKey: keys.publicKey });
+  return { ...certificate, keyPem: await privateKeyPem(keys.privateKey) };
+}
+
+async function certify(
+  authority: Authority,
+  options: CertificateOptions & { publicKey: x509.PublicKeyType },
+): Promise<EndCertificate> {
+  const { publicKey } = options;
   const { notBefore, notAfter } = validity(options.nowMs, options.days ?? CERTIFICATE_DAYS);
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: options.serial ?? randomSerial(),
@@ -217,25 +269,43 @@ async function issue(
     issuer: authority.certificate.subjectName.toJSON(),
     notBefore,
     notAfter: new Date(Math.min(notAfter.getTime(), authority.certificate.notAfter.getTime())),
-    publicKey: keys.publicKey,
+    publicKey,
     signingKey: authority.key,
     signingAlgorithm: ALGORITHM,
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       ...options.roleExtensions,
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      await x509.SubjectKeyIdentifierExtension.create(publicKey),
       await authorityKeyIdentifier(authority),
     ],
   });
   return {
     certificatePem: certificatePem(certificate),
-    keyPem: await privateKeyPem(keys.privateKey),
     serial: certificate.serialNumber,
     notBefore: certificate.notBefore.getTime() / 1000,
     notAfter: certificate.notAfter.getTime() / 1000,
     issuer: fingerprintOf(authority.certificatePem),
   };
+}
+
+function keyFault({ rawData }: x509.PublicKey): string | undefined {
+  const key = createPublicKey({ key: Buffer.from(rawData), format: "der", type: "spki" });
+  const { modulusLength = 0, namedCurve = "" } = key.asymmetricKeyDetails ?? {};
+  switch (key.asymmetricKeyType) {
+    case "ed25519":
+      return undefined;
+    case "rsa":
+      return modulusLength >= RSA_MIN_BITS
+        ? undefined
+        : `its RSA key has ${modulusLength} bits, at least ${RSA_MIN_BITS} are needed`;
+    case "ec":
+      return CURVES.includes(namedCurve)
+        ? undefined
+        : `its key is on the curve ${namedCurve}, not one of ${CURVES.join(", ")}`;
+    default:
+      return `its key is ${key.asymmetricKeyType}, not RSA, EC or Ed25519`;
+  }
 }
 
 function generateKeys(): Promise<CryptoKeyPair> {

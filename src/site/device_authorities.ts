@@ -20,6 +20,14 @@ export async function openDeviceAuthorities(layout: SiteLayout): Promise<Authori
   return { ok: true, authorities: [...current.authorities, ...previous.authorities] };
 }
 
+/** Opens the authority that issues. */
+export async function openIssuingAuthority(
+  layout: SiteLayout,
+): Promise<{ ok: true; authority: Authority } | { ok: false; fault: string }> {
+  const opened = await openOne(layout.deviceCa);
+  return opened.ok ? { ok: true, authority: opened.authorities[0] } : opened;
+}
+
 /** The certificates of a PEM file, one text each. */
 export function certificatesOf(pem: string): string[] {
   return pem.match(CERTIFICATE) ?? [];

@@ -1,13 +1,18 @@
-/** What goes onto one device: the folder `devices/ID/` of a site, whole or not at all. */
+/**
+ * What goes onto one device: the folder `devices/ID/` of a site, or the file `devices/ID.pem`; whole
+ * or not at all.
+ */
 
 import { DEVICE_ID_RULE, isDeviceId } from "../core/device.ts";
 import { commandTopic, dataTopic, responseTopic } from "../core/topic.ts";
 import {
+  type Authority,
+  certifyClient,
+  type EndCertificate,
   issueClientCertificate,
-  type IssuedCertificate,
-  keyBelongsToCertificate,
-  openAuthority,
+  readCertificateRequest,
 } from "./authority.ts";
+import { openIssuingAuthority } from "./device_authorities.ts";
 import { deviceFolder, deviceFolderAt, type SiteLayout } from "./layout.ts";
 
 /** Whom to make the folder for, and where the device finds the broker. */
@@ -18,12 +23,21 @@ export interface DeviceBundleOptions {
   readonly nowMs: number;
   readonly brokerHost: string;
   readonly mqttPort: number;
+  /** How long the certificate is good; ten years where not given, never longer than its authority. */
+  readonly validDays?: number;
+  /** A certificate request as PEM text: the device keeps its key, and gets no key file. */
+  readonly request?: string;
+  /** One PEM file instead of a folder. */
+  readonly onePem?: boolean;
+  /** Take the place of the bundle that is there. */
+  readonly replace?: boolean;
 }
 
 /** The new certificate (`serial` in lower-case hex, times in unix seconds), or why there is none. */
 export type DeviceBundleResult =
   | {
     readonly ok: true;
+    /** The folder, or the file. */
     readonly directory: string;
     readonly serial: string;
     readonly notBefore: number;
@@ -32,7 +46,18 @@ export type DeviceBundleResult =
   }
   | { readonly ok: false; readonly fault: string };
 
-/** Issues the device's certificate and writes its folder; refuses a device that has one. */
+const OLD_PREFIX = ".old-";
+
+/** A certificate, and its key where we made it. */
+type DeviceCertificate = EndCertificate & { readonly keyPem?: string };
+
+interface BundleFile {
+  readonly name: string;
+  readonly text: string;
+  readonly mode: number;
+}
+
+/** Issues the device's certificate and writes its bundle; refuses a device that has one. */
 export async function createDeviceBundle(
   options: DeviceBundleOptions,
 ): Promise<DeviceBundleResult> {
@@ -40,106 +65,184 @@ export async function createDeviceBundle(
   if (fault !== undefined) {
     return { ok: false, fault };
   }
-  const { layout, deviceId, nowMs } = options;
-  const pem = await readDeviceAuthority(layout);
-  if (!keyBelongsToCertificate(pem.certificatePem, pem.keyPem)) {
-    return { ok: false, fault: mismatchedAuthority(layout) };
+  const opened = await openIssuingAuthority(options.layout);
+  if (!opened.ok) {
+    return { ok: false, fault: `Cannot issue a certificate: ${opened.fault}` };
   }
-  const authority = await openAuthority(pem);
-  const issued = await issueClientCertificate(authority, { commonName: deviceId, nowMs });
+  return await createBundleUnder(opened.authority, options);
+}
+
+/** As `createDeviceBundle`, for many devices under an authority that was opened once. */
+export async function createBundleUnder(
+  authority: Authority,
+  options: DeviceBundleOptions,
+): Promise<DeviceBundleResult> {
+  const { layout, nowMs } = options;
+  const issued = await issue(authority, options);
+  if (typeof issued === "string") {
+    return { ok: false, fault: issued };
+  }
   if (issued.notAfter * 1000 <= nowMs) {
-    return { ok: false, fault: expiredAuthority(layout) };
+    return {
+      ok: false,
+      fault: `Cannot issue a certificate: "${layout.deviceCa.certificate}" has expired`,
+    };
   }
-  await writeBundle(options, issued);
+  const directory = await writeBundle(options, issued);
   const { serial, notBefore, notAfter, issuer } = issued;
-  const { directory } = deviceFolder(layout, deviceId);
   return { ok: true, directory, serial, notBefore, notAfter, issuer };
 }
 
-/** Removes the device's folder; false where it had none. */
+/** Removes the device's folder and file; false where it had none. */
 export async function removeDeviceBundle(layout: SiteLayout, deviceId: string): Promise<boolean> {
   // What is no id could name a folder elsewhere.
   if (!isDeviceId(deviceId)) return false;
+  const { directory } = deviceFolder(layout, deviceId);
+  const removed = await Promise.all([
+    removeIfThere(directory, { directory: true }),
+    removeIfThere(pemPath(directory), { directory: false }),
+  ]);
+  return removed.includes(true);
+}
+
+/** The file `secret` of a device's folder; undefined where the device has no folder. */
+export async function secretFileOf(
+  layout: SiteLayout,
+  deviceId: string,
+): Promise<string | undefined> {
+  const path = deviceFolder(layout, deviceId).secret;
   try {
-    await Deno.remove(deviceFolder(layout, deviceId).directory, { recursive: true });
-    return true;
+    return (await Deno.stat(path)).isFile ? path : undefined;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
 }
 
-async function bundleFault({ layout, deviceId }: DeviceBundleOptions): Promise<string | undefined> {
+/** Why a bundle cannot be made, or undefined where it can, as far as that is seen beforehand. */
+export async function bundleFault(
+  { layout, deviceId, replace }: Pick<DeviceBundleOptions, "layout" | "deviceId" | "replace">,
+): Promise<string | undefined> {
   if (!isDeviceId(deviceId)) {
     return `Cannot name a device ${JSON.stringify(deviceId)}: a device id has ${DEVICE_ID_RULE}`;
   }
   // A copied or checked-out site may lack it: empty folders get lost on the way.
   await Deno.mkdir(layout.devicesFolder, { recursive: true, mode: 0o700 });
-  const existing = await folderOfSameName(layout, deviceId);
+  if (replace) return undefined;
+  const existing = await bundleOfSameName(layout, deviceId);
   return existing === undefined
     ? undefined
     : `Cannot make the device's folder: "${layout.devicesFolder}/${existing}" exists already`;
 }
 
 /** Ids that differ only in case would share a folder on some file systems. */
-async function folderOfSameName(layout: SiteLayout, deviceId: string): Promise<string | undefined> {
-  const wanted = deviceId.toLowerCase();
+async function bundleOfSameName(layout: SiteLayout, deviceId: string): Promise<string | undefined> {
+  const wanted = [deviceId.toLowerCase(), pemPath(deviceId.toLowerCase())];
   for await (const { name } of Deno.readDir(layout.devicesFolder)) {
-    if (name.toLowerCase() === wanted) return name;
+    if (wanted.includes(name.toLowerCase())) return name;
   }
   return undefined;
 }
 
-async function readDeviceAuthority({ deviceCa }: SiteLayout) {
-  return {
-    certificatePem: await Deno.readTextFile(deviceCa.certificate),
-    keyPem: await Deno.readTextFile(deviceCa.key),
+/** The certificate, or why there is none. */
+async function issue(
+  authority: Authority,
+  { deviceId, nowMs, validDays, request }: DeviceBundleOptions,
+): Promise<DeviceCertificate | string> {
+  const options = {
+    commonName: deviceId,
+    nowMs,
+    ...(validDays !== undefined && { days: validDays }),
   };
+  if (request === undefined) return await issueClientCertificate(authority, options);
+  const read = await readCertificateRequest(request);
+  if (!read.ok) return `Cannot take the certificate request: ${read.fault}`;
+  return await certifyClient(authority, { ...options, publicKey: read.publicKey });
 }
 
-function mismatchedAuthority({ deviceCa }: SiteLayout): string {
-  return `Cannot issue a certificate: "${deviceCa.key}" is not the key of "${deviceCa.certificate}"`;
-}
-
-function expiredAuthority({ deviceCa }: SiteLayout): string {
-  return `Cannot issue a certificate: "${deviceCa.certificate}" has expired`;
-}
-
-/** Written beside its place and moved there when complete: nobody sees half a folder. */
-async function writeBundle(options: DeviceBundleOptions, issued: IssuedCertificate): Promise<void> {
+/** Written beside its place and moved there when complete: nobody sees half a bundle. */
+async function writeBundle(
+  options: DeviceBundleOptions,
+  issued: DeviceCertificate,
+): Promise<string> {
   const { layout, deviceId } = options;
+  const { directory } = deviceFolder(layout, deviceId);
   const draft = await Deno.makeTempDir({ dir: layout.devicesFolder, prefix: ".new-" });
   try {
-    for (const { path, text, mode } of await bundleFiles(draft, { ...options, issued })) {
-      await Deno.writeTextFile(path, text, { createNew: true, mode: 0o600 });
-      await Deno.chmod(path, mode);
+    const files = await bundleFiles(options, issued);
+    const target = options.onePem ? pemPath(directory) : directory;
+    if (options.onePem) {
+      await writeFile(`${draft}/pem`, { ...onePem(options, files), name: "pem" });
+      await Deno.rename(`${draft}/pem`, target);
+      await Deno.remove(draft, { recursive: true });
+      return target;
     }
-    await Deno.rename(draft, deviceFolder(layout, deviceId).directory);
+    for (const file of files) await writeFile(`${draft}/${file.name}`, file);
+    if (options.replace) await moveAway(directory, layout);
+    await Deno.rename(draft, directory);
+    if (options.replace) await removeOld(layout);
+    return target;
   } catch (error) {
-    await Deno.remove(draft, { recursive: true });
+    await Deno.remove(draft, { recursive: true }).catch(() => {});
     throw error;
   }
 }
 
+/** Two renames: there is never half a folder, and for a moment none. */
+async function moveAway(directory: string, layout: SiteLayout): Promise<void> {
+  try {
+    await Deno.rename(directory, `${layout.devicesFolder}/${OLD_PREFIX}${crypto.randomUUID()}`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Also what a run that broke off has left. */
+async function removeOld({ devicesFolder }: SiteLayout): Promise<void> {
+  for await (const { name } of Deno.readDir(devicesFolder)) {
+    if (name.startsWith(OLD_PREFIX)) {
+      await removeIfThere(`${devicesFolder}/${name}`, { directory: true });
+    }
+  }
+}
+
+async function writeFile(path: string, { text, mode }: BundleFile): Promise<void> {
+  await Deno.writeTextFile(path, text, { createNew: true, mode: 0o600 });
+  await Deno.chmod(path, mode);
+}
+
 async function bundleFiles(
-  directory: string,
-  options: DeviceBundleOptions & { issued: IssuedCertificate },
-) {
-  const { layout, secret, issued } = options;
-  const paths = deviceFolderAt(directory);
-  const gatewayCa = await Deno.readTextFile(layout.gatewayCa.certificate);
+  options: DeviceBundleOptions,
+  issued: DeviceCertificate,
+): Promise<BundleFile[]> {
+  const gatewayCa = await Deno.readTextFile(options.layout.gatewayCa.certificate);
+  const { keyPem } = issued;
+  const names = deviceFolderAt("");
   return [
-    { path: paths.ca, text: gatewayCa, mode: 0o644 },
-    { path: paths.certificate, text: issued.certificatePem, mode: 0o644 },
-    { path: paths.key, text: issued.keyPem, mode: 0o600 },
+    { name: names.ca, text: gatewayCa, mode: 0o644 },
+    { name: names.certificate, text: issued.certificatePem, mode: 0o644 },
+    ...(keyPem === undefined ? [] : [{ name: names.key, text: keyPem, mode: 0o600 }]),
     // No newline at the end: firmware takes the file's bytes as the key's.
-    { path: paths.secret, text: secret, mode: 0o600 },
-    { path: paths.description, text: describe(options), mode: 0o644 },
+    { name: names.secret, text: options.secret, mode: 0o600 },
+    { name: names.description, text: describe(options, issued), mode: 0o644 },
   ];
 }
 
-function describe(options: DeviceBundleOptions & { issued: IssuedCertificate }): string {
-  const { deviceId, brokerHost, mqttPort, issued } = options;
+/** RFC 7468 §2 lets text stand before each part; every reader of PEM skips it. */
+function onePem({ secret }: DeviceBundleOptions, files: readonly BundleFile[]): BundleFile {
+  const names = deviceFolderAt("");
+  const textOf = (name: string) => files.find((file) => file.name === name)?.text ?? "";
+  const text = [
+    `# What goes onto the device: ${JSON.stringify(JSON.parse(textOf(names.description)))}`,
+    `# secret: ${secret}`,
+    `${textOf(names.certificate)}${textOf(names.key)}# What vouches for the broker:`,
+    textOf(names.ca),
+  ].join("\n");
+  return { name: "", text, mode: 0o600 };
+}
+
+function describe(options: DeviceBundleOptions, issued: DeviceCertificate): string {
+  const { deviceId, brokerHost, mqttPort } = options;
   const description = {
     device_id: deviceId,
     client_id: deviceId,
@@ -152,4 +255,20 @@ function describe(options: DeviceBundleOptions & { issued: IssuedCertificate }):
     certificate_not_after: new Date(issued.notAfter * 1000).toISOString().replace(".000Z", "Z"),
   };
   return JSON.stringify(description, null, 2) + "\n";
+}
+
+function pemPath(directory: string): string {
+  return `${directory}.pem`;
+}
+
+/** A file is not taken for a folder, nor the other way round: "a.pem" may be a device's id. */
+async function removeIfThere(path: string, kind: { directory: boolean }): Promise<boolean> {
+  try {
+    if ((await Deno.lstat(path)).isDirectory !== kind.directory) return false;
+    await Deno.remove(path, { recursive: kind.directory });
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }

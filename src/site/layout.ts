@@ -18,6 +18,8 @@ export interface SiteLayout {
   readonly deviceCa: CredentialPaths;
   /** There only while a new authority takes over. */
   readonly previousDeviceCa: CredentialPaths;
+  /** There only for the moment in which it is made. */
+  readonly nextDeviceCa: CredentialPaths;
   readonly gatewayCa: CredentialPaths;
   readonly broker: CredentialPaths;
   readonly gateway: CredentialPaths;
@@ -58,6 +60,7 @@ export function siteLayout(directory: string): SiteLayout {
     certificatesFolder,
     deviceCa: credentialPaths(certificatesFolder, "device-ca"),
     previousDeviceCa: credentialPaths(certificatesFolder, "device-ca.previous"),
+    nextDeviceCa: credentialPaths(certificatesFolder, "device-ca.next"),
     gatewayCa: credentialPaths(certificatesFolder, "gateway-ca"),
     broker: credentialPaths(certificatesFolder, "broker"),
     gateway: credentialPaths(certificatesFolder, "gateway"),

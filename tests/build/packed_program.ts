@@ -78,3 +78,12 @@ export async function runPacked(
 export function thisMachine(): string {
   return Deno.build.arch;
 }
+
+/** True where there is a file, or a link to one. */
+export function standsAt(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}

@@ -131,6 +131,7 @@ Deno.test("a registry that was brought along is listed and served", async () => 
       certificate_not_after: null,
       revoked_at: null,
       revoked_reason: null,
+      secrets: [{ number: 1, good_until: null, last_used_at: null }],
     });
   });
 });

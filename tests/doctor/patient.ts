@@ -9,7 +9,7 @@ import { type LiveSite, type LiveSiteOptions, withLiveSite } from "../e2e/live_s
 /** Tables that must be after an examination as they were before. */
 const TABLES = [
   ...["devices", "device_certificates", "device_revocations", "api_keys", "api_key_devices"],
-  ...["outbox", "dead_letters", "replay_guard"],
+  ...["device_secrets", "device_secret_uses", "outbox", "dead_letters"],
 ];
 
 /** What the broker and SQLite write by themselves. */

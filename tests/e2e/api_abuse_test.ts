@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { type Api, createApi } from "../../src/edge/api.ts";
 import { ApiKeyGuard } from "../../src/edge/api_key.ts";
 import { apiKeyDigest } from "../../src/credentials.ts";
-import { GatewayProcess } from "../../src/demo/gateway_process.ts";
+import type { GatewayProcess } from "../../src/demo/gateway_process.ts";
 import { until } from "../../src/demo/until.ts";
 import { usageOf } from "../process_usage.ts";
 import { type LiveSite, withLiveSite } from "./live_site.ts";
+import { withOutsideGateway } from "./outside_gateway.ts";
 import { RawClient } from "./raw_client.ts";
 
 const SECOND_MS = 1_000;
@@ -294,22 +295,6 @@ const DRIPPING: readonly Row[] = [
   ["chunks without an end", { length: CHUNKED, body: "1\r\n1\r\n" }, 408, "timeout"],
 ];
 
-/** Runs `work` with a gateway in a process of its own. */
-async function withGatewayProcess(
-  work: (site: LiveSite, gateway: GatewayProcess) => Promise<void>,
-): Promise<void> {
-  await withLiveSite(async (site) => {
-    const environment = { SECURE_IOT_GATEWAY_BACKEND_URL: site.backend.url };
-    const gateway = await GatewayProcess.start(site.layout.directory, { environment });
-    try {
-      await work(site, gateway);
-    } finally {
-      gateway.kill("SIGKILL");
-      await gateway.exited;
-    }
-  }, { start: false });
-}
-
 async function rssBytes(gateway: GatewayProcess): Promise<number> {
   return (await usageOf(gateway)).residentBytes;
 }
@@ -340,7 +325,7 @@ Deno.test("a body that drips, or stops, is cut off with 408 after its time", NO_
 });
 
 Deno.test("a body of 1 GB is refused at once, and takes no memory", async () => {
-  await withGatewayProcess(async (site, gateway) => {
+  await withOutsideGateway(async (site, gateway) => {
     const access = accessTo(site);
     await site.register("sensor_001");
     assert.equal((await ask({}, access)).status, 202);
@@ -365,7 +350,7 @@ Deno.test("a body of 1 GB is refused at once, and takes no memory", async () => 
 });
 
 Deno.test("sockets that send nothing, no handshake, or half a request, slow nobody down", async () => {
-  await withGatewayProcess(async (site, gateway) => {
+  await withOutsideGateway(async (site, gateway) => {
     const access = accessTo(site);
     const device = await site.device("sensor_001");
     const before = await rssBytes(gateway);
@@ -397,7 +382,7 @@ Deno.test("sockets that send nothing, no handshake, or half a request, slow nobo
 });
 
 Deno.test("more sockets than the system grants cost the gateway nothing but the API meanwhile", async () => {
-  await withGatewayProcess(async (site, gateway) => {
+  await withOutsideGateway(async (site, gateway) => {
     const access = accessTo(site);
     const device = await site.device("sensor_001");
     await device.response((await device.send("1")).messageId);
@@ -465,7 +450,7 @@ const FLOODS: Readonly<Record<string, (turn: number) => Uint8Array[]>> = {
 };
 
 Deno.test("floods of HTTP/2 frames slow nobody down, and take no memory", async () => {
-  await withGatewayProcess(async (site, gateway) => {
+  await withOutsideGateway(async (site, gateway) => {
     const access = accessTo(site);
     await site.api("/readyz");
     const before = await rssBytes(gateway);

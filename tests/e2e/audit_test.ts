@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { until } from "../../src/demo/until.ts";
-import { Audit } from "../../src/edge/audit.ts";
+import { Audit, hexOf } from "../../src/edge/audit.ts";
 import type { AuditEntry } from "../../src/edge/audit_trail.ts";
 import { shell } from "../cli/shell.ts";
 import { type LiveSite, withLiveSite } from "./live_site.ts";
@@ -78,9 +79,16 @@ Deno.test("audit verify and export work beside a running gateway; the log has th
     assert.equal(other.code, 1);
     assert.match(other.stderr, /^error: No entry has the hash 0+1/);
 
+    const foreign = new DatabaseSync(site.layout.database);
+    foreign.exec("INSERT INTO devices VALUES ('brought', 'hush', 1)");
+    foreign.close();
+    await until("its entry", () => entries(site).length === 5);
+    const [author, event, subject] = ["another program", "device_added", "brought"];
+    assert.partialDeepStrictEqual(entries(site)[4], { author, event, subject });
+
     await site.stopGateway();
     const kept = site.log.findLast(({ event }) => event === "audit_head")!;
-    assert.equal(kept["head"], lines[3].hash);
+    assert.equal(kept["head"], hexOf(entries(site)[4]!.hash));
     site.withStore((store) =>
       store.prepare("DROP TRIGGER audit_update").run() &&
       store.prepare("UPDATE audit SET subject = 'x' WHERE sequence = 2").run()

@@ -365,25 +365,32 @@ Deno.test("a connection that is reset in the middle", async () => {
   }, { resets: true });
 });
 
+/** What the backend says to the first message of each ill device; at least a second. */
+const LATER: Readonly<Record<string, () => readonly [status: number, retryAfter: string]>> = {
+  ill_1: () => [503, "1"],
+  ill_2: () => [429, "1"],
+  ill_3: () => [500, new Date(Date.now() + 2_000).toUTCString()],
+};
+
 Deno.test("Retry-After is honoured, in seconds and as a date, and holds up no other device", async () => {
   await withRawBackend(async (site, backend) => {
-    const ill = await site.device("ill");
     const well = await site.device("well");
-    const inTwoSeconds = () => new Date(Date.now() + 2_000).toUTCString();
-    for (
-      const [status, after] of [[503, () => "1"], [429, () => "1"], [500, inTwoSeconds]] as const
-    ) {
-      let tries = 0;
-      backend.answer = async (it) => {
-        const again = it.request.deviceId === "ill" && tries++ === 0;
-        await it.answer(again ? status : 200, "", again ? `Retry-After: ${after()}\r\n` : "");
-        return true;
-      };
-      const { messageId } = await ill.send("1");
-      await until("the first try", () => tries === 1);
-      await well.response((await well.send("2")).messageId);
-      assert.equal(tries, 1, "the others do not wait");
-      await ill.response(messageId);
+    const ill = await Promise.all(Object.keys(LATER).map((id) => site.device(id)));
+    const tried = new Set<string>();
+    backend.answer = async (it) => {
+      const { deviceId } = it.request;
+      const later = tried.has(deviceId) ? undefined : LATER[deviceId];
+      tried.add(deviceId);
+      const [status, after] = later?.() ?? [200, ""];
+      await it.answer(status, "", after && `Retry-After: ${after}\r\n`);
+      return true;
+    };
+    const sent = await Promise.all(ill.map((device) => device.send("1")));
+    await until("the first tries", () => tried.size === ill.length);
+    await well.response((await well.send("2")).messageId);
+    assert.equal(backend.requests.length, ill.length + 1, "the others do not wait");
+    for (const [i, { messageId }] of sent.entries()) {
+      await ill[i]!.response(messageId);
       const [first, second] = backend.requests.filter((it) => it.messageId === messageId);
       assert.ok(second!.atMs - first!.atMs >= 990, `${second!.atMs - first!.atMs} ms`);
     }

@@ -182,12 +182,12 @@ export class LiveSite {
   }
 
   /** Asks the gateway's API, with its key unless `headers` say otherwise. */
-  async api(path: string, init: RequestInit = {}): Promise<Response> {
+  async api(path: string, init: RequestInit = {}, { api } = this.config): Promise<Response> {
     this.#http ??= Deno.createHttpClient({
       caCerts: [Deno.readTextFileSync(this.layout.gatewayCa.certificate)],
     });
     const key = Deno.readTextFileSync(this.layout.apiKey).trim();
-    const response = await fetch(`https://localhost:${this.config.api.port}${path}`, {
+    const response = await fetch(`https://localhost:${api.port}${path}`, {
       ...init,
       headers: {
         authorization: `Bearer ${key}`,

@@ -140,3 +140,54 @@ Deno.test("a broker that cannot be reached is said once, with the reason", async
     await started;
   }, { start: false });
 });
+
+/** Answers a client in good order, until `count` publishes are there: acknowledges all and hangs up. */
+async function hangUpAfter(count: number, connection: Deno.Conn): Promise<void> {
+  const acknowledgements: number[] = [];
+  let bytes = new Uint8Array();
+  const chunk = new Uint8Array(65_536);
+  while (acknowledgements.length < 4 * count) {
+    const size = await connection.read(chunk);
+    if (size === null) return;
+    bytes = new Uint8Array([...bytes, ...chunk.subarray(0, size)]);
+    // No packet here is longer than one byte can say, but the first.
+    for (let end = 2 + bytes[1]!; bytes.length > 1 && bytes.length >= end; end = 2 + bytes[1]!) {
+      const packet = bytes.subarray(0, end);
+      bytes = bytes.slice(end);
+      const [kind, id] = [packet[0]! >> 4, packet.subarray(4 + packet[3]!, 6 + packet[3]!)];
+      if (kind === 1) await connection.write(new Uint8Array([0x20, 3, 0, 0, 0]));
+      if (kind === 8) {
+        await connection.write(new Uint8Array([0x90, 6, packet[2]!, packet[3]!, 0, 1, 1, 0]));
+      }
+      if (kind === 3) acknowledgements.push(0x40, 2, ...id);
+    }
+  }
+  await connection.write(new Uint8Array(acknowledgements));
+  connection.close();
+}
+
+Deno.test("acknowledgements that come with the end of their connection are no crash", async () => {
+  await withLiveSite(async (site) => {
+    await site.stopBroker();
+    const { certificate, key } = site.layout.broker;
+    const listener = Deno.listenTls({
+      hostname: "127.0.0.1",
+      port: site.config.broker.port,
+      cert: Deno.readTextFileSync(certificate),
+      key: Deno.readTextFileSync(key),
+    });
+    const link = linkTo(site, []);
+    link.open();
+    for (let round = 0; round < 5; round++) {
+      const hungUp = hangUpAfter(100, await listener.accept());
+      await until("the link", () => link.connected);
+      const one = new Uint8Array([1]);
+      const published = Array.from({ length: 100 }, () => link.publish("x", one, {}));
+      assert.equal((await Promise.all(published)).length, 100);
+      await hungUp;
+      await until("its loss", () => !link.connected);
+    }
+    await link.close();
+    listener.close();
+  }, { start: false });
+});

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { readEnvelope } from "../../src/core/envelope.ts";
+import { sign } from "../../src/core/signature.ts";
+import { signingInput } from "../../src/core/signing_input.ts";
 import { KeyRing } from "../../src/edge/key_ring.ts";
 import { Registry } from "../../src/edge/registry.ts";
 import { Store } from "../../src/edge/store.ts";
@@ -73,5 +76,48 @@ Deno.test("an empty secret in an old registry is no key, and no failure", async 
   await withRegistry(async (registry, store) => {
     store.prepare("INSERT INTO devices VALUES ('a', '', NULL)").run();
     assert.equal(await new KeyRing(store, registry).key("a"), undefined);
+  });
+});
+
+Deno.test("a device is spoken to with the newest good secret that it has used", async () => {
+  await withRegistry(async (registry, store) => {
+    registry.add({ deviceId: "a", sharedSecret: "old", createdAt: 1 }, CERTIFICATE);
+    const ring = new KeyRing(store, registry);
+    const old = await ring.key("a");
+    registry.rotateSecret("a", "new", { until: 1_600 });
+    const rotated = new KeyRing(store, registry);
+    assert.notEqual(await rotated.key("a", 1_601), await rotated.key("a", 1_600));
+    registry.noteUses([{ deviceId: "a", generation: 1, lastUsed: 1_500 }]);
+    registry.noteUses([{ deviceId: "a", generation: 2, lastUsed: 1_501 }]);
+    const used = new KeyRing(store, registry);
+    assert.equal(await used.key("a", 1_502), await used.key("a", 1_601), "the new one");
+    assert.notEqual(await used.key("a", 1_502), old);
+  });
+});
+
+Deno.test("each use of a secret is noted, the first at once and the others once a minute", async () => {
+  await withRegistry(async (registry, store) => {
+    registry.add({ deviceId: "a", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
+    const ring = new KeyRing(store, registry);
+    const key = await ring.key("a");
+    const fields = { deviceId: "a", timestamp: "1727712000", messageId: crypto.randomUUID() };
+    const signature = await sign(key!, signingInput(fields, new TextEncoder().encode("1")));
+    const envelope = readEnvelope(new TextEncoder().encode(
+      `{"device_id":"a","timestamp":1727712000,"message_id":"${fields.messageId}",` +
+        `"payload":1,"signature":"${signature}"}`,
+    ));
+    assert.ok(envelope.kind === "envelope");
+    const noted = async (nowSeconds: number) => {
+      await ring.signedPayload(envelope, nowSeconds);
+      ring.noteUses({ all: false });
+      return registry.secretUses("a")[0]?.lastUsed;
+    };
+    assert.deepEqual(ring.noteUses({ all: false }), []);
+    assert.equal(await noted(1_001), 1_001);
+    assert.equal(await noted(1_030), 1_001);
+    assert.equal(await noted(1_061), 1_061);
+    assert.equal(await noted(1_120), 1_061);
+    ring.noteUses({ all: true });
+    assert.equal(registry.secretUses("a")[0]?.lastUsed, 1_120);
   });
 });

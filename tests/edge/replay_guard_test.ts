@@ -3,16 +3,33 @@ import { ReplayGuard } from "../../src/edge/replay_guard.ts";
 import { Store } from "../../src/edge/store.ts";
 
 const ID = "550e8400-e29b-41d4-a716-446655440000";
+const SLICE_SECONDS = 300;
+
+function withStore(work: (store: Store) => void): void {
+  const store = new Store(":memory:", { create: true });
+  work(store);
+  store.close();
+}
 
 function withGuard(work: (guard: ReplayGuard) => void): void {
-  const store = new Store(":memory:", { create: true });
-  work(new ReplayGuard(store));
-  store.close();
+  withStore((store) => work(new ReplayGuard(store)));
+}
+
+/** One transaction's work at a time of the wall clock. */
+function at<T>(guard: ReplayGuard, nowSeconds: number, work: () => T): T {
+  guard.begin(nowSeconds, SLICE_SECONDS);
+  const result = work();
+  guard.end();
+  return result;
+}
+
+function forgetAll(guard: ReplayGuard, nowSeconds: number, beforeSeconds: number): void {
+  while (at(guard, nowSeconds, () => guard.forget(beforeSeconds)));
 }
 
 Deno.test("ReplayGuard knows an id in either case, for its device only", () => {
   withGuard((guard) => {
-    guard.remember("sensor_001", ID, 1_000);
+    at(guard, 1_000, () => guard.remember("sensor_001", ID, 1_000));
     assert.ok(guard.remembers("sensor_001", ID));
     assert.ok(guard.remembers("sensor_001", ID.toUpperCase()));
     assert.ok(!guard.remembers("sensor_002", ID));
@@ -20,11 +37,35 @@ Deno.test("ReplayGuard knows an id in either case, for its device only", () => {
   });
 });
 
+Deno.test("ReplayGuard keeps every id as long as its timestamp asks for, through many slices", () => {
+  withGuard((guard) => {
+    const sent: { id: string; timestamp: number }[] = [];
+    for (let now = 10_000; now < 20_000; now += 50) {
+      const timestamp = now + (now % 7 - 3) * 100; // up to the tolerance away, either way
+      const id = crypto.randomUUID();
+      at(guard, now, () => {
+        guard.remember("sensor_001", id, timestamp);
+        guard.forget(now - 300);
+      });
+      sent.push({ id, timestamp });
+      for (const { id, timestamp } of sent) {
+        if (timestamp > guard.forgottenSeconds()) assert.ok(guard.remembers("sensor_001", id));
+      }
+      assert.ok(guard.forgottenSeconds() < now - 300);
+    }
+    assert.ok(guard.count() < 30, `${guard.count()} of ${sent.length} are still held`);
+  });
+});
+
 Deno.test("ReplayGuard keeps ids by time, not by count", () => {
   withGuard((guard) => {
-    for (let i = 0; i < 5_000; i++) guard.remember("sensor_001", crypto.randomUUID(), 1_000);
-    guard.remember("sensor_001", ID, 1_001);
-    while (guard.forget(1_001) > 0);
+    at(guard, 1_000, () => {
+      for (let i = 0; i < 5_000; i++) guard.remember("sensor_001", crypto.randomUUID(), 1_000);
+    });
+    at(guard, 1_300, () => guard.remember("sensor_001", ID, 1_001));
+    forgetAll(guard, 1_300, 1_000);
+    assert.equal(guard.count(), 5_001);
+    forgetAll(guard, 1_300, 1_001);
     assert.equal(guard.count(), 1);
     assert.ok(guard.remembers("sensor_001", ID));
   });
@@ -33,23 +74,60 @@ Deno.test("ReplayGuard keeps ids by time, not by count", () => {
 Deno.test("ReplayGuard says up to which timestamp it may have forgotten, and no further", () => {
   withGuard((guard) => {
     assert.equal(guard.forgottenSeconds(), 0);
-    for (const timestamp of [1_000, 1_010, 1_020]) {
-      guard.remember("sensor_001", crypto.randomUUID(), timestamp);
+    for (const now of [1_000, 1_300, 1_600]) {
+      at(guard, now, () => guard.remember("sensor_001", crypto.randomUUID(), now + 10));
     }
-    while (guard.forget(1_015) > 0);
-    assert.equal(guard.forgottenSeconds(), 1_010);
+    forgetAll(guard, 1_600, 1_400);
+    assert.equal(guard.forgottenSeconds(), 1_310);
     // A clock that is a day ahead forgets everything, but moves the mark only to what was held.
-    while (guard.forget(1_000 + 86_400) > 0);
-    assert.equal(guard.forgottenSeconds(), 1_020);
+    forgetAll(guard, 1_600 + 86_400, 1_600 + 86_400);
+    assert.equal(guard.forgottenSeconds(), 1_610);
     assert.equal(guard.count(), 0);
   });
 });
 
-Deno.test("forget() takes a bounded number at a time, oldest first", () => {
+Deno.test("ReplayGuard goes on where no slice is free, and where the clock jumps to and fro", () => {
   withGuard((guard) => {
-    for (let i = 0; i < 3_000; i++) guard.remember("sensor_001", crypto.randomUUID(), i);
-    assert.equal(guard.forget(10_000), 1_000);
-    assert.equal(guard.forgottenSeconds(), 999);
-    assert.equal(guard.count(), 2_000);
+    const ids = Array.from({ length: 20 }, () => crypto.randomUUID());
+    ids.forEach((id, i) => {
+      const now = i % 2 === 0 ? 1_000_000 - i * 400 : 5_000 + i * 400;
+      at(guard, now, () => {
+        guard.remember("sensor_001", id, now);
+        guard.forget(0);
+      });
+    });
+    for (const id of ids) assert.ok(guard.remembers("sensor_001", id));
+    assert.equal(guard.newestSeconds(), 1_000_000);
+  });
+});
+
+Deno.test("forget() removes a bounded number at a time", () => {
+  withGuard((guard) => {
+    at(guard, 1_000, () => {
+      for (let i = 0; i < 3_000; i++) guard.remember("sensor_001", crypto.randomUUID(), i);
+    });
+    at(guard, 20_000, () => assert.ok(guard.forget(10_000), "there is more to do"));
+    assert.equal(guard.count(), 1_000);
+    assert.equal(guard.forgottenSeconds(), 2_999);
+    forgetAll(guard, 20_000, 10_000);
+    assert.equal(guard.count(), 0);
+  });
+});
+
+Deno.test("what a transaction that failed has remembered is forgotten with it", () => {
+  withStore((store) => {
+    const guard = new ReplayGuard(store);
+    assert.throws(() =>
+      store.transaction(() => {
+        guard.begin(1_000, SLICE_SECONDS);
+        guard.remember("sensor_001", ID, 1_000);
+        guard.end();
+        throw new Error("the disk is full");
+      })
+    );
+    at(guard, 1_000, () => assert.ok(!guard.remembers("sensor_001", ID)));
+    assert.equal(guard.count(), 0);
+    at(guard, 1_000, () => guard.remember("sensor_001", ID, 1_000));
+    assert.equal(new ReplayGuard(store).count(), 1, "the next start knows it");
   });
 });

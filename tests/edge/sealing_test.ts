@@ -227,6 +227,35 @@ for (const [verb, points] of Object.entries(POINTS)) {
   });
 }
 
+Deno.test("the secret before the newest is sealed, rotated and taken in like it", async () => {
+  await withRegistry(async ({ store, places }) => {
+    const folder = dirname(store.path);
+    const plain = new Registry(store);
+    plain.rotateSecret("sensor_1", `${MARKER}second`, { until: 2_000_000_000 });
+    const before = plain.find("sensor_1")!;
+    const assertOpens = () => {
+      const device = new Registry(store, readSealingKeys(places)).find("sensor_1")!;
+      assert.equal(device.sharedSecret, before.sharedSecret);
+      assert.equal(device.previous!.sharedSecret, before.previous!.sharedSecret);
+    };
+    assert.equal((await sealSecrets({ store, places })).count, DEVICES + 1);
+    assert.equal(await countHits(folder), 0);
+    assertOpens();
+    assert.equal((await rotateSealingKey({ store, places })).count, DEVICES + 1);
+    assertOpens();
+    const sealed = new Registry(store, readSealingKeys(places));
+    sealed.rotateSecret("sensor_2", `${MARKER}third`, { until: 2_000_000_000 });
+    assert.equal(sealed.find("sensor_2")!.sharedSecret, `${MARKER}third`);
+    assert.throws(
+      () => store.prepare("UPDATE device_secrets SET previous_secret = 'plain'").run(),
+      /the secrets of this site are sealed/,
+    );
+    assert.equal(await countHits(folder), 0);
+    assert.equal((await unsealSecrets({ store, places })).count, DEVICES + 2);
+    assertOpens();
+  });
+});
+
 Deno.test("a wrong or missing key opens nothing, and is named", async () => {
   await withRegistry(async (place) => {
     const { store, places } = place;

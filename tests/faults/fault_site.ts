@@ -24,7 +24,7 @@ const LAST_WORDS_MS = 100;
 /** How long the harness waits for the store, which the gateway writes to all the time. */
 const LOCK_TIMEOUT_MS = 5_000;
 
-const LAST_WORDS_MAX_CHARS = 500;
+const LAST_WORDS_MAX_CHARS = 4_000;
 
 const SETTLE_TIMEOUT_MS = 300_000;
 
@@ -193,9 +193,12 @@ export class FaultSite {
 
   /** Waits for the first reading since the fault; returns how long it took to come. */
   async forwardingAgain(): Promise<number> {
-    const timeoutMs = FORWARDING_TIMEOUT_MS;
-    return await until("readings to flow again", () => this.#againMs, { timeoutMs }) -
-      this.#brokenMs;
+    const life = this.gateway;
+    const againMs = await until("readings to flow again", () => this.#againMs ?? !life.running, {
+      timeoutMs: FORWARDING_TIMEOUT_MS,
+    });
+    if (againMs === true) throw new Error(`The gateway died by itself: ${this.#end()}`);
+    return againMs - this.#brokenMs;
   }
 
   /** Lets the fleet be quiet, and waits until everything has come to its end. */

@@ -14,7 +14,8 @@ export interface FleetOptions extends Partial<Omit<DeviceHabits, "port" | "dice"
   readonly attacked?: boolean;
 }
 
-const HABITS = { everyMs: 50, unansweredMax: 2_000, replayEvery: 8, resends: true };
+/** What a device keeps it sends again on every connection: more would fill the broker's queues. */
+const HABITS = { everyMs: 50, unansweredMax: 250, replayEvery: 8, resends: true };
 
 /** Milliseconds between two messages of the attacker. */
 const ATTACK_EVERY_MS = 40;

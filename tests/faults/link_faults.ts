@@ -43,7 +43,7 @@ export const LINK_FAULTS: readonly Scenario[] = [
 
 async function run(fault: Fault, options: ScenarioOptions): Promise<Findings> {
   const fleet = { ...FLEET, ...(options.long && { everyMs: 20 }), seed: options.seed };
-  const settings = { BROKER_KEEPALIVE: KEEPALIVE };
+  const settings = { BROKER_KEEPALIVE: KEEPALIVE, BACKEND_TIMEOUT: "10m" };
   return await withFaultSite(async (site) => {
     const recoveries = new Recoveries(RECOVERY_MAX_MS, options);
     await site.start();

@@ -5,6 +5,8 @@
 
 import { parseArgs } from "node:util";
 import { ensureMosquitto } from "../../src/demo/broker_process.ts";
+import { ChildProcess } from "../../src/demo/child_process.ts";
+import { removeFolders } from "../with_folder.ts";
 import { isClean, sumOf } from "./checker.ts";
 import type { Findings, Scenario } from "./scenario.ts";
 import { SCENARIOS } from "./scenarios.ts";
@@ -31,19 +33,22 @@ if (fault) {
   Deno.exit(2);
 }
 
+for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, breakOff);
 console.error(`seed ${seed}`);
 const findings = new Map<Scenario, Findings>();
 const together = chosen.filter(({ alone }) => !alone);
 await Promise.all(Array.from({ length: AT_ONCE }, () => runFrom(together)));
 await runFrom(chosen.filter(({ alone }) => alone));
 const rows = chosen.map((scenario) => [scenario.name, findings.get(scenario)!] as const);
-const text = tableOf(rows);
-console.log(text);
-const violations = rows.flatMap(([name, findings]) =>
-  findings.violations.map((violation) => `${name}: ${violation}`)
-);
-for (const violation of violations) console.error(`violated: ${violation}`);
+console.log(tableOf(rows));
 Deno.exit(rows.every(([, findings]) => isClean(findings)) ? 0 : 1);
+
+/** Leaves nothing behind. */
+async function breakOff(): Promise<void> {
+  await ChildProcess.killAll();
+  removeFolders();
+  Deno.exit(1);
+}
 
 function problemWith(chosen: readonly Scenario[]): string | undefined {
   if (!Number.isSafeInteger(seed)) return `"${values.seed}" is not a seed`;
@@ -70,5 +75,6 @@ async function runOne({ name, run }: Scenario): Promise<Findings> {
   say("begins");
   const findings = await run({ long: !values.short, seed, say }).catch(failure);
   say(isClean(findings) ? `done; ${findings.note}` : "VIOLATED");
+  for (const violation of findings.violations) console.error(`violated: ${name}: ${violation}`);
   return findings;
 }

@@ -7,6 +7,7 @@
 
 import { DeadLetters } from "../../src/edge/dead_letters.ts";
 import { entryOf } from "../../src/edge/outbox.ts";
+import { REPLAY_SLICES } from "../../src/edge/schema.ts";
 import type { Store } from "../../src/edge/store.ts";
 import { hex } from "../../src/core/signature.ts";
 import type { Carried, StoreContents } from "./checker.ts";
@@ -25,7 +26,9 @@ export function installWitness(store: Store): void {
 /** Everything that the checker asks a store for. */
 export function contentsOf(store: Store): StoreContents {
   const names = store.prepare("SELECT device_id, message_id FROM witnessed ORDER BY rowid").all();
-  const ids = store.prepare("SELECT device_id, message_id FROM replay_guard").all();
+  const ids = REPLAY_SLICES.flatMap((number) =>
+    store.prepare(`SELECT device_id, message_id FROM replay_guard_${number}`).all()
+  );
   const outbox = store.prepare("SELECT * FROM outbox ORDER BY sequence").all().map(entryOf);
   const letters = new DeadLetters(store);
   return {

@@ -1,0 +1,63 @@
+/** What does the job: this gateway, or one of the two that it is measured beside. */
+
+import { ChildProcess, type ProgramCommand } from "../../src/demo/child_process.ts";
+import { gatewayCommand } from "../../src/demo/gateway_process.ts";
+import { until } from "../../src/demo/until.ts";
+import type { BenchSite } from "./bench_site.ts";
+
+const READY_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 30_000;
+
+/** A program that takes a site's messages to its backend. */
+export interface Contender {
+  readonly name: string;
+  /** How to run it on a site. */
+  command(site: BenchSite): Promise<ProgramCommand>;
+  /** What it writes once messages flow. */
+  readonly readyText: RegExp;
+  /** True where each request carries the message's id. */
+  readonly namesMessages: boolean;
+}
+
+/** One that runs. */
+export interface RunningContender {
+  readonly contender: Contender;
+  readonly pid: number;
+  /** Milliseconds from its start until messages flowed. */
+  readonly startMs: number;
+  readonly child: ChildProcess;
+}
+
+/** This gateway; `settings` are environment variables without their prefix. */
+export function gateway(settings: Readonly<Record<string, string>> = {}): Contender {
+  const environment = Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [`SECURE_IOT_GATEWAY_${name}`, value]),
+  );
+  return {
+    name: "this gateway",
+    command: ({ layout }) => Promise.resolve({ ...gatewayCommand(layout.directory), environment }),
+    readyText: /^ready$/m,
+    namesMessages: true,
+  };
+}
+
+/** Runs `work` while a contender does its job, and ends it in good order. */
+export async function withContender<T>(
+  contender: Contender,
+  site: BenchSite,
+  work: (running: RunningContender) => Promise<T>,
+): Promise<T> {
+  const startedMs = performance.now();
+  const child = new ChildProcess(await contender.command(site));
+  try {
+    await until(`${contender.name} to be ready`, async () => {
+      if (child.running) return contender.readyText.test(child.stderr + child.stdout);
+      await child.exited;
+      throw new Error(`${contender.name} ended at once: ${child.stderr}${child.stdout}`);
+    }, { timeoutMs: READY_TIMEOUT_MS });
+    const startMs = performance.now() - startedMs;
+    return await work({ contender, pid: child.pid, startMs, child });
+  } finally {
+    await child.stop({ timeoutMs: STOP_TIMEOUT_MS });
+  }
+}

@@ -1,0 +1,62 @@
+/** How much is measured: as much as the targets name, or just enough to see that it still works. */
+
+/** The amounts. */
+export interface Scale {
+  /** Interleaved repetitions where two things are compared. */
+  readonly rounds: number;
+  /** Devices that publish at once, and the messages of a burst. */
+  readonly devices: number;
+  readonly messages: number;
+  /** Devices that the larger registry has. */
+  readonly registered: number;
+  /** Ids that the larger memory has, and the one at which a start is timed. */
+  readonly rememberedIds: number;
+  readonly rememberedAtStart: number;
+  readonly starts: number;
+  /** Entries of the backlog that is drained. */
+  readonly backlog: number;
+  /** A steady flow: devices, messages a second, for how long. */
+  readonly steadyDevices: number;
+  readonly steadyPerSecond: number;
+  readonly steadySeconds: number;
+  /** Devices that send once a minute: the smaller and the larger number, and for how long. */
+  readonly slowDevices: readonly [few: number, many: number];
+  readonly slowMinutes: number;
+  readonly overloadMinutes: number;
+}
+
+/** What the targets name. */
+export const FULL: Scale = {
+  rounds: 3,
+  devices: 50,
+  messages: 50_000,
+  registered: 10_000,
+  rememberedIds: 5_000_000,
+  rememberedAtStart: 1_000_000,
+  starts: 8,
+  backlog: 100_000,
+  steadyDevices: 20,
+  steadyPerSecond: 200,
+  steadySeconds: 30,
+  slowDevices: [1_000, 11_000],
+  slowMinutes: 3,
+  overloadMinutes: 10,
+};
+
+/** A few seconds; its figures say nothing. */
+export const SHORT: Scale = {
+  rounds: 1,
+  devices: 2,
+  messages: 100,
+  registered: 100,
+  rememberedIds: 5_000,
+  rememberedAtStart: 1_000,
+  starts: 1,
+  backlog: 100,
+  steadyDevices: 2,
+  steadyPerSecond: 50,
+  steadySeconds: 0.4,
+  slowDevices: [10, 20],
+  slowMinutes: 0.005,
+  overloadMinutes: 0.005,
+};

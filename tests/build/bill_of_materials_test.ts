@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { reachablePackages, renderBill } from "../../src/build/bill_of_materials.ts";
+import { bundleProgram } from "../../src/build/bundle.ts";
+
+Deno.test("the bill names every package in the bundle, with the integrity that the lock file has", async () => {
+  const packages = await reachablePackages();
+  const { npm } = JSON.parse(Deno.readTextFileSync("deno.lock"));
+  for (const { name, version, purl, integrity } of packages) {
+    assert.equal(integrity, npm[`${name}@${version}`].integrity, name);
+    assert.equal(purl, `pkg:npm/${name.replace("@", "%40")}@${version}`);
+  }
+  const listed = new Set(packages.map(({ name, version }) => `${name}/${version}`));
+  const bundle = await bundleProgram("feedfacecafe");
+  const bundled = [...bundle.matchAll(/^\/\/ npm\/((?:@[^/]+\/)?[^/]+\/[^/]+)\//gm)].map((m) =>
+    m[1]!
+  );
+  assert.ok(bundled.length > 100);
+  for (const name of bundled) assert.ok(listed.has(name), `${name} is not in the bill`);
+});
+
+Deno.test("what only tests use is neither in the bill nor in the bundle", async () => {
+  const { npm } = JSON.parse(Deno.readTextFileSync("deno.lock"));
+  assert.ok(Object.keys(npm).some((key) => key.startsWith("fast-check@")));
+  const names = (await reachablePackages()).map(({ name }) => name);
+  assert.ok(!names.includes("fast-check"));
+  const bundle = await bundleProgram("feedfacecafe");
+  const ours = [...bundle.matchAll(/^\/\/ (?!npm\/)(\S+\.\w+)$/gm)].map(([, path]) => path!);
+  assert.ok(ours.includes("main.ts") && ours.includes("src/gateway.ts"));
+  for (const path of ours) {
+    assert.match(path, /^(main\.ts|deno\.json|src\/.*|mosquitto\/.*)$/);
+    assert.doesNotMatch(path, /^src\/build\//);
+  }
+});
+
+Deno.test("the bundle says nothing of the machine that it was made on", async () => {
+  const bundle = await bundleProgram("feedfacecafe");
+  const { denoDir } = JSON.parse(new TextDecoder().decode(
+    (await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output()).stdout,
+  ));
+  for (const place of [denoDir, denoDir.slice(1), Deno.cwd()]) {
+    assert.ok(!bundle.includes(place), place);
+  }
+  assert.equal(bundle.split("feedfacecafe").length, 2);
+});
+
+Deno.test("the bill is CycloneDX: hashes in hex, every reference known, the same bytes each time", () => {
+  const digest = new Uint8Array(64).fill(0xab);
+  const part = {
+    name: "@scope/part",
+    version: "1.2.3",
+    purl: "pkg:npm/%40scope/part@1.2.3",
+    integrity: `sha512-${Buffer.from(digest).toString("base64")}`,
+    dependsOn: [],
+  };
+  const text = renderBill("feedfacecafe", [part]);
+  assert.equal(renderBill("feedfacecafe", [part]), text);
+  const bill = JSON.parse(text);
+  assert.deepEqual([bill.bomFormat, bill.specVersion, bill.version], ["CycloneDX", "1.5", 1]);
+  assert.match(
+    bill.serialNumber,
+    /^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}$/,
+  );
+  assert.deepEqual(bill.components[0].hashes, [{ alg: "SHA-512", content: "ab".repeat(64) }]);
+  const known = [bill.metadata.component, ...bill.components].map((one) => one["bom-ref"]);
+  for (const { ref, dependsOn } of bill.dependencies) {
+    for (const name of [ref, ...dependsOn]) assert.ok(known.includes(name), name);
+  }
+});
