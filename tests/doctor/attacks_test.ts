@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { freePorts } from "../../src/demo/free_ports.ts";
 import { withLiveSite } from "../e2e/live_site.ts";
 import { examine, named } from "./patient.ts";
 
@@ -49,6 +50,22 @@ Deno.test("doctor's attacks succeed where the broker is open, each in its row", 
       "70 kB message",
       "shared subscription",
     ], JSON.stringify(attacks, null, 2));
+  }, { start: false });
+});
+
+Deno.test("doctor sees a port that the broker has open and its configuration has not", async () => {
+  await withLiveSite(async (site) => {
+    const { brokerConfiguration } = site.layout;
+    const text = await Deno.readTextFile(brokerConfiguration);
+    const [port] = freePorts(1);
+    const extra = `listener ${port} 127.0.0.1\nallow_anonymous true\n`;
+    await Deno.writeTextFile(brokerConfiguration, text + extra);
+    await site.stopBroker();
+    await site.startBroker();
+    await Deno.writeTextFile(brokerConfiguration, text);
+    const findings = await examine(site);
+    assert.deepEqual(named(findings, "failed"), ["open ports"]);
+    assert.match(findings.find(({ name }) => name === "open ports")!.seen, new RegExp(`${port}`));
   }, { start: false });
 });
 

@@ -182,6 +182,7 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
         assert.ok(neighbour.connected);
         const { messageId } = await neighbour.send(READING);
         await neighbour.response(messageId);
+        await settled(site);
       },
     );
 
@@ -196,6 +197,30 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
       assert.match(seen, /answered 404/);
       assert.deepEqual(await contentsOf(site), before);
       await settled(site);
+    });
+
+    await t.step(
+      "a neighbour that talks all the while notices nothing, and loses nothing",
+      async () => {
+        const sent: string[] = [];
+        let done = false;
+        const talk = (async () => {
+          while (!done) sent.push((await neighbour.send(READING)).messageId);
+        })();
+        assert.deepEqual(named(await examine(site), "ok"), ALL_CHECKS.map(({ name }) => name));
+        done = true;
+        await talk;
+        await Promise.all(sent.map((id) => neighbour.response(id)));
+        assert.ok(neighbour.connected && sent.length > 1);
+        assert.equal(await site.metric("broker_connects_total"), 1);
+        await settled(site);
+      },
+    );
+
+    await t.step("only one doctor at a time", async () => {
+      const first = examine(site, { offline: true });
+      await assert.rejects(examine(site), /Another doctor is at work/);
+      await first;
     });
 
     for (const fault of FAULTS) {

@@ -4,12 +4,13 @@ import { type Config, readConfig } from "../../src/config.ts";
 import { GatewayProcess } from "../../src/demo/gateway_process.ts";
 import type { Finding } from "../../src/doctor/check.ts";
 import { Examination, type ExaminationOptions } from "../../src/doctor/examination.ts";
+import { tracesIn } from "../../src/doctor/throw_away.ts";
 import { type LiveSite, type LiveSiteOptions, withLiveSite } from "../e2e/live_site.ts";
 
 /** Tables that must be after an examination as they were before. */
 const TABLES = [
   ...["devices", "device_certificates", "device_revocations", "api_keys", "api_key_devices"],
-  ...["device_secrets", "device_secret_uses", "outbox", "dead_letters"],
+  ...["device_secrets", "outbox", "dead_letters"],
 ];
 
 /** What the broker and SQLite write by themselves. */
@@ -57,7 +58,7 @@ export async function contentsOf(site: LiveSite): Promise<unknown> {
   const tables = site.withStore((store) =>
     TABLES.map((table) => [table, store.prepare(`SELECT * FROM ${table}`).all()])
   );
-  return { files, tables };
+  return { files, tables, traces: site.withStore(tracesIn) };
 }
 
 async function filesOf(folder: string): Promise<string[]> {
