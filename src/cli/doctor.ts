@@ -53,9 +53,15 @@ async function examine(
   try {
     await Promise.race([examination.run(), stop.promise]);
   } finally {
-    await examination.close();
+    await examination.close().catch(leftBehind);
     for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, onSignal);
   }
+}
+
+function leftBehind(error: Error): never {
+  throw new Failure(`Cannot take the device doctor-… out again: ${error.message}`, {
+    hint: "The next secure-iot-gateway doctor does it, once the database can be written",
+  });
 }
 
 function begin(make: () => Examination): Examination {

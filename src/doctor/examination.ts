@@ -97,10 +97,13 @@ export class Examination {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#store && this.#enrolled !== undefined) removeTraces(this.#store, this.#enrolled);
-    await this.#guests?.close();
-    this.#store?.close();
-    this.#lock.close();
+    try {
+      if (this.#store && this.#enrolled !== undefined) removeTraces(this.#store, this.#enrolled);
+    } finally {
+      await this.#guests?.close();
+      this.#store?.close();
+      this.#lock.close();
+    }
   }
 
   /** Guests, where the broker lets them in; otherwise why not. */
@@ -187,5 +190,5 @@ function removeRemains(store: Store): Outcome {
   const found = tracesIn(store);
   for (const deviceId of found) removeTraces(store, deviceId);
   if (found.length === 0) return ok("nothing is left of them");
-  return warning(`removed ${found.join(", ")}`, "Nothing: an earlier run was killed");
+  return warning(`removed ${found.join(", ")}`, "Nothing more to do: an earlier run was killed");
 }

@@ -1,12 +1,22 @@
 /** The database: whether it is whole, and what it says of devices and of time. */
 
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
+import { Audit } from "../edge/audit.ts";
 import { WARN_DAYS } from "../edge/expiry_watch.ts";
 import { APPLICATION_ID, MIGRATIONS } from "../edge/schema.ts";
 import { readSealingKeys } from "../edge/sealing_keys.ts";
 import { Registry } from "../edge/registry.ts";
 import { Store } from "../edge/store.ts";
-import { type Check, failed, messageOf, ok, type Outcome, type Site, warning } from "./check.ts";
+import {
+  type Check,
+  failed,
+  messageOf,
+  ok,
+  okUnless,
+  type Outcome,
+  type Site,
+  warning,
+} from "./check.ts";
 
 /** Whether the database can be used at all; the others, and every attack with a device, need it. */
 export const STORE_CHECK: Check<Site> = { name: "store", look: integrity };
@@ -15,6 +25,7 @@ export const STORE_CHECK: Check<Site> = { name: "store", look: integrity };
 export const STORE_CHECKS: readonly Check<Site>[] = [
   { name: "devices' certificates", look: deviceEnds },
   { name: "secrets", look: secrets },
+  { name: "audit", look: audit },
   { name: "clock", look: clock },
 ];
 
@@ -65,6 +76,14 @@ function secrets({ config }: Site): Outcome {
   return keys.length === 0
     ? ok("plain in the database, as the site wants it: see secrets seal")
     : ok("sealed, and secrets.key opens them");
+}
+
+function audit({ config }: Site): Outcome {
+  const { faults, count } = reading(config.store.database, (store) => new Audit(store).prove());
+  return okUnless(faults, {
+    seen: `${count} entries, none altered, removed or moved`,
+    mend: "Somebody has written into the database: find out who, see audit export",
+  });
 }
 
 /** A message from the future was fresh when it came: the clock was ahead then, or is behind now. */

@@ -5,7 +5,7 @@ import { GatewayProcess } from "../../src/demo/gateway_process.ts";
 import type { Finding } from "../../src/doctor/check.ts";
 import { Examination, type ExaminationOptions } from "../../src/doctor/examination.ts";
 import { tracesIn } from "../../src/doctor/throw_away.ts";
-import { type LiveSite, type LiveSiteOptions, withLiveSite } from "../e2e/live_site.ts";
+import { type LiveSite, withLiveSite } from "../e2e/live_site.ts";
 
 /** Tables that must be after an examination as they were before. */
 const TABLES = [
@@ -19,16 +19,20 @@ const RESTLESS = /mosquitto\.(db|db\.new|pid)$|gateway\.db(-wal|-shm)?$/;
 /** Runs `work` with a site whose broker, backend and gateway run. */
 export async function withPatient(
   work: (site: LiveSite, gateway: GatewayProcess) => Promise<void>,
-  options: LiveSiteOptions = {},
+  options: { readonly backendTimeout?: string } = {},
 ): Promise<void> {
   await withLiveSite(async (site) => {
+    const { configuration } = site.layout;
+    const { backendTimeout = "10s" } = options;
+    const toml = await Deno.readTextFile(configuration);
+    await Deno.writeTextFile(configuration, setting(toml, "timeout", backendTimeout));
     const gateway = await GatewayProcess.start(site.layout.directory);
     try {
       await work(site, gateway);
     } finally {
       await gateway.stop();
     }
-  }, { ...options, start: false });
+  }, { start: false });
 }
 
 /** Examines a site as the command does. */
@@ -61,6 +65,13 @@ export async function contentsOf(site: LiveSite): Promise<unknown> {
   return { files, tables, traces: site.withStore(tracesIn) };
 }
 
+/** gateway.toml with another value for a setting of a unique name. */
+export function setting(toml: string, key: string, value: string): string {
+  const line = new RegExp(`^#? ?${key} = .*$`, "m");
+  if (!line.test(toml)) throw new Error(`There is no setting ${key}`);
+  return toml.replace(line, `${key} = ${JSON.stringify(value)}`);
+}
+
 async function filesOf(folder: string): Promise<string[]> {
   const files: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir(folder)) {
@@ -73,7 +84,8 @@ async function filesOf(folder: string): Promise<string[]> {
   return files.sort();
 }
 
-function configOf({ configuration, directory }: LiveSite["layout"]): Config {
+/** The settings of a site, from its file alone. */
+export function configOf({ configuration, directory }: LiveSite["layout"]): Config {
   const read = readConfig(Deno.readTextFileSync(configuration), { environment: {}, directory });
   if (!read.ok) throw new Error(read.faults.join("; "));
   return read.config;
