@@ -1,31 +1,36 @@
 /** Who tries to come in: everybody but a device with a good certificate is refused. */
 
-import { createAuthority, revokedBy } from "../site/authority.ts";
+import { createAuthority, openCertificate, revokedBy } from "../site/authority.ts";
 import { type Credential, type Door, refusalAt } from "../site/canary.ts";
 import { brokerPid } from "../site/broker_reload.ts";
 import { type Check, failed, ok, type Outcome, warning } from "./check.ts";
-import type { Doors } from "./doors.ts";
+import { certificatesOf } from "../site/device_authorities.ts";
+import type { Doors, OwnDoors } from "./doors.ts";
 import { listeningPorts } from "./listening_ports.ts";
 import { parseMosquittoConf } from "./mosquitto_conf.ts";
 import { offerOldTls } from "./old_tls.ts";
 import { throwAwayCertificate, throwAwayId } from "./throw_away.ts";
 
 /** Whether anybody with a good certificate is let in: without that, a refusal says nothing. */
-export const WELCOME_CHECK: Check<Doors> = { name: "good certificate", look: welcome };
+export const WELCOME_CHECK: Check<OwnDoors> = { name: "good certificate", look: welcome };
 
-/** The attacks of this family. */
+/** The attacks that anybody can make. */
 export const DOOR_ATTACKS: readonly Check<Doors>[] = [
   { name: "no certificate", look: nobody },
   { name: "foreign authority", look: foreigner },
-  { name: "revoked certificate", look: revoked },
-  { name: "device at the gateway's door", look: climber },
   { name: "TLS 1.1", look: oldTls },
   { name: "open ports", look: openPorts },
 ];
 
+/** The attacks with a certificate of the site's own authority. */
+export const CERTIFICATE_ATTACKS: readonly Check<OwnDoors>[] = [
+  { name: "revoked certificate", look: revoked },
+  { name: "device at the gateway's door", look: climber },
+];
+
 const MEND = "Restart the broker with the configuration of this site";
 
-async function welcome({ devices, authority, site }: Doors): Promise<Outcome> {
+async function welcome({ devices, authority, site }: OwnDoors): Promise<Outcome> {
   const name = throwAwayId();
   const credential = await throwAwayCertificate(authority, name, site);
   const refusal = await refusalAt(devices, credential, name);
@@ -40,15 +45,16 @@ async function nobody({ devices, gateway }: Doors): Promise<Outcome> {
 }
 
 /** One that bears the same name as ours. */
-async function foreigner({ devices, site, authority }: Doors): Promise<Outcome> {
-  const { nowMs } = site;
-  const commonName = authority.certificate.subjectName.getField("CN")[0] ?? "Device authority";
+async function foreigner({ devices, site }: Doors): Promise<Outcome> {
+  const { nowMs, layout } = site;
+  const own = certificatesOf(await Deno.readTextFile(layout.deviceCa.certificate))[0] ?? "";
+  const [commonName = ""] = openCertificate(own).subjectName.getField("CN");
   const foreign = await createAuthority({ commonName, nowMs });
   return await tryDoor(devices, await throwAwayCertificate(foreign, throwAwayId(), { nowMs }));
 }
 
 /** Its serial number is the newest on the list, so that it was never good. */
-async function revoked({ devices, site, authority }: Doors): Promise<Outcome> {
+async function revoked({ devices, site, authority }: OwnDoors): Promise<Outcome> {
   const { layout, nowMs } = site;
   const listed = await revokedBy(
     authority.certificate,
@@ -68,7 +74,7 @@ async function revoked({ devices, site, authority }: Doors): Promise<Outcome> {
   );
 }
 
-async function climber({ gateway, authority, site }: Doors): Promise<Outcome> {
+async function climber({ gateway, authority, site }: OwnDoors): Promise<Outcome> {
   return await tryDoor(gateway, await throwAwayCertificate(authority, throwAwayId(), site));
 }
 

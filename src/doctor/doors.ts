@@ -14,23 +14,37 @@ export interface Doors {
   readonly site: Site;
   readonly devices: Door;
   readonly gateway: Door;
+}
+
+/** The same, with what it takes to make certificates for devices. */
+export interface OwnDoors extends Doors {
   readonly authority: Authority;
 }
 
-/** Where the doors are, and who vouches for devices there; throws where that cannot be read. */
+/** An address that means every one of the machine is none to connect to. */
+const EVERY_ADDRESS = ["0.0.0.0", "::"];
+
+/** Where the doors are; throws where that cannot be read. */
 export async function findDoors(site: Site): Promise<Doors> {
   const { layout, config } = site;
   const { devices, gateway } = doorsOf(site, await parseMosquittoConf(layout.brokerConfiguration));
-  const opened = await openDeviceAuthorities(layout);
-  if (!opened.ok) throw new Error(opened.fault);
   const ca = await Deno.readTextFile(config.broker.ca);
-  const door = (port = 0, address = config.broker.host) => ({ host: address, port, ca });
+  const door = (port: number, address = config.broker.host) => ({
+    host: EVERY_ADDRESS.includes(address) ? config.broker.host : address,
+    port,
+    ca,
+  });
   return {
     site,
     devices: door(devices?.port ?? config.devices.port, devices?.address),
     gateway: door(gateway?.port ?? config.broker.port, gateway?.address),
-    authority: opened.authorities[0],
   };
+}
+
+/** The doors with the authority's key, or why that is not to be had. */
+export async function ownDoors(doors: Doors): Promise<OwnDoors | string> {
+  const opened = await openDeviceAuthorities(doors.site.layout);
+  return opened.ok ? { ...doors, authority: opened.authorities[0] } : opened.fault;
 }
 
 /** Why nobody answers at a door; undefined where somebody does. */
@@ -45,10 +59,10 @@ export async function closedDoor({ host, port }: Door): Promise<string | undefin
 
 /** Guests of the devices' door: devices of the doctor's that are connected. */
 export class Guests {
-  readonly doors: Doors;
+  readonly doors: OwnDoors;
   readonly #connected: SampleDevice[] = [];
 
-  constructor(doors: Doors) {
+  constructor(doors: OwnDoors) {
     this.doors = doors;
   }
 

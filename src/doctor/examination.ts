@@ -22,8 +22,8 @@ import {
   warning,
 } from "./check.ts";
 import { Conversation } from "./conversation.ts";
-import { DOOR_ATTACKS, WELCOME_CHECK } from "./door_attacks.ts";
-import { closedDoor, type Doors, findDoors, Guests } from "./doors.ts";
+import { CERTIFICATE_ATTACKS, DOOR_ATTACKS, WELCOME_CHECK } from "./door_attacks.ts";
+import { closedDoor, type Doors, findDoors, Guests, ownDoors } from "./doors.ts";
 import { FILE_CHECKS } from "./file_checks.ts";
 import { BACKEND_CHECK, GATEWAY_CHECK } from "./gateway_checks.ts";
 import { DELIVERY_CHECKS, MESSAGE_ATTACKS, SPY_CHECK } from "./message_attacks.ts";
@@ -39,6 +39,7 @@ export interface ExaminationOptions {
   readonly silent?: boolean;
 }
 
+const UNWELCOME = "the broker lets no device in";
 const UNSOUND = "the store is not as it should be";
 const REMAINS = { name: "earlier runs", look: removeRemains };
 
@@ -46,7 +47,7 @@ const REMAINS = { name: "earlier runs", look: removeRemains };
 export const ALL_CHECKS: readonly Pick<Finding, "name">[] = [
   ...[...FILE_CHECKS, ...CERTIFICATE_CHECKS, ...BROKER_CHECKS],
   ...[STORE_CHECK, REMAINS, ...STORE_CHECKS],
-  ...[WELCOME_CHECK, ...DOOR_ATTACKS, ...TOPIC_ATTACKS],
+  ...[...DOOR_ATTACKS, WELCOME_CHECK, ...CERTIFICATE_ATTACKS, ...TOPIC_ATTACKS],
   ...[GATEWAY_CHECK, ...MESSAGE_ATTACKS, BACKEND_CHECK, ...DELIVERY_CHECKS, SPY_CHECK],
 ];
 
@@ -109,18 +110,20 @@ export class Examination {
   /** Guests, where the broker lets them in; otherwise why not. */
   async #attackBroker(): Promise<Guests | string> {
     const doors = await this.#openDoors();
-    if (typeof doors === "string") {
-      this.#skip([WELCOME_CHECK, ...DOOR_ATTACKS, ...TOPIC_ATTACKS], skipped(doors));
-      return doors;
+    if (typeof doors === "string") this.#skip(DOOR_ATTACKS, skipped(doors));
+    else await this.#each(DOOR_ATTACKS, doors);
+    const own = typeof doors === "string" ? doors : await ownDoors(doors);
+    if (typeof own === "string") {
+      this.#skip([WELCOME_CHECK, ...CERTIFICATE_ATTACKS, ...TOPIC_ATTACKS], skipped(own));
+      return own;
     }
-    const welcome = await this.#one(WELCOME_CHECK, doors);
-    await this.#each(DOOR_ATTACKS, doors);
-    const reason = "the broker lets no device in";
+    const welcome = await this.#one(WELCOME_CHECK, own);
+    await this.#each(CERTIFICATE_ATTACKS, own);
     if (welcome.verdict !== "ok") {
-      this.#skip(TOPIC_ATTACKS, skipped(reason));
-      return reason;
+      this.#skip(TOPIC_ATTACKS, skipped(UNWELCOME));
+      return UNWELCOME;
     }
-    this.#guests = new Guests(doors);
+    this.#guests = new Guests(own);
     await this.#each(TOPIC_ATTACKS, this.#guests);
     return this.#guests;
   }
@@ -180,7 +183,7 @@ export class Examination {
 }
 
 /** Those that need something that runs. */
-const LIVE = ALL_CHECKS.slice(ALL_CHECKS.indexOf(WELCOME_CHECK));
+const LIVE = ALL_CHECKS.slice(ALL_CHECKS.indexOf(DOOR_ATTACKS[0]!));
 
 function asked(option: string): Outcome {
   return { ...skipped(option), asked: true };

@@ -232,6 +232,22 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
       });
     }
 
+    await t.step(
+      "the authority's key was moved away: what needs it is skipped, and says so",
+      async () => {
+        const { key } = site.layout.deviceCa;
+        await Deno.rename(key, `${key}.away`);
+        const findings = await examine(site);
+        await Deno.rename(`${key}.away`, key);
+        assert.deepEqual(named(findings, "failed"), []);
+        assert.ok(named(findings, "ok").includes("no certificate"));
+        const skipped = findings.filter(({ verdict }) => verdict === "skipped");
+        assert.equal(skipped[0]!.name, "good certificate");
+        assert.match(skipped[0]!.seen, /^Cannot read the device authority/);
+        assert.ok(!isHealthy(findings));
+      },
+    );
+
     await t.step("a key that others may read: file modes", async () => {
       await Deno.chmod(site.layout.broker.key, 0o644);
       const { code, stdout, stderr } = await shell(["doctor", "--dir", site.layout.directory]);
@@ -318,7 +334,7 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
       await site.stopBroker();
       const findings = await examine(site);
       const skipped = findings.filter(({ verdict }) => verdict === "skipped");
-      assert.equal(skipped[0]!.name, "good certificate");
+      assert.equal(skipped[0]!.name, "no certificate");
       assert.match(skipped[0]!.seen, /^nobody answers at 127.0.0.1/);
       assert.ok(!isHealthy(findings));
       const offline = await examine(site, { offline: true });
