@@ -115,6 +115,7 @@ Deno.test("core/ is pure: no packages, no clock, no chance, no console, nothing 
 Deno.test("edges do not know each other", () => {
   const store = [
     "store",
+    "backup",
     "schema",
     "registry",
     "replay_guard",

@@ -44,7 +44,7 @@ move_in() { mv "$new/{{name}}" "$cache/" 2>/dev/null; }
 
 unpack() (
   umask 077
-  mkdir -p "$cache" || fail "Cannot make the cache folder \"$cache\"" "$elsewhere"
+  mkdir -p "$cache" 2>/dev/null || fail "Cannot make the cache folder \"$cache\"" "$elsewhere"
   safe || fail "Cannot trust the cache folder \"$cache\": it is another user's, or others may write to it" "$elsewhere"
   # What an unpacking that was killed has left behind.
   for old in "$cache"/unpacking.*; do
@@ -53,7 +53,7 @@ unpack() (
   new=$cache/unpacking.$$
   trap 'rm -rf "$new"' EXIT
   trap 'exit 1' HUP INT TERM
-  mkdir -p "$new/{{name}}"
+  mkdir -p "$new/{{name}}" 2>/dev/null || fail "Cannot write to the cache folder \"$cache\"" "$elsewhere"
   cut_out {{head_bytes}} {{archive_bytes}} | tar -xOf - package/deno >"$new/{{name}}/deno" &&
     cut_out $(({{head_bytes}} + {{archive_bytes}})) {{packed_bytes}} >"$new/{{name}}/main.js" ||
     fail "Cannot unpack \"$self\" into \"$cache\"" "Is it whole, and is there room for 100 MB? $elsewhere"

@@ -1,11 +1,10 @@
-/** `device add`, `list`, `show` and `remove`: the registry. */
+/** `device list`, `show` and `remove`: the registry. */
 
 import { Buffer } from "node:buffer";
-import { DEVICE_ID_RULE, isDeviceId } from "../core/device.ts";
 import { type RegisteredDevice, Registry, type SecretUse, standingOf } from "../edge/registry.ts";
 import { isSealed } from "../edge/sealed_secret.ts";
-import { createDeviceBundle, removeDeviceBundle } from "../site/device_bundle.ts";
-import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./site.ts";
+import { removeDeviceBundle } from "../site/device_bundle.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
 import { EXIT, Failure, printable, say } from "./voice.ts";
 
 /** Bytes of a generated secret, before they become base64url text. */
@@ -13,42 +12,6 @@ const SECRET_BYTES = 32;
 
 /** Longest secret that is taken from a file, in characters. */
 const SECRET_MAX_CHARS = 1024;
-
-/** Registers a device and writes its folder. */
-export async function addDevice(
-  deviceId: string,
-  options: SiteOption & { readonly secretFile?: string },
-): Promise<void> {
-  checkDeviceId(deviceId);
-  const layout = layoutOf(options);
-  const config = configOf(layout);
-  const secret = options.secretFile === undefined ? makeSecret() : readSecret(options.secretFile);
-  const directory = await withStore(config, async (store) => {
-    const registry = openRegistry(store, config);
-    refuseClash(deviceId, registry.clash(deviceId));
-    refuseSharing(registry, secret);
-    const nowMs = Date.now();
-    const { host: brokerHost, port: mqttPort } = config.devices;
-    const bundle = await createDeviceBundle({
-      layout,
-      deviceId,
-      secret,
-      nowMs,
-      brokerHost,
-      mqttPort,
-    });
-    if (!bundle.ok) throw new Failure(bundle.fault);
-    try {
-      const createdAt = Math.floor(nowMs / 1000);
-      registry.add({ deviceId, sharedSecret: secret, createdAt }, bundle);
-    } catch (error) {
-      await removeDeviceBundle(layout, deviceId);
-      throw new Failure(`Cannot register ${deviceId}: ${(error as Error).message}`);
-    }
-    return bundle.directory;
-  });
-  say(`Added ${deviceId}: ${directory} is what goes onto the device`);
-}
 
 /** Lists every device; never a secret. */
 export async function listDevices(options: SiteOption & { readonly json?: true }): Promise<void> {
@@ -118,20 +81,6 @@ export function unknownDevice(deviceId: string): Failure {
   });
 }
 
-function checkDeviceId(deviceId: string): void {
-  if (isDeviceId(deviceId)) return;
-  throw new Failure(`Cannot name a device "${deviceId}": an id has ${DEVICE_ID_RULE}`, {
-    exit: EXIT.wrongUse,
-  });
-}
-
-function refuseClash(deviceId: string, existing: string | undefined): void {
-  if (existing === undefined) return;
-  throw existing === deviceId
-    ? new Failure(`Device "${deviceId}" exists already`)
-    : new Failure(`Cannot add "${deviceId}": it differs only in case from "${existing}"`);
-}
-
 /** A secret from a file; one newline at its end is not part of it. */
 export function readSecret(path: string): string {
   let text: string;
@@ -142,22 +91,18 @@ export function readSecret(path: string): string {
     throw new Failure(`Cannot read the secret from "${path}": ${reason}`, { exit: EXIT.wrongUse });
   }
   const secret = text.replace(/\r?\n$/, "");
+  const fault = secretFault(secret);
+  if (fault === undefined) return secret;
+  throw new Failure(`Cannot use the secret in "${path}": ${fault}`, { exit: EXIT.wrongUse });
+}
+
+/** Why a text is no secret, or undefined where it is one. */
+export function secretFault(secret: string): string | undefined {
   // deno-lint-ignore no-control-regex
   if (secret === "" || secret.length > SECRET_MAX_CHARS || /[\x00-\x1f\x7f]/.test(secret)) {
-    throw new Failure(
-      `Cannot use the secret in "${path}": it must be one line of 1 to ${SECRET_MAX_CHARS} characters`,
-      { exit: EXIT.wrongUse },
-    );
+    return `it must be one line of 1 to ${SECRET_MAX_CHARS} characters`;
   }
-  if (isSealed(secret)) {
-    throw new Failure(
-      `Cannot use the secret in "${path}": it is one that this gateway has sealed`,
-      {
-        exit: EXIT.wrongUse,
-      },
-    );
-  }
-  return secret;
+  return isSealed(secret) ? "it is one that this gateway has sealed" : undefined;
 }
 
 function describe(device: RegisteredDevice) {

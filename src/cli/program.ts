@@ -33,6 +33,7 @@ function program(): Command {
   addSecretCommands(program);
   addAuditCommands(program);
   addFirmwareCommands(program);
+  addServiceCommands(program);
   return program;
 }
 
@@ -63,12 +64,30 @@ function addSiteCommands(program: Command): void {
     .action(async (options) => (await import("./demo.ts")).demo(options));
 }
 
+function addServiceCommands(program: Command): void {
+  program.command("install").description("Make the files by which systemd runs the gateway")
+    .option("--print", "on stdout")
+    .option("--prefix <folder>", "below this folder, / for this machine")
+    .option("--dir <folder>", "the site folder", "/var/lib/secure-iot-gateway")
+    .option("--program <file>", "where this program stands", "/usr/local/bin/secure-iot-gateway")
+    .action(async (options) => (await import("./install.ts")).install(options));
+}
+
 function addDeviceCommands(program: Command): void {
   const device = program.command("device").description("The registry of devices")
     .helpCommand(false);
   site(device.command("add <id>").description("Register a device and write its folder"))
     .option("--secret-file <file>", "take its secret from a file instead of making one")
-    .action(async (id, options) => (await import("./device.ts")).addDevice(id, options));
+    .option("--csr <file>", "a certificate request: the device keeps its key")
+    .option("--valid-days <days>", "how long its certificate is good", days)
+    .option("--pem", "one file devices/ID.pem instead of a folder")
+    .action(async (id, options) => (await import("./enrol.ts")).addDevice(id, options));
+  site(device.command("import <file>").description("Register all devices of a CSV or JSONL file"))
+    .option("--valid-days <days>", "how long their certificates are good", days)
+    .option("--pem", "one file devices/ID.pem for each instead of a folder")
+    .action(async (file, options) => (await import("./enrol.ts")).importDevices(file, options));
+  site(device.command("adopt <file>").description("Register all devices of another database"))
+    .action(async (file, options) => (await import("./enrol.ts")).adoptDevices(file, options));
   site(device.command("list").description("List all devices"))
     .option("--json", "as JSON")
     .action(async (options) => (await import("./device.ts")).listDevices(options));

@@ -4,6 +4,8 @@ import type { Assignment } from "../confined.ts";
 import { Confinement } from "../confinement.ts";
 import { readCredentials, StartError } from "../credentials.ts";
 import { type Log, openLog, writeToStderr } from "../edge/log.ts";
+import { Store, StoreError } from "../edge/store.ts";
+import { ServiceNotifier } from "../edge/systemd.ts";
 import { listSettings, type Settings } from "../settings.ts";
 import type { SiteLayout } from "../site/layout.ts";
 import { layoutOf, settingsOf, type SiteOption } from "./site.ts";
@@ -24,11 +26,18 @@ export async function run(options: SiteOption): Promise<void> {
   const reading = failing(() => readSite(layout));
   using _lock = lockSite(layout.configuration);
   const log = openLog(reading.config.log.level, writeToStderr);
+  using systemd = new ServiceNotifier((name) => Deno.env.get(name), { log });
   const stop = new AbortController();
-  const onSignal = () => stop.abort();
-  const confinement = failing(() =>
-    new Confinement(reading, { log, onReady: () => remark("ready") })
-  );
+  const onSignal = () => {
+    systemd.stopping();
+    stop.abort();
+  };
+  const onReady = () => {
+    remark("ready");
+    systemd.ready();
+  };
+  const confinement = failing(() => new Confinement(reading, { log, onReady }));
+  systemd.feedWhile(() => confinement.alive());
   const onHangup = renewing(confinement, reading, { log, layout });
   for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, onSignal);
   Deno.addSignalListener("SIGHUP", onHangup);
@@ -40,8 +49,10 @@ export async function run(options: SiteOption): Promise<void> {
   }
 }
 
+/** Reads the site, and brings its database to this version's schema: the worker may not back it up. */
 function readSite(layout: SiteLayout): Reading {
   const { config, settings } = settingsOf(layout);
+  new Store(config.store.database).close();
   return { config, settings, credentials: readCredentials(config) };
 }
 
@@ -128,5 +139,7 @@ function failing<T>(work: () => T): T {
 
 /** What is the site's fault is said in the program's voice. */
 function fail(error: unknown): never {
-  throw error instanceof StartError ? new Failure(error.message) : error;
+  throw error instanceof StartError || error instanceof StoreError
+    ? new Failure(error.message)
+    : error;
 }

@@ -11,8 +11,9 @@ import { remark, say } from "./voice.ts";
 
 /** Seals every secret of a site, in place, also beside a running gateway. */
 export async function seal(options: SiteOption): Promise<void> {
-  const { count, keyId, keyFile } = await withParts(options, sealSecrets);
+  const { count, keyId, keyFile, removed } = await withParts(options, sealSecrets);
   say(`Sealed ${amount(count)} under key ${keyId}`);
+  sayRemoved(removed);
   remark(
     `hint: Keep a copy of ${keyFile}, apart from the database's backups; older backups are plain`,
   );
@@ -27,7 +28,8 @@ export async function unseal(options: SiteOption): Promise<void> {
 
 /** Seals every secret of a site under a new key. */
 export async function rotateKey(options: SiteOption): Promise<void> {
-  const { count, keyId } = await withParts(options, rotateSealingKey);
+  const { count, keyId, removed } = await withParts(options, rotateSealingKey);
+  sayRemoved(removed);
   say(`Sealed ${amount(count)} under key ${keyId}; the old key opens nothing here any longer`);
 }
 
@@ -36,6 +38,10 @@ async function withParts<T>(options: SiteOption, work: (parts: SealingParts) => 
   const places = config.store.sealingKey;
   const done = await withStore(config, (store) => work({ store, places }));
   return { ...done, keyFile: places.file };
+}
+
+function sayRemoved(backups: readonly string[]): void {
+  for (const path of backups) say(`Removed ${path}: it had the secrets as they were before`);
 }
 
 function amount(count: number): string {

@@ -199,6 +199,32 @@ export class Registry {
     });
   }
 
+  /**
+   * Registers many devices in one transaction; one without a certificate comes from elsewhere.
+   * `check` runs before they are, `place` right before the commit: where one of them throws, none is
+   * registered.
+   */
+  addAll(
+    devices: readonly {
+      readonly deviceId: string;
+      readonly sharedSecret: string;
+      /** Unix seconds; undefined where nobody knows. */
+      readonly createdAt: number | undefined;
+      readonly certificate?: DeviceCertificate;
+    }[],
+    { check, place }: { check(): void; place?(): void },
+  ): void {
+    this.#store.transaction(() => {
+      check();
+      const insert = this.#store.prepare("INSERT INTO devices VALUES (?, ?, ?)");
+      for (const device of devices) {
+        insert.run(device.deviceId, this.#stored(device), device.createdAt ?? null);
+        if (device.certificate) this.#addCertificate(device.deviceId, device.certificate);
+      }
+      place?.();
+    });
+  }
+
   /** Takes a device out; its remembered ids stay, its certificates are withdrawn. False where unknown. */
   remove(deviceId: string): boolean {
     return this.#store.transaction(() => {
@@ -233,9 +259,18 @@ export class Registry {
 
   /** The device that has this secret, now or until its overlap ends. */
   holderOf(sharedSecret: string): string | undefined {
-    const has = (kept: StoredSecret | undefined) =>
-      kept?.opens && kept.sharedSecret === sharedSecret;
-    return this.list().find((device) => has(device) || has(device.previous))?.deviceId;
+    return this.secretHolders().get(sharedSecret);
+  }
+
+  /** Who has which secret, now or until its overlap ends; without those that cannot be opened. */
+  secretHolders(): Map<string, string> {
+    const holders = new Map<string, string>();
+    for (const device of this.list()) {
+      for (const kept of [device, device.previous]) {
+        if (kept?.opens) holders.set(kept.sharedSecret, device.deviceId);
+      }
+    }
+    return holders;
   }
 
   /**

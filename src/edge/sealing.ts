@@ -8,11 +8,12 @@
  *   no secret needs it;
  * - the mark `sealing_key` comes first: from then on the store takes nothing that is not sealed
  *   under that key, from no program;
- * - at the end the tables are written anew, free pages overwritten and the log cut off, so that
- *   nothing of before is left.
+ * - at the end the tables are written anew, free pages overwritten, the log cut off and the copies
+ *   from before an upgrade removed, so that nothing of before is left.
  */
 
 import type { StatementSync } from "node:sqlite";
+import { removeBackups } from "./backup.ts";
 import { scrub } from "./scrub.ts";
 import { openSecret, type SealingKey, sealSecret } from "./sealed_secret.ts";
 import {
@@ -40,8 +41,16 @@ export interface SealingParts {
   readonly at?: (point: SealingPoint) => void;
 }
 
-/** Seals every secret that is not; returns how many that were and under which key. */
-export async function sealSecrets(parts: SealingParts): Promise<{ count: number; keyId: string }> {
+/** What was sealed. */
+export interface Sealed {
+  readonly count: number;
+  readonly keyId: string;
+  /** Paths of copies from before an upgrade, which had the secrets as they were. */
+  readonly removed: readonly string[];
+}
+
+/** Seals every secret that is not. */
+export async function sealSecrets(parts: SealingParts): Promise<Sealed> {
   const { store, places } = parts;
   const known = readSealingKeys(places);
   refuseForeign(store, known);
@@ -51,9 +60,7 @@ export async function sealSecrets(parts: SealingParts): Promise<{ count: number;
 }
 
 /** Seals every secret under a new key, and forgets the old one; returns as `sealSecrets` does. */
-export async function rotateSealingKey(
-  parts: SealingParts,
-): Promise<{ count: number; keyId: string }> {
+export async function rotateSealingKey(parts: SealingParts): Promise<Sealed> {
   const { store, places } = parts;
   const known = readSealingKeys(places);
   refuseForeign(store, known);
@@ -78,13 +85,18 @@ export async function unsealSecrets(parts: SealingParts): Promise<{ count: numbe
   return { count: await convert(undefined, keys, parts) };
 }
 
-async function convertTo(key: SealingKey, keys: readonly SealingKey[], parts: SealingParts) {
+async function convertTo(
+  key: SealingKey,
+  keys: readonly SealingKey[],
+  parts: SealingParts,
+): Promise<Sealed> {
   parts.at?.("key_written");
   const count = await convert(key, keys, parts);
   parts.at?.("converted");
   await scrub(parts.store, SECRET_COLUMNS.map(({ table }) => table));
+  const removed = removeBackups(parts.store.path);
   parts.at?.("clean");
-  return { count, keyId: key.id };
+  return { count, keyId: key.id, removed };
 }
 
 function refuseForeign(store: Store, keys: readonly SealingKey[]): void {

@@ -3,6 +3,8 @@
  *
  * The rules are:
  * - a file that is corrupt, foreign or from a newer program is refused and left as it is;
+ * - an older one is brought to the newest schema in one transaction, after a checked copy of it was
+ *   put beside it; without the copy there is no migration;
  * - WAL, so that readers and the writer do not wait for each other; synchronous=FULL unless told
  *   otherwise, so that a commit that returned is on the disk;
  * - a failed transaction leaves nothing behind;
@@ -13,6 +15,7 @@
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { type AuditAuthor, AuditTrail } from "./audit_trail.ts";
+import { backUp } from "./backup.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./schema.ts";
 
 /** How a store is opened. */
@@ -68,8 +71,7 @@ export class Store {
     }
     let database: DatabaseSync | undefined;
     try {
-      database = new DatabaseSync(path, { timeout: options.busyTimeoutMs ?? 5_000 });
-      migrate(database, path);
+      database = openMigrated(path, { timeout: options.busyTimeoutMs ?? 5_000 });
       database.exec(`
         PRAGMA journal_mode = WAL;
         PRAGMA synchronous = ${options.synchronous ?? "FULL"};
@@ -186,28 +188,63 @@ function exists(path: string): boolean {
   }
 }
 
-/** Brings the file to the newest schema, one transaction a step. */
-function migrate(database: DatabaseSync, path: string): void {
+/** Opens the file, brought to the newest schema. */
+function openMigrated(path: string, options: { readonly timeout: number }): DatabaseSync {
+  let database = new DatabaseSync(path, options);
+  const copied: Disposable[] = [];
+  try {
+    if (versionOf(database, path) < MIGRATIONS.length) migrate(database, path, copied);
+    if (copied.length > 0) {
+      database.close(); // before what was copied from it
+      database = new DatabaseSync(path, options);
+    }
+    database.prepare("SELECT device_id, shared_secret, created_at FROM devices LIMIT 1").get();
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  } finally {
+    for (const file of copied) file[Symbol.dispose]();
+  }
+}
+
+/** The file's schema, 0 for none; throws a `StoreError` where it is none that we know. */
+function versionOf(database: DatabaseSync, path: string): number {
   const version = pragma(database, "user_version");
   const application = pragma(database, "application_id");
   if (application !== 0 && application !== APPLICATION_ID) {
     throw new StoreError(`Cannot open "${path}": the database of another program`);
   }
-  if (version > MIGRATIONS.length) {
+  if (version <= MIGRATIONS.length) return version;
+  throw new StoreError(
+    `Cannot open "${path}": written by a newer version (schema ${version}, this program knows ${MIGRATIONS.length})`,
+  );
+}
+
+/** Backs up what is there, and brings it to the newest schema, all steps in one transaction. */
+function migrate(database: DatabaseSync, path: string, copied: Disposable[]): void {
+  database.exec("BEGIN IMMEDIATE");
+  const version = versionOf(database, path); // now that no other process can change it
+  const { tables } = database.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()!;
+  if (tables !== 0 && version < MIGRATIONS.length) copy(path, version, copied);
+  for (const migration of MIGRATIONS.slice(version)) database.exec(migration);
+  database.exec(`
+    PRAGMA application_id = ${APPLICATION_ID};
+    PRAGMA user_version = ${MIGRATIONS.length};
+    COMMIT;
+  `);
+}
+
+function copy(path: string, version: number, copied: Disposable[]): void {
+  try {
+    backUp(path, version, copied);
+  } catch (error) {
     throw new StoreError(
-      `Cannot open "${path}": written by a newer version (schema ${version}, this program knows ${MIGRATIONS.length})`,
+      `Cannot open "${path}": no copy of it could be made before the schema changes: ${
+        (error as Error).message
+      }`,
     );
   }
-  for (let next = version; next < MIGRATIONS.length; next++) {
-    database.exec(`
-      BEGIN IMMEDIATE;
-      ${MIGRATIONS[next]}
-      PRAGMA application_id = ${APPLICATION_ID};
-      PRAGMA user_version = ${next + 1};
-      COMMIT;
-    `);
-  }
-  database.prepare("SELECT device_id, shared_secret, created_at FROM devices LIMIT 1").get();
 }
 
 function pragma(database: DatabaseSync, name: string): number {

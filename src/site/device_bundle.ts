@@ -48,6 +48,9 @@ export type DeviceBundleResult =
 
 const OLD_PREFIX = ".old-";
 
+/** Of the folders in which bundles are made. */
+export const DRAFT_PREFIX = ".new-";
+
 /** A certificate, and its key where we made it. */
 type DeviceCertificate = EndCertificate & { readonly keyPem?: string };
 
@@ -61,7 +64,7 @@ interface BundleFile {
 export async function createDeviceBundle(
   options: DeviceBundleOptions,
 ): Promise<DeviceBundleResult> {
-  const fault = await bundleFault(options);
+  const fault = bundleFault(options, await bundleNames(options.layout));
   if (fault !== undefined) {
     return { ok: false, fault };
   }
@@ -69,28 +72,51 @@ export async function createDeviceBundle(
   if (!opened.ok) {
     return { ok: false, fault: `Cannot issue a certificate: ${opened.fault}` };
   }
-  return await createBundleUnder(opened.authority, options);
+  const { layout, replace } = options;
+  const drafts = await Deno.makeTempDir({ dir: layout.devicesFolder, prefix: DRAFT_PREFIX });
+  try {
+    const draft = await draftDeviceBundle(opened.authority, drafts, options);
+    if (typeof draft === "string") return { ok: false, fault: draft };
+    if (replace) await moveAway(draft.to, layout);
+    // Moved there when complete: nobody sees half a bundle.
+    await Deno.rename(draft.from, draft.to);
+    if (replace) await removeOld(layout);
+    const { serial, notBefore, notAfter, issuer } = draft.certificate;
+    return { ok: true, directory: draft.to, serial, notBefore, notAfter, issuer };
+  } finally {
+    await Deno.remove(drafts, { recursive: true });
+  }
 }
 
-/** As `createDeviceBundle`, for many devices under an authority that was opened once. */
-export async function createBundleUnder(
+/** A bundle that is complete, and still stands beside its place. */
+export interface BundleDraft {
+  readonly certificate: EndCertificate;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Issues a certificate and writes the bundle into the folder `drafts`; a text says why not. */
+export async function draftDeviceBundle(
   authority: Authority,
+  drafts: string,
   options: DeviceBundleOptions,
-): Promise<DeviceBundleResult> {
-  const { layout, nowMs } = options;
+): Promise<BundleDraft | string> {
+  const { layout, deviceId, nowMs } = options;
   const issued = await issue(authority, options);
-  if (typeof issued === "string") {
-    return { ok: false, fault: issued };
-  }
+  if (typeof issued === "string") return issued;
   if (issued.notAfter * 1000 <= nowMs) {
-    return {
-      ok: false,
-      fault: `Cannot issue a certificate: "${layout.deviceCa.certificate}" has expired`,
-    };
+    return `Cannot issue a certificate: "${layout.deviceCa.certificate}" has expired`;
   }
-  const directory = await writeBundle(options, issued);
-  const { serial, notBefore, notAfter, issuer } = issued;
-  return { ok: true, directory, serial, notBefore, notAfter, issuer };
+  const { directory } = deviceFolder(layout, deviceId);
+  const from = `${drafts}/${deviceId}`;
+  const files = await bundleFiles(options, issued);
+  if (options.onePem) {
+    await writeFile(from, onePem(options, files));
+    return { certificate: issued, from, to: pemPath(directory) };
+  }
+  await Deno.mkdir(from, { mode: 0o700 });
+  for (const file of files) await writeFile(`${from}/${file.name}`, file);
+  return { certificate: issued, from, to: directory };
 }
 
 /** Removes the device's folder and file; false where it had none. */
@@ -119,29 +145,32 @@ export async function secretFileOf(
   }
 }
 
-/** Why a bundle cannot be made, or undefined where it can, as far as that is seen beforehand. */
-export async function bundleFault(
+/** What stands in the folder of bundles, by lower-case name; makes the folder where it is missing. */
+export async function bundleNames(layout: SiteLayout): Promise<ReadonlyMap<string, string>> {
+  // A copied or checked-out site may lack it: empty folders get lost on the way.
+  await Deno.mkdir(layout.devicesFolder, { recursive: true, mode: 0o700 });
+  const names = new Map<string, string>();
+  for await (const { name } of Deno.readDir(layout.devicesFolder)) {
+    names.set(name.toLowerCase(), name);
+  }
+  return names;
+}
+
+/** Why a bundle cannot be made beside those of `names`; undefined where it can. */
+export function bundleFault(
   { layout, deviceId, replace }: Pick<DeviceBundleOptions, "layout" | "deviceId" | "replace">,
-): Promise<string | undefined> {
+  names: ReadonlyMap<string, string>,
+): string | undefined {
   if (!isDeviceId(deviceId)) {
     return `Cannot name a device ${JSON.stringify(deviceId)}: a device id has ${DEVICE_ID_RULE}`;
   }
-  // A copied or checked-out site may lack it: empty folders get lost on the way.
-  await Deno.mkdir(layout.devicesFolder, { recursive: true, mode: 0o700 });
   if (replace) return undefined;
-  const existing = await bundleOfSameName(layout, deviceId);
+  // Ids that differ only in case would share a folder on some file systems.
+  const wanted = deviceId.toLowerCase();
+  const existing = names.get(wanted) ?? names.get(pemPath(wanted));
   return existing === undefined
     ? undefined
     : `Cannot make the device's folder: "${layout.devicesFolder}/${existing}" exists already`;
-}
-
-/** Ids that differ only in case would share a folder on some file systems. */
-async function bundleOfSameName(layout: SiteLayout, deviceId: string): Promise<string | undefined> {
-  const wanted = [deviceId.toLowerCase(), pemPath(deviceId.toLowerCase())];
-  for await (const { name } of Deno.readDir(layout.devicesFolder)) {
-    if (wanted.includes(name.toLowerCase())) return name;
-  }
-  return undefined;
 }
 
 /** The certificate, or why there is none. */
@@ -158,34 +187,6 @@ async function issue(
   const read = await readCertificateRequest(request);
   if (!read.ok) return `Cannot take the certificate request: ${read.fault}`;
   return await certifyClient(authority, { ...options, publicKey: read.publicKey });
-}
-
-/** Written beside its place and moved there when complete: nobody sees half a bundle. */
-async function writeBundle(
-  options: DeviceBundleOptions,
-  issued: DeviceCertificate,
-): Promise<string> {
-  const { layout, deviceId } = options;
-  const { directory } = deviceFolder(layout, deviceId);
-  const draft = await Deno.makeTempDir({ dir: layout.devicesFolder, prefix: ".new-" });
-  try {
-    const files = await bundleFiles(options, issued);
-    const target = options.onePem ? pemPath(directory) : directory;
-    if (options.onePem) {
-      await writeFile(`${draft}/pem`, { ...onePem(options, files), name: "pem" });
-      await Deno.rename(`${draft}/pem`, target);
-      await Deno.remove(draft, { recursive: true });
-      return target;
-    }
-    for (const file of files) await writeFile(`${draft}/${file.name}`, file);
-    if (options.replace) await moveAway(directory, layout);
-    await Deno.rename(draft, directory);
-    if (options.replace) await removeOld(layout);
-    return target;
-  } catch (error) {
-    await Deno.remove(draft, { recursive: true }).catch(() => {});
-    throw error;
-  }
 }
 
 /** Two renames: there is never half a folder, and for a moment none. */

@@ -91,14 +91,15 @@ Deno.test(`${RENEWALS} renewals under load lose no message and fail no request`,
   });
 });
 
-Deno.test("a renewed API key opens the API, and the one before does not any more", async () => {
+Deno.test("a changed api.key is no new key: it is warned of, and the one before stays", async () => {
   await withLiveProcess(async (site, gateway) => {
     const before = Deno.readTextFileSync(site.layout.apiKey).trim();
     await Deno.writeTextFile(site.layout.apiKey, "another-key-that-is-long-enough");
     assert.match((await renew(gateway)).message, /^Runs with the new api\.key_file$/);
-    assert.equal((await site.api("/metrics")).status, 200);
+    assert.equal((await site.api("/metrics")).status, 401);
     const headers = { authorization: `Bearer ${before}` };
-    assert.equal((await site.api("/metrics", { headers })).status, 401);
+    assert.equal((await site.api("/metrics", { headers })).status, 200);
+    assert.ok(gateway.lines().some(({ event }) => event === "api_key_unknown"));
   });
 });
 

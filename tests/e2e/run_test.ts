@@ -3,6 +3,7 @@ import { ChildProcess } from "../../src/demo/child_process.ts";
 import { gatewayCommand, GatewayProcess } from "../../src/demo/gateway_process.ts";
 import { until } from "../../src/demo/until.ts";
 import { shell } from "../cli/shell.ts";
+import { withSystemd } from "../with_systemd.ts";
 import { type LiveSite, withLiveSite } from "./live_site.ts";
 
 /** Settings of a live site's test reach a process of its own only through its environment. */
@@ -44,6 +45,23 @@ Deno.test("run says ready, logs JSON lines, and drains and exits 0 on SIGTERM an
         for (const key of ["time", "level", "event", "message"]) assert.ok(record[key], line);
       }
     }
+  });
+});
+
+Deno.test("systemd hears that run is ready, alive and stopping", async () => {
+  await withProcess(async (site) => {
+    await withSystemd(async ({ path, words }) => {
+      const environment = { ...QUICK, NOTIFY_SOCKET: path, WATCHDOG_USEC: "150000" };
+      const gateway = await GatewayProcess.start(site.layout.directory, { environment });
+      try {
+        await until("three feeds", () => words.filter((word) => word === "WATCHDOG=1").length > 2);
+        assert.equal(words.filter((word) => word.startsWith("READY=1\n")).length, 1);
+        assert.equal(await gateway.stop(), 0);
+        assert.ok(words.some((word) => word.startsWith("STOPPING=1\n")));
+      } finally {
+        gateway.kill("SIGKILL");
+      }
+    });
   });
 });
 

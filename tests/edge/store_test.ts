@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Outbox } from "../../src/edge/outbox.ts";
 import { Store, StoreError } from "../../src/edge/store.ts";
@@ -68,6 +69,83 @@ Deno.test("Store takes over a registry that has only the devices table", async (
     const { shared_secret } = store.prepare("SELECT * FROM devices").get()!;
     assert.equal(shared_secret, "supersecretkey123");
     store.close();
+  });
+});
+
+/** A registry of schema 0, some of it still in the WAL, which `work` finds open. */
+async function withOldDatabase(work: (path: string) => void): Promise<void> {
+  await withFolder((folder) => {
+    const path = `${folder}/gateway.db`;
+    const database = new DatabaseSync(path);
+    database.exec(`
+      PRAGMA journal_mode = WAL;
+      CREATE TABLE devices (device_id TEXT PRIMARY KEY, shared_secret TEXT NOT NULL, created_at INTEGER);
+      INSERT INTO devices VALUES ('sensor_001', 'supersecretkey123', 1);
+      PRAGMA wal_checkpoint(TRUNCATE);
+      INSERT INTO devices VALUES ('sensor_002', 'supersecretkey456', 2);
+    `);
+    try {
+      work(path);
+    } finally {
+      database.close();
+    }
+  });
+}
+
+Deno.test("a whole copy of an older database stands beside it before its schema changes", async () => {
+  await withOldDatabase((path) => {
+    new Store(path).close();
+    const backup = `${path}.v0.backup`;
+    assert.equal(Deno.statSync(backup).mode! & 0o777, 0o600);
+    const copy = new DatabaseSync(backup, { readOnly: true });
+    const ids = copy.prepare("SELECT device_id FROM devices ORDER BY 1").all();
+    assert.deepEqual(ids.map((row) => row["device_id"]), ["sensor_001", "sensor_002"]);
+    assert.equal(copy.prepare("PRAGMA user_version").get()!["user_version"], 0);
+    assert.equal(copy.prepare("SELECT count(*) AS n FROM sqlite_schema").get()!["n"], 2);
+    copy.close();
+    const beside = [...Deno.readDirSync(dirname(path))].map(({ name }) => name)
+      .filter((name) => name.includes("backup"));
+    assert.deepEqual(beside, ["gateway.db.v0.backup"]);
+  });
+});
+
+Deno.test("a copy put back in place is a database that the Store takes", async () => {
+  await withOldDatabase((path) => {
+    new Store(path).close();
+    const back = `${path}.back`;
+    Deno.copyFileSync(`${path}.v0.backup`, back);
+    const store = new Store(back);
+    assert.equal(store.prepare("SELECT count(*) AS n FROM devices").get()!["n"], 2);
+    store.close();
+  });
+});
+
+Deno.test("without a copy the schema does not change, and the error says why", async () => {
+  await withOldDatabase((path) => {
+    Deno.mkdirSync(`${path}.v0.backup`);
+    assert.throws(() => new Store(path), (error) => {
+      assert.ok(error instanceof StoreError);
+      assert.match(
+        error.message,
+        /^Cannot open ".*": no copy of it could be made before the schema/,
+      );
+      return true;
+    });
+    const database = new DatabaseSync(path);
+    assert.equal(database.prepare("PRAGMA user_version").get()!["user_version"], 0);
+    assert.equal(database.prepare("SELECT count(*) AS n FROM sqlite_schema").get()!["n"], 2);
+    database.close();
+    assert.deepEqual(
+      [...Deno.readDirSync(dirname(path))].filter(({ name }) => name.includes("unfinished")),
+      [],
+    );
+  });
+});
+
+Deno.test("no copy is made of a new database, nor of one of this version", async () => {
+  await withFolder((folder) => {
+    for (let i = 0; i < 2; i++) new Store(`${folder}/gateway.db`, { create: true }).close();
+    assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["gateway.db"]);
   });
 });
 

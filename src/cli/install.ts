@@ -1,0 +1,68 @@
+/** `install`: the files by which systemd runs the gateway. */
+
+import { dirname, join, resolve } from "node:path";
+import {
+  isPlainPath,
+  renderServiceFiles,
+  SERVICE_USER,
+  type ServiceFile,
+} from "../site/systemd_units.ts";
+import { EXIT, Failure, remark, say } from "./voice.ts";
+
+/** What `install` is told. */
+export interface InstallOptions {
+  readonly dir: string;
+  /** Where the program will stand. */
+  readonly program: string;
+  readonly print?: true;
+  /** The root of the file system to write to. */
+  readonly prefix?: string;
+}
+
+/** Prints the files, or writes them below a root; overwrites nothing. */
+export function install({ dir, program, print, prefix }: InstallOptions): void {
+  if ((print === undefined) === (prefix === undefined)) {
+    throw new Failure("Say where the files go", {
+      exit: EXIT.wrongUse,
+      hint: "Give exactly one: --print, or --prefix / (as root; another folder for a package)",
+    });
+  }
+  const site = resolve(dir);
+  refuseOddPaths(site, program);
+  const files = renderServiceFiles({ program, site });
+  if (prefix === undefined) return files.forEach(sayFile);
+  writeAll(files, prefix);
+  remark(`Next:
+  systemd-sysusers
+  install -d -o ${SERVICE_USER} -g ${SERVICE_USER} ${site}
+  runuser -u ${SERVICE_USER} -- ${program} init --dir ${site}
+  systemctl daemon-reload
+  systemctl enable --now mosquitto secure-iot-gateway`);
+}
+
+function refuseOddPaths(...paths: readonly string[]): void {
+  const faults = paths.filter((path) => !isPlainPath(path)).map((path) =>
+    `Cannot name "${path}" in a unit: it must be an absolute path of letters, digits and . _ + @ -`
+  );
+  if (faults.length > 0) throw new Failure(faults, { exit: EXIT.wrongUse });
+}
+
+function sayFile({ path, text }: ServiceFile): void {
+  say(`# ${path}\n${text}`);
+}
+
+function writeAll(files: readonly ServiceFile[], prefix: string): void {
+  const written: string[] = [];
+  try {
+    for (const { path, text } of files) {
+      const target = join(prefix, path);
+      Deno.mkdirSync(dirname(target), { recursive: true });
+      Deno.writeTextFileSync(target, text, { createNew: true, mode: 0o644 });
+      written.push(target);
+    }
+  } catch (error) {
+    for (const path of written) Deno.removeSync(path);
+    throw new Failure(`Cannot install: ${(error as Error).message}`);
+  }
+  for (const path of written) say(`Wrote ${path}`);
+}
