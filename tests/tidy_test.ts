@@ -3,7 +3,8 @@
  *
  * The rules are:
  * - core/ imports only core/, and nothing of the outside world;
- * - main -> cli -> { config, gateway, site, demo } -> edge -> core, never back, and no cycles;
+ * - main -> cli -> doctor -> { config, gateway, site, demo } -> edge -> core, never back, and no
+ *   cycles;
  * - build/ makes the program and is no part of it: nothing imports it;
  * - edges do not know each other, save for the store and what stands on it, the log and the clock;
  * - no function has more than 70 lines, no file more than 600;
@@ -59,6 +60,7 @@ const LAYERS = [
   "build",
   "main",
   "cli",
+  "doctor",
   "demo",
   "confinement",
   "confined",

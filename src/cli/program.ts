@@ -50,6 +50,11 @@ function addSiteCommands(program: Command): void {
     .action(async (options) => (await import("./init.ts")).init(options));
   site(program.command("run").description("Run the gateway until SIGTERM or SIGINT"))
     .action(async (options) => (await import("./run.ts")).run(options));
+  site(program.command("doctor").description("Check this site, attack it, and say what to mend"))
+    .option("--json", "as JSON")
+    .option("--offline", "only what can be seen while nothing runs")
+    .option("--no-message", "send no message to the backend")
+    .action(async (options) => (await import("./doctor.ts")).doctor(options));
   site(program.command("command <id> <json>").description("Send a command to a device"))
     .action(async (id, json, options) =>
       (await import("./command.ts")).sendCommand(id, json, options)

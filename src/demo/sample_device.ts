@@ -21,8 +21,10 @@ export interface ConnectOptions {
   readonly protocolVersion?: 4 | 5;
   /** Keep a session in the broker for so long; without it, every connection starts anew. */
   readonly sessionExpirySeconds?: number;
-  /** Whether it listens to its own answers and commands; it does unless told otherwise. */
-  readonly subscribe?: boolean;
+  /** Whether it listens to its own answers and commands, or to what instead; it does by default. */
+  readonly subscribe?: boolean | readonly string[];
+  /** What it calls itself; its id where not given. */
+  readonly clientId?: string;
 }
 
 /** What a signed message says instead of the truth. */
@@ -74,7 +76,7 @@ export class SampleDevice {
   readonly #waiting = new Set<(error: Error) => void>();
   #pubackReason = 0;
 
-  private constructor(identity: Identity, key: SecretKey, client: MqttClient) {
+  private constructor(identity: DeviceIdentity, key: SecretKey, client: MqttClient) {
     this.deviceId = identity.deviceId;
     this.#secret = identity.secret;
     this.#key = key;
@@ -91,18 +93,21 @@ export class SampleDevice {
     });
   }
 
-  /** Connects as the device whose folder this is; rejects with the reason where it cannot. */
-  static async connect(folder: string, options: ConnectOptions): Promise<SampleDevice> {
-    const identity = await readIdentity(folder);
+  /** Connects as a device, or as the one whose folder this is; rejects with the reason otherwise. */
+  static async connect(
+    device: string | DeviceIdentity,
+    options: ConnectOptions,
+  ): Promise<SampleDevice> {
+    const identity = typeof device === "string" ? await readIdentity(device) : device;
     const key = await importSecret(identity.secret);
-    if (key === undefined) throw new Error(`The secret in "${folder}" is empty`);
+    if (key === undefined) throw new Error(`The secret of ${identity.deviceId} is empty`);
     const client = mqtt.connect(clientOptions(identity, options));
     // Before it is connected: what waited for it comes at once.
-    const device = new SampleDevice(identity, key, client);
+    const connecting = new SampleDevice(identity, key, client);
     try {
       await connected(client);
-      if (options.subscribe ?? true) await device.#subscribe();
-      return device;
+      await connecting.#subscribe(options.subscribe ?? true);
+      return connecting;
     } catch (error) {
       await client.endAsync(true);
       const reason = (error as Error).message || (error as { code?: string }).code;
@@ -178,9 +183,10 @@ export class SampleDevice {
     await this.#client.endAsync(!this.connected);
   }
 
-  async #subscribe(): Promise<void> {
-    const topics = [responseTopic(this.deviceId), commandTopic(this.deviceId)];
-    await this.#client.subscribeAsync(topics, { qos: 1 });
+  async #subscribe(topics: boolean | readonly string[]): Promise<void> {
+    if (topics === false) return;
+    const own = [responseTopic(this.deviceId), commandTopic(this.deviceId)];
+    await this.#client.subscribeAsync(topics === true ? own : [...topics], { qos: 1 });
   }
 
   #hear(topic: string, bytes: Uint8Array, properties: ResponseProperties = {}): void {
@@ -196,8 +202,8 @@ export class SampleDevice {
   }
 }
 
-/** What stands in a device's folder. */
-interface Identity {
+/** What stands in a device's folder; certificates and key as PEM texts. */
+export interface DeviceIdentity {
   readonly deviceId: string;
   readonly secret: string;
   readonly ca: string;
@@ -210,7 +216,7 @@ interface ResponseProperties {
   readonly userProperties?: Readonly<Record<string, unknown>>;
 }
 
-async function readIdentity(folder: string): Promise<Identity> {
+async function readIdentity(folder: string): Promise<DeviceIdentity> {
   const files = deviceFolderAt(folder);
   return {
     deviceId: JSON.parse(await Deno.readTextFile(files.description)).device_id,
@@ -221,7 +227,7 @@ async function readIdentity(folder: string): Promise<Identity> {
   };
 }
 
-function clientOptions(identity: Identity, options: ConnectOptions): IClientOptions {
+function clientOptions(identity: DeviceIdentity, options: ConnectOptions): IClientOptions {
   const { host = "localhost", port, protocolVersion = 5, clientCertificate = identity } = options;
   const { sessionExpirySeconds } = options;
   return {
@@ -232,7 +238,7 @@ function clientOptions(identity: Identity, options: ConnectOptions): IClientOpti
     ...(clientCertificate &&
       { cert: clientCertificate.certificate, key: clientCertificate.key }),
     protocolVersion,
-    clientId: identity.deviceId,
+    clientId: options.clientId ?? identity.deviceId,
     clean: sessionExpirySeconds === undefined,
     ...(sessionExpirySeconds !== undefined &&
       { properties: { sessionExpiryInterval: sessionExpirySeconds } }),

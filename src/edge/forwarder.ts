@@ -214,7 +214,7 @@ export class Forwarder {
     if (entry === undefined || entry === "unreadable") {
       this.#underWay--;
       if (retried) this.#retrying--;
-      return entry === undefined ? this.#next(lane) : this.#wait(lane, UNREADABLE_WAIT_MS);
+      return entry === undefined ? this.#skip(lane) : this.#wait(lane, UNREADABLE_WAIT_MS);
     }
     lane.tries++;
     this.#events.sending(entry, lane.tries);
@@ -263,6 +263,12 @@ export class Forwarder {
   #isWaiting({ deviceId, sequence }: OutboxEntry): boolean {
     const first = this.#lanes.get(deviceId)?.sequences.peek();
     return first !== undefined && first <= sequence && !this.#kept.has(sequence);
+  }
+
+  /** The entry in front was taken out of the store by somebody else. */
+  #skip(lane: Lane): void {
+    this.#parts.settle({ sequence: lane.sequences.peek()!, death: undefined });
+    this.#next(lane);
   }
 
   /** The entry in front is done with: the lane goes to the end of the queue, or away. */

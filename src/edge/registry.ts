@@ -315,12 +315,12 @@ export class Registry {
     }));
   }
 
-  /** Notes when secrets were used. */
+  /** Notes when secrets were used; those of devices that are gone by now are not noted. */
   noteUses(uses: readonly SecretUse[]): void {
     this.#store.transaction(() => {
-      const note = this.#store.prepare(
-        "INSERT OR REPLACE INTO device_secret_uses VALUES (?, ?, ?)",
-      );
+      const note = this.#store.prepare(`
+        INSERT OR REPLACE INTO device_secret_uses SELECT ?1, ?2, ?3
+        WHERE EXISTS (SELECT 1 FROM devices WHERE device_id = ?1)`);
       for (const { deviceId, generation, lastUsed } of uses) {
         note.run(deviceId, generation, lastUsed);
       }

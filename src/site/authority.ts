@@ -20,6 +20,9 @@ export const AUTHORITY_DAYS = 20 * 365 + 5;
 /** How long an end certificate is valid, in days: 10 years, since nobody renews at an isolated site. */
 export const CERTIFICATE_DAYS = 10 * 365 + 2;
 
+/** Random bytes in a serial number. */
+export const SERIAL_BYTES = 16;
+
 /** How far notBefore is set back, in days: the clocks of devices lag. */
 export const BACKDATED_DAYS = 1;
 
@@ -58,7 +61,6 @@ export interface RevokedCertificate {
 }
 
 const DAY_MS = 86_400_000;
-const SERIAL_BYTES = 16;
 const CRL_NUMBER_OID = "2.5.29.20";
 const RSA_MIN_BITS = 2_048;
 const CURVES = ["prime256v1", "secp384r1", "secp521r1"];
@@ -119,10 +121,10 @@ export function issueServerCertificate(
   });
 }
 
-/** Issues a certificate for a TLS client that is known by its common name. */
+/** Issues a certificate for a TLS client that is known by its common name; `serial` in hex. */
 export function issueClientCertificate(
   authority: Authority,
-  options: { commonName: string; nowMs: number; days?: number },
+  options: { commonName: string; nowMs: number; days?: number; serial?: string },
 ): Promise<IssuedCertificate> {
   return issue(authority, {
     ...options,
@@ -183,6 +185,28 @@ export async function createRevocationList(
   return x509.PemConverter.encode(list.rawData, "X509 CRL") + "\n";
 }
 
+/** Reads a certificate alone: whom it can verify, not whom it can sign. */
+export function openCertificate(pem: string): x509.X509Certificate {
+  return new x509.X509Certificate(pem);
+}
+
+/** What the lists in a PEM text that an authority has signed name; undefined where none is its own. */
+export async function revokedBy(
+  authority: x509.X509Certificate,
+  pem: string,
+): Promise<RevokedCertificate[] | undefined> {
+  let revoked: RevokedCertificate[] | undefined;
+  for (const der of x509.PemConverter.decode(pem)) {
+    const list = new x509.X509Crl(der);
+    if (!await list.verify({ publicKey: authority.publicKey })) continue;
+    revoked ??= [];
+    for (const { serialNumber, revocationDate } of list.entries) {
+      revoked.push({ serial: serialNumber, revokedAtMs: revocationDate.getTime() });
+    }
+  }
+  return revoked;
+}
+
 /** True where a revocation list is the authority's, and names every one of the serials. */
 export async function revocationListNames(
   pem: string,
@@ -220,6 +244,7 @@ interface CertificateOptions {
   readonly commonName: string;
   readonly nowMs: number;
   readonly days?: number;
+  readonly serial?: string;
   readonly roleExtensions: x509.Extension[];
 }
 
@@ -239,7 +264,7 @@ async function certify(
   const { publicKey } = options;
   const { notBefore, notAfter } = validity(options.nowMs, options.days ?? CERTIFICATE_DAYS);
   const certificate = await x509.X509CertificateGenerator.create({
-    serialNumber: randomSerial(),
+    serialNumber: options.serial ?? randomSerial(),
     subject: distinguishedName(options.commonName),
     issuer: authority.certificate.subjectName.toJSON(),
     notBefore,

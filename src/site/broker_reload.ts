@@ -29,7 +29,7 @@ const RESTART_HINT = "Restart it when it suits (systemctl restart mosquitto), an
 
 /** Has the broker read its lists again; resolves once it was signalled, not once it has read them. */
 export async function reloadBroker(layout: SiteLayout): Promise<Told> {
-  const pid = await brokerPid(layout.brokerPid);
+  const pid = await brokerPid(layout);
   if (typeof pid !== "number") return { told: false, ...pid };
   const asleep = expiringSessions(await readIfThere(layout.brokerSessions));
   if (asleep.length > 0) return { told: false, ...unsafe(asleep) };
@@ -44,7 +44,7 @@ export async function reloadBroker(layout: SiteLayout): Promise<Told> {
 
 /** Ends the broker in good order: better none than one that lets everybody do everything. */
 export async function stopBroker(layout: SiteLayout): Promise<boolean> {
-  const pid = await brokerPid(layout.brokerPid);
+  const pid = await brokerPid(layout);
   if (typeof pid !== "number") return false;
   try {
     Deno.kill(pid, "SIGTERM");
@@ -52,6 +52,25 @@ export async function stopBroker(layout: SiteLayout): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** The number of the broker's process, or why it is not known. */
+export async function brokerPid(
+  { brokerPid: path }: SiteLayout,
+): Promise<number | { readonly reason: string; readonly hint: string }> {
+  const text = new TextDecoder().decode(await readIfThere(path)).trim();
+  if (!/^[1-9][0-9]{0,9}$/.test(text)) {
+    return {
+      reason: `there is no process number in "${path}": it does not run, or runs elsewhere`,
+      hint: "Start it, or restart it where it runs, and run this again",
+    };
+  }
+  const program = basename((await commandLine(text))[0] ?? "");
+  if (program === "mosquitto") return Number(text);
+  return {
+    reason: `process ${text}, named in "${path}", is no Mosquitto (any more)`,
+    hint: RESTART_HINT,
+  };
 }
 
 /** Client ids of the sessions that sleep and have a time to expire at, in Mosquitto's mosquitto.db. */
@@ -77,22 +96,6 @@ function unsafe(asleep: readonly string[]): { reason: string; hint: string } {
   const reason = `a reload would corrupt Mosquitto's memory while ${first}${others} ` +
     "is away with a session that expires";
   return { reason, hint: RESTART_HINT };
-}
-
-async function brokerPid(path: string): Promise<number | { reason: string; hint: string }> {
-  const text = new TextDecoder().decode(await readIfThere(path)).trim();
-  if (!/^[1-9][0-9]{0,9}$/.test(text)) {
-    return {
-      reason: `there is no process number in "${path}": it does not run, or runs elsewhere`,
-      hint: "Start it, or restart it where it runs, and run this again",
-    };
-  }
-  const program = basename((await commandLine(text))[0] ?? "");
-  if (program === "mosquitto") return Number(text);
-  return {
-    reason: `process ${text}, named in "${path}", is no Mosquitto (any more)`,
-    hint: RESTART_HINT,
-  };
 }
 
 /** The arguments of a process; none where there is no such process. */

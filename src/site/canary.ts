@@ -33,10 +33,10 @@ const NOT_AUTHORIZED = 0x87;
 /** Of nobody: "nobody" is no device while the underscore is the first character. */
 const NOBODY = "_nobody";
 
-/** Why the broker does not let a certificate in; undefined where it does. */
+/** Why the broker does not let a certificate in, or somebody without one; undefined where it does. */
 export async function refusalAt(
   door: Door,
-  credential: Credential,
+  credential: Credential | undefined,
   clientId: string,
 ): Promise<string | undefined> {
   try {
@@ -82,7 +82,11 @@ export async function freedomAt(
   }
 }
 
-async function connect(door: Door, credential: Credential, clientId: string): Promise<MqttClient> {
+async function connect(
+  door: Door,
+  credential: Credential | undefined,
+  clientId: string,
+): Promise<MqttClient> {
   const client = mqtt.connect(clientOptions(door, credential, clientId));
   try {
     await new Promise<void>((resolve, reject) => {
@@ -115,14 +119,17 @@ function reasonOf(client: MqttClient, topic: string): Promise<number> {
   });
 }
 
-function clientOptions(door: Door, credential: Credential, clientId: string): IClientOptions {
+function clientOptions(
+  door: Door,
+  credential: Credential | undefined,
+  clientId: string,
+): IClientOptions {
   return {
     protocol: "mqtts",
     host: door.host,
     port: door.port,
     ca: door.ca,
-    cert: credential.certificatePem,
-    key: credential.keyPem,
+    ...(credential && { cert: credential.certificatePem, key: credential.keyPem }),
     protocolVersion: 5,
     clientId,
     clean: true,

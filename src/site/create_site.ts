@@ -14,6 +14,8 @@ import {
   createRevocationList,
   issueClientCertificate,
   issueServerCertificate,
+  SERIAL_BYTES,
+  serialFrom,
 } from "./authority.ts";
 import {
   brokerPathFault,
@@ -188,7 +190,13 @@ async function siteFiles(
     commonName: GATEWAY_COMMON_NAME,
     nowMs,
   });
-  const revocationList = await createRevocationList(deviceCa, { revoked: [], number: 1, nowMs });
+  // Of nobody: with it, `doctor` can show at any time that the broker goes by the list.
+  const unused = { serial: serialFrom(randomBytes(SERIAL_BYTES)), revokedAtMs: nowMs };
+  const revocationList = await createRevocationList(deviceCa, {
+    revoked: [unused],
+    number: 1,
+    nowMs,
+  });
   const clientId = `secure-iot-gateway-${randomBytes(CLIENT_ID_RANDOM_BYTES).toHex()}`;
   const readable = (path: string, text: string) => ({ path, text, mode: EVERYBODY_READS });
   const secret = (path: string, text: string) => ({ path, text, mode: OWNER_ONLY });

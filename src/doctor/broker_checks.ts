@@ -1,0 +1,154 @@
+/** What Mosquitto has been told, in every file that it reads. */
+
+import { accessListFaults, deviceListFaults } from "../site/access_list.ts";
+import { renderBrokerFiles } from "../site/broker_configuration.ts";
+import { deviceRules, gatewayRules, type LineRule, linesOf, mainRules } from "./broker_lines.ts";
+import { type Check, failed, ok, type Outcome, type Site, warning } from "./check.ts";
+import {
+  type Line,
+  type Listener,
+  type MosquittoConf,
+  parseMosquittoConf,
+} from "./mosquitto_conf.ts";
+
+/** The checks of this family. */
+export const BROKER_CHECKS: readonly Check<Site>[] = [
+  { name: "broker configuration", look: mainLines },
+  { name: "listeners", look: listeners },
+  { name: "devices' listener", look: devicesListener },
+  { name: "gateway's listener", look: gatewaysListener },
+  { name: "devices' access list", look: devicesList },
+  { name: "gateway's access list", look: gatewaysList },
+];
+
+/** Above the first listener, each of these opens port 1883 to everybody. */
+const OPENS_1883 = [
+  ...["port", "bind_address", "allow_anonymous", "acl_file", "password_file", "cafile", "certfile"],
+  ...["keyfile", "crlfile", "require_certificate", "use_identity_as_username", "tls_version"],
+  ...["use_username_as_clientid", "allow_zero_length_clientid", "max_connections", "protocol"],
+];
+
+const LINES_MEND = "Put the line there as `init` writes it, and restart the broker";
+
+/** The doors that there should be; undefined where there is no such listener. */
+export function doorsOf({ layout, config }: Site, { listeners }: MosquittoConf): {
+  readonly devices: Listener | undefined;
+  readonly gateway: Listener | undefined;
+} {
+  const gateway = listeners.find(({ port }) => port === config.broker.port);
+  const others = listeners.filter((one) => one !== gateway);
+  const devices =
+    others.find(({ lines }) => lines.get("cafile")?.value === layout.deviceCa.certificate) ??
+      others[0];
+  return { devices, gateway };
+}
+
+async function mainLines(site: Site): Promise<Outcome> {
+  const { main } = await confOf(site);
+  return judge(main, mainRules(site));
+}
+
+async function listeners(site: Site): Promise<Outcome> {
+  const conf = await confOf(site);
+  const { devices, gateway } = doorsOf(site, conf);
+  const faults = OPENS_1883.map((keyword) => conf.main.get(keyword)).filter((line) => !!line)
+    .map((line) => `${shown(line)} stands above every listener and opens port 1883 to everybody`);
+  if (!gateway) {
+    faults.push(`there is no listener on port ${site.config.broker.port}, the gateway's`);
+  }
+  if (!devices) faults.push("there is no listener for devices");
+  const extra = conf.listeners.filter((one) => one !== devices && one !== gateway);
+  const open = extra.filter((one) => !isGuarded(one));
+  faults.push(...open.map((one) => `${doorOf(one)} takes clients without a certificate`));
+  if (faults.length > 0) return failed(faults.join("; "), "Take it out, and restart the broker");
+  const seen = `devices on port ${devices!.port}, the gateway on port ${gateway!.port}`;
+  if (extra.length === 0) return ok(`${seen}, nobody else`);
+  return warning(
+    `${seen}, and besides ${extra.map(doorOf).join("; ")}`,
+    "Take it out unless you know what for",
+  );
+}
+
+async function devicesListener(site: Site): Promise<Outcome> {
+  const { devices } = doorsOf(site, await confOf(site));
+  return devices ? judge(linesOf(devices), deviceRules(site)) : failed("there is none", LINES_MEND);
+}
+
+async function gatewaysListener(site: Site): Promise<Outcome> {
+  const { gateway } = doorsOf(site, await confOf(site));
+  return gateway
+    ? judge(linesOf(gateway), gatewayRules(site))
+    : failed("there is none", LINES_MEND);
+}
+
+async function devicesList(site: Site): Promise<Outcome> {
+  const text = await Deno.readTextFile(site.layout.aclDevices);
+  return judgeList(text, deviceListFaults(text), rulesOf(templates(site).aclDevices));
+}
+
+async function gatewaysList(site: Site): Promise<Outcome> {
+  const text = await Deno.readTextFile(site.layout.aclGateway);
+  const usual = rulesOf(templates(site).aclGateway);
+  const missing = usual.filter((rule) => !rulesOf(text).includes(rule));
+  const faults = missing.map((rule) => `there is no line "${rule}"`);
+  return judgeList(text, [...accessListFaults(text), ...faults], usual);
+}
+
+function judge(lines: ReadonlyMap<string, Line>, rules: readonly LineRule[]): Outcome {
+  const broken = rules.filter(({ keyword, right }) => !right(lines.get(keyword)?.value));
+  if (broken.length === 0) return ok(`${rules.length} lines are as they must be`);
+  const faults = broken.map(({ keyword, wanted, reason }) => {
+    const line = lines.get(keyword);
+    const found = line ? shown(line) : `there is no line "${keyword}"`;
+    return `${found}, not "${wanted}": ${reason}`;
+  });
+  const verdict = broken.every(({ lenient }) => lenient) ? warning : failed;
+  return verdict(faults.join("; "), LINES_MEND);
+}
+
+/** What grants more than it has to. A rule for one's own topics is odd; one for all is a hole. */
+function judgeList(text: string, faults: readonly string[], usual: readonly string[]): Outcome {
+  const extra = rulesOf(text).filter((rule) =>
+    !usual.includes(rule) && /^(topic|pattern) /.test(rule)
+  )
+    .filter((rule) => !/^(topic|pattern) deny /.test(rule));
+  const holes = extra.filter((rule) => /[#+]/.test(rule) || !rule.includes("%u"));
+  const all = [...faults, ...holes.map((rule) => `"${rule}" lets in more than it has to`)];
+  const mend = "Mend the list, and restart the broker, which prefers no list to a broken one";
+  if (all.length > 0) return failed(all.join("; "), mend);
+  const seen = `${usual.length} rules, as they must be`;
+  return extra.length === 0 ? ok(seen) : warning(`${seen}, and "${extra.join('", "')}"`, mend);
+}
+
+function rulesOf(text: string): string[] {
+  return text.split("\n").map((line) => line.trim().replace(/ +/g, " "))
+    .filter((line) => line !== "" && !line.startsWith("#"));
+}
+
+function templates({ layout, config }: Site) {
+  return renderBrokerFiles({
+    layout,
+    mqttPort: config.devices.port,
+    gatewayPort: config.broker.port,
+    user: { name: "", reason: "" },
+  });
+}
+
+async function confOf({ layout }: Site): Promise<MosquittoConf> {
+  return await parseMosquittoConf(layout.brokerConfiguration);
+}
+
+function isGuarded({ lines }: Listener): boolean {
+  const is = (keyword: string) => ["true", "1"].includes(lines.get(keyword)?.value ?? "");
+  return is("require_certificate") && !is("allow_anonymous") && lines.has("cafile") &&
+    lines.has("certfile") && lines.has("acl_file");
+}
+
+function doorOf({ port, address, place }: Listener): string {
+  const where = port === 0 ? `socket ${address}` : `port ${port}${address ? ` of ${address}` : ""}`;
+  return `the listener on ${where} (${place})`;
+}
+
+function shown({ keyword, value, place }: Line): string {
+  return `"${keyword} ${value}" (${place})`;
+}

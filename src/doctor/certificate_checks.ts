@@ -1,0 +1,142 @@
+/** Certificates: their keys, their authorities, and how long they are good for. */
+
+import { X509Certificate } from "node:crypto";
+import { isIP } from "node:net";
+import { earliestEnd, WARN_DAYS } from "../edge/expiry_watch.ts";
+import { keyBelongsToCertificate, openCertificate, revokedBy } from "../site/authority.ts";
+import { certificatesOf } from "../site/device_authorities.ts";
+import { type Check, failed, ok, okUnless, type Outcome, type Site, warning } from "./check.ts";
+import { deviceFolders, sitePairs, textIfThere } from "./site_files.ts";
+
+/** The checks of this family. */
+export const CERTIFICATE_CHECKS: readonly Check<Site>[] = [
+  { name: "key pairs", look: keyPairs },
+  { name: "chains", look: chains },
+  { name: "certificate ends", look: ends },
+  { name: "revocation list", look: revocationList },
+];
+
+const DAY_MS = 86_400_000;
+const LOCAL_HOSTS = ["0.0.0.0", "::"];
+
+/** Those that are here: an authority's key may have been moved away. */
+async function keyPairs(site: Site): Promise<Outcome> {
+  const pairs = [
+    ...sitePairs(site).values(),
+    ...await deviceFolders(site),
+  ];
+  let count = 0;
+  const faults: string[] = [];
+  for (const pair of pairs) {
+    const certificate = await textIfThere(pair.certificate);
+    const key = await textIfThere(pair.key);
+    if (certificate === undefined || key === undefined) continue;
+    count++;
+    if (!keyBelongsToCertificate(certificatesOf(certificate)[0] ?? "", key)) {
+      faults.push(`"${pair.key}" is not the key of "${pair.certificate}"`);
+    }
+  }
+  return okUnless(faults, {
+    seen: `${count} keys are their certificates'`,
+    mend: "Bring back the file that was there before",
+  });
+}
+
+async function chains(site: Site): Promise<Outcome> {
+  const { layout, config } = site;
+  const gatewayCa = await authorities(config.broker.ca);
+  const deviceCa = await authorities(layout.deviceCa.certificate);
+  const faults = [...gatewayCa, ...deviceCa].filter(({ ca }) => !ca)
+    .map(({ subject }) => `"${subject}" may not vouch for anybody`);
+  const broker = await certificate(layout.broker.certificate);
+  faults.push(...strangers(layout.broker.certificate, broker, gatewayCa));
+  faults.push(...unnamed(broker, [config.broker.host, config.devices.host]));
+  const gateway = await certificate(config.broker.certificate);
+  faults.push(...strangers(config.broker.certificate, gateway, gatewayCa));
+  for (const folder of await deviceFolders(site)) {
+    const text = await textIfThere(folder.certificate);
+    if (text === undefined) continue;
+    faults.push(...strangers(folder.certificate, new X509Certificate(text), deviceCa));
+  }
+  return okUnless(faults, {
+    seen: "every certificate is its authority's, and the broker's names its hosts",
+    mend: "Bring back the certificate of this site, or issue it anew",
+  });
+}
+
+async function ends(site: Site): Promise<Outcome> {
+  const paths = new Set([
+    ...[...sitePairs(site).values()].map(({ certificate }) => certificate),
+    site.config.broker.ca,
+  ]);
+  const found: { path: string; endMs: number }[] = [];
+  for (const path of paths) {
+    const end = earliestEnd(await textIfThere(path) ?? "");
+    if (end !== undefined) found.push({ path, endMs: end * 1000 });
+  }
+  found.sort((one, other) => one.endMs - other.endMs);
+  return judgeEnds(found, site);
+}
+
+async function revocationList(site: Site): Promise<Outcome> {
+  const { layout, nowMs } = site;
+  const path = layout.revocationList;
+  const pem = await Deno.readTextFile(path);
+  const pems = certificatesOf(await Deno.readTextFile(layout.deviceCa.certificate));
+  const named = await Promise.all(pems.map((one) => revokedBy(openCertificate(one), pem)));
+  if (named.includes(undefined)) {
+    return failed(
+      `"${path}" is not signed by its authority`,
+      "Run device restore, which writes it",
+    );
+  }
+  const count = `${named.reduce((sum, one) => sum + one!.length, 0)} on it`;
+  const end = earliestEnd(pem);
+  if (end === undefined) return ok(`${count}, without an end`);
+  const judged = judgeEnds([{ path, endMs: end * 1000 }], { nowMs });
+  return judged.verdict === "ok" ? ok(`${count}, good until ${dayOf(end * 1000)}`) : judged;
+}
+
+function judgeEnds(
+  found: readonly { path: string; endMs: number }[],
+  { nowMs }: Pick<Site, "nowMs">,
+): Outcome {
+  const near = found.filter(({ endMs }) => endMs - nowMs <= WARN_DAYS * DAY_MS);
+  const [first] = found;
+  if (near.length === 0) {
+    return ok(`the first to end: "${first?.path}", ${dayOf(first?.endMs ?? 0)}`);
+  }
+  const over = near.some(({ endMs }) => endMs < nowMs);
+  const faults = near.map(({ path, endMs }) =>
+    `"${path}" ${endMs < nowMs ? "has ended" : "ends"}: ${dayOf(endMs)}`
+  );
+  return (over ? failed : warning)(faults.join("; "), "Replace it; who has expired is refused");
+}
+
+function strangers(
+  path: string,
+  issued: X509Certificate,
+  by: readonly X509Certificate[],
+): string[] {
+  const known = by.some((one) => issued.checkIssued(one) && issued.verify(one.publicKey));
+  return known ? [] : [`"${path}" was not issued by this site's authority`];
+}
+
+function unnamed(broker: X509Certificate, hosts: readonly string[]): string[] {
+  const known = (host: string) =>
+    LOCAL_HOSTS.includes(host) || (isIP(host) ? broker.checkIP(host) : broker.checkHost(host));
+  return [...new Set(hosts)].filter((host) => !known(host))
+    .map((host) => `the broker's certificate does not name "${host}"`);
+}
+
+async function authorities(path: string): Promise<X509Certificate[]> {
+  return certificatesOf(await Deno.readTextFile(path)).map((pem) => new X509Certificate(pem));
+}
+
+async function certificate(path: string): Promise<X509Certificate> {
+  return new X509Certificate(await Deno.readTextFile(path));
+}
+
+function dayOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
+}

@@ -1,0 +1,79 @@
+/** A registered device of the doctor's that talks to the gateway, and what the gateway says of it. */
+
+import type { SampleDevice, SignedMessage } from "../demo/sample_device.ts";
+import { until } from "../demo/until.ts";
+import { Audit } from "../edge/audit.ts";
+import type { AuditEntry } from "../edge/audit_trail.ts";
+import { readSealingKeys } from "../edge/sealing_keys.ts";
+import type { Store } from "../edge/store.ts";
+import type { Site } from "./check.ts";
+import type { Guests } from "./doors.ts";
+import { enrol, removeTraces } from "./throw_away.ts";
+
+/** Everybody's clock may step while we talk. */
+const CLOCK_SLACK_SECONDS = 60;
+
+/** One conversation; `end` takes back what it needed. */
+export class Conversation {
+  readonly site: Site;
+  readonly device: SampleDevice;
+  /** Hears what it can of everything said, in the way that takes messages from others. */
+  readonly spy: SampleDevice;
+  /** The one message that is good, once it was sent. */
+  accepted: SignedMessage | undefined;
+  /** Messages that the gateway was seen to have had. */
+  arrived = 0;
+  readonly #audit: Audit;
+  #lastSequence: number;
+
+  private constructor(
+    site: Site,
+    store: Store,
+    guests: { readonly device: SampleDevice; readonly spy: SampleDevice },
+  ) {
+    this.site = site;
+    this.device = guests.device;
+    this.spy = guests.spy;
+    this.#audit = new Audit(store);
+    this.#lastSequence = store.audit.head().sequence;
+  }
+
+  /** Registers a device and connects it; `began` is told its id before anything is written. */
+  static async begin(
+    store: Store,
+    guests: Guests,
+    began: (deviceId: string) => void,
+  ): Promise<Conversation> {
+    const { site } = guests.doors;
+    const identity = await guests.identity();
+    const spy = await guests.invite({ subscribe: [SPYING_FILTER] });
+    began(identity.deviceId);
+    const { deviceId, secret } = identity;
+    const sealingKeys = readSealingKeys(site.config.store.sealingKey);
+    enrol(store, { deviceId, secret, certificate: identity }, { sealingKeys, nowMs: site.nowMs });
+    try {
+      return new Conversation(site, store, { device: await guests.seat(identity), spy });
+    } catch (error) {
+      removeTraces(store, deviceId);
+      throw error;
+    }
+  }
+
+  /** What the gateway says of the device next, in the audit. */
+  async nextWord(): Promise<AuditEntry> {
+    const since = Math.floor(Date.now() / 1000) - CLOCK_SLACK_SECONDS;
+    const isNews = ({ event, subject, sequence }: AuditEntry) =>
+      event === "message_rejected" && subject === this.device.deviceId &&
+      sequence > this.#lastSequence;
+    const entry = await until(
+      "the gateway's word in the audit",
+      () => Iterator.from(this.#audit.since(since)).find(isNews),
+    );
+    this.#lastSequence = entry.sequence;
+    this.arrived++;
+    return entry;
+  }
+}
+
+/** A group of its own, on the topics of all devices. */
+export const SPYING_FILTER = "$share/doctor/device/+/data";

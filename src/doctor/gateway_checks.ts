@@ -1,0 +1,56 @@
+/** Whether the gateway runs and can work, and whether the backend is there. */
+
+import { type Check, failed, messageOf, ok, type Outcome, type Site, skipped } from "./check.ts";
+
+/** Whether there is a gateway that can be attacked. */
+export const GATEWAY_CHECK: Check<Site> = { name: "gateway", look: gateway };
+
+/** Whether a message could be delivered. */
+export const BACKEND_CHECK: Check<Site> = { name: "backend", look: backend };
+
+const TIMEOUT_MS = 10_000;
+
+async function gateway({ layout, config }: Site): Promise<Outcome> {
+  // An address that means "every interface" is not one to connect to.
+  const { host: own, port } = config.api;
+  const hostname = own === "0.0.0.0" || own === "::" ? "localhost" : own;
+  const url = `https://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}/readyz`;
+  try {
+    (await Deno.connect({ hostname, port })).close();
+  } catch (error) {
+    return skipped(`nobody answers at ${hostname}:${port}: ${messageOf(error)}`);
+  }
+  using client = Deno.createHttpClient({
+    caCerts: [await Deno.readTextFile(layout.gatewayCa.certificate)],
+  });
+  const response = await fetch(url, { client, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const answer = await response.text();
+  return response.ok
+    ? ok(`${url} says that it is ready`)
+    : failed(`${url} answers ${response.status}: ${answer}`, "See the gateway's log");
+}
+
+/** As the gateway goes there, without asking for anything. */
+async function backend({ config }: Site): Promise<Outcome> {
+  const { url, ca } = config.backend;
+  const { hostname, protocol, port } = new URL(url);
+  const secure = protocol === "https:";
+  const address = {
+    hostname: hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: Number(port) || (secure ? 443 : 80),
+  };
+  try {
+    (await Deno.connect(address)).close();
+  } catch (error) {
+    return failed(`${url}: ${messageOf(error)}`, "Start it, or set backend.url right");
+  }
+  if (!secure) return ok(`${url} is there`);
+  const caCerts = ca === undefined ? [] : [await Deno.readTextFile(ca)];
+  try {
+    const connection = await Deno.connectTls({ ...address, caCerts });
+    await connection.handshake().finally(() => connection.close());
+    return ok(`${url} is there, and its certificate is trusted`);
+  } catch (error) {
+    return failed(`${url}: ${messageOf(error)}`, "Set backend.ca to the authority of the backend");
+  }
+}

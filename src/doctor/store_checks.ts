@@ -1,0 +1,132 @@
+/** The database: whether it is whole, and what it says of devices and of time. */
+
+import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
+import { Audit } from "../edge/audit.ts";
+import { WARN_DAYS } from "../edge/expiry_watch.ts";
+import { APPLICATION_ID, MIGRATIONS } from "../edge/schema.ts";
+import { readSealingKeys } from "../edge/sealing_keys.ts";
+import { Registry } from "../edge/registry.ts";
+import { Store } from "../edge/store.ts";
+import {
+  type Check,
+  failed,
+  messageOf,
+  ok,
+  okUnless,
+  type Outcome,
+  type Site,
+  warning,
+} from "./check.ts";
+
+/** Whether the database can be used at all; the others, and every attack with a device, need it. */
+export const STORE_CHECK: Check<Site> = { name: "store", look: integrity };
+
+/** The checks of this family that need a sound store. */
+export const STORE_CHECKS: readonly Check<Site>[] = [
+  { name: "devices' certificates", look: deviceEnds },
+  { name: "secrets", look: secrets },
+  { name: "audit", look: audit },
+  { name: "clock", look: clock },
+];
+
+const DAY_SECONDS = 86_400;
+const NAMED_MAX = 5;
+/** Two clocks of one machine never differ by more than a step of NTP. */
+const STEP_SECONDS = 60;
+
+function integrity({ config }: Site): Outcome {
+  const { database } = config.store;
+  const mend = "Stop the gateway, keep the file, and bring back the newest backup";
+  try {
+    using db = new Reader(database);
+    const [fault, version, application] = [
+      db.value("PRAGMA quick_check(1)"),
+      db.value("PRAGMA user_version"),
+      db.value("PRAGMA application_id"),
+    ];
+    if (fault !== "ok") return failed(`"${database}" is damaged: ${fault}`, mend);
+    if (application !== APPLICATION_ID) return failed(`"${database}" is another program's`, mend);
+    const newest = MIGRATIONS.length;
+    const seen = `whole, schema ${version} of ${newest}`;
+    if (Number(version) > newest) {
+      return failed(`${seen}: a newer program wrote it`, "Update this one");
+    }
+    return version === newest ? ok(seen) : warning(seen, "Restart the gateway, which brings it up");
+  } catch (error) {
+    return failed(`"${database}" cannot be read: ${messageOf(error)}`, mend);
+  }
+}
+
+function deviceEnds({ config, nowMs }: Site): Outcome {
+  const ends = reading(config.store.database, (store) => new Registry(store).certificateEnds());
+  const near = ends.filter(({ notAfter }) => notAfter - nowMs / 1000 <= WARN_DAYS * DAY_SECONDS);
+  if (near.length === 0) return ok(`${ends.length} devices, none ends within ${WARN_DAYS} days`);
+  const names = near.slice(0, NAMED_MAX).map(({ deviceId }) => deviceId).join(", ");
+  const others = near.length > NAMED_MAX ? ` and ${near.length - NAMED_MAX} more` : "";
+  return warning(
+    `${names}${others}: the certificate ends within ${WARN_DAYS} days, or has ended`,
+    "Give them new certificates",
+  );
+}
+
+function secrets({ config }: Site): Outcome {
+  const keys = readSealingKeys(config.store.sealingKey);
+  const fault = reading(config.store.database, (store) => new Registry(store, keys).sealingFault());
+  if (fault !== undefined) return failed(fault, "Bring back secrets.key");
+  return keys.length === 0
+    ? ok("plain in the database, as the site wants it: see secrets seal")
+    : ok("sealed, and secrets.key opens them");
+}
+
+function audit({ config }: Site): Outcome {
+  const { faults, count } = reading(config.store.database, (store) => new Audit(store).prove());
+  return okUnless(faults, {
+    seen: `${count} entries, none altered, removed or moved`,
+    mend: "Somebody has written into the database: find out who, see audit export",
+  });
+}
+
+/** A message from the future was fresh when it came: the clock was ahead then, or is behind now. */
+function clock({ config, nowMs }: Site): Outcome {
+  using db = new Reader(config.store.database);
+  const newest = Number(db.value("SELECT max(newest_seconds) FROM replay_slices"));
+  const attended = Number(db.value("SELECT value FROM marks WHERE name = 'attended_seconds'"));
+  const nowSeconds = Math.floor(nowMs / 1000);
+  const aheads = [
+    { ahead: newest - nowSeconds, allowed: config.checks.toleranceSeconds, what: "a message" },
+    { ahead: attended - nowSeconds, allowed: STEP_SECONDS, what: "the gateway's own mark" },
+  ].filter(({ ahead, allowed }) => ahead > allowed);
+  const behind = aheads.map(({ what, ahead }) => `${what} that was accepted is ${ahead} s ahead`);
+  if (behind.length > 0) {
+    return failed(`${behind.join("; ")} of this clock`, "Set the clock right, by NTP");
+  }
+  if (newest === 0) return ok("no message to compare it with yet");
+  return ok(`the newest message is of ${new Date(newest * 1000).toISOString()}, not ahead`);
+}
+
+/** A store opened as commands do it, for as long as `work` takes. */
+function reading<T>(path: string, work: (store: Store) => T): T {
+  const store = new Store(path);
+  try {
+    return work(store);
+  } finally {
+    store.close();
+  }
+}
+
+/** The file as it is: opening a `Store` would bring an older schema up. */
+class Reader {
+  readonly #database: DatabaseSync;
+
+  constructor(path: string) {
+    this.#database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
+  }
+
+  value(sql: string): SQLOutputValue | undefined {
+    return Object.values(this.#database.prepare(sql).get() ?? {})[0];
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close();
+  }
+}
