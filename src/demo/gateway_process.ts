@@ -27,6 +27,7 @@ export function gatewayCommand(directory: string): ProgramCommand {
 const PERMISSIONS = new Map([
   ["demo", "demo"],
   ["device", "operator"],
+  ["doctor", "operator"],
   ["rotate-authority", "operator"],
 ]);
 
