@@ -13,6 +13,9 @@ import { enrol, removeTraces } from "./throw_away.ts";
 /** Everybody's clock may step while we talk. */
 const CLOCK_SLACK_SECONDS = 60;
 
+/** A group of its own, on the topics of all devices. */
+const SPYING_FILTER = "$share/doctor/device/+/data";
+
 /** One conversation; `end` takes back what it needed. */
 export class Conversation {
   readonly site: Site;
@@ -74,6 +77,3 @@ export class Conversation {
     return entry;
   }
 }
-
-/** A group of its own, on the topics of all devices. */
-export const SPYING_FILTER = "$share/doctor/device/+/data";

@@ -23,7 +23,7 @@ import {
 } from "./check.ts";
 import { Conversation } from "./conversation.ts";
 import { CERTIFICATE_ATTACKS, DOOR_ATTACKS, WELCOME_CHECK } from "./door_attacks.ts";
-import { closedDoor, type Doors, findDoors, Guests, ownDoors } from "./doors.ts";
+import { closedDoor, type Doors, findDoors, Guests, type OwnDoors, ownDoors } from "./doors.ts";
 import { FILE_CHECKS } from "./file_checks.ts";
 import { BACKEND_CHECK, GATEWAY_CHECK } from "./gateway_checks.ts";
 import { DELIVERY_CHECKS, MESSAGE_ATTACKS, SPY_CHECK } from "./message_attacks.ts";
@@ -39,7 +39,6 @@ export interface ExaminationOptions {
   readonly silent?: boolean;
 }
 
-const UNWELCOME = "the broker lets no device in";
 const UNSOUND = "the store is not as it should be";
 const REMAINS = { name: "earlier runs", look: removeRemains };
 
@@ -83,15 +82,12 @@ export class Examination {
   /** Makes every check, and reports each as it comes; call `close` afterwards, or at any time. */
   async run(): Promise<void> {
     await this.#each([...FILE_CHECKS, ...CERTIFICATE_CHECKS, ...BROKER_CHECKS], this.#site);
-    const sound = (await this.#one(STORE_CHECK, this.#site)).verdict === "ok";
-    if (sound) this.#store = new Store(this.#site.config.store.database);
-    if (this.#store) {
-      await this.#one(REMAINS, this.#store);
-      await this.#each(STORE_CHECKS, this.#site);
-    } else this.#skip([REMAINS, ...STORE_CHECKS], skipped(UNSOUND));
-    if (this.#options.offline) return this.#skip(LIVE, asked("--offline"));
-    const guests = await this.#attackBroker();
-    await this.#attackGateway(guests);
+    const [store] = await this.#each([STORE_CHECK], this.#site);
+    if (store!.verdict === "ok") this.#store = new Store(this.#site.config.store.database);
+    await this.#each([REMAINS], this.#store ?? UNSOUND);
+    await this.#each(STORE_CHECKS, this.#store ? this.#site : UNSOUND);
+    if (this.#options.offline) this.#skip(LIVE, asked("--offline"));
+    else await this.#attackGateway(await this.#attackBroker());
   }
 
   /** Takes everything back that is not gone yet. */
@@ -110,22 +106,19 @@ export class Examination {
   /** Guests, where the broker lets them in; otherwise why not. */
   async #attackBroker(): Promise<Guests | string> {
     const doors = await this.#openDoors();
-    if (typeof doors === "string") this.#skip(DOOR_ATTACKS, skipped(doors));
-    else await this.#each(DOOR_ATTACKS, doors);
+    await this.#each(DOOR_ATTACKS, doors);
     const own = typeof doors === "string" ? doors : await ownDoors(doors);
-    if (typeof own === "string") {
-      this.#skip([WELCOME_CHECK, ...CERTIFICATE_ATTACKS, ...TOPIC_ATTACKS], skipped(own));
-      return own;
-    }
-    const welcome = await this.#one(WELCOME_CHECK, own);
+    const [welcome] = await this.#each([WELCOME_CHECK], own);
     await this.#each(CERTIFICATE_ATTACKS, own);
-    if (welcome.verdict !== "ok") {
-      this.#skip(TOPIC_ATTACKS, skipped(UNWELCOME));
-      return UNWELCOME;
-    }
-    this.#guests = new Guests(own);
-    await this.#each(TOPIC_ATTACKS, this.#guests);
-    return this.#guests;
+    const guests = this.#invite(own, welcome!);
+    await this.#each(TOPIC_ATTACKS, guests);
+    return guests;
+  }
+
+  #invite(doors: OwnDoors | string, welcome: Finding): Guests | string {
+    if (typeof doors === "string") return doors;
+    if (welcome.verdict !== "ok") return "the broker lets no device in";
+    return this.#guests = new Guests(doors);
   }
 
   async #openDoors(): Promise<Doors | string> {
@@ -138,27 +131,23 @@ export class Examination {
   }
 
   async #attackGateway(guests: Guests | string): Promise<void> {
-    const gateway = await this.#one(GATEWAY_CHECK, this.#site);
-    const running = gateway.verdict === "skipped" ? gateway.seen : undefined;
-    const store = this.#store ? undefined : UNSOUND;
-    const missing = running ?? (typeof guests === "string" ? guests : undefined) ?? store;
-    const conversation = missing ?? await this.#converse(guests as Guests);
-    const wordless = typeof conversation === "string";
-    if (wordless) this.#skip(MESSAGE_ATTACKS, skipped(conversation));
-    else await this.#each(MESSAGE_ATTACKS, conversation);
-    const backend = await this.#one(BACKEND_CHECK, this.#site);
+    const [gateway] = await this.#each([GATEWAY_CHECK], this.#site);
+    const conversation = gateway!.verdict === "skipped"
+      ? gateway!.seen
+      : await this.#converse(guests);
+    await this.#each(MESSAGE_ATTACKS, conversation);
+    const [backend] = await this.#each([BACKEND_CHECK], this.#site);
+    const reachable = backend!.verdict === "ok" ? conversation : "the backend cannot be reached";
     if (this.#options.silent) this.#skip(DELIVERY_CHECKS, asked("--no-message"));
-    else if (wordless) this.#skip(DELIVERY_CHECKS, skipped(conversation));
-    else if (backend.verdict === "failed") {
-      this.#skip(DELIVERY_CHECKS, skipped("the backend cannot be reached"));
-    } else await this.#each(DELIVERY_CHECKS, conversation);
-    if (wordless) this.#skip([SPY_CHECK], skipped(conversation));
-    else await this.#one(SPY_CHECK, conversation);
+    else await this.#each(DELIVERY_CHECKS, reachable);
+    await this.#each([SPY_CHECK], conversation);
   }
 
-  async #converse(guests: Guests): Promise<Conversation | string> {
+  async #converse(guests: Guests | string): Promise<Conversation | string> {
+    if (typeof guests === "string") return guests;
+    if (this.#store === undefined) return UNSOUND;
     try {
-      return await Conversation.begin(this.#store!, guests, (deviceId) => {
+      return await Conversation.begin(this.#store, guests, (deviceId) => {
         if (this.#closed) throw new Error("the examination is over");
         this.#enrolled = deviceId;
       });
@@ -167,18 +156,24 @@ export class Examination {
     }
   }
 
-  async #each<T>(checks: readonly Check<T>[], subject: T): Promise<void> {
-    for (const check of checks) await this.#one(check, subject);
+  /** Makes checks of a subject one after the other, or skips them where there is none, and says why. */
+  async #each<T extends object>(
+    checks: readonly Check<T>[],
+    subject: T | string,
+  ): Promise<Finding[]> {
+    if (typeof subject === "string") return this.#skip(checks, skipped(subject));
+    const findings: Finding[] = [];
+    for (const check of checks) findings.push(this.#tell(await perform(check, subject)));
+    return findings;
   }
 
-  async #one<T>(check: Check<T>, subject: T): Promise<Finding> {
-    const finding = await perform(check, subject);
+  #skip(checks: readonly Pick<Finding, "name">[], outcome: Outcome): Finding[] {
+    return checks.map(({ name }) => this.#tell({ name, ...outcome }));
+  }
+
+  #tell(finding: Finding): Finding {
     if (!this.#closed) this.#report(finding);
     return finding;
-  }
-
-  #skip(checks: readonly Pick<Finding, "name">[], outcome: Outcome): void {
-    for (const { name } of checks) this.#report({ name, ...outcome });
   }
 }
 

@@ -1,6 +1,6 @@
 /** Which files of a site there are, and what they are for. */
 
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { type CredentialPaths, type DeviceFolder, deviceFolderAt } from "../site/layout.ts";
 import type { Site } from "./check.ts";
 
@@ -8,6 +8,11 @@ import type { Site } from "./check.ts";
 export interface SiteFile {
   readonly path: string;
   readonly info: Deno.FileInfo;
+}
+
+interface Entry {
+  readonly path: string;
+  readonly isDirectory: boolean;
 }
 
 /** Every certificate of the site itself that has a key beside it, by its name. */
@@ -31,7 +36,7 @@ export async function privateFiles(site: Site): Promise<SiteFile[]> {
     ...keys,
     config.api.keyFile,
     sealingKey.file,
-    ...[database, `${database}-wal`, `${database}-shm`],
+    ...await databaseFiles(database),
     layout.aclDevices,
     layout.aclGateway,
     ...await deviceSecrets(site),
@@ -71,6 +76,12 @@ export async function textIfThere(path: string): Promise<string | undefined> {
   }
 }
 
+/** The database, what SQLite keeps beside it, and copies that an upgrade has left. */
+async function databaseFiles(database: string): Promise<string[]> {
+  const entries = await entriesOf(dirname(database));
+  return entries.filter(({ path }) => path.startsWith(database)).map(({ path }) => path);
+}
+
 /** Keys and secrets in the devices' folders, and whatever file stands beside them. */
 async function deviceSecrets(site: Site): Promise<string[]> {
   const files = (await deviceEntries(site)).filter(({ isDirectory }) => !isDirectory);
@@ -81,13 +92,16 @@ async function deviceSecrets(site: Site): Promise<string[]> {
   ];
 }
 
-async function deviceEntries({ layout }: Site): Promise<{ path: string; isDirectory: boolean }[]> {
-  const entries = [];
+async function deviceEntries({ layout }: Site): Promise<Entry[]> {
+  const entries = await entriesOf(layout.devicesFolder);
+  return entries.filter(({ path }) => !basename(path).startsWith("."));
+}
+
+async function entriesOf(folder: string): Promise<Entry[]> {
+  const entries: Entry[] = [];
   try {
-    for await (const { name, isDirectory } of Deno.readDir(layout.devicesFolder)) {
-      if (!name.startsWith(".")) {
-        entries.push({ path: join(layout.devicesFolder, name), isDirectory });
-      }
+    for await (const { name, isDirectory } of Deno.readDir(folder)) {
+      entries.push({ path: join(folder, name), isDirectory });
     }
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;

@@ -51,6 +51,7 @@ function integrity({ config }: Site): Outcome {
     if (Number(version) > newest) {
       return failed(`${seen}: a newer program wrote it`, "Update this one");
     }
+    if (version === newest) reading(database, (store) => store.transaction(() => {})); // it can be written
     return version === newest ? ok(seen) : warning(seen, "Restart the gateway, which brings it up");
   } catch (error) {
     return failed(`"${database}" cannot be read: ${messageOf(error)}`, mend);
