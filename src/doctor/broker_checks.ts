@@ -108,10 +108,8 @@ function judge(lines: ReadonlyMap<string, Line>, rules: readonly LineRule[]): Ou
 
 /** What grants more than it has to. A rule for one's own topics is odd; one for all is a hole. */
 function judgeList(text: string, faults: readonly string[], usual: readonly string[]): Outcome {
-  const extra = rulesOf(text).filter((rule) =>
-    !usual.includes(rule) && /^(topic|pattern) /.test(rule)
-  )
-    .filter((rule) => !/^(topic|pattern) deny /.test(rule));
+  const granted = rulesOf(text).filter((rule) => /^(topic|pattern) (?!deny )/.test(rule));
+  const extra = granted.filter((rule) => !usual.includes(rule));
   const holes = extra.filter((rule) => /[#+]/.test(rule) || !rule.includes("%u"));
   const all = [...faults, ...holes.map((rule) => `"${rule}" lets in more than it has to`)];
   const mend = "Mend the list, and restart the broker, which prefers no list to a broken one";

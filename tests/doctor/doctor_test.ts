@@ -233,6 +233,21 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
     }
 
     await t.step(
+      "a list that names nobody: nothing can be shown by it, and that is said",
+      async () => {
+        const { revocationList, deviceCa } = site.layout;
+        const before = await Deno.readTextFile(revocationList);
+        const empty = { revoked: [], number: 2, nowMs: Date.now() };
+        const list = await createRevocationList(await authorityOf(deviceCa), empty);
+        await Deno.writeTextFile(revocationList, list);
+        const findings = await examine(site, { silent: true });
+        await Deno.writeTextFile(revocationList, before);
+        assert.deepEqual(named(findings, "warning"), ["revoked certificate"]);
+        assert.ok(isHealthy(findings));
+      },
+    );
+
+    await t.step(
       "the authority's key was moved away: what needs it is skipped, and says so",
       async () => {
         const { key } = site.layout.deviceCa;
