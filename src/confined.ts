@@ -2,7 +2,7 @@
  * The confined part: the gateway in a worker that may do nothing but its job.
  *
  * The rules are:
- * - it is told what to do by messages of plain values, and reads no file but the database;
+ * - it is told what to do by messages of plain values; what it may read is in `permissions.ts`;
  * - it prepares first, behind the door, and runs when it is told to: so one run follows another,
  *   here or in another worker, and requests wait in between;
  * - it writes its log itself, line by line, so that none is lost when it dies.
@@ -16,7 +16,7 @@ import { Callers } from "./edge/callers.ts";
 import { BEHIND_THE_DOOR } from "./edge/door.ts";
 import { type Log, openLog, writeToStderr } from "./edge/log.ts";
 import { Reception } from "./edge/reception.ts";
-import { Store, StoreError } from "./edge/store.ts";
+import { Store, StoreError } from "./store/store.ts";
 import { superviseGateway } from "./supervisor.ts";
 
 /** How long the connections of an earlier API server may go on before they are broken off. */

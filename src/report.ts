@@ -3,12 +3,12 @@
 import type { Config } from "./config.ts";
 import type { Outcome } from "./core/delivery.ts";
 import type { Rejection } from "./core/rejection.ts";
-import { hexOf } from "./edge/audit.ts";
-import type { AuditHead } from "./edge/audit_trail.ts";
+import { hexOf } from "./store/audit.ts";
+import type { AuditHead } from "./store/audit_trail.ts";
 import type { Clock } from "./edge/clock.ts";
 import type { Log } from "./edge/log.ts";
 import type { Metrics } from "./edge/metrics.ts";
-import type { OutboxEntry, WaitingEntry } from "./edge/outbox.ts";
+import type { OutboxEntry, WaitingEntry } from "./store/outbox.ts";
 import { RejectionLog } from "./edge/rejection_log.ts";
 
 /** Every event of intake and forwarder, as a line in the log, a count, or both. */

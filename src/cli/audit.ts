@@ -1,8 +1,8 @@
 /** `audit verify` and `export`: what was changed and what was refused, and that the record is whole. */
 
 import { Buffer } from "node:buffer";
-import { Audit, hexOf } from "../edge/audit.ts";
-import type { AuditEntry } from "../edge/audit_trail.ts";
+import { Audit, hexOf } from "../store/audit.ts";
+import type { AuditEntry } from "../store/audit_trail.ts";
 import { durationMs, isDuration } from "../settings.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
 import { EXIT, Failure, printable, say } from "./voice.ts";

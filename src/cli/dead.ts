@@ -6,9 +6,9 @@ import {
   type DeadLetterSummary,
   type Extent,
   type Selection,
-} from "../edge/dead_letters.ts";
-import { Registry } from "../edge/registry.ts";
-import { type Store, StoreError } from "../edge/store.ts";
+} from "../store/dead_letters.ts";
+import { Registry } from "../store/registry.ts";
+import { type Store, StoreError } from "../store/store.ts";
 import { unknownDevice } from "./device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
 import { EXIT, Failure, printable, say } from "./voice.ts";

@@ -1,8 +1,8 @@
 /** `device list`, `show` and `remove`: the registry. */
 
 import { Buffer } from "node:buffer";
-import { type RegisteredDevice, Registry, type SecretUse, standingOf } from "../edge/registry.ts";
-import { isSealed } from "../edge/sealed_secret.ts";
+import { type RegisteredDevice, Registry, type SecretUse, standingOf } from "../store/registry.ts";
+import { isSealed } from "../store/sealed_secret.ts";
 import { removeDeviceBundle } from "../site/device_bundle.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
 import { EXIT, Failure, printable, say } from "./voice.ts";

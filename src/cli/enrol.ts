@@ -4,7 +4,7 @@ import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { Config } from "../config.ts";
 import { DEVICE_ID_RULE, isDeviceId } from "../core/device.ts";
-import type { Registry } from "../edge/registry.ts";
+import type { Registry } from "../store/registry.ts";
 import { enrolDevices, type EnrolmentOrder } from "../site/enrolment.ts";
 import type { SiteLayout } from "../site/layout.ts";
 import { makeSecret, readSecret, secretFault } from "./device.ts";

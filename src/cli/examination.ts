@@ -11,9 +11,9 @@ import {
   type DeviceWithSecret,
   type Registry,
   standingOf,
-} from "../edge/registry.ts";
-import { ReplayGuard } from "../edge/replay_guard.ts";
-import type { Store } from "../edge/store.ts";
+} from "../store/registry.ts";
+import { ReplayGuard } from "../store/replay_guard.ts";
+import type { Store } from "../store/store.ts";
 
 /** A message, and when and where it is said to have come. */
 export interface Subject {

@@ -1,8 +1,8 @@
 /** `init`: makes a site. */
 
-import { ApiKeys } from "../edge/api_keys.ts";
+import { ApiKeys } from "../store/api_keys.ts";
 import { apiKeyDigest } from "../credentials.ts";
-import { Store } from "../edge/store.ts";
+import { Store } from "../store/store.ts";
 import { createSite } from "../site/create_site.ts";
 import { renderGatewayToml } from "../site/gateway_toml.ts";
 import { layoutOf, type SiteOption } from "./site.ts";

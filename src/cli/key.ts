@@ -1,10 +1,10 @@
 /** `key add`, `list` and `remove`: who may use the gateway's API. */
 
 import { isDeviceId } from "../core/device.ts";
-import { API_KEYS_MAX, type ApiKey, ApiKeys } from "../edge/api_keys.ts";
+import { API_KEYS_MAX, type ApiKey, ApiKeys } from "../store/api_keys.ts";
 import { apiKeyDigest } from "../credentials.ts";
-import { Registry } from "../edge/registry.ts";
-import type { Store } from "../edge/store.ts";
+import { Registry } from "../store/registry.ts";
+import type { Store } from "../store/store.ts";
 import { createApiKey } from "../site/create_site.ts";
 import { unknownDevice } from "./device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";

@@ -1,8 +1,8 @@
 /** `device revoke` and `device restore`: out at once, and back. */
 
 import type { Config } from "../config.ts";
-import { Registry } from "../edge/registry.ts";
-import type { Store } from "../edge/store.ts";
+import { Registry } from "../store/registry.ts";
+import type { Store } from "../store/store.ts";
 import type { SiteLayout } from "../site/layout.ts";
 import { type BrokerAccess, type Enforcement, enforceRevocations } from "../site/revocation.ts";
 import { unknownDevice } from "./device.ts";

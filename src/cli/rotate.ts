@@ -2,8 +2,8 @@
 
 import { durationMs, isDuration } from "../settings.ts";
 import type { Config } from "../config.ts";
-import { type DeviceWithSecret, Registry } from "../edge/registry.ts";
-import type { Store } from "../edge/store.ts";
+import { type DeviceWithSecret, Registry } from "../store/registry.ts";
+import type { Store } from "../store/store.ts";
 import { createDeviceBundle, secretFileOf } from "../site/device_bundle.ts";
 import type { SiteLayout } from "../site/layout.ts";
 import { replaceFile } from "../site/replace_file.ts";

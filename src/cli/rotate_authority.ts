@@ -1,7 +1,7 @@
 /** `rotate-authority`: a new authority for the devices, without a gap. */
 
-import { Registry } from "../edge/registry.ts";
-import type { Store } from "../edge/store.ts";
+import { Registry } from "../store/registry.ts";
+import type { Store } from "../store/store.ts";
 import {
   beginMove,
   endMove,

@@ -4,7 +4,7 @@ import type { Assignment } from "../confined.ts";
 import { Confinement } from "../confinement.ts";
 import { readCredentials, StartError } from "../credentials.ts";
 import { type Log, openLog, writeToStderr } from "../edge/log.ts";
-import { Store, StoreError } from "../edge/store.ts";
+import { Store, StoreError } from "../store/store.ts";
 import { ServiceNotifier } from "../edge/systemd.ts";
 import { listSettings, type Settings } from "../settings.ts";
 import type { SiteLayout } from "../site/layout.ts";

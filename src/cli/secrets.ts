@@ -5,7 +5,7 @@ import {
   type SealingParts,
   sealSecrets,
   unsealSecrets,
-} from "../edge/sealing.ts";
+} from "../store/sealing.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
 import { remark, say } from "./voice.ts";
 

@@ -1,9 +1,9 @@
 /** The site that a command works on. */
 
 import { type Config, readConfig, SITE_DIRECTORY_VARIABLE } from "../config.ts";
-import { Registry } from "../edge/registry.ts";
-import { readSealingKeys } from "../edge/sealing_keys.ts";
-import { Store, StoreError } from "../edge/store.ts";
+import { Registry } from "../store/registry.ts";
+import { readSealingKeys } from "../store/sealing_keys.ts";
+import { Store, StoreError } from "../store/store.ts";
 import type { Settings } from "../settings.ts";
 import { type SiteLayout, siteLayout } from "../site/layout.ts";
 import { EXIT, Failure } from "./voice.ts";

@@ -2,10 +2,10 @@
 
 import type { SampleDevice, SignedMessage } from "../demo/sample_device.ts";
 import { until } from "../demo/until.ts";
-import { Audit } from "../edge/audit.ts";
-import type { AuditEntry } from "../edge/audit_trail.ts";
-import { readSealingKeys } from "../edge/sealing_keys.ts";
-import type { Store } from "../edge/store.ts";
+import { Audit } from "../store/audit.ts";
+import type { AuditEntry } from "../store/audit_trail.ts";
+import { readSealingKeys } from "../store/sealing_keys.ts";
+import type { Store } from "../store/store.ts";
 import type { Site } from "./check.ts";
 import type { Guests } from "./doors.ts";
 import { enrol, removeTraces } from "./throw_away.ts";

@@ -7,7 +7,7 @@
  * - what it adds to the registry it takes out, whatever happens, and so what an earlier run left.
  */
 
-import { Store } from "../edge/store.ts";
+import { Store } from "../store/store.ts";
 import { BROKER_CHECKS } from "./broker_checks.ts";
 import { CERTIFICATE_CHECKS } from "./certificate_checks.ts";
 import {

@@ -1,12 +1,12 @@
 /** The database: whether it is whole, and what it says of devices and of time. */
 
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
-import { Audit } from "../edge/audit.ts";
+import { Audit } from "../store/audit.ts";
 import { WARN_DAYS } from "../edge/expiry_watch.ts";
-import { APPLICATION_ID, MIGRATIONS } from "../edge/schema.ts";
-import { readSealingKeys } from "../edge/sealing_keys.ts";
-import { Registry } from "../edge/registry.ts";
-import { Store } from "../edge/store.ts";
+import { APPLICATION_ID, MIGRATIONS } from "../store/schema.ts";
+import { readSealingKeys } from "../store/sealing_keys.ts";
+import { Registry } from "../store/registry.ts";
+import { Store } from "../store/store.ts";
 import {
   type Check,
   failed,

@@ -10,9 +10,9 @@
  *   forgets every id in its time.
  */
 
-import { Registry } from "../edge/registry.ts";
-import type { SealingKey } from "../edge/sealed_secret.ts";
-import type { Store } from "../edge/store.ts";
+import { Registry } from "../store/registry.ts";
+import type { SealingKey } from "../store/sealed_secret.ts";
+import type { Store } from "../store/store.ts";
 import {
   type Authority,
   issueClientCertificate,

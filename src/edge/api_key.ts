@@ -10,7 +10,7 @@
  */
 
 import { timingSafeEqual } from "node:crypto";
-import type { ApiKey } from "./api_keys.ts";
+import type { ApiKey } from "../store/api_keys.ts";
 import type { Clock } from "./clock.ts";
 import { problem } from "./problem.ts";
 

@@ -10,7 +10,7 @@
  */
 
 import type { Outcome } from "../core/delivery.ts";
-import type { OutboxEntry } from "./outbox.ts";
+import type { OutboxEntry } from "../store/outbox.ts";
 import { TimeLimit } from "./time_limit.ts";
 
 /** Largest answer that is brought back to a device, in bytes. */

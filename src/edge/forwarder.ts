@@ -24,7 +24,7 @@ import { Fifo } from "../core/fifo.ts";
 import { Pace } from "../core/pace.ts";
 import type { OnPoint } from "../core/point.ts";
 import type { Clock } from "./clock.ts";
-import type { OutboxEntry, WaitingEntry } from "./outbox.ts";
+import type { OutboxEntry, WaitingEntry } from "../store/outbox.ts";
 
 /** Waiting entries that are kept in memory, and the bytes of their payloads. */
 const KEPT_MAX_ENTRIES = 2_000;

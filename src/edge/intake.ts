@@ -23,8 +23,8 @@ import type { Clock } from "./clock.ts";
 import type { KeyRing } from "./key_ring.ts";
 import type { Candidate, Committed, Entered, Ledger } from "./ledger.ts";
 import type { Arrival } from "./mqtt.ts";
-import type { OutboxEntry, WaitingEntry } from "./outbox.ts";
-import { Store, StoreLostError } from "./store.ts";
+import type { OutboxEntry, WaitingEntry } from "../store/outbox.ts";
+import { Store, StoreLostError } from "../store/store.ts";
 
 /** Most messages in one transaction. */
 const BATCH_MAX = 512;

@@ -14,8 +14,8 @@ import {
   SecretError,
   type SecretUse,
   standingOf,
-} from "./registry.ts";
-import { type Store, StoreLostError } from "./store.ts";
+} from "../store/registry.ts";
+import { type Store, StoreLostError } from "../store/store.ts";
 
 /** One secret of a device. */
 interface Secret {

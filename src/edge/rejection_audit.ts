@@ -11,8 +11,8 @@
 
 import type { StatementSync } from "node:sqlite";
 import type { RejectionCode } from "../core/rejection.ts";
-import { Audit, type AuditLimits } from "./audit.ts";
-import type { Store } from "./store.ts";
+import { Audit, type AuditLimits } from "../store/audit.ts";
+import type { Store } from "../store/store.ts";
 
 /** A rejected message, and the topic's identity that sent it. */
 export interface RejectedMessage {

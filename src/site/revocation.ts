@@ -10,7 +10,7 @@
  * - a broker that turns out to let one device speak for another is stopped.
  */
 
-import type { RevokedDeviceCertificate } from "../edge/registry.ts";
+import type { RevokedDeviceCertificate } from "../store/registry.ts";
 import { accessListFaults, deviceListFaults, withDenials } from "./access_list.ts";
 import {
   type Authority,

@@ -2,8 +2,8 @@
 
 import { BrokerProcess } from "../../src/demo/broker_process.ts";
 import { freePorts } from "../../src/demo/free_ports.ts";
-import { Registry } from "../../src/edge/registry.ts";
-import { Store } from "../../src/edge/store.ts";
+import { Registry } from "../../src/store/registry.ts";
+import { Store } from "../../src/store/store.ts";
 import { createSite } from "../../src/site/create_site.ts";
 import { createDeviceBundle } from "../../src/site/device_bundle.ts";
 import { renderGatewayToml } from "../../src/site/gateway_toml.ts";

@@ -1,8 +1,8 @@
 /** Stores as they are after months: many devices, many remembered ids. Written with SQL, in bulk. */
 
 import { DatabaseSync } from "node:sqlite";
-import { REPLAY_SLICES } from "../../src/edge/schema.ts";
-import { Store } from "../../src/edge/store.ts";
+import { REPLAY_SLICES } from "../../src/store/schema.ts";
+import { Store } from "../../src/store/store.ts";
 
 const CERTIFICATE_SECONDS = 10 * 365 * 86_400;
 

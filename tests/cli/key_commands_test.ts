@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { API_KEYS_MAX, ApiKeys } from "../../src/edge/api_keys.ts";
+import { API_KEYS_MAX, ApiKeys } from "../../src/store/api_keys.ts";
 import { apiKeyDigest } from "../../src/credentials.ts";
-import { Store } from "../../src/edge/store.ts";
+import { Store } from "../../src/store/store.ts";
 import { withFolder } from "../with_folder.ts";
 import { shell } from "./shell.ts";
 

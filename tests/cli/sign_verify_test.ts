@@ -5,9 +5,9 @@ import { examineInSite } from "../../src/cli/examination.ts";
 import { readEnvelope } from "../../src/core/envelope.ts";
 import { REJECTION_CODES } from "../../src/core/rejection.ts";
 import { identityOf } from "../../src/core/topic.ts";
-import { Registry } from "../../src/edge/registry.ts";
-import { ReplayGuard } from "../../src/edge/replay_guard.ts";
-import { Store } from "../../src/edge/store.ts";
+import { Registry } from "../../src/store/registry.ts";
+import { ReplayGuard } from "../../src/store/replay_guard.ts";
+import { Store } from "../../src/store/store.ts";
 import { siteLayout } from "../../src/site/layout.ts";
 import {
   DEVICE_ID,

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { until } from "../../src/demo/until.ts";
-import { Audit, hexOf } from "../../src/edge/audit.ts";
-import type { AuditEntry } from "../../src/edge/audit_trail.ts";
+import { Audit, hexOf } from "../../src/store/audit.ts";
+import type { AuditEntry } from "../../src/store/audit_trail.ts";
 import { shell } from "../cli/shell.ts";
 import { type LiveSite, withLiveSite } from "./live_site.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { SampleDevice } from "../../src/demo/sample_device.ts";
 import type { GatewayProcess } from "../../src/demo/gateway_process.ts";
 import { until } from "../../src/demo/until.ts";
-import { Outbox } from "../../src/edge/outbox.ts";
+import { Outbox } from "../../src/store/outbox.ts";
 import { usageOf } from "../process_usage.ts";
 import { type LiveSite, withLiveSite } from "./live_site.ts";
 import { withOutsideGateway } from "./outside_gateway.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { ApiKeys } from "../../src/edge/api_keys.ts";
+import { ApiKeys } from "../../src/store/api_keys.ts";
 import { apiKeyDigest } from "../../src/credentials.ts";
-import { Registry } from "../../src/edge/registry.ts";
+import { Registry } from "../../src/store/registry.ts";
 import { type LiveSite, withLiveSite } from "./live_site.ts";
 
 function command(site: LiveSite, id: string, body: BodyInit, headers = {}): Promise<Response> {

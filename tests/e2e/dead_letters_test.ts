@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import type { Reading } from "../../src/demo/sample_backend.ts";
 import type { SampleDevice } from "../../src/demo/sample_device.ts";
 import { until } from "../../src/demo/until.ts";
-import { DeadLetters } from "../../src/edge/dead_letters.ts";
-import { Outbox } from "../../src/edge/outbox.ts";
+import { DeadLetters } from "../../src/store/dead_letters.ts";
+import { Outbox } from "../../src/store/outbox.ts";
 import { shell } from "../cli/shell.ts";
 import { type LiveSite, withLiveSite } from "./live_site.ts";
 

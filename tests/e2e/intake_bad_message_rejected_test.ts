@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { SampleDevice } from "../../src/demo/sample_device.ts";
-import { Registry } from "../../src/edge/registry.ts";
+import { Registry } from "../../src/store/registry.ts";
 import { withLiveSite } from "./live_site.ts";
 
 type Site = Parameters<Parameters<typeof withLiveSite>[0]>[0];

@@ -4,8 +4,8 @@ import { backup, DatabaseSync } from "node:sqlite";
 import { GatewayProcess } from "../../src/demo/gateway_process.ts";
 import type { SampleDevice } from "../../src/demo/sample_device.ts";
 import { until } from "../../src/demo/until.ts";
-import { Registry } from "../../src/edge/registry.ts";
-import { Store } from "../../src/edge/store.ts";
+import { Registry } from "../../src/store/registry.ts";
+import { Store } from "../../src/store/store.ts";
 import { shell } from "../cli/shell.ts";
 import { type LiveSite, withLiveSite } from "./live_site.ts";
 

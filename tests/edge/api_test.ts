@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { type Api, createApi } from "../../src/edge/api.ts";
 import { ApiKeyGuard, WRONG_KEYS_MAX, WRONG_KEYS_WINDOW_MS } from "../../src/edge/api_key.ts";
-import type { ApiKey } from "../../src/edge/api_keys.ts";
+import type { ApiKey } from "../../src/store/api_keys.ts";
 import type { Dispatched } from "../../src/edge/dispatch.ts";
 
 const KEY = "correct-horse-battery-staple";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Outcome, Settlement } from "../../src/core/delivery.ts";
 import { Forwarder, type ForwarderEvents } from "../../src/edge/forwarder.ts";
-import type { OutboxEntry } from "../../src/edge/outbox.ts";
+import type { OutboxEntry } from "../../src/store/outbox.ts";
 
 const OK: Outcome = { kind: "answer", status: 200, body: new Uint8Array(), retryAfter: null };
 const REFUSED: Outcome = { kind: "no_answer", reason: "connection refused" };

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { Attendance } from "../../src/core/attendance.ts";
 import { steadyClock, SYSTEM_CLOCK } from "../../src/edge/clock.ts";
-import { DeadLetters } from "../../src/edge/dead_letters.ts";
+import { DeadLetters } from "../../src/store/dead_letters.ts";
 import { Ledger } from "../../src/edge/ledger.ts";
-import { Outbox } from "../../src/edge/outbox.ts";
+import { Outbox } from "../../src/store/outbox.ts";
 import { RejectionAudit } from "../../src/edge/rejection_audit.ts";
-import { ReplayGuard } from "../../src/edge/replay_guard.ts";
-import { Store } from "../../src/edge/store.ts";
+import { ReplayGuard } from "../../src/store/replay_guard.ts";
+import { Store } from "../../src/store/store.ts";
 
 Deno.test("what another process put into the outbox is adopted also where the first commit fails", async () => {
   const folder = await Deno.makeTempDir();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { Audit } from "../../src/edge/audit.ts";
+import { Audit } from "../../src/store/audit.ts";
 import { type RejectedMessage, RejectionAudit } from "../../src/edge/rejection_audit.ts";
-import { Store } from "../../src/edge/store.ts";
+import { Store } from "../../src/store/store.ts";
 
 interface Desk {
   readonly store: Store;

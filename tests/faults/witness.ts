@@ -5,10 +5,10 @@
  * the same transaction: so a message that was accepted twice is seen, whatever became of it.
  */
 
-import { DeadLetters } from "../../src/edge/dead_letters.ts";
-import { entryOf } from "../../src/edge/outbox.ts";
-import { REPLAY_SLICES } from "../../src/edge/schema.ts";
-import type { Store } from "../../src/edge/store.ts";
+import { DeadLetters } from "../../src/store/dead_letters.ts";
+import { entryOf } from "../../src/store/outbox.ts";
+import { REPLAY_SLICES } from "../../src/store/schema.ts";
+import type { Store } from "../../src/store/store.ts";
 import { hex } from "../../src/core/signature.ts";
 import type { Carried, StoreContents } from "./checker.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { isSealed, openSecret, sealingKey, sealSecret } from "../../src/edge/sealed_secret.ts";
+import { isSealed, openSecret, sealingKey, sealSecret } from "../../src/store/sealed_secret.ts";
 
 const KEY = sealingKey(new Uint8Array(32).fill(7));
 const OTHER = sealingKey(new Uint8Array(32).fill(8));

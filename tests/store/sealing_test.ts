@@ -3,12 +3,12 @@ import { Buffer } from "node:buffer";
 import { dirname } from "node:path";
 import { backup, DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
-import { Audit } from "../../src/edge/audit.ts";
+import { Audit } from "../../src/store/audit.ts";
 import { KeyRing } from "../../src/edge/key_ring.ts";
-import { Registry } from "../../src/edge/registry.ts";
-import { rotateSealingKey, sealSecrets, unsealSecrets } from "../../src/edge/sealing.ts";
-import { readSealingKeys, writeSealingKeys } from "../../src/edge/sealing_keys.ts";
-import { Store, StoreLostError } from "../../src/edge/store.ts";
+import { Registry } from "../../src/store/registry.ts";
+import { rotateSealingKey, sealSecrets, unsealSecrets } from "../../src/store/sealing.ts";
+import { readSealingKeys, writeSealingKeys } from "../../src/store/sealing_keys.ts";
+import { Store, StoreLostError } from "../../src/store/store.ts";
 import { withFolder } from "../with_folder.ts";
 
 /** More than two transactions of secrets. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { Outbox } from "../../src/edge/outbox.ts";
-import { Store, StoreError } from "../../src/edge/store.ts";
+import { Outbox } from "../../src/store/outbox.ts";
+import { Store, StoreError } from "../../src/store/store.ts";
 import { withFolder } from "../with_folder.ts";
 
 Deno.test("Store refuses a file that is no database, and leaves it as it is", async () => {

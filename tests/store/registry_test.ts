@@ -3,8 +3,8 @@ import { readEnvelope } from "../../src/core/envelope.ts";
 import { sign } from "../../src/core/signature.ts";
 import { signingInput } from "../../src/core/signing_input.ts";
 import { KeyRing } from "../../src/edge/key_ring.ts";
-import { Registry } from "../../src/edge/registry.ts";
-import { Store } from "../../src/edge/store.ts";
+import { Registry } from "../../src/store/registry.ts";
+import { Store } from "../../src/store/store.ts";
 import { withFolder } from "../with_folder.ts";
 
 const CERTIFICATE = { serial: "01", notBefore: 1_000, notAfter: 2_000 };

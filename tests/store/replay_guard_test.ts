@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { ReplayGuard } from "../../src/edge/replay_guard.ts";
-import { Store } from "../../src/edge/store.ts";
+import { ReplayGuard } from "../../src/store/replay_guard.ts";
+import { Store } from "../../src/store/store.ts";
 
 const ID = "550e8400-e29b-41d4-a716-446655440000";
 const SLICE_SECONDS = 300;

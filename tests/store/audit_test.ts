@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { apiKeyDigest } from "../../src/credentials.ts";
-import { ApiKeys } from "../../src/edge/api_keys.ts";
-import { Audit, hexOf } from "../../src/edge/audit.ts";
-import { Registry } from "../../src/edge/registry.ts";
-import { Store } from "../../src/edge/store.ts";
+import { ApiKeys } from "../../src/store/api_keys.ts";
+import { Audit, hexOf } from "../../src/store/audit.ts";
+import { Registry } from "../../src/store/registry.ts";
+import { Store } from "../../src/store/store.ts";
 import { withFolder } from "../with_folder.ts";
 
 const CERTIFICATE = { serial: "0a", notBefore: 1_000, notAfter: 2_000 };

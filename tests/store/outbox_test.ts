@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { DeadLetters } from "../../src/edge/dead_letters.ts";
-import { Outbox } from "../../src/edge/outbox.ts";
-import { Store } from "../../src/edge/store.ts";
+import { DeadLetters } from "../../src/store/dead_letters.ts";
+import { Outbox } from "../../src/store/outbox.ts";
+import { Store } from "../../src/store/store.ts";
 
 function withOutbox(work: (outbox: Outbox, store: Store) => void): void {
   const store = new Store(":memory:", { create: true });

@@ -1,7 +1,7 @@
 /** Seals, unseals or rotates in a process of its own, which kills itself at a point: -9, for real. */
 
-import { rotateSealingKey, sealSecrets, unsealSecrets } from "../../src/edge/sealing.ts";
-import { Store } from "../../src/edge/store.ts";
+import { rotateSealingKey, sealSecrets, unsealSecrets } from "../../src/store/sealing.ts";
+import { Store } from "../../src/store/store.ts";
 
 const [path = "", file = "", verb = "", point = "", count = "1"] = Deno.args;
 const work = { seal: sealSecrets, unseal: unsealSecrets, rotate: rotateSealingKey }[verb]!;
