@@ -256,7 +256,7 @@ export class Gateway {
       random,
       post: (entry, stop) =>
         this.#backend.post(entry, stop, { lateSeconds: report.lateSeconds(entry) }),
-      read: (sequence, limit) => this.#outbox.read(sequence, limit),
+      read: (sequences) => this.#outbox.read(sequences),
       respond: (entry, answer, stop) => this.#respond(entry, answer, stop),
       settle: (settlement) => this.#intake.settle(settlement),
       at: this.#at,

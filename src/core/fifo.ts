@@ -16,6 +16,11 @@ export class Fifo<T> {
     return this.#items[this.#head];
   }
 
+  /** The items that come next, at most `count` of them. */
+  first(count: number): T[] {
+    return this.#items.slice(this.#head, this.#head + count);
+  }
+
   /** Takes out the item that comes next; undefined where there is none. */
   shift(): T | undefined {
     if (this.length === 0) return undefined;

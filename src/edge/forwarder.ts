@@ -9,8 +9,8 @@
  *   backlog of others; every fourth turn is a backlog's, so that it is not starved either;
  * - an entry is settled only when its answer has reached the broker, so that no crash can deliver
  *   an entry and lose its answer;
- * - memory is bounded: of entries that wait, only so many are kept; the rest is
- *   read from the store when its turn comes.
+ * - memory is bounded: of each lane only the first few entries are kept, and of all together only so
+ *   many; the rest is read from the store when its turn comes.
  */
 
 import {
@@ -24,14 +24,14 @@ import { Fifo } from "../core/fifo.ts";
 import { Pace } from "../core/pace.ts";
 import type { OnPoint } from "../core/point.ts";
 import type { Clock } from "./clock.ts";
-import type { OutboxEntry, WaitingEntry } from "../store/outbox.ts";
+import { type OutboxEntry, READ_MAX, type WaitingEntry } from "../store/outbox.ts";
 
-/** Waiting entries that are kept in memory, and the bytes of their payloads. */
+/** Waiting entries that are kept in memory, over all lanes, and the bytes of their payloads. */
 const KEPT_MAX_ENTRIES = 2_000;
 const KEPT_MAX_BYTES = 4 * 1024 * 1024;
 
-/** Entries that are read from the store at once. */
-const READ_AHEAD = 64;
+/** Entries that a lane keeps, and reads from the store at once. */
+const AHEAD_MAX = READ_MAX;
 
 /** Wait of a lane whose entry the store cannot give. */
 const UNREADABLE_WAIT_MS = 1_000;
@@ -68,8 +68,8 @@ export interface ForwarderParts {
   readonly random: () => number;
   /** Sends one entry; total. */
   post(entry: OutboxEntry, stop: AbortSignal): Promise<Outcome>;
-  /** Reads at most `limit` entries from a sequence number on, in their order; may throw. */
-  read(sequence: number, limit: number): readonly OutboxEntry[];
+  /** Reads those of the entries (at most `READ_MAX`) that are there, in their order; may throw. */
+  read(sequences: readonly number[]): readonly OutboxEntry[];
   /** Brings an answer to the device; false where `stop` came first and the entry must stay. */
   respond(entry: OutboxEntry, answer: Answer, stop: AbortSignal): Promise<boolean>;
   settle(settlement: Settlement): void;
@@ -88,6 +88,8 @@ export interface ForwarderOptions {
 interface Lane {
   readonly deviceId: string;
   readonly sequences: Fifo<number>;
+  /** The first of these entries, as far as they are kept. */
+  readonly kept: Fifo<OutboxEntry>;
   /** Tries of the entry in front. */
   tries: number;
   timer: ReturnType<typeof setTimeout> | undefined;
@@ -108,10 +110,8 @@ export class Forwarder {
   /** Lanes whose first entry was tried in vain, and may be tried again now. */
   readonly #again = new Fifo<Lane>();
   #turn = 0;
-  readonly #kept = new Map<number, OutboxEntry>();
+  #keptEntries = 0;
   #keptBytes = 0;
-  /** True while entries wait that are only in the store. */
-  #behind = false;
   #underWay = 0;
   /** Of those, entries that were tried in vain before. */
   #retrying = 0;
@@ -133,19 +133,18 @@ export class Forwarder {
 
   /** Takes a new entry, or one that an earlier run left (without its payload). */
   add(entry: OutboxEntry | WaitingEntry): void {
-    this.#behind ||= !("payload" in entry && this.#keep(entry)); // what comes after is read on
     const lane = this.#lanes.get(entry.deviceId);
-    if (lane) return lane.sequences.push(entry.sequence);
-    const { deviceId } = entry;
-    const fresh = {
-      deviceId,
-      sequences: new Fifo<number>(),
+    if (lane) return this.#append(lane, entry);
+    const fresh: Lane = {
+      deviceId: entry.deviceId,
+      sequences: new Fifo(),
+      kept: new Fifo(),
       tries: 0,
       timer: undefined,
       unanswered: false,
     };
-    fresh.sequences.push(entry.sequence);
-    this.#lanes.set(deviceId, fresh);
+    this.#append(fresh, entry);
+    this.#lanes.set(entry.deviceId, fresh);
     this.#enqueue(fresh);
   }
 
@@ -209,7 +208,7 @@ export class Forwarder {
 
   /** Sends the first entry of a lane and says what is next for the lane. */
   async #send(lane: Lane): Promise<void> {
-    const entry = this.#entry(lane.sequences.peek()!);
+    const entry = this.#entry(lane);
     const retried = lane.tries > 0;
     if (entry === undefined || entry === "unreadable") {
       this.#underWay--;
@@ -233,36 +232,44 @@ export class Forwarder {
     this.#retry(lane, entry, outcome);
   }
 
-  /** Keeps an entry in memory; false where there is no room. */
-  #keep(entry: OutboxEntry): boolean {
-    const bytes = this.#keptBytes + entry.payload.length;
-    if (this.#kept.size >= KEPT_MAX_ENTRIES || bytes > KEPT_MAX_BYTES) return false;
-    this.#kept.set(entry.sequence, entry);
-    this.#keptBytes = bytes;
-    return true;
+  #append(lane: Lane, entry: OutboxEntry | WaitingEntry): void {
+    const { sequences, kept } = lane;
+    const next = kept.length === sequences.length && kept.length < AHEAD_MAX;
+    if (next && "payload" in entry && this.#hasRoom(entry)) this.#keep(lane, entry);
+    sequences.push(entry.sequence);
   }
 
-  #entry(sequence: number): OutboxEntry | undefined | "unreadable" {
+  #hasRoom({ payload }: OutboxEntry): boolean {
+    return this.#keptEntries < KEPT_MAX_ENTRIES &&
+      this.#keptBytes + payload.length <= KEPT_MAX_BYTES;
+  }
+
+  #keep(lane: Lane, entry: OutboxEntry): void {
+    lane.kept.push(entry);
+    this.#keptEntries++;
+    this.#keptBytes += entry.payload.length;
+  }
+
+  /** The entry in front; undefined where it is not in the store any longer. */
+  #entry(lane: Lane): OutboxEntry | undefined | "unreadable" {
     try {
-      return this.#kept.get(sequence) ?? this.#readOn(sequence);
+      if (lane.kept.length === 0) this.#readAhead(lane);
+      return lane.kept.peek();
     } catch {
       return "unreadable"; // the store's fault, which the intake reports and sees out
     }
   }
 
-  /** Reads an entry, and keeps those behind it that wait too: their turn comes soon. */
-  #readOn(sequence: number): OutboxEntry | undefined {
-    const room = KEPT_MAX_ENTRIES - this.#kept.size;
-    const limit = Math.max(1, Math.min(READ_AHEAD, room));
-    const read = this.#parts.read(sequence, limit);
-    for (const entry of read) if (this.#isWaiting(entry) && !this.#keep(entry)) break;
-    if (read.length < limit) this.#behind = false;
-    return read[0]?.sequence === sequence ? read[0] : undefined;
-  }
-
-  #isWaiting({ deviceId, sequence }: OutboxEntry): boolean {
-    const first = this.#lanes.get(deviceId)?.sequences.peek();
-    return first !== undefined && first <= sequence && !this.#kept.has(sequence);
+  /** Reads the first entries of a lane: the one in front whatever room there is, and then some. */
+  #readAhead(lane: Lane): void {
+    const room = Math.min(AHEAD_MAX, KEPT_MAX_ENTRIES - this.#keptEntries);
+    const sequences = lane.sequences.first(Math.max(1, room));
+    const read = this.#parts.read(sequences);
+    for (const [place, entry] of read.entries()) {
+      const isNext = entry.sequence === sequences[place];
+      if (!isNext || place > 0 && !this.#hasRoom(entry)) break;
+      this.#keep(lane, entry);
+    }
   }
 
   /** The entry in front was taken out of the store by somebody else. */
@@ -273,10 +280,10 @@ export class Forwarder {
 
   /** The entry in front is done with: the lane goes to the end of the queue, or away. */
   #next(lane: Lane): void {
-    const sequence = lane.sequences.shift()!;
-    const kept = this.#kept.get(sequence);
+    lane.sequences.shift();
+    const kept = lane.kept.shift();
     if (kept) {
-      this.#kept.delete(sequence);
+      this.#keptEntries--;
       this.#keptBytes -= kept.payload.length;
     }
     lane.tries = 0;

@@ -4,6 +4,9 @@ import type { SQLOutputValue, StatementSync } from "node:sqlite";
 import type { SignedFields } from "../core/signing_input.ts";
 import type { Store } from "./store.ts";
 
+/** Most entries that are read at once. */
+export const READ_MAX = 8;
+
 /** An accepted message that the backend has not settled yet. */
 export interface OutboxEntry extends SignedFields {
   /** Counts up in the order in which the broker delivered. */
@@ -31,8 +34,9 @@ export class Outbox {
       INSERT INTO outbox (device_id, message_id, timestamp, accepted_ms, payload)
       VALUES (?, ?, ?, ?, ?)`);
     this.#delete = store.prepare("DELETE FROM outbox WHERE sequence = ?");
+    const places = Array(READ_MAX).fill("?").join();
     this.#read = store.prepare(
-      "SELECT * FROM outbox WHERE sequence >= ? ORDER BY sequence LIMIT ?",
+      `SELECT * FROM outbox WHERE sequence IN (${places}) ORDER BY sequence`,
     );
     this.#lanes = store.prepare(
       "SELECT sequence, device_id FROM outbox WHERE sequence > ? ORDER BY sequence",
@@ -58,9 +62,10 @@ export class Outbox {
     this.#delete.run(sequence);
   }
 
-  /** At most `limit` entries from a sequence number on, in their order. */
-  read(sequence: number, limit: number): OutboxEntry[] {
-    return this.#read.all(sequence, limit).map(entryOf);
+  /** Those of the entries (at most `READ_MAX`) that are there, in the order of their numbers. */
+  read(sequences: readonly number[]): OutboxEntry[] {
+    const places = Array.from({ length: READ_MAX }, (_, i) => sequences[i] ?? null);
+    return this.#read.all(...places).map(entryOf);
   }
 
   /** Sequence number and device of every entry after `sequence`, in order. */

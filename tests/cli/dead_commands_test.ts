@@ -56,7 +56,7 @@ class DeadSite {
     return this.withStore((store) => {
       const outbox = new Outbox(store);
       return [...outbox.after(0)].map(({ sequence }) =>
-        new TextDecoder().decode(outbox.read(sequence, 1)[0]!.payload)
+        new TextDecoder().decode(outbox.read([sequence])[0]!.payload)
       );
     });
   }

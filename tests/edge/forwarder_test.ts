@@ -15,7 +15,7 @@ function forwarderWith(
   const posts: string[] = [];
   const settlements: Settlement[] = [];
   const events: string[] = [];
-  const kept = new Map<number, OutboxEntry>();
+  const stored = new Map<number, OutboxEntry>();
   let wanted = 0;
   let enough = Promise.withResolvers<void>();
   const on: ForwarderEvents = {
@@ -36,8 +36,7 @@ function forwarderWith(
         posts.push(`${entry.deviceId}${entry.sequence}`);
         return await post(entry, stop);
       },
-      read: (sequence, limit) =>
-        [...kept.values()].filter((entry) => entry.sequence >= sequence).slice(0, limit),
+      read: (sequences) => sequences.flatMap((sequence) => stored.get(sequence) ?? []),
       respond: over.respond ?? (() => Promise.resolve(true)),
       settle: (settlement) => {
         settlements.push(settlement);
@@ -53,11 +52,16 @@ function forwarderWith(
     },
   );
   const settled = async (count: number) => {
+    enough = Promise.withResolvers();
     wanted = count;
     if (settlements.length < count) await enough.promise;
-    enough = Promise.withResolvers();
   };
-  return { forwarder, posts, settlements, events, kept, settled };
+  /** As the intake does: into the store, then to the forwarder. */
+  const take = (entry: OutboxEntry) => {
+    stored.set(entry.sequence, entry);
+    forwarder.add(entry);
+  };
+  return { forwarder, take, posts, settlements, events, stored, settled };
 }
 
 function entry(deviceId: string, sequence: number): OutboxEntry {
@@ -84,12 +88,12 @@ Deno.test("a device's entries go in their order, whatever has to be tried again"
 });
 
 Deno.test("a device that waits holds up no other", async () => {
-  const { forwarder, posts, settled, settlements } = forwarderWith((entry) =>
+  const { forwarder, take, posts, settled, settlements } = forwarderWith((entry) =>
     entry.deviceId === "bad" ? status(503) : OK
   );
   forwarder.start();
-  forwarder.add(entry("bad", 1));
-  for (let i = 2; i <= 20; i++) forwarder.add(entry("good", i));
+  take(entry("bad", 1));
+  for (let i = 2; i <= 20; i++) take(entry("good", i));
   await settled(19);
   await forwarder.stop(1_000);
   assert.ok(settlements.every(({ sequence }) => sequence !== 1));
@@ -165,15 +169,32 @@ Deno.test("an entry whose answer did not reach the broker stays in the outbox", 
 });
 
 Deno.test("what an earlier run left is read from the store when its turn comes", async () => {
-  const { forwarder, posts, settled, kept } = forwarderWith(() => OK);
+  const { forwarder, posts, settled, stored } = forwarderWith(() => OK);
   for (let i = 1; i <= 3; i++) {
-    kept.set(i, entry("a", i));
+    stored.set(i, entry("a", i));
     forwarder.add({ deviceId: "a", sequence: i });
   }
   forwarder.start();
   await settled(3);
   await forwarder.stop(1_000);
   assert.deepEqual(posts, ["a1", "a2", "a3"]);
+});
+
+Deno.test("a long lane goes in its order, from memory and store, without what is gone", async () => {
+  const { forwarder, take, posts, settled, stored } = forwarderWith(() => OK);
+  for (let i = 1; i <= 40; i++) take(entry(i % 2 ? "a" : "b", i));
+  for (const gone of [25, 27, 39]) stored.delete(gone);
+  forwarder.start();
+  await settled(20);
+  for (let i = 41; i <= 60; i++) take(entry("a", i));
+  await settled(60);
+  await forwarder.stop(1_000);
+  const of = (device: string) => posts.filter((post) => post.startsWith(device));
+  const odd = Array.from({ length: 20 }, (_, i) => 2 * i + 1);
+  const left = odd.filter((i) => ![25, 27, 39].includes(i));
+  const later = Array.from({ length: 20 }, (_, i) => 41 + i);
+  assert.deepEqual(of("a"), [...left, ...later].map((i) => `a${i}`));
+  assert.deepEqual(of("b"), odd.map((i) => `b${i + 1}`));
 });
 
 Deno.test("when the backend is back, lanes that waited for it do not wait any longer", async () => {
@@ -200,13 +221,13 @@ Deno.test("stop() breaks off what does not end within its grace", async () => {
 });
 
 Deno.test("a live message does not wait behind the backlog of others", async () => {
-  const { forwarder, posts, settled } = forwarderWith(
+  const { forwarder, take, posts, settled } = forwarderWith(
     () => new Promise((resolve) => setTimeout(() => resolve(OK), 1)),
     { concurrency: 2 },
   );
   let sequence = 0;
   for (const device of ["a", "b", "c", "d"]) {
-    for (let i = 0; i < 50; i++) forwarder.add(entry(device, ++sequence));
+    for (let i = 0; i < 50; i++) take(entry(device, ++sequence));
   }
   forwarder.start();
   await settled(20);
@@ -222,14 +243,14 @@ Deno.test("a live message does not wait behind the backlog of others", async () 
 });
 
 Deno.test("an entry that the store cannot give now is not skipped", async () => {
-  const { forwarder, posts, settled, kept } = forwarderWith(() => OK);
+  const { forwarder, posts, settled, stored } = forwarderWith(() => OK);
   let failures = 1;
-  const get = kept.get.bind(kept);
-  kept.get = (sequence) => {
+  const get = stored.get.bind(stored);
+  stored.get = (sequence) => {
     if (failures-- > 0) throw new Error("disk I/O error");
     return get(sequence);
   };
-  kept.set(1, entry("a", 1));
+  stored.set(1, entry("a", 1));
   forwarder.add({ deviceId: "a", sequence: 1 });
   forwarder.start();
   await settled(1);

@@ -37,7 +37,7 @@ function placeAt(path: string): Place {
     });
   const waiting = () =>
     [...outbox.after(0)].map(({ sequence }) =>
-      new TextDecoder().decode(outbox.read(sequence, 1)[0]!.payload)
+      new TextDecoder().decode(outbox.read([sequence])[0]!.payload)
     );
   return { store, outbox, letters, die, waiting };
 }
@@ -123,7 +123,7 @@ Deno.test("retry() puts it behind what waits, with the same bytes, key and times
     const before = letters.find(sequence)!;
     const waiting = outbox.append({ ...before, messageId: crypto.randomUUID() });
     assert.deepEqual([...letters.retry({ sequence }, 1_800_000_000_000)], [1]);
-    const [first, second] = [...outbox.after(0)].map((entry) => outbox.read(entry.sequence, 1)[0]!);
+    const [first, second] = [...outbox.after(0)].map((entry) => outbox.read([entry.sequence])[0]!);
     assert.equal(first!.sequence, waiting.sequence);
     const { payload, messageId, timestamp, deviceId, acceptedMs } = second!;
     assert.deepEqual([...payload], [...before.payload]);
@@ -191,9 +191,7 @@ Deno.test("a retry that is cut short leaves each one in one place only", () => {
     for (let i = 0; i < MANY; i++) die("sensor_001");
     const names = new Set([...letters.list()].map(({ messageId }) => messageId));
     for (const step of letters.retry("all", 1)) if (step > 0) break;
-    const moved = [...outbox.after(0)].map(({ sequence }) =>
-      outbox.read(sequence, 1)[0]!.messageId
-    );
+    const moved = [...outbox.after(0)].map(({ sequence }) => outbox.read([sequence])[0]!.messageId);
     const left = [...letters.list()].map(({ messageId }) => messageId);
     assert.ok(moved.length > 0 && left.length > 0);
     assert.equal(moved.length + left.length, MANY);
