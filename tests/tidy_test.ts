@@ -123,6 +123,7 @@ Deno.test("edges do not know each other", () => {
     "api > problem",
     "api_key > problem",
     "backend > time_limit",
+    "mqtt > tcp_stream",
   ];
   // The types of what passes between two edges, and nothing that runs.
   const types = [

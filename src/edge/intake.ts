@@ -26,8 +26,8 @@ import type { Arrival } from "./mqtt.ts";
 import type { OutboxEntry, WaitingEntry } from "../store/outbox.ts";
 import { Store, StoreLostError } from "../store/store.ts";
 
-/** Most messages in one transaction. */
-const BATCH_MAX = 512;
+/** Most messages in one transaction; what is alive at one time makes the collector's work. */
+const BATCH_MAX = 128;
 
 /** Waiting messages beyond which one with QoS 0 is dropped: no acknowledgement holds it back. */
 const WAITING_MAX = 2_000;

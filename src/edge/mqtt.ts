@@ -13,10 +13,12 @@
 
 import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
+import type { ConnectionOptions } from "node:tls";
 import { writeToStream } from "mqtt-packet";
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
 import { DATA_TOPIC_FILTER, DROPPED_TOPIC, MARKER_TOPIC } from "../core/topic.ts";
 import type { Log } from "./log.ts";
+import { TcpStream } from "./tcp_stream.ts";
 
 writeToStream.cacheNumbers = false; // a Buffer for each of 65,536 numbers would take 20 MB
 
@@ -24,7 +26,7 @@ writeToStream.cacheNumbers = false; // a Buffer for each of 65,536 numbers would
 export const SESSION_EXPIRY_SECONDS = 0xffff_ffff;
 
 /** Un-acknowledged messages that the broker may have on the way to us (Receive Maximum). */
-const RECEIVE_MAXIMUM = 1_000;
+const RECEIVE_MAXIMUM = 256;
 const CONNECT_TIMEOUT_MS = 10_000;
 const RECONNECT_FIRST_MS = 100;
 const RECONNECT_LONGEST_MS = 5_000;
@@ -201,8 +203,6 @@ export class BrokerLink {
   }
 
   async #subscribe(client: MqttClient): Promise<void> {
-    // Without it a round trip waits 40 ms for Nagle and the delayed ACK to meet.
-    (client.stream as unknown as { setNoDelay(on: boolean): void }).setNoDelay(true);
     try {
       await client.subscribeAsync(SUBSCRIPTIONS);
     } catch (error) {
@@ -281,11 +281,12 @@ export class BrokerLink {
   }
 }
 
-function clientOptions(address: BrokerAddress): IClientOptions {
+function clientOptions(address: BrokerAddress): IClientOptions & ConnectionOptions {
   return {
     protocol: "mqtts",
     host: address.host,
     port: address.port,
+    socket: new TcpStream({ ...address, timeoutMs: CONNECT_TIMEOUT_MS }),
     ca: address.ca,
     cert: address.certificate,
     key: address.key,

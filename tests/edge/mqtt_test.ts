@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import mqtt from "mqtt";
 import { until } from "../../src/demo/until.ts";
-import { type Arrival, BrokerLink } from "../../src/edge/mqtt.ts";
+import type { Log } from "../../src/edge/log.ts";
+import { type Arrival, type BrokerAddress, BrokerLink } from "../../src/edge/mqtt.ts";
 import project from "../../deno.json" with { type: "json" };
 import { type LiveSite, withLiveSite } from "../e2e/live_site.ts";
 
@@ -13,7 +14,14 @@ Deno.test("MQTT.js is pinned exactly, since one private method of it is used", (
 });
 
 /** A link in place of the site's gateway; arrivals are kept, and acknowledged by the test. */
-function linkTo(site: LiveSite, arrivals: Arrival[], resumed = () => {}): BrokerLink {
+function linkTo(
+  site: LiveSite,
+  arrivals: Arrival[],
+  { resumed = () => {}, log = () => {}, ...over }: Partial<BrokerAddress> & {
+    resumed?: () => void;
+    log?: Log;
+  } = {},
+): BrokerLink {
   const read = (path: string) => Deno.readTextFileSync(path);
   const { broker } = site.config;
   const address = {
@@ -21,10 +29,11 @@ function linkTo(site: LiveSite, arrivals: Arrival[], resumed = () => {}): Broker
     ca: read(broker.ca),
     certificate: read(broker.certificate),
     key: read(broker.key),
+    ...over,
   };
   const arrived = (arrival: Arrival) => void arrivals.push(arrival);
   const others = { dropped: () => {}, connected: () => {}, disconnected: () => {} };
-  return new BrokerLink(address, { arrived, resumed, ...others }, { log: () => {} });
+  return new BrokerLink(address, { arrived, resumed, ...others }, { log });
 }
 
 async function withLink(
@@ -57,7 +66,7 @@ Deno.test("BrokerLink acknowledges nothing by itself: what is not acknowledged c
     await link.close();
     const again: Arrival[] = [];
     const resumed: number[] = [];
-    const next = linkTo(site, again, () => resumed.push(again.length));
+    const next = linkTo(site, again, { resumed: () => resumed.push(again.length) });
     next.open();
     await until("the others again", () => again.length === 3);
     assert.deepEqual(again.map(textOf), ["b", "c", "d"]);
@@ -140,6 +149,42 @@ Deno.test("a broker that cannot be reached is said once, with the reason", async
     await started;
   }, { start: false });
 });
+
+Deno.test("a broker whose certificate is of another authority is not spoken to", async () => {
+  await withLiveSite(async (site) => {
+    const ca = await Deno.readTextFile(site.layout.deviceCa.certificate);
+    assert.match(await refusalBy(site, { ca }), /certificate|issuer|authority/i);
+  }, { start: false });
+});
+
+Deno.test("a broker whose certificate is for another name is not spoken to", async () => {
+  await withLiveSite(async (site) => {
+    using elsewhere = Deno.listen({ hostname: "127.0.0.2", port: 0 });
+    const { host: hostname, port } = site.config.broker;
+    const brought = elsewhere.accept().then(async (near) => {
+      const far = await Deno.connect({ hostname, port });
+      await Promise.allSettled([
+        near.readable.pipeTo(far.writable),
+        far.readable.pipeTo(near.writable),
+      ]);
+    });
+    const address = { host: "127.0.0.2", port: elsewhere.addr.port };
+    assert.match(await refusalBy(site, address), /altnames|valid for|name/i);
+    await brought;
+  }, { start: false });
+});
+
+/** What a link says that does not come up. */
+async function refusalBy(site: LiveSite, over: Partial<BrokerAddress>): Promise<string> {
+  const said: string[] = [];
+  const log: Log = (_level, _event, { message }) => void said.push(message);
+  const link = linkTo(site, [], { ...over, log });
+  link.open();
+  await until("the reason", () => said.length > 0);
+  assert.ok(!link.connected);
+  await link.close();
+  return said[0]!;
+}
 
 /** Answers a client in good order, until `count` publishes are there: acknowledges all and hangs up. */
 async function hangUpAfter(count: number, connection: Deno.Conn): Promise<void> {
