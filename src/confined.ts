@@ -16,7 +16,7 @@ import { Callers } from "./edge/callers.ts";
 import { BEHIND_THE_DOOR } from "./edge/door.ts";
 import { type Log, openLog, writeToStderr } from "./edge/log.ts";
 import { Reception } from "./edge/reception.ts";
-import { Store, StoreError } from "./store/store.ts";
+import { StoreError } from "./store/store.ts";
 import { superviseGateway } from "./supervisor.ts";
 
 /** How long the connections of an earlier API server may go on before they are broken off. */
@@ -114,7 +114,6 @@ class Confined {
   #prepare(assignment: Assignment): void {
     try {
       const { config, credentials } = assignment;
-      new Store(config.store.database).close(); // found bad now, while what runs goes on
       const log = openLog(config.log.level, writeToStderr);
       const server = this.#serverFor(credentials.api, log);
       this.#prepared = { ...assignment, log, server };

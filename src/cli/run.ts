@@ -49,7 +49,10 @@ export async function run(options: SiteOption): Promise<void> {
   }
 }
 
-/** Reads the site, and brings its database to this version's schema: the worker may not back it up. */
+/**
+ * Reads the site, and brings its database to this version's schema, since the worker may not back it
+ * up; one that is bad is found here, while what runs goes on.
+ */
 function readSite(layout: SiteLayout): Reading {
   const { config, settings } = settingsOf(layout);
   new Store(config.store.database).close();

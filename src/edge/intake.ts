@@ -43,7 +43,7 @@ const ROOM_SHARE = 0.1;
 const TICK_MS = 500;
 
 /** The same where a turn could not tidy everything; in between, messages have their turn. */
-const TIDY_AGAIN_MS = 25;
+const TIDY_AGAIN_MS = 100;
 
 const STORE_RETRY_FIRST_MS = 50;
 const STORE_RETRY_LONGEST_MS = 2_000;

@@ -19,7 +19,6 @@ import { type Store, StoreLostError } from "../store/store.ts";
 
 /** One secret of a device. */
 interface Secret {
-  readonly generation: number;
   readonly kept: KeptSecret;
   /** Unix seconds; undefined where no end is set. */
   readonly until: number | undefined;
@@ -40,7 +39,7 @@ interface Ring {
 /** Seconds between two notes of one secret's use. */
 const NOTE_EVERY_SECONDS = 60;
 
-/** Uses that are noted at once, so that it never holds up intake for long. */
+/** Uses after which no further device is looked at, so that it never holds up intake for long. */
 const NOTED_MAX = 500;
 
 /** Devices by id, each with its key. */
@@ -50,7 +49,6 @@ export class KeyRing {
   #rings = new Map<string, Ring>();
   #dataVersion = -1;
   #revision = -1;
-  #notedSeconds = 0;
 
   constructor(store: Store, registry: Registry) {
     this.#store = store;
@@ -112,7 +110,7 @@ export class KeyRing {
     const due: { use: SecretUse; secret: Secret }[] = [];
     for (const [deviceId, { secrets }] of this.#rings) {
       for (const secret of secrets) {
-        const { generation, lastUsed, notedUsed } = secret;
+        const { kept: { generation }, lastUsed, notedUsed } = secret;
         const isDue = lastUsed - notedUsed >= NOTE_EVERY_SECONDS || all && lastUsed > notedUsed;
         if (isDue) due.push({ use: { deviceId, generation, lastUsed }, secret });
       }
@@ -145,10 +143,10 @@ export class KeyRing {
         const { generation } = kept;
         const noted = uses.get(`${generation} ${deviceId}`) ?? 0;
         const same = old.find((one) =>
-          one.generation === generation && one.kept.storedSecret === kept.storedSecret
+          one.kept.generation === generation && one.kept.storedSecret === kept.storedSecret
         );
         const lastUsed = Math.max(noted, same?.lastUsed ?? 0);
-        return { generation, kept, until, key: same?.key, lastUsed, notedUsed: noted };
+        return { kept, until, key: same?.key, lastUsed, notedUsed: noted };
       };
       const newest = secretOf(device, undefined);
       rings.set(deviceId, {

@@ -25,6 +25,7 @@ import {
   GATEWAY_COMMON_NAME,
   renderBrokerFiles,
 } from "./broker_configuration.ts";
+import { exists } from "./exists.ts";
 import { type SiteLayout, siteLayout } from "./layout.ts";
 
 /** What the configuration file must be told of a new site. */
@@ -326,17 +327,6 @@ async function takeAway(made: readonly string[]): Promise<void> {
 async function isFolder(path: string): Promise<boolean> {
   try {
     return (await Deno.stat(path)).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-/** Also true for a symbolic link that leads nowhere. */
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;

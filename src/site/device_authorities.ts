@@ -1,6 +1,7 @@
 /** The authorities that vouch for devices: the one that issues, and during a move the one before. */
 
 import { type Authority, keyBelongsToCertificate, openAuthority } from "./authority.ts";
+import { exists } from "./exists.ts";
 import type { CredentialPaths, SiteLayout } from "./layout.ts";
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/g;
@@ -45,14 +46,4 @@ async function openOne(paths: CredentialPaths): Promise<AuthoritiesResult> {
     return { ok: false, fault: `"${paths.key}" is not the key of "${paths.certificate}"` };
   }
   return { ok: true, authorities: [await openAuthority(pem)] };
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

@@ -10,6 +10,7 @@
 
 import { Buffer } from "node:buffer";
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
+import { hex } from "../core/signature.ts";
 import {
   AUDIT_GENESIS,
   type AuditEntry,
@@ -98,7 +99,7 @@ export class Audit {
   #trimThrough(through: number, { at }: { at: number }): void {
     const last = entryOf(this.#find.get(through)!);
     const count = through - this.#first() + 1;
-    const detail = `${through} ${hexOf(last.hash)}`;
+    const detail = `${through} ${hex(last.hash)}`;
     this.#store.audit.note({ at, event: TRIMMED, subject: "", detail, count });
     this.#store.setMark("audit_first", through + 1);
     this.#drop.run(through);
@@ -115,18 +116,18 @@ export class Audit {
 
   #prove(pinned: Uint8Array | undefined): AuditProof {
     const faults: string[] = [];
-    const pin = pinned && hexOf(pinned);
+    const pin = pinned && hex(pinned);
     let head = this.#beginning(faults);
-    let pinnedSeen = pin === undefined || pin === hexOf(AUDIT_GENESIS);
+    let pinnedSeen = pin === undefined || pin === hex(AUDIT_GENESIS);
     let count = 0;
     for (const row of this.#entries.iterate(Number.MIN_SAFE_INTEGER)) {
       const entry = entryOf(row);
       const missing = entry.sequence - head.sequence - 1;
       if (missing !== 0) faults.push(gap(head.sequence, entry.sequence));
-      else if (hexOf(auditHash(entry, head.hash)) !== hexOf(entry.hash)) {
+      else if (hex(auditHash(entry, head.hash)) !== hex(entry.hash)) {
         faults.push(`Entry ${entry.sequence} was altered, or is not in its place`);
       }
-      pinnedSeen ||= hexOf(entry.hash) === pin;
+      pinnedSeen ||= hex(entry.hash) === pin;
       head = entry;
       count++;
     }
@@ -157,11 +158,6 @@ export class Audit {
     const row = this.#store.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").get();
     return (row?.["seq"] ?? 0) as number;
   }
-}
-
-/** Lower-case hex of a hash. */
-export function hexOf(hash: Uint8Array): string {
-  return Buffer.from(hash).toString("hex");
 }
 
 function gap(before: number, after: number): string {

@@ -17,8 +17,10 @@ import type { DeviceStanding } from "../core/device.ts";
 import { SECRET_COLUMNS } from "./schema.ts";
 import {
   isSealed,
+  keyIdOf,
   openSecret,
   SEALED_PREFIX,
+  sealedPrefix,
   type SealingKey,
   sealSecret,
 } from "./sealed_secret.ts";
@@ -109,7 +111,7 @@ export function standingOf(
 
 /** Why the secrets of a store cannot be opened with these keys; undefined where they can. */
 export function sealingFault(store: Store, keys: readonly SealingKey[]): string | undefined {
-  const known = new Set(keys.map(({ id }) => `${SEALED_PREFIX}1$${id}$`));
+  const known = new Set(keys.map(({ id }) => sealedPrefix(id)));
   const needed = SECRET_COLUMNS.flatMap(({ table, column }) =>
     store.prepare(
       `SELECT DISTINCT substr(${column}, 1, 23) AS prefix FROM ${table}
@@ -117,8 +119,10 @@ export function sealingFault(store: Store, keys: readonly SealingKey[]): string 
     ).all().map((row) => row["prefix"] as string)
   );
   const current = store.mark("sealing_key");
-  if (current !== 0 && keys.length === 0) needed.push(sealedPrefix(current));
-  const missing = new Set(needed.filter((prefix) => !known.has(prefix)).map(keyIdOf));
+  if (current !== 0 && keys.length === 0) {
+    needed.push(sealedPrefix(current.toString(16).padStart(12, "0")));
+  }
+  const missing = new Set(needed.filter((prefix) => !known.has(prefix)).map(keyNameOf));
   if (missing.size === 0) return undefined;
   const has = keys.length === 0 ? "there is none" : `has ${keys.map(({ id }) => id).join(", ")}`;
   return `Cannot open the secrets in "${store.path}": sealed under ${
@@ -126,12 +130,8 @@ export function sealingFault(store: Store, keys: readonly SealingKey[]): string 
   }, and secrets.key ${has}`;
 }
 
-function sealedPrefix(keyNumber: number): string {
-  return `${SEALED_PREFIX}1$${keyNumber.toString(16).padStart(12, "0")}$`;
-}
-
-function keyIdOf(prefix: string): string {
-  return /^\$sealed\$1\$([0-9a-f]{12})\$$/.exec(prefix)?.[1] ?? "a form that is not known here";
+function keyNameOf(prefix: string): string {
+  return keyIdOf(prefix) ?? "a form that is not known here";
 }
 
 const SELECT_DEVICES = `
@@ -192,11 +192,7 @@ export class Registry {
     device: { deviceId: string; sharedSecret: string; createdAt: number },
     certificate: DeviceCertificate,
   ): void {
-    this.#store.transaction(() => {
-      this.#store.prepare("INSERT INTO devices VALUES (?, ?, ?)")
-        .run(device.deviceId, this.#stored(device), device.createdAt);
-      this.#addCertificate(device.deviceId, certificate);
-    });
+    this.addAll([{ ...device, certificate }]);
   }
 
   /**
@@ -212,10 +208,10 @@ export class Registry {
       readonly createdAt: number | undefined;
       readonly certificate?: DeviceCertificate;
     }[],
-    { check, place }: { check(): void; place?(): void },
+    { check, place }: { check?(): void; place?(): void } = {},
   ): void {
     this.#store.transaction(() => {
-      check();
+      check?.();
       const insert = this.#store.prepare("INSERT INTO devices VALUES (?, ?, ?)");
       for (const device of devices) {
         insert.run(device.deviceId, this.#stored(device), device.createdAt ?? null);

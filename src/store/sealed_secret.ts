@@ -52,13 +52,23 @@ export function isSealed(stored: string): boolean {
   return stored.startsWith(SEALED_PREFIX);
 }
 
+/** What a secret begins with that is sealed under the key of this id. */
+export function sealedPrefix(keyId: string): string {
+  return `${SEALED_PREFIX}1$${keyId}$`;
+}
+
+/** The id of the key in such a beginning; undefined where it is of another form. */
+export function keyIdOf(prefix: string): string | undefined {
+  return /^\$sealed\$1\$([0-9a-f]{12})\$$/.exec(prefix)?.[1];
+}
+
 /** The stored form of a secret. */
 export function sealSecret(secret: string, deviceId: string, key: SealingKey): string {
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv(CIPHER, key.bytes, nonce, { authTagLength: TAG_BYTES });
   cipher.setAAD(Buffer.from(deviceId));
   const sealed = [nonce, cipher.update(secret, "utf8"), cipher.final(), cipher.getAuthTag()];
-  return `${SEALED_PREFIX}1$${key.id}$${Buffer.concat(sealed).toString("base64url")}`;
+  return sealedPrefix(key.id) + Buffer.concat(sealed).toString("base64url");
 }
 
 /** Opens a stored text with whichever of `keys` it was sealed under; a plain one is its own secret. */

@@ -15,7 +15,13 @@
 import type { StatementSync } from "node:sqlite";
 import { removeBackups } from "./backup.ts";
 import { scrub } from "./scrub.ts";
-import { openSecret, type SealingKey, sealSecret } from "./sealed_secret.ts";
+import {
+  openSecret,
+  SEALED_PREFIX,
+  sealedPrefix,
+  type SealingKey,
+  sealSecret,
+} from "./sealed_secret.ts";
 import {
   createSealingKey,
   isCredential,
@@ -143,7 +149,7 @@ function othersIn(
   key: SealingKey | undefined,
   store: Store,
 ) {
-  const prefix = key ? `$sealed$1$${key.id}$` : "$sealed$";
+  const prefix = key ? sealedPrefix(key.id) : SEALED_PREFIX;
   const select = store.prepare(
     `SELECT device_id, ${column} AS stored FROM ${table}
      WHERE substr(${column}, 1, ?) ${key ? "<>" : "="} ? LIMIT ${BATCH_MAX}`,

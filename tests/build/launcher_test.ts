@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { assemble } from "../../src/build/pack.ts";
 import { ChildProcess } from "../../src/demo/child_process.ts";
 import { withFolder } from "../with_folder.ts";
-import { type PackedRun, runPacked, standsAt, thisMachine } from "./packed_program.ts";
+import type { FinishedRun } from "../finished_run.ts";
+import { runPacked, standsAt, thisMachine } from "./packed_program.ts";
 
 const STAND_IN = `#!/bin/sh
 [ "$1" = --version ] && exit
@@ -49,12 +50,12 @@ function modeOf(path: string): string {
   return (Deno.lstatSync(path).mode! & 0o777).toString(8);
 }
 
-function assertRan(run: PackedRun): void {
+function assertRan(run: FinishedRun): void {
   assert.equal(run.stderr, "");
   assert.equal(run.code, 7);
 }
 
-function assertRefused(run: PackedRun, error: RegExp): void {
+function assertRefused(run: FinishedRun, error: RegExp): void {
   assert.match(run.stderr, error);
   assert.equal(run.stdout, "");
   assert.equal(run.code, 1);

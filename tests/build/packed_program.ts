@@ -2,6 +2,7 @@
 
 import { DIST, programName } from "../../src/build/distribution.ts";
 import { pack } from "../../src/build/pack.ts";
+import { type FinishedRun, runToEnd } from "../finished_run.ts";
 import { withFolder } from "../with_folder.ts";
 
 /** What a test has. */
@@ -16,13 +17,6 @@ export interface Packed {
   readonly cache: string;
   /** Temporary. */
   readonly folder: string;
-}
-
-/** What a run of a program left behind. */
-export interface PackedRun {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
 }
 
 let packed: Promise<void> | undefined;
@@ -52,26 +46,10 @@ export async function runPacked(
     readonly environment?: Readonly<Record<string, string>>;
     readonly stdin?: string;
   },
-): Promise<PackedRun> {
-  const { cache = "", cwd, environment, stdin = "" } = options;
-  const child = new Deno.Command(path, {
-    args: [...args],
-    env: {
-      XDG_CACHE_HOME: "",
-      ...environment,
-      SECURE_IOT_GATEWAY_CACHE: cache,
-    },
-    ...(cwd && { cwd }),
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(stdin)).catch(() => {});
-  await writer.close().catch(() => {});
-  const { code, stdout, stderr } = await child.output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
+): Promise<FinishedRun> {
+  const { cache = "", environment, ...rest } = options;
+  const closed = { XDG_CACHE_HOME: "", ...environment, SECURE_IOT_GATEWAY_CACHE: cache };
+  return await runToEnd({ path, args, environment: closed }, rest);
 }
 
 /** As `uname -m` says it. */

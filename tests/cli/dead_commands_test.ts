@@ -8,7 +8,8 @@ import { Registry } from "../../src/store/registry.ts";
 import { Store } from "../../src/store/store.ts";
 import { siteLayout } from "../../src/site/layout.ts";
 import { withFolder } from "../with_folder.ts";
-import { type Shell, shell } from "./shell.ts";
+import type { FinishedRun } from "../finished_run.ts";
+import { shell } from "./shell.ts";
 
 const DIED_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 
@@ -65,7 +66,7 @@ class DeadSite {
     return this.withStore((store) => new DeadLetters(store).count());
   }
 
-  dead(...args: string[]): Promise<Shell> {
+  dead(...args: string[]): Promise<FinishedRun> {
     return shell(["dead", ...args, "--dir", this.directory]);
   }
 }
@@ -94,11 +95,11 @@ async function withSite(work: (site: DeadSite) => Promise<void>): Promise<void> 
   });
 }
 
-function assertFine(result: Shell, stdout: string): void {
+function assertFine(result: FinishedRun, stdout: string): void {
   assert.deepEqual(result, { code: 0, stdout: `${stdout}\n`, stderr: "" });
 }
 
-function assertError(result: Shell, code: number, stderr: string): void {
+function assertError(result: FinishedRun, code: number, stderr: string): void {
   assert.deepEqual(result, { code, stdout: "", stderr: `${stderr}\n` });
 }
 

@@ -3,11 +3,12 @@ import { DatabaseSync } from "node:sqlite";
 import { X509Certificate } from "node:crypto";
 import { readDeviceLines } from "../../src/cli/device_lines.ts";
 import { withFolder } from "../with_folder.ts";
-import { type Shell, shell } from "./shell.ts";
+import type { FinishedRun } from "../finished_run.ts";
+import { shell } from "./shell.ts";
 
 interface Site {
   readonly dir: string;
-  run(...args: string[]): Promise<Shell>;
+  run(...args: string[]): Promise<FinishedRun>;
   list(): Promise<Record<string, string | null>[]>;
   /** Names in devices/. */
   bundles(): string[];

@@ -19,7 +19,8 @@ import {
   TIMESTAMP,
 } from "../core/judge.ts";
 import { withFolder } from "../with_folder.ts";
-import { type Shell, shell } from "./shell.ts";
+import type { FinishedRun } from "../finished_run.ts";
+import { shell } from "./shell.ts";
 import VECTORS from "../vectors/uplink.json" with { type: "json" };
 
 const EXAMPLE = VECTORS[0]!.message;
@@ -54,12 +55,12 @@ async function inStore(dir: string, work: (store: Store) => unknown): Promise<vo
   }
 }
 
-function sign(json: string, ...args: string[]): Promise<Shell> {
+function sign(json: string, ...args: string[]): Promise<FinishedRun> {
   return shell(["sign", DEVICE_ID, json, ...args]);
 }
 
 /** Verifies a message that comes on stdin. */
-function verify(text: string, ...args: string[]): Promise<Shell> {
+function verify(text: string, ...args: string[]): Promise<FinishedRun> {
   return shell(["verify", DEVICE_ID, "-", ...args], text);
 }
 
@@ -69,7 +70,7 @@ function checks(report: string): Record<string, string> {
   return Object.fromEntries(lines.flatMap((line) => line ? [[line[1]!, line[2]!]] : []));
 }
 
-function errors(result: Shell): string[] {
+function errors(result: FinishedRun): string[] {
   assert.equal(result.stdout, "");
   return result.stderr.trimEnd().split("\n");
 }
@@ -342,7 +343,7 @@ Deno.test("verify reads a file, and answers wrong use with exit code 2", async (
     await Deno.writeTextFile(`${folder}/message`, `${EXAMPLE}\n`);
     assert.equal((await at(`${folder}/message`, ...AT)).code, 0);
     await Deno.writeFile(`${folder}/large`, new Uint8Array(1_048_577));
-    const rows: [Promise<Shell>, RegExp][] = [
+    const rows: [Promise<FinishedRun>, RegExp][] = [
       [at(`${folder}/none`), /^error: Cannot read the message from ".*none": /],
       [at(folder), /^error: Cannot read the message from ".*": /],
       [at(`${folder}/large`), /^error: .* over 1048576 bytes$/],

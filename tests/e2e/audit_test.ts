@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { until } from "../../src/demo/until.ts";
-import { Audit, hexOf } from "../../src/store/audit.ts";
+import { hex } from "../../src/core/signature.ts";
+import { Audit } from "../../src/store/audit.ts";
 import type { AuditEntry } from "../../src/store/audit_trail.ts";
 import { shell } from "../cli/shell.ts";
 import { type LiveSite, withLiveSite } from "./live_site.ts";
@@ -88,7 +89,7 @@ Deno.test("audit verify and export work beside a running gateway; the log has th
 
     await site.stopGateway();
     const kept = site.log.findLast(({ event }) => event === "audit_head")!;
-    assert.equal(kept["head"], hexOf(entries(site)[4]!.hash));
+    assert.equal(kept["head"], hex(entries(site)[4]!.hash));
     site.withStore((store) =>
       store.prepare("DROP TRIGGER audit_update").run() &&
       store.prepare("UPDATE audit SET subject = 'x' WHERE sequence = 2").run()

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { freePorts } from "../../src/demo/free_ports.ts";
 import {
   brokerPathFault,
   chooseBrokerUser,
@@ -304,7 +305,7 @@ async function withSite(
   const parent = await Deno.makeTempDir();
   try {
     await Deno.chmod(parent, mode);
-    const [mqttPort = 0, gatewayPort = 0, apiPort = 0] = freePorts(3);
+    const [mqttPort, gatewayPort, apiPort] = freePorts(3) as [number, number, number];
     const site = await createSite({
       directory: join(parent, "my  # site"),
       hosts: [],
@@ -334,13 +335,6 @@ async function addSensor(layout: SiteLayout, mqttPort: number): Promise<void> {
     mqttPort,
   });
   assert.ok(bundle.ok);
-}
-
-function freePorts(count: number): number[] {
-  const listeners = Array.from({ length: count }, () => Deno.listen({ port: 0 }));
-  const ports = listeners.map(({ addr }) => addr.port);
-  listeners.forEach((listener) => listener.close());
-  return ports;
 }
 
 function rulesOf(text: string): string[] {

@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { apiKeyDigest } from "../../src/credentials.ts";
 import { ApiKeys } from "../../src/store/api_keys.ts";
-import { Audit, hexOf } from "../../src/store/audit.ts";
+import { hex } from "../../src/core/signature.ts";
+import { Audit } from "../../src/store/audit.ts";
 import { Registry } from "../../src/store/registry.ts";
 import { Store } from "../../src/store/store.ts";
 import { withFolder } from "../with_folder.ts";
@@ -120,9 +121,9 @@ Deno.test("the chain is what the papers say, so that anybody can check it", asyn
     ) {
       const text = JSON.stringify([sequence, at, author, event, subject, detail, count]);
       hash = createHash("sha256").update(hash).update(text).digest();
-      assert.equal(hexOf(entry.hash), hexOf(hash));
+      assert.equal(hex(entry.hash), hex(hash));
     }
-    assert.equal(hexOf(audit.prove().head.hash), hexOf(hash));
+    assert.equal(hex(audit.prove().head.hash), hex(hash));
   });
 });
 
