@@ -2,6 +2,7 @@
 
 import { withBenchSite } from "./bench_site.ts";
 import { gateway, withContender } from "./contender.ts";
+import { diskFigures } from "./disk.ts";
 import { histogramQuantile, readMetrics } from "./gateway_metrics.ts";
 import type { Figure, Findings, Part } from "./part.ts";
 import type { Scale } from "./scale.ts";
@@ -21,8 +22,9 @@ export const LATENCY: Part = {
 async function measure(scale: Scale): Promise<Findings> {
   const { steadyDevices: devices, steadyPerSecond: perSecond, steadySeconds } = scale;
   const seconds = Math.min(WARM_UP_SECONDS, steadySeconds);
-  return await withBenchSite({ devices }, (site) =>
-    withContender(gateway(), site, async () => {
+  return await withBenchSite({ devices }, async (site) => {
+    const disk = await diskFigures(site.layout.directory, { perSecond, seconds: steadySeconds });
+    return await withContender(gateway(), site, async () => {
       await sendSteadily(site, { devices, perSecond, seconds });
       const before = await readMetrics(site);
       const exchanges = await sendSteadily(site, { devices, perSecond, seconds: steadySeconds });
@@ -41,7 +43,9 @@ async function measure(scale: Scale): Promise<Findings> {
           unit: "messages",
           target: { atMost: 0 },
         },
+        ...disk,
       ];
       return { figures, data: { roundTripsMs: answered } };
-    }));
+    });
+  });
 }
