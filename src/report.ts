@@ -4,12 +4,12 @@ import type { Config } from "./config.ts";
 import type { Outcome } from "./core/delivery.ts";
 import type { Rejection } from "./core/rejection.ts";
 import { hex } from "./core/signature.ts";
-import type { AuditHead } from "./store/audit_trail.ts";
 import type { Clock } from "./edge/clock.ts";
 import type { Log } from "./edge/log.ts";
 import type { Metrics } from "./edge/metrics.ts";
-import type { OutboxEntry, WaitingEntry } from "./store/outbox.ts";
 import { RejectionLog } from "./edge/rejection_log.ts";
+import type { AuditHead } from "./store/audit_trail.ts";
+import type { OutboxEntry, WaitingEntry } from "./store/outbox.ts";
 
 /** Every event of intake and forwarder, as a line in the log, a count, or both. */
 export class Report {

@@ -1,10 +1,10 @@
 /** `deno task compile`: the program as one file for each kind of machine, by `deno compile`. */
 
 import { join } from "node:path";
+import { RUNTIME_FLAGS } from "../runtime_flags.ts";
 import { type Component, reachablePackages, renderBill } from "./bill_of_materials.ts";
 import { bundleProgram, checkedOutCommit } from "./bundle.ts";
 import { BILL_NAME, DIST, programName, writeSums, writeWhole } from "./distribution.ts";
-import { RUNTIME_FLAGS } from "../runtime_flags.ts";
 import { permissionFlags } from "./permission_flags.ts";
 import { DENO_VERSION, requirePinnedDeno, type Runtime, RUNTIMES } from "./runtime.ts";
 import { BuildFailure, outputOf, runBuild } from "./tool.ts";

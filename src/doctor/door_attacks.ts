@@ -1,10 +1,10 @@
 /** Who tries to come in: everybody but a device with a good certificate is refused. */
 
 import { createAuthority, openCertificate, revokedBy } from "../site/authority.ts";
-import { type Credential, type Door, refusalAt } from "../site/canary.ts";
 import { brokerPid } from "../site/broker_reload.ts";
-import { type Check, failed, ok, type Outcome, warning } from "./check.ts";
+import { type Credential, type Door, refusalAt } from "../site/canary.ts";
 import { certificatesOf } from "../site/device_authorities.ts";
+import { type Check, failed, ok, type Outcome, warning } from "./check.ts";
 import type { Doors, OwnDoors } from "./doors.ts";
 import { listeningPorts } from "./listening_ports.ts";
 import { parseMosquittoConf } from "./mosquitto_conf.ts";

@@ -12,8 +12,8 @@ import { Hono } from "hono";
 import { COMMAND_DEPTH_MAX, COMMAND_MAX_BYTES } from "../core/command.ts";
 import { isDeviceId } from "../core/device.ts";
 import { readJsonText } from "../core/json_text.ts";
-import type { ApiKeyGuard } from "./api_key.ts";
 import { reaches } from "../store/api_keys.ts";
+import type { ApiKeyGuard } from "./api_key.ts";
 import type { Dispatched } from "./dispatch.ts";
 import { problem, type ProblemName } from "./problem.ts";
 

@@ -23,8 +23,8 @@ import {
 import { Fifo } from "../core/fifo.ts";
 import { Pace } from "../core/pace.ts";
 import type { OnPoint } from "../core/point.ts";
-import type { Clock } from "./clock.ts";
 import { type OutboxEntry, READ_MAX, type WaitingEntry } from "../store/outbox.ts";
+import type { Clock } from "./clock.ts";
 
 /** Waiting entries that are kept in memory, over all lanes, and the bytes of their payloads. */
 const KEPT_MAX_ENTRIES = 2_000;

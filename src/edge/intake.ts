@@ -19,12 +19,12 @@ import type { OnPoint } from "../core/point.ts";
 import type { Rejection } from "../core/rejection.ts";
 import { identityOf, MARKER_TOPIC } from "../core/topic.ts";
 import { decideOrigin } from "../core/verdict.ts";
+import type { OutboxEntry, WaitingEntry } from "../store/outbox.ts";
+import { Store, StoreLostError } from "../store/store.ts";
 import type { Clock } from "./clock.ts";
 import type { KeyRing } from "./key_ring.ts";
 import type { Candidate, Committed, Entered, Ledger } from "./ledger.ts";
 import type { Arrival } from "./mqtt.ts";
-import type { OutboxEntry, WaitingEntry } from "../store/outbox.ts";
-import { Store, StoreLostError } from "../store/store.ts";
 
 /** Most messages in one transaction; what is alive at one time makes the collector's work. */
 const BATCH_MAX = 128;

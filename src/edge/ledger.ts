@@ -14,12 +14,12 @@ import { type FreshnessLimits, freshRange, oldestRemembered } from "../core/fres
 import { type Bucket, type Rate, refilled } from "../core/rate.ts";
 import type { Rejection } from "../core/rejection.ts";
 import { decide, type Duplicate, type Facts } from "../core/verdict.ts";
-import type { Clock } from "./clock.ts";
 import type { DeadLetterLimits, DeadLetters } from "../store/dead_letters.ts";
 import type { Outbox, OutboxEntry, WaitingEntry } from "../store/outbox.ts";
-import type { RejectedMessage, RejectionAudit } from "./rejection_audit.ts";
 import type { ReplayGuard } from "../store/replay_guard.ts";
 import type { Store } from "../store/store.ts";
+import type { Clock } from "./clock.ts";
+import type { RejectedMessage, RejectionAudit } from "./rejection_audit.ts";
 
 /** Seconds between two marks of attendance on the disk, where nothing else is written. */
 const MARK_EVERY_SECONDS = 10;

@@ -13,7 +13,10 @@
  */
 
 import type { StatementSync } from "node:sqlite";
+import type { SealingKeyPlaces } from "../config.ts";
 import { removeBackups } from "./backup.ts";
+import { sealingFault } from "./registry.ts";
+import { SECRET_COLUMNS } from "./schema.ts";
 import { scrub } from "./scrub.ts";
 import {
   openSecret,
@@ -29,9 +32,6 @@ import {
   SealingKeyError,
   writeSealingKeys,
 } from "./sealing_keys.ts";
-import { sealingFault } from "./registry.ts";
-import { SECRET_COLUMNS } from "./schema.ts";
-import type { SealingKeyPlaces } from "../config.ts";
 import type { Store } from "./store.ts";
 
 /** Secrets in one transaction, so that a running gateway gets its turn. */
