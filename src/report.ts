@@ -3,7 +3,6 @@
 import type { Config } from "./config.ts";
 import type { Outcome } from "./core/delivery.ts";
 import type { Rejection } from "./core/rejection.ts";
-import { hex } from "./core/signature.ts";
 import type { Clock } from "./edge/clock.ts";
 import type { Log } from "./edge/log.ts";
 import type { Metrics } from "./edge/metrics.ts";
@@ -161,7 +160,7 @@ export class Report {
   /** Keeps the audit's head where whoever alters the store does not reach. */
   auditHead({ sequence, hash }: AuditHead): void {
     const message = `The audit ends with entry ${sequence}`;
-    this.#log("info", "audit_head", { message, sequence, head: hex(hash) });
+    this.#log("info", "audit_head", { message, sequence, head: hash.toHex() });
   }
 
   /** How old a message is, seconds, where that is more than the tolerance. */

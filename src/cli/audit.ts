@@ -1,7 +1,6 @@
 /** `audit verify` and `export`: what was changed and what was refused, and that the record is whole. */
 
 import { Buffer } from "node:buffer";
-import { hex } from "../core/signature.ts";
 import { Audit } from "../store/audit.ts";
 import type { AuditEntry } from "../store/audit_trail.ts";
 import { durationMs, isDuration } from "../settings.ts";
@@ -19,7 +18,7 @@ export async function verifyAudit(options: SiteOption & { readonly head?: string
   if (faults.length > 0) throw new Failure(faults);
   const entries = count === 1 ? "1 entry" : `${count} entries`;
   say(`Verified ${entries}, up to number ${head.sequence}`);
-  say(`head ${hex(head.hash)}`);
+  say(`head ${head.hash.toHex()}`);
 }
 
 /** Prints entries as JSON Lines. */
@@ -37,7 +36,7 @@ export async function exportAudit(
 
 function describe({ sequence, at, author, event, subject, detail, count, hash }: AuditEntry) {
   const time = new Date(at * 1000).toISOString();
-  return { sequence, time, at, author, event, subject, detail, count, hash: hex(hash) };
+  return { sequence, time, at, author, event, subject, detail, count, hash: hash.toHex() };
 }
 
 function hashOf(head: string): Uint8Array {

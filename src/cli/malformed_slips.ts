@@ -5,7 +5,7 @@
 
 import { PAYLOAD_DEPTH_MAX } from "../core/envelope.ts";
 import { FAULT, JsonScanner } from "../core/json_scanner.ts";
-import { hex, SIGNATURE_BYTES } from "../core/signature.ts";
+import { SIGNATURE_BYTES } from "../core/signature.ts";
 import { bytesOfBase64 } from "./signature_slips.ts";
 
 /** What is wrong with a malformed message, and the message without it. */
@@ -208,7 +208,7 @@ function lookAtSignature(text: string): Finding | undefined {
   if (bytes?.length === SIGNATURE_BYTES) {
     return {
       slip: "The signature is in base64: send it as 64 hex digits",
-      mended: `"${hex(bytes)}"`,
+      mended: `"${bytes.toHex()}"`,
     };
   }
   const hash = /^[0-9a-f]+$/i.test(signature) && OTHER_HASHES[signature.length];

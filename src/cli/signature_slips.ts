@@ -8,7 +8,7 @@
  */
 
 import type { Envelope } from "../core/envelope.ts";
-import { bytesOfHex, hex } from "../core/signature.ts";
+import { bytesOfHex } from "../core/signature.ts";
 import { type SignedFields, signingInput } from "../core/signing_input.ts";
 import { respellingsOf, separatorsSlip } from "./respelling.ts";
 
@@ -32,13 +32,13 @@ const SLIPS_MAX = 3;
 export async function signatureSlips(suspect: Suspect): Promise<readonly string[] | undefined> {
   const texts = textsOf(suspect);
   const algorithms = algorithmsOf(suspect);
-  const wanted = hex(suspect.envelope.signature);
+  const wanted = suspect.envelope.signature.toHex();
   for (let weight = 0; weight <= SLIPS_MAX; weight++) {
     for (const text of texts) {
       const fitting = algorithms.filter((algorithm) => text.weight + algorithm.weight === weight);
       const input = fitting.length > 0 ? text.value() : utf8("");
       for (const algorithm of fitting) {
-        const signature = hex(await algorithm.value(input));
+        const signature = (await algorithm.value(input)).toHex();
         if (signature === wanted) return [...text.slips, ...algorithm.slips];
       }
     }
@@ -236,7 +236,7 @@ function otherKeysOf(secret: string): [bytes: Uint8Array<ArrayBuffer>, slip: str
     [bytesOfBase64(secret), `The secret was decoded from base64 ${decoded}`],
   ];
   return keys.filter((key): key is [Uint8Array<ArrayBuffer>, string] =>
-    key[0] !== undefined && key[0].length > 0 && hex(key[0]) !== hex(utf8(secret))
+    key[0] !== undefined && key[0].length > 0 && key[0].toHex() !== utf8(secret).toHex()
   );
 }
 

@@ -3,7 +3,7 @@
 import { DEVICE_ID_RULE, isDeviceId } from "../core/device.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { REJECTION_CODES, type RejectionCode, rejectionSentence } from "../core/rejection.ts";
-import { hex, importSecret, sign } from "../core/signature.ts";
+import { importSecret, sign } from "../core/signature.ts";
 import { signingInput } from "../core/signing_input.ts";
 import { durationMs, SETTINGS } from "../settings.ts";
 import { readSecret } from "./device.ts";
@@ -153,7 +153,7 @@ async function saySignatures(envelope: Envelope, { secretOf }: Examination): Pro
     const rightSignature = key && await sign(key, input);
     say(`Its signature:\n  ${rightSignature ?? "unknown, there is no secret to make it with"}`);
   }
-  say(`\nThe message's signature:\n  ${hex(signature)}`);
+  say(`\nThe message's signature:\n  ${signature.toHex()}`);
 }
 
 function textOf(bytes: Uint8Array): string {

@@ -28,7 +28,7 @@ export async function importKey(bytes: Uint8Array<ArrayBuffer>): Promise<SecretK
 
 /** The signature of `input`, 64 lower-case hex digits. */
 export async function sign(key: SecretKey, input: Uint8Array<ArrayBuffer>): Promise<string> {
-  return hex(new Uint8Array(await crypto.subtle.sign("HMAC", key, input)));
+  return new Uint8Array(await crypto.subtle.sign("HMAC", key, input)).toHex();
 }
 
 /** True where `signature` (32 bytes) is the HMAC of `input` under `key`. */
@@ -43,13 +43,6 @@ export async function verify(
   } catch {
     return false;
   }
-}
-
-/** Lower-case hex of bytes. */
-export function hex(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
-  return text;
 }
 
 /** The bytes of a text of hex digits in either case; undefined where it is anything else. */

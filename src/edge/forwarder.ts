@@ -26,12 +26,10 @@ import type { OnPoint } from "../core/point.ts";
 import { type OutboxEntry, READ_MAX, type WaitingEntry } from "../store/outbox.ts";
 import type { Clock } from "./clock.ts";
 
-/** Waiting entries that are kept in memory, over all lanes, and the bytes of their payloads. */
+/** Waiting entries that are kept in memory, over all lanes (of one: as many as are read at once). */
 const KEPT_MAX_ENTRIES = 2_000;
+/** The bytes of their payloads. */
 const KEPT_MAX_BYTES = 4 * 1024 * 1024;
-
-/** Entries that a lane keeps, and reads from the store at once. */
-const AHEAD_MAX = READ_MAX;
 
 /** Wait of a lane whose entry the store cannot give. */
 const UNREADABLE_WAIT_MS = 1_000;
@@ -234,7 +232,7 @@ export class Forwarder {
 
   #append(lane: Lane, entry: OutboxEntry | WaitingEntry): void {
     const { sequences, kept } = lane;
-    const next = kept.length === sequences.length && kept.length < AHEAD_MAX;
+    const next = kept.length === sequences.length && kept.length < READ_MAX;
     if (next && "payload" in entry && this.#hasRoom(entry)) this.#keep(lane, entry);
     sequences.push(entry.sequence);
   }
@@ -262,7 +260,7 @@ export class Forwarder {
 
   /** Reads the first entries of a lane: the one in front whatever room there is, and then some. */
   #readAhead(lane: Lane): void {
-    const room = Math.min(AHEAD_MAX, KEPT_MAX_ENTRIES - this.#keptEntries);
+    const room = Math.min(READ_MAX, KEPT_MAX_ENTRIES - this.#keptEntries);
     const sequences = lane.sequences.first(Math.max(1, room));
     const read = this.#parts.read(sequences);
     for (const [place, entry] of read.entries()) {

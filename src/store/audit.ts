@@ -10,7 +10,6 @@
 
 import { Buffer } from "node:buffer";
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
-import { hex } from "../core/signature.ts";
 import {
   AUDIT_GENESIS,
   type AuditEntry,
@@ -99,7 +98,7 @@ export class Audit {
   #trimThrough(through: number, { at }: { at: number }): void {
     const last = entryOf(this.#find.get(through)!);
     const count = through - this.#first() + 1;
-    const detail = `${through} ${hex(last.hash)}`;
+    const detail = `${through} ${last.hash.toHex()}`;
     this.#store.audit.note({ at, event: TRIMMED, subject: "", detail, count });
     this.#store.setMark("audit_first", through + 1);
     this.#drop.run(through);
@@ -116,18 +115,18 @@ export class Audit {
 
   #prove(pinned: Uint8Array | undefined): AuditProof {
     const faults: string[] = [];
-    const pin = pinned && hex(pinned);
+    const pin = pinned?.toHex();
     let head = this.#beginning(faults);
-    let pinnedSeen = pin === undefined || pin === hex(AUDIT_GENESIS);
+    let pinnedSeen = pin === undefined || pin === AUDIT_GENESIS.toHex();
     let count = 0;
     for (const row of this.#entries.iterate(Number.MIN_SAFE_INTEGER)) {
       const entry = entryOf(row);
       const missing = entry.sequence - head.sequence - 1;
       if (missing !== 0) faults.push(gap(head.sequence, entry.sequence));
-      else if (hex(auditHash(entry, head.hash)) !== hex(entry.hash)) {
+      else if (auditHash(entry, head.hash).toHex() !== entry.hash.toHex()) {
         faults.push(`Entry ${entry.sequence} was altered, or is not in its place`);
       }
-      pinnedSeen ||= hex(entry.hash) === pin;
+      pinnedSeen ||= entry.hash.toHex() === pin;
       head = entry;
       count++;
     }

@@ -1,14 +1,7 @@
 import assert from "node:assert/strict";
 import { writeCommand } from "../../src/core/command.ts";
 import { REJECTION_CODES } from "../../src/core/rejection.ts";
-import {
-  bytesOfHex,
-  hex,
-  importKey,
-  importSecret,
-  sign,
-  verify,
-} from "../../src/core/signature.ts";
+import { bytesOfHex, importKey, importSecret, sign, verify } from "../../src/core/signature.ts";
 import { signingInput } from "../../src/core/signing_input.ts";
 import uplink from "../vectors/uplink.json" with { type: "json" };
 import commands from "../vectors/command.json" with { type: "json" };
@@ -82,7 +75,7 @@ for (const group of wycheproof.testGroups) {
       assert.equal(verified, whole && result === "valid", `${tcId}`);
       if (!whole || result !== "valid") continue;
       assert.equal(await sign(secretKey, bytesOfHex(msg)!), tag, `${tcId}`);
-      assert.equal(hex(bytesOfHex(tag.toUpperCase())!), tag);
+      assert.equal(bytesOfHex(tag.toUpperCase())!.toHex(), tag);
     }
   });
 }

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { until } from "../../src/demo/until.ts";
-import { hex } from "../../src/core/signature.ts";
 import { Audit } from "../../src/store/audit.ts";
 import type { AuditEntry } from "../../src/store/audit_trail.ts";
 import { shell } from "../cli/shell.ts";
@@ -89,7 +88,7 @@ Deno.test("audit verify and export work beside a running gateway; the log has th
 
     await site.stopGateway();
     const kept = site.log.findLast(({ event }) => event === "audit_head")!;
-    assert.equal(kept["head"], hex(entries(site)[4]!.hash));
+    assert.equal(kept["head"], entries(site)[4]!.hash.toHex());
     site.withStore((store) =>
       store.prepare("DROP TRIGGER audit_update").run() &&
       store.prepare("UPDATE audit SET subject = 'x' WHERE sequence = 2").run()

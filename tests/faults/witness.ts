@@ -9,7 +9,6 @@ import { DeadLetters } from "../../src/store/dead_letters.ts";
 import { entryOf } from "../../src/store/outbox.ts";
 import { REPLAY_SLICES } from "../../src/store/schema.ts";
 import type { Store } from "../../src/store/store.ts";
-import { hex } from "../../src/core/signature.ts";
 import type { Carried, StoreContents } from "./checker.ts";
 
 /** Puts the trigger into a store, before its gateway runs. */
@@ -36,7 +35,7 @@ export function contentsOf(store: Store): StoreContents {
     dead: [...letters.list()].map(({ sequence }) => carriedOf(letters.find(sequence)!)),
     remembered: ids.map((row) => ({
       deviceId: row["device_id"] as string,
-      messageId: dashed(hex(row["message_id"] as Uint8Array)),
+      messageId: dashed((row["message_id"] as Uint8Array).toHex()),
     })),
     accepted: names.map((row) => ({
       deviceId: row["device_id"] as string,
