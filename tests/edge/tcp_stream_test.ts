@@ -86,3 +86,14 @@ Deno.test("TcpStream that is given up before it is connected leaves nothing open
   await once(stream, "close"); // the test runner counts what is open
   (await listener.accept()).close();
 });
+
+Deno.test("TcpStream gives up on a host that does not answer, when its time is over", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
+  const address = { host: "127.0.0.1", port: listener.addr.port, timeoutMs: 300 };
+  const streams = Array.from({ length: 8 }, () => new TcpStream(address)); // nobody accepts
+  const [error] = await Promise.race(streams.map((stream) => once(stream, "error")));
+  assert.match(String(error), /timed out/);
+  const closed = streams.map((stream) => stream.closed || once(stream, "close"));
+  for (const stream of streams) stream.destroy();
+  await Promise.all(closed);
+});
