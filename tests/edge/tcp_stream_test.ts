@@ -91,9 +91,12 @@ Deno.test("TcpStream gives up on a host that does not answer, when its time is o
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
   const address = { host: "127.0.0.1", port: listener.addr.port, timeoutMs: 300 };
   const streams = Array.from({ length: 8 }, () => new TcpStream(address)); // nobody accepts
-  const [error] = await Promise.race(streams.map((stream) => once(stream, "error")));
-  assert.match(String(error), /timed out/);
-  const closed = streams.map((stream) => stream.closed || once(stream, "close"));
+  const closed = streams.map((stream) =>
+    new Promise<void>((resolve) => stream.on("close", resolve))
+  );
+  const failed = Promise.withResolvers<Error>();
+  for (const stream of streams) stream.on("error", failed.resolve);
+  assert.match(String(await failed.promise), /timed out/);
   for (const stream of streams) stream.destroy();
   await Promise.all(closed);
 });
