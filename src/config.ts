@@ -2,8 +2,14 @@
 
 import { resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
-import type { z } from "zod";
-import { durationMs, environmentName, listSettings, SETTINGS, type Settings } from "./settings.ts";
+import { durationMs } from "./setting_kinds.ts";
+import {
+  environmentName,
+  listSettings,
+  type Setting,
+  SETTINGS,
+  type Settings,
+} from "./settings.ts";
 
 /** What a running gateway goes by: absolute paths, milliseconds, seconds. */
 export interface Config {
@@ -111,15 +117,10 @@ export function readConfig(
     return { ok: false, faults: [`gateway.toml: line ${error.line}: ${what}`] };
   }
   const overridden = override(table, options.environment);
-  const parsed = SETTINGS.safeParse(withEverySection(table));
-  const faults = [
-    ...overridden.faults,
-    ...(parsed.success
-      ? crossFaults(parsed.data)
-      : parsed.error.issues.flatMap((issue) => faultsOf(issue, overridden.places))),
-  ];
-  if (!parsed.success || faults.length > 0) return { ok: false, faults };
-  const { data: settings } = parsed;
+  const { settings, faults: misfits } = check(table, overridden.places);
+  const faults = [...overridden.faults, ...misfits];
+  if (faults.length === 0) faults.push(...crossFaults(settings));
+  if (faults.length > 0) return { ok: false, faults };
   return { ok: true, settings, config: configOf(settings, options) };
 }
 
@@ -150,31 +151,43 @@ function valueOf(text: string, standard: string | number | boolean | undefined):
   return text;
 }
 
-function withEverySection(table: Record<string, unknown>): Record<string, unknown> {
-  const empty = Object.keys(SETTINGS.shape).map((section) => [section, {}]);
-  return { ...Object.fromEntries(empty), ...table };
+/**
+ * The settings in the table, with defaults filled in, and a line for each that is no setting or has
+ * a value that it cannot have. `places`: which came from the environment.
+ */
+function check(table: Record<string, unknown>, places: ReadonlyMap<string, string>) {
+  const settings: Record<string, Record<string, unknown>> = {};
+  const faults = unknownIn(table, SETTINGS);
+  for (const [section, known] of Object.entries<Record<string, Setting>>(SETTINGS)) {
+    const given = table[section] ?? {};
+    if (!isTable(given)) {
+      faults.push(`gateway.toml: ${section}: must be a section, [${section}]`);
+      continue;
+    }
+    faults.push(...unknownIn(given, known, `${section}.`));
+    const values: Record<string, unknown> = settings[section] = {};
+    for (const [key, { standard, accepts, allowed }] of Object.entries(known)) {
+      values[key] = given[key] ?? standard;
+      if (accepts(values[key])) continue;
+      const place = places.get(`${section}.${key}`);
+      const origin = place ? `environment: ${place}` : `gateway.toml: ${section}.${key}`;
+      faults.push(`${origin}: ${allowed}`);
+    }
+  }
+  return { settings: settings as unknown as Settings, faults };
+}
+
+/** A line for each name in a table that is not known there. */
+function unknownIn(table: Record<string, unknown>, known: object, prefix = ""): string[] {
+  const allowed = Object.keys(known).join(", ");
+  return Object.keys(table).filter((name) => !Object.hasOwn(known, name)).map((name) =>
+    `gateway.toml: ${prefix}${name}: unknown setting, allowed here: ${allowed}`
+  );
 }
 
 function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** One line for each thing that an issue says: place, what is there now, what is allowed. */
-function faultsOf(issue: z.core.$ZodIssue, places: ReadonlyMap<string, string>): string[] {
-  const path = issue.path.join(".");
-  const place = places.has(path) ? `environment: ${places.get(path)}` : `gateway.toml: ${path}`;
-  if (issue.code === "unrecognized_keys") {
-    const allowed = issue.path.length === 0
-      ? Object.keys(SETTINGS.shape)
-      : listSettings().filter((s) => s.section === path).map((s) => s.key);
-    return issue.keys.map((key) =>
-      `gateway.toml: ${[...issue.path, key].join(".")}: unknown setting, allowed here: ${
-        allowed.join(", ")
-      }`
-    );
-  }
-  if (issue.path.length === 1) return [`gateway.toml: ${path}: must be a section, [${path}]`];
-  return [`${place}: ${issue.message}`];
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    !(value instanceof Date);
 }
 
 /** Faults that only two settings together have. */

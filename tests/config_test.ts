@@ -95,6 +95,37 @@ Deno.test("all faults are named at once, each with its place and what is allowed
   assert.equal(faults.length, expected.length);
 });
 
+Deno.test("a value of another type, or outside of its range, is a fault wherever it stands", () => {
+  const id = 'client_id = "secure-iot-gateway-0123456789abcdef"';
+  const faulty: readonly (readonly [toml: string, fault: RegExp])[] = [
+    ["[broker]\nclient_id = 1", /broker.client_id: must be 16 to 128/],
+    ["[broker]", /broker.client_id: must be 16 to 128/],
+    [`[broker]\n${id}\nhost = ""`, /broker.host: must be a text that is not empty/],
+    [`[broker]\n${id}\nport = 1.5`, /broker.port: must be a whole number/],
+    [`[broker]\n${id}\nport = "1"`, /broker.port: must be a whole number/],
+    [`[broker]\n${id}\nport = nan`, /broker.port: must be a whole number/],
+    [`[broker]\n${id}\nport = 65536`, /broker.port: must be a whole number/],
+    [`[broker]\n${id}\nkeepalive = "4s"`, /broker.keepalive: must be a duration from "5s"/],
+    [`[broker]\n${id}\nkeepalive = "6m"`, /broker.keepalive: must be a duration from "5s"/],
+    [`[broker]\n${id}\n[backend]\nca = false`, /backend.ca: must be a path, or empty/],
+    [`[broker]\n${id}\n[backend]\nurl = "http://u@x"`, /backend.url: must be an http/],
+    [`[broker]\n${id}\n[backend]\nurl = "http://x/?q"`, /backend.url: must be an http/],
+    [`[broker]\n${id}\n[checks]\nrate_limit_per_second = inf`, /second: must be a number from 0/],
+    [`[broker]\n${id}\n[log]\naccepted = 1`, /log.accepted: must be true or false/],
+    [`log = 1\n[broker]\n${id}`, /^gateway.toml: log: must be a section, \[log\]$/],
+    [`log = 2026-01-01\n[broker]\n${id}`, /^gateway.toml: log: must be a section, \[log\]$/],
+    [`[[log]]\n[broker]\n${id}`, /^gateway.toml: log: must be a section, \[log\]$/],
+    [`[broker]\n${id}\n__proto__ = 1`, /broker.__proto__: unknown setting/],
+    [`[broker]\n${id}\n[constructor]`, /constructor: unknown setting/],
+  ];
+  for (const [toml, fault] of faulty) {
+    const faults = faultsOf(toml);
+    assert.equal(faults.length, 1, `${toml}\n${faults.join("\n")}`);
+    assert.match(faults[0]!, fault, toml);
+  }
+  assert.deepEqual(faultsOf(`[broker]\n${id}\nkeepalive = "300s"\nport = 65535`), []);
+});
+
 Deno.test("a file that is no TOML is refused with the line", () => {
   assert.match(faultsOf("[log]\nlevel = \n")[0]!, /^gateway.toml: line 2: /);
 });

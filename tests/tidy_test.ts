@@ -81,6 +81,7 @@ function layerOf(path: string): typeof LAYERS[number] | undefined {
     [
       "config.ts",
       "settings.ts",
+      "setting_kinds.ts",
       "version.ts",
       "credentials.ts",
       "permissions.ts",

@@ -26,7 +26,7 @@ export async function checkedOutCommit(): Promise<string> {
   return changes === "" ? commit : `${commit}-modified`;
 }
 
-/** Module names lead into Deno's cache on this machine; `npm/zod/…` says as much. */
+/** Module names lead into Deno's cache on this machine; `npm/mqtt/…` says as much. */
 function withoutCachePath(bundled: string): string {
   const [, prefix] = /^\/\/ (\S*\/npm\/[^/\s]+\/)/m.exec(bundled) ?? [];
   return prefix === undefined ? bundled : bundled.replaceAll(prefix, "npm/");

@@ -3,7 +3,7 @@
 import { Buffer } from "node:buffer";
 import { Audit } from "../store/audit.ts";
 import type { AuditEntry } from "../store/audit_trail.ts";
-import { durationMs, isDuration } from "../settings.ts";
+import { durationMs, isDuration } from "../setting_kinds.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
 import { EXIT, Failure, printable, say } from "./voice.ts";
 

@@ -1,6 +1,6 @@
 /** `device rotate`: a new secret or certificate without a gap. */
 
-import { durationMs, isDuration } from "../settings.ts";
+import { durationMs, isDuration } from "../setting_kinds.ts";
 import type { Config } from "../config.ts";
 import { type DeviceWithSecret, Registry } from "../store/registry.ts";
 import type { Store } from "../store/store.ts";

@@ -5,7 +5,8 @@ import type { Envelope } from "../core/envelope.ts";
 import { REJECTION_CODES, type RejectionCode, rejectionSentence } from "../core/rejection.ts";
 import { importSecret, sign } from "../core/signature.ts";
 import { signingInput } from "../core/signing_input.ts";
-import { durationMs, SETTINGS } from "../settings.ts";
+import { durationMs } from "../setting_kinds.ts";
+import { SETTINGS } from "../settings.ts";
 import { readSecret } from "./device.ts";
 import { type Examination, examineAlone, examineInSite } from "./examination.ts";
 import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./site.ts";
@@ -77,7 +78,7 @@ async function examine(
 }
 
 function standardTolerance(): number {
-  return durationMs(SETTINGS.shape.checks.parse({}).tolerance) / 1000;
+  return durationMs(SETTINGS.checks.tolerance.standard!) / 1000;
 }
 
 function readFile(path: string): Uint8Array {

@@ -1,6 +1,6 @@
 /** The gateway.toml that `init` writes: every setting, with what it does and its default. */
 
-import { listSettings, type Setting } from "../settings.ts";
+import { type ListedSetting, listSettings } from "../settings.ts";
 
 /** What `init` decides for a site; everything else stands in the file as a comment. */
 export interface SiteValues {
@@ -37,7 +37,7 @@ export function renderGatewayToml(values: SiteValues): string {
   return toml;
 }
 
-function renderSetting(setting: Setting, chosen: string | number | undefined): string {
+function renderSetting(setting: ListedSetting, chosen: string | number | undefined): string {
   const comment = `# ${setting.purpose}\n`;
   return chosen === undefined
     ? `${comment}# ${setting.key} = ${JSON.stringify(setting.standard)}\n`
