@@ -1,6 +1,8 @@
 /**
- * The registry as a running gateway sees it: in memory, with each secret made into a key once, and
- * never older than the store.
+ * The registry as a running gateway sees it: in memory, and never older than the store.
+ *
+ * A `CryptoKey` takes several times the memory of all else that is known of a device, so only those
+ * that were used of late are kept.
  */
 
 import type { DeviceStanding } from "../core/device.ts";
@@ -19,11 +21,9 @@ import { type Store, StoreLostError } from "../store/store.ts";
 
 /** One secret of a device. */
 interface Secret {
-  readonly kept: KeptSecret;
+  kept: KeptSecret;
   /** Unix seconds; undefined where no end is set. */
-  readonly until: number | undefined;
-  /** Undefined until the first message; then the key, or undefined inside where there is none. */
-  key: Promise<SecretKey | undefined> | undefined;
+  until: number | undefined;
   /** Unix seconds; 0 where the device has never used it. */
   lastUsed: number;
   /** What of `lastUsed` is in the store. */
@@ -42,11 +42,15 @@ const NOTE_EVERY_SECONDS = 60;
 /** Uses after which no further device is looked at, so that it never holds up intake for long. */
 const NOTED_MAX = 500;
 
-/** Devices by id, each with its key. */
+/** Keys that are kept: so many that were used last, and up to as many before them. */
+const KEPT_MAX = 512;
+
+/** Devices by id, with their keys. */
 export class KeyRing {
   readonly #store: Store;
   readonly #registry: Registry;
   #rings = new Map<string, Ring>();
+  readonly #keys = new RecentKeys();
   #dataVersion = -1;
   #revision = -1;
 
@@ -87,14 +91,14 @@ export class KeyRing {
     const known = this.#rings.get(deviceId)?.secrets ?? [];
     const secrets = known.filter((secret) => isGood(secret, nowSeconds));
     const spoken = secrets.find(({ lastUsed }) => lastUsed > 0) ?? secrets.at(-1);
-    return spoken ? keyOf(spoken) : Promise.resolve(undefined);
+    return spoken ? this.#keys.of(spoken) : Promise.resolve(undefined);
   }
 
   /** The payload bytes under the signature that any secret of the device verifies. */
   async signedPayload(envelope: Envelope, nowSeconds: number): Promise<Uint8Array | undefined> {
     for (const secret of this.#rings.get(envelope.deviceId)?.secrets ?? []) {
       if (!isGood(secret, nowSeconds)) continue;
-      const payload = await signedPayloadOf(envelope, await keyOf(secret));
+      const payload = await signedPayloadOf(envelope, await this.#keys.of(secret));
       if (payload === undefined) continue;
       secret.lastUsed = nowSeconds;
       return payload;
@@ -128,7 +132,7 @@ export class KeyRing {
     return this.#rings.size;
   }
 
-  /** Keys and uses of unchanged secrets are carried over. */
+  /** Unchanged secrets stay what they are, with their uses and keys. */
   #reload(): Map<string, Ring> {
     const fault = this.#registry.sealingFault();
     if (fault !== undefined) throw new StoreLostError(fault);
@@ -146,7 +150,8 @@ export class KeyRing {
           one.kept.generation === generation && one.kept.storedSecret === kept.storedSecret
         );
         const lastUsed = Math.max(noted, same?.lastUsed ?? 0);
-        return { kept, until, key: same?.key, lastUsed, notedUsed: noted };
+        const secret = { kept, until, lastUsed, notedUsed: noted };
+        return same ? Object.assign(same, secret) : secret;
       };
       const newest = secretOf(device, undefined);
       rings.set(deviceId, {
@@ -167,8 +172,23 @@ function isDamaged({ kept }: Secret): boolean {
   }
 }
 
-function keyOf(secret: Secret): Promise<SecretKey | undefined> {
-  return secret.key ??= importKept(secret.kept);
+/** The keys of secrets, made when they are needed. */
+class RecentKeys {
+  #recent = new Map<Secret, Promise<SecretKey | undefined>>();
+  #before = new Map<Secret, Promise<SecretKey | undefined>>();
+
+  /** The key, or undefined inside where the secret makes none. */
+  of(secret: Secret): Promise<SecretKey | undefined> {
+    const recent = this.#recent.get(secret);
+    if (recent) return recent;
+    const key = this.#before.get(secret) ?? importKept(secret.kept);
+    if (this.#recent.size >= KEPT_MAX) {
+      this.#before = this.#recent;
+      this.#recent = new Map();
+    }
+    this.#recent.set(secret, key);
+    return key;
+  }
 }
 
 /** A secret that was altered is no key: nothing verifies under it. */

@@ -72,6 +72,29 @@ Deno.test("KeyRing sees at once what another process changes", async () => {
   });
 });
 
+Deno.test("KeyRing keeps the keys that are in use, and makes those anew that were not", async () => {
+  await withRegistry(async (registry, store) => {
+    const names = Array.from({ length: 2_000 }, (_, i) => `d${i}`);
+    registry.addAll(names.map((deviceId) => ({
+      deviceId,
+      sharedSecret: `secret of ${deviceId}`,
+      createdAt: 1,
+    })));
+    const ring = new KeyRing(store, registry);
+    const inUse = await ring.key("d0");
+    const first = await ring.key("d1");
+    for (const name of names.slice(2)) {
+      await ring.key(name);
+      assert.equal(await ring.key("d0"), inUse, name);
+    }
+    const again = await ring.key("d1");
+    assert.notEqual(again, first, "it was let go");
+    const text = new TextEncoder().encode("the same");
+    assert.equal(await sign(again!, text), await sign(first!, text));
+    assert.notEqual(await sign(again!, text), await sign(inUse!, text));
+  });
+});
+
 Deno.test("an empty secret in an old registry is no key, and no failure", async () => {
   await withRegistry(async (registry, store) => {
     store.prepare("INSERT INTO devices VALUES ('a', '', NULL)").run();
