@@ -9,10 +9,14 @@ export const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 /** Stands in src/version.ts for the commit. */
 const COMMIT_PLACE = "@COMMIT@";
 
-/** Bundles main.ts with all that it can reach; `commit` is what `--version` will say. */
+/**
+ * Bundles main.ts with all that it can reach; `commit` is what `--version` will say. Minified, since
+ * each of the program's two parts holds the whole text in memory.
+ */
 export async function bundleProgram(commit: string): Promise<string> {
-  const bundled = await outputOf(Deno.execPath(), ["bundle", "-q", "main.ts"], { cwd: ROOT });
-  const parts = withoutCachePath(new TextDecoder().decode(bundled)).split(COMMIT_PLACE);
+  const args = ["bundle", "-q", "--minify", "main.ts"];
+  const bundled = new TextDecoder().decode(await outputOf(Deno.execPath(), args, { cwd: ROOT }));
+  const parts = bundled.split(COMMIT_PLACE);
   if (parts.length !== 2) throw new Error(`There must be one "${COMMIT_PLACE}" in the bundle`);
   return parts.join(commit);
 }
@@ -24,10 +28,4 @@ export async function checkedOutCommit(): Promise<string> {
   const commit = await git("rev-parse", "--short=12", "HEAD");
   const changes = await git("status", "--porcelain");
   return changes === "" ? commit : `${commit}-modified`;
-}
-
-/** Module names lead into Deno's cache on this machine; `npm/mqtt/…` says as much. */
-function withoutCachePath(bundled: string): string {
-  const [, prefix] = /^\/\/ (\S*\/npm\/[^/\s]+\/)/m.exec(bundled) ?? [];
-  return prefix === undefined ? bundled : bundled.replaceAll(prefix, "npm/");
 }

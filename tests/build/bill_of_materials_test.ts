@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { reachablePackages, renderBill } from "../../src/build/bill_of_materials.ts";
-import { bundleProgram } from "../../src/build/bundle.ts";
+import { bundleProgram, ROOT } from "../../src/build/bundle.ts";
+import { outputOf } from "../../src/build/tool.ts";
 
 Deno.test("the bill names every package in the bundle, with the integrity that the lock file has", async () => {
   const packages = await reachablePackages();
@@ -11,9 +12,8 @@ Deno.test("the bill names every package in the bundle, with the integrity that t
     assert.equal(purl, `pkg:npm/${name.replace("@", "%40")}@${version}`);
   }
   const listed = new Set(packages.map(({ name, version }) => `${name}/${version}`));
-  const bundle = await bundleProgram("feedfacecafe");
-  const bundled = [...bundle.matchAll(/^\/\/ npm\/((?:@[^/]+\/)?[^/]+\/[^/]+)\//gm)].map((m) =>
-    m[1]!
+  const bundled = (await bundledModules()).flatMap((path) =>
+    /\/npm\/[^/]+\/((?:@[^/]+\/)?[^/]+\/[^/]+)\//.exec(path)?.[1] ?? []
   );
   assert.ok(bundled.length > 100);
   for (const name of bundled) assert.ok(listed.has(name), `${name} is not in the bill`);
@@ -24,14 +24,21 @@ Deno.test("what only tests use is neither in the bill nor in the bundle", async 
   assert.ok(Object.keys(npm).some((key) => key.startsWith("fast-check@")));
   const names = (await reachablePackages()).map(({ name }) => name);
   assert.ok(!names.includes("fast-check"));
-  const bundle = await bundleProgram("feedfacecafe");
-  const ours = [...bundle.matchAll(/^\/\/ (?!npm\/)(\S+\.\w+)$/gm)].map(([, path]) => path!);
+  const ours = (await bundledModules()).filter((path) => !path.includes("/npm/"));
   assert.ok(ours.includes("main.ts") && ours.includes("src/gateway.ts"));
   for (const path of ours) {
     assert.match(path, /^(main\.ts|deno\.json|src\/.*|mosquitto\/.*)$/);
     assert.doesNotMatch(path, /^src\/build\//);
   }
 });
+
+/** The path of every module in the bundle: one that is not minified names them. */
+async function bundledModules(): Promise<string[]> {
+  const bundle = new TextDecoder().decode(
+    await outputOf(Deno.execPath(), ["bundle", "-q", "main.ts"], { cwd: ROOT }),
+  );
+  return [...bundle.matchAll(/^\/\/ (\S+\.\w+)$/gm)].map(([, path]) => path!);
+}
 
 Deno.test("the bundle says nothing of the machine that it was made on", async () => {
   const bundle = await bundleProgram("feedfacecafe");
@@ -42,6 +49,12 @@ Deno.test("the bundle says nothing of the machine that it was made on", async ()
     assert.ok(!bundle.includes(place), place);
   }
   assert.equal(bundle.split("feedfacecafe").length, 2);
+});
+
+Deno.test("the bundle is held in memory as one byte for each character, and has its licences", async () => {
+  const bundle = await bundleProgram("feedfacecafe");
+  assert.doesNotMatch(bundle, /[\u0100-\uffff]/, "or the engine would take two");
+  assert.match(bundle, /Copyright \(c\) Peculiar Ventures/);
 });
 
 Deno.test("the bill is CycloneDX: hashes in hex, every reference known, the same bytes each time", () => {

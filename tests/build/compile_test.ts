@@ -41,8 +41,8 @@ Deno.test("compile embeds the program, its permissions and nothing else", async 
       assert.deepEqual(permissions.ignore_env, []); // all others
       assert.deepEqual(permissions.allow_sys, ["uid"]);
       assert.deepEqual([permissions.allow_ffi, permissions.deny_import], [null, []]);
-      assert.ok(added.includes("\n// src/gateway.ts\n"));
-      for (const foreign of ["// tests/", "// src/build/", "// npm/fast-check/", "Deno.test("]) {
+      assert.ok(added.includes("Taking messages from ${"));
+      for (const foreign of ["Cannot build with Deno", "Property failed after", "Deno.test("]) {
         assert.ok(!added.includes(foreign), foreign);
       }
     }
