@@ -95,11 +95,17 @@ esac
   fail "This file is for {{machine}}, this machine is $(uname -m)"
 uid=$(id -u)
 home=$cache/{{name}}
-safe && intact || unpack
+unpacked=
+safe && intact || {
+  unpack
+  unpacked=now
+}
 
 # The program starts itself anew by this path, and Deno keeps its compiled code beside it.
 export SECURE_IOT_GATEWAY_PROGRAM="$self"
 export DENO_DIR="$home/compiled" DENO_NO_UPDATE_CHECK=1
+# A process of its own compiles: what that takes, 30 MiB, a gateway would keep until it ends.
+[ -z "$unpacked" ] || $emulator "$home/deno" run {{flags}} "$home/main.js" --version </dev/null >/dev/null 2>&1 || :
 case ${1-} in
   {{subprocess_commands}}) exec $emulator "$home/deno" run {{subprocess_flags}} "$home/main.js" "$@" ;;
   {{operator_commands}}) exec $emulator "$home/deno" run {{operator_flags}} "$home/main.js" "$@" ;;

@@ -38,6 +38,9 @@ const CLOSED = ["-q", "--no-config", "--no-lock", "--no-npm", "--no-remote"];
 
 const START = [...CLOSED, ...RUNTIME_FLAGS];
 
+/** What follows `deno run`, for most commands. */
+export const START_FLAGS: readonly string[] = [...START, ...permissionFlags("gateway")];
+
 /** Renders the launcher, filled up to its fixed length. */
 export function renderLauncher(facts: LauncherFacts): Uint8Array {
   const bytes = new Uint8Array(HEAD_BYTES).fill("\n".charCodeAt(0));
@@ -66,7 +69,7 @@ function valuesOf(facts: LauncherFacts): Readonly<Record<string, string | number
     subprocess_flags: words([...START, ...permissionFlags("demo")]),
     operator_commands: OPERATOR_COMMANDS.join(" | "),
     operator_flags: words([...START, ...permissionFlags("operator")]),
-    flags: words([...START, ...permissionFlags("gateway")]),
+    flags: words(START_FLAGS),
   };
 }
 

@@ -1,7 +1,7 @@
 /** What does the job: this gateway, or one of the two that it is measured beside. */
 
+import { packedCommand } from "./packed_gateway.ts";
 import { ChildProcess, type ProgramCommand } from "../../src/demo/child_process.ts";
-import { gatewayCommand } from "../../src/demo/gateway_process.ts";
 import { until } from "../../src/demo/until.ts";
 import type { BenchSite } from "./bench_site.ts";
 
@@ -28,14 +28,17 @@ export interface RunningContender {
   readonly child: ChildProcess;
 }
 
-/** This gateway; `settings` are environment variables without their prefix. */
+/** This gateway as it is packed; `settings` are environment variables without their prefix. */
 export function gateway(settings: Readonly<Record<string, string>> = {}): Contender {
   const environment = Object.fromEntries(
     Object.entries(settings).map(([name, value]) => [`SECURE_IOT_GATEWAY_${name}`, value]),
   );
   return {
     name: "this gateway",
-    command: ({ layout }) => Promise.resolve({ ...gatewayCommand(layout.directory), environment }),
+    command: async ({ layout }) => ({
+      ...await packedCommand("run", "--dir", layout.directory),
+      environment,
+    }),
     readyText: /^ready$/m,
     namesMessages: true,
   };

@@ -3,8 +3,9 @@
  * `--minutes N` of overload, `--out FOLDER`; or `--short`, which only shows that it works.
  *
  * The rules are:
- * - everything is real: the broker, mutual TLS, the store with its guarantees on, a backend that
- *   knows nothing of the gateway, a connection and a certificate for each device;
+ * - everything is real: the program as it is packed, the broker, mutual TLS, the store with its
+ *   guarantees on, a backend that knows nothing of the gateway, a connection and a certificate for
+ *   each device;
  * - who makes the load must not limit it: messages are signed before, publishers are compiled
  *   programs, and what they cost is shown;
  * - what counts as delivered is what the backend has logged;
@@ -62,9 +63,13 @@ async function main(): Promise<void> {
   const machine = await describeMachine();
   console.log(`${machineText(machine)}\n`);
   const results: Results = new Map();
-  for (const part of parts) {
-    results.set(part.name, await runPart(part, scale));
-    await writeResults(folder, { machine, scale, results });
+  try {
+    for (const part of parts) {
+      results.set(part.name, await runPart(part, scale));
+      await writeResults(folder, { machine, scale, results });
+    }
+  } finally {
+    await removeTemporaryFolders();
   }
   for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, interrupt);
 }

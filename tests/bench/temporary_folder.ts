@@ -2,19 +2,25 @@
 
 const open = new Set<string>();
 
-/** Runs `work` with a folder that everybody may enter: the broker and nginx are other users. */
-export async function withTemporaryFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+/** Makes a folder that everybody may enter, since the broker and nginx are other users. */
+export async function makeTemporaryFolder(): Promise<string> {
   const folder = await Deno.makeTempDir({ prefix: "secure-iot-gateway-bench-" });
   open.add(folder);
+  await Deno.chmod(folder, 0o755);
+  return folder;
+}
+
+/** Runs `work` with such a folder. */
+export async function withTemporaryFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await makeTemporaryFolder();
   try {
-    await Deno.chmod(folder, 0o755);
     return await work(folder);
   } finally {
     await remove(folder);
   }
 }
 
-/** Removes those whose work will not come to its end. */
+/** Removes those that are left: one that serves the whole bench, or whose work was broken off. */
 export async function removeTemporaryFolders(): Promise<void> {
   await Promise.all([...open].map(remove));
 }

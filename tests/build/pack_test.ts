@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { pack } from "../../src/build/pack.ts";
 import { ChildProcess } from "../../src/demo/child_process.ts";
+import { freePorts } from "../../src/demo/free_ports.ts";
+import { until } from "../../src/demo/until.ts";
+import { usageOf } from "../process_usage.ts";
 import { withFolder } from "../with_folder.ts";
 import { runPacked, standsAt, thisMachine, withPacked } from "./packed_program.ts";
 
@@ -80,6 +83,35 @@ Deno.test("a later start takes at most 50 ms more than one from source", async (
     }
     const fastest = { source: Math.min(...tookMs.source), packed: Math.min(...tookMs.packed) };
     assert.ok(fastest.packed - fastest.source <= 50, JSON.stringify(fastest));
+  });
+});
+
+Deno.test("a gateway's first start takes no more memory than a later one", async () => {
+  await withPacked(async ({ program, cache, folder }) => {
+    const dir = `${folder}/site`;
+    const init = await runPacked(program, ["init", "--dir", dir], { cache: `${folder}/elsewhere` });
+    assert.equal(init.code, 0, init.stderr);
+    const [noBroker, noConflict] = freePorts(2);
+    const environment = {
+      SECURE_IOT_GATEWAY_CACHE: cache,
+      SECURE_IOT_GATEWAY_BROKER_PORT: String(noBroker),
+      SECURE_IOT_GATEWAY_API_PORT: String(noConflict),
+    };
+    const residentBytes: number[] = [];
+    for (let start = 0; start < 2; start++) {
+      const child = new ChildProcess({ path: program, args: ["run", "--dir", dir], environment });
+      try {
+        await until("it to look for the broker", () => {
+          assert.ok(child.running, child.stderr);
+          return child.stderr.includes("broker_fault");
+        });
+        residentBytes.push((await usageOf(child)).residentBytes);
+      } finally {
+        await child.stop();
+      }
+    }
+    const [first, later] = residentBytes;
+    assert.ok(first! - later! < 12 * 2 ** 20, `${first} bytes, then ${later}`);
   });
 });
 
