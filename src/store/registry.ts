@@ -134,6 +134,7 @@ function keyNameOf(prefix: string): string {
   return keyIdOf(prefix) ?? "a form that is not known here";
 }
 
+/** The columns of `DeviceRow`. */
 const SELECT_DEVICES = `
   SELECT d.device_id, d.shared_secret, d.created_at, r.revoked_at, r.reason,
          s.generation, s.previous_secret, s.previous_generation, s.previous_until,
@@ -141,6 +142,19 @@ const SELECT_DEVICES = `
            WHERE c.device_id = d.device_id AND c.withdrawn_at IS NULL) AS not_after
   FROM devices d LEFT JOIN device_revocations r ON r.device_id = d.device_id
        LEFT JOIN device_secrets s ON s.device_id = d.device_id`;
+
+type DeviceRow = readonly [
+  deviceId: string,
+  sharedSecret: string,
+  createdAt: number | null,
+  revokedAt: number | null,
+  revokedReason: string | null,
+  generation: number | null,
+  previousSecret: string | null,
+  previousGeneration: number | null,
+  previousUntil: number | null,
+  notAfter: number | null,
+];
 
 /** The registry. */
 export class Registry {
@@ -154,8 +168,8 @@ export class Registry {
   constructor(store: Store, sealingKeys: readonly SealingKey[] = []) {
     this.#store = store;
     this.#sealingKeys = sealingKeys;
-    this.#all = store.prepare(`${SELECT_DEVICES} ORDER BY d.device_id`);
-    this.#one = store.prepare(`${SELECT_DEVICES} WHERE d.device_id = ?`);
+    this.#all = store.prepareArrays(`${SELECT_DEVICES} ORDER BY d.device_id`);
+    this.#one = store.prepareArrays(`${SELECT_DEVICES} WHERE d.device_id = ?`);
     this.#sameButCase = store.prepare(
       "SELECT device_id FROM devices WHERE device_id = ? COLLATE NOCASE",
     );
@@ -168,12 +182,13 @@ export class Registry {
 
   /** Every device, by id. */
   list(): StoredDevice[] {
-    return this.#all.all().map((row) => new StoredDevice(row, this.#sealingKeys));
+    const rows = this.#all.all() as unknown as DeviceRow[];
+    return rows.map((row) => new StoredDevice(row, this.#sealingKeys));
   }
 
   /** The device of an id. */
   find(deviceId: string): DeviceWithSecret | undefined {
-    const row = this.#one.get(deviceId);
+    const row = this.#one.get(deviceId) as DeviceRow | undefined;
     return row === undefined ? undefined : new StoredDevice(row, this.#sealingKeys);
   }
 
@@ -458,11 +473,13 @@ class StoredSecret implements KeptSecret {
 class StoredPreviousSecret extends StoredSecret {
   readonly until: number;
 
-  constructor(row: Record<string, SQLOutputValue>, sealingKeys: readonly SealingKey[]) {
-    const generation = row["previous_generation"] as number;
-    const stored = row["previous_secret"] as string;
-    super(row["device_id"] as string, { generation, stored }, sealingKeys);
-    this.until = row["previous_until"] as number;
+  constructor(
+    deviceId: string,
+    secret: { readonly generation: number; readonly stored: string; readonly until: number },
+    sealingKeys: readonly SealingKey[],
+  ) {
+    super(deviceId, secret, sealingKeys);
+    this.until = secret.until;
   }
 }
 
@@ -474,17 +491,29 @@ class StoredDevice extends StoredSecret implements DeviceWithSecret {
   readonly revokedAt: number | undefined;
   readonly revokedReason: string | undefined;
 
-  constructor(row: Record<string, SQLOutputValue>, sealingKeys: readonly SealingKey[]) {
-    const deviceId = row["device_id"] as string;
-    const generation = (row["generation"] ?? 1) as number;
-    super(deviceId, { generation, stored: row["shared_secret"] as string }, sealingKeys);
+  constructor(row: DeviceRow, sealingKeys: readonly SealingKey[]) {
+    const [
+      deviceId,
+      stored,
+      createdAt,
+      revokedAt,
+      revokedReason,
+      generation,
+      previousSecret,
+      previousGeneration,
+      previousUntil,
+      notAfter,
+    ] = row;
+    super(deviceId, { generation: generation ?? 1, stored }, sealingKeys);
     this.deviceId = deviceId;
-    this.previous = row["previous_secret"] === null
-      ? undefined
-      : new StoredPreviousSecret(row, sealingKeys);
-    this.createdAt = (row["created_at"] ?? undefined) as number | undefined;
-    this.notAfter = (row["not_after"] ?? undefined) as number | undefined;
-    this.revokedAt = (row["revoked_at"] ?? undefined) as number | undefined;
-    this.revokedReason = (row["reason"] ?? undefined) as string | undefined;
+    this.previous = previousSecret === null ? undefined : new StoredPreviousSecret(deviceId, {
+      generation: previousGeneration!,
+      stored: previousSecret,
+      until: previousUntil!,
+    }, sealingKeys);
+    this.createdAt = createdAt ?? undefined;
+    this.notAfter = notAfter ?? undefined;
+    this.revokedAt = revokedAt ?? undefined;
+    this.revokedReason = revokedReason ?? undefined;
   }
 }

@@ -100,6 +100,14 @@ export class Store {
     return this.#database.prepare(sql);
   }
 
+  /** The same for one whose rows are arrays, which take half the time of objects. */
+  prepareArrays(sql: string): StatementSync {
+    const statement = this.prepare(sql);
+    // Its type is not in every declaration of node:sqlite that Deno may find.
+    (statement as unknown as { setReturnArrays(on: boolean): void }).setReturnArrays(true);
+    return statement;
+  }
+
   /** Runs `work` in one transaction: all of it is on the disk when this returns, or nothing. */
   transaction<T>(work: () => T): T {
     this.#checkInPlace();
