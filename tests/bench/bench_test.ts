@@ -12,8 +12,8 @@ import { median, quantile } from "./statistics.ts";
 import { readable, renderTable } from "./table.ts";
 
 const PARTS = [
-  "throughput",
   "latency",
+  "throughput",
   "devices",
   "ids",
   "pruning",

@@ -32,8 +32,8 @@ import { removeTemporaryFolders } from "./temporary_folder.ts";
 import { type ContenderSummary, THROUGHPUT } from "./throughput.ts";
 
 const PARTS: readonly Part[] = [
+  LATENCY, // first, while the disk rests
   THROUGHPUT,
-  LATENCY,
   REGISTRY_SIZE,
   REMEMBERED_IDS,
   PRUNING,

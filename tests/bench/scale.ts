@@ -19,8 +19,8 @@ export interface Scale {
   readonly steadyDevices: number;
   readonly steadyPerSecond: number;
   readonly steadySeconds: number;
-  /** Devices that send once a minute: the smaller and the larger number, and for how long. */
-  readonly slowDevices: readonly [few: number, many: number];
+  /** Devices that send once a minute: how few, how many, twice as many; and for how long. */
+  readonly slowDevices: readonly [few: number, many: number, more: number];
   readonly slowMinutes: number;
   readonly overloadMinutes: number;
 }
@@ -38,7 +38,7 @@ export const FULL: Scale = {
   steadyDevices: 20,
   steadyPerSecond: 200,
   steadySeconds: 30,
-  slowDevices: [1_000, 11_000],
+  slowDevices: [1_000, 11_000, 21_000],
   slowMinutes: 3,
   overloadMinutes: 10,
 };
@@ -56,7 +56,7 @@ export const SHORT: Scale = {
   steadyDevices: 2,
   steadyPerSecond: 50,
   steadySeconds: 0.4,
-  slowDevices: [10, 20],
+  slowDevices: [10, 20, 30],
   slowMinutes: 0.005,
   overloadMinutes: 0.005,
 };
