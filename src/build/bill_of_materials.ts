@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import project from "../../deno.json" with { type: "json" };
 import { ROOT } from "./bundle.ts";
-import { outputOf } from "./tool.ts";
+import { BuildFailure, outputOf } from "./tool.ts";
 
 /** A part of the program. */
 export interface Component {
@@ -15,6 +15,8 @@ export interface Component {
   readonly purl: string;
   /** As npm writes it; undefined where it is not known. */
   readonly integrity: string | undefined;
+  /** As an SPDX expression. */
+  readonly licence: string;
   /** Package URLs of what it needs itself. */
   readonly dependsOn: readonly string[];
 }
@@ -23,6 +25,8 @@ export interface Component {
 interface PackageInfo {
   readonly name: string;
   readonly version: string;
+  /** Its folder in Deno's cache. */
+  readonly localPath: string;
   /** Keys of others. */
   readonly dependencies: readonly string[];
 }
@@ -42,8 +46,16 @@ export async function reachablePackages(): Promise<Component[]> {
     version: packages[key]!.version,
     purl: purlOf(key),
     integrity: lock.npm[key]?.integrity,
+    licence: licenceIn(packages[key]!.localPath),
     dependsOn: packages[key]!.dependencies.map(purlOf),
   }));
+}
+
+/** What a package says of itself. */
+function licenceIn(folder: string): string {
+  const { license } = JSON.parse(Deno.readTextFileSync(join(folder, "package.json")));
+  if (typeof license === "string") return license;
+  throw new BuildFailure(`The package in "${folder}" does not say under which licence it is`);
 }
 
 /** A package URL on npm. */
@@ -68,13 +80,14 @@ export function renderBill(commit: string, components: readonly Component[]): st
         properties: [{ name: "commit", value: commit }],
       },
     },
-    components: components.map(({ name, version, purl, integrity }) => ({
+    components: components.map(({ name, version, purl, integrity, licence }) => ({
       type: "library",
       "bom-ref": purl,
       name,
       version,
       purl,
       ...(integrity && { hashes: [hashOf(integrity)] }),
+      licenses: [{ expression: licence }],
     })),
     dependencies: [
       { ref: program, dependsOn: components.map(({ purl }) => purl) },

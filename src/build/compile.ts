@@ -37,6 +37,7 @@ const DENO: Component = {
   version: DENO_VERSION,
   purl: `pkg:github/denoland/deno@v${DENO_VERSION}`,
   integrity: undefined,
+  licence: "MIT",
   dependsOn: [],
 };
 

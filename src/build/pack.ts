@@ -68,7 +68,8 @@ async function packFor(
 
 function componentOf({ packageName, integrity }: Runtime) {
   const purl = npmPurl(packageName, DENO_VERSION);
-  return { name: packageName, version: DENO_VERSION, purl, integrity, dependsOn: [] };
+  const about = { name: packageName, version: DENO_VERSION, licence: "MIT" };
+  return { ...about, purl, integrity, dependsOn: [] };
 }
 
 /** Outside the checkout: a download outlives it. */

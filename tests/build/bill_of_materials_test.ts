@@ -7,7 +7,8 @@ import { outputOf } from "../../src/build/tool.ts";
 Deno.test("the bill names every package in the bundle, with the integrity that the lock file has", async () => {
   const packages = await reachablePackages();
   const { npm } = JSON.parse(Deno.readTextFileSync("deno.lock"));
-  for (const { name, version, purl, integrity } of packages) {
+  for (const { name, version, purl, integrity, licence } of packages) {
+    assert.match(licence, /^(MIT|Apache-2\.0|BSD-3-Clause|ISC|0BSD)$/, name);
     assert.equal(integrity, npm[`${name}@${version}`].integrity, name);
     assert.equal(purl, `pkg:npm/${name.replace("@", "%40")}@${version}`);
   }
@@ -64,6 +65,7 @@ Deno.test("the bill is CycloneDX: hashes in hex, every reference known, the same
     version: "1.2.3",
     purl: "pkg:npm/%40scope/part@1.2.3",
     integrity: `sha512-${Buffer.from(digest).toString("base64")}`,
+    licence: "MIT",
     dependsOn: [],
   };
   const text = renderBill("feedfacecafe", [part]);
@@ -75,6 +77,7 @@ Deno.test("the bill is CycloneDX: hashes in hex, every reference known, the same
     /^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}$/,
   );
   assert.deepEqual(bill.components[0].hashes, [{ alg: "SHA-512", content: "ab".repeat(64) }]);
+  assert.deepEqual(bill.components[0].licenses, [{ expression: "MIT" }]);
   const known = [bill.metadata.component, ...bill.components].map((one) => one["bom-ref"]);
   for (const { ref, dependsOn } of bill.dependencies) {
     for (const name of [ref, ...dependsOn]) assert.ok(known.includes(name), name);
