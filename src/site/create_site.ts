@@ -164,8 +164,9 @@ async function existingFiles(layout: SiteLayout): Promise<string[]> {
     layout.aclGateway,
     ...databaseFiles(layout),
   ];
-  const found = await Promise.all(targets.map(exists));
-  return targets.filter((_path, index) => found[index]);
+  const there: string[] = [];
+  for (const path of targets) if (await exists(path)) there.push(path);
+  return there;
 }
 
 /** SQLite would take a forgotten journal for the new database's. */
