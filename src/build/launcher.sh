@@ -103,7 +103,7 @@ safe && intact || {
 
 # The program starts itself anew by this path, and Deno keeps its compiled code beside it.
 export SECURE_IOT_GATEWAY_PROGRAM="$self"
-export DENO_DIR="$home/compiled" DENO_NO_UPDATE_CHECK=1
+export DENO_DIR="$home/compiled" DENO_NO_UPDATE_CHECK=1 {{environment}}
 # A process of its own compiles: what that takes, 30 MiB, a gateway would keep until it ends.
 [ -z "$unpacked" ] || $emulator "$home/deno" run {{flags}} "$home/main.js" --version </dev/null >/dev/null 2>&1 || :
 case ${1-} in

@@ -35,10 +35,10 @@ export function gateway(settings: Readonly<Record<string, string>> = {}): Conten
   );
   return {
     name: "this gateway",
-    command: async ({ layout }) => ({
-      ...await packedCommand("run", "--dir", layout.directory),
-      environment,
-    }),
+    command: async ({ layout }) => {
+      const command = await packedCommand("run", "--dir", layout.directory);
+      return { ...command, environment: { ...command.environment, ...environment } };
+    },
     readyText: /^ready$/m,
     namesMessages: true,
   };

@@ -39,7 +39,7 @@ async function syncTimesMs(
     file.seekSync((i % PLACES) * WRITE_BYTES, Deno.SeekMode.Start);
     file.writeSync(bytes);
     const beganMs = performance.now();
-    file.syncDataSync();
+    file.syncSync(); // as SQLite does, and not only the data
     waitsMs.push(performance.now() - beganMs);
   }
   return waitsMs;

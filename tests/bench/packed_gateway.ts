@@ -1,7 +1,7 @@
 /** This gateway as the packed file runs it: the bundle, and what the launcher gives the runtime. */
 
 import { bundleProgram } from "../../src/build/bundle.ts";
-import { START_FLAGS } from "../../src/build/launcher.ts";
+import { START_ENVIRONMENT, START_FLAGS } from "../../src/build/launcher.ts";
 import { ChildProcess, type ProgramCommand } from "../../src/demo/child_process.ts";
 import { makeTemporaryFolder } from "./temporary_folder.ts";
 
@@ -21,5 +21,6 @@ async function bundleAndCompile(): Promise<string> {
 }
 
 function commandOf(path: string, args: readonly string[]): ProgramCommand {
-  return { path: Deno.execPath(), args: ["run", ...START_FLAGS, path, ...args] };
+  const environment = START_ENVIRONMENT;
+  return { path: Deno.execPath(), args: ["run", ...START_FLAGS, path, ...args], environment };
 }
