@@ -118,8 +118,10 @@ export function readConfig(
   }
   const overridden = override(table, options.environment);
   const { settings, faults: misfits } = check(table, overridden.places);
-  const faults = [...overridden.faults, ...misfits];
-  if (faults.length === 0) faults.push(...crossFaults(settings));
+  const faults = [
+    ...overridden.faults,
+    ...(misfits.length === 0 ? crossFaults(settings) : misfits),
+  ];
   if (faults.length > 0) return { ok: false, faults };
   return { ok: true, settings, config: configOf(settings, options) };
 }

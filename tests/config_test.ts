@@ -133,4 +133,7 @@ Deno.test("a file that is no TOML is refused with the line", () => {
 Deno.test("two settings that do not go together are a fault", () => {
   const toml = renderGatewayToml(VALUES).replace(/# retry_first = .*/, 'retry_first = "1h"');
   assert.match(faultsOf(toml)[0]!, /backend.retry_first: must not be longer/);
+  const both = faultsOf(toml, { SECURE_IOT_GATEWAY_BACKEND_URI: "http://x" });
+  assert.match(both[0]!, /BACKEND_URI: unknown setting/);
+  assert.match(both[1]!, /backend.retry_first: must not be longer/);
 });
