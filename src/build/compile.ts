@@ -6,7 +6,13 @@ import { type Component, reachablePackages, renderBill } from "./bill_of_materia
 import { bundleProgram, checkedOutCommit } from "./bundle.ts";
 import { BILL_NAME, DIST, programName, writeSums, writeWhole } from "./distribution.ts";
 import { permissionFlags } from "./permission_flags.ts";
-import { DENO_VERSION, requirePinnedDeno, type Runtime, RUNTIMES } from "./runtime.ts";
+import {
+  DENO_LICENCE,
+  DENO_VERSION,
+  requirePinnedDeno,
+  type Runtime,
+  RUNTIMES,
+} from "./runtime.ts";
 import { BuildFailure, outputOf, runBuild } from "./tool.ts";
 
 /**
@@ -37,7 +43,7 @@ const DENO: Component = {
   version: DENO_VERSION,
   purl: `pkg:github/denoland/deno@v${DENO_VERSION}`,
   integrity: undefined,
-  licence: "MIT",
+  licence: DENO_LICENCE,
   dependsOn: [],
 };
 

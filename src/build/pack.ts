@@ -11,6 +11,7 @@ import { bundleProgram, checkedOutCommit } from "./bundle.ts";
 import { BILL_NAME, DIST, programName, sha256, writeSums, writeWhole } from "./distribution.ts";
 import { renderLauncher } from "./launcher.ts";
 import {
+  DENO_LICENCE,
   DENO_VERSION,
   fetchRuntime,
   programIn,
@@ -67,9 +68,14 @@ async function packFor(
 }
 
 function componentOf({ packageName, integrity }: Runtime) {
-  const purl = npmPurl(packageName, DENO_VERSION);
-  const about = { name: packageName, version: DENO_VERSION, licence: "MIT" };
-  return { ...about, purl, integrity, dependsOn: [] };
+  return {
+    name: packageName,
+    version: DENO_VERSION,
+    purl: npmPurl(packageName, DENO_VERSION),
+    integrity,
+    licence: DENO_LICENCE,
+    dependsOn: [],
+  };
 }
 
 /** Outside the checkout: a download outlives it. */

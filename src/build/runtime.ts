@@ -13,6 +13,9 @@ import { BuildFailure, outputOf } from "./tool.ts";
 /** The Deno that builds, and that is built in. */
 export const DENO_VERSION = "2.9.5";
 
+/** The licence it is under, as an SPDX expression. */
+export const DENO_LICENCE = "MIT";
+
 /** Deno for one kind of machine. */
 export interface Runtime {
   /** As `uname -m` says it. */

@@ -1,9 +1,9 @@
 /** `audit verify` and `export`: what was changed and what was refused, and that the record is whole. */
 
 import { Buffer } from "node:buffer";
+import { durationMs, isDuration } from "../setting_kinds.ts";
 import { Audit } from "../store/audit.ts";
 import type { AuditEntry } from "../store/audit_trail.ts";
-import { durationMs, isDuration } from "../setting_kinds.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
 import { EXIT, Failure, printable, say } from "./voice.ts";
 

@@ -1,7 +1,7 @@
 /** `device rotate`: a new secret or certificate without a gap. */
 
-import { durationMs, isDuration } from "../setting_kinds.ts";
 import type { Config } from "../config.ts";
+import { durationMs, isDuration } from "../setting_kinds.ts";
 import { type DeviceWithSecret, Registry } from "../store/registry.ts";
 import type { Store } from "../store/store.ts";
 import { createDeviceBundle, secretFileOf } from "../site/device_bundle.ts";

@@ -1,9 +1,9 @@
 /** What does the job: this gateway, or one of the two that it is measured beside. */
 
-import { packedCommand } from "./packed_gateway.ts";
 import { ChildProcess, type ProgramCommand } from "../../src/demo/child_process.ts";
 import { until } from "../../src/demo/until.ts";
 import type { BenchSite } from "./bench_site.ts";
+import { packedCommand } from "./packed_gateway.ts";
 
 const READY_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;

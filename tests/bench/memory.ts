@@ -113,34 +113,27 @@ async function allArrived({ backend }: BenchSite, sent: number): Promise<void> {
  * thousands bring the memory that any traffic takes.
  */
 async function measureGrowth(scale: Scale): Promise<Findings> {
-  const samples: { readonly devices: number; readonly rss: number[] }[] = [];
-  for (const devices of scale.slowDevices) {
-    samples.push({ devices, rss: await rssWith(devices, scale) });
-  }
-  const [few, many, more] = samples.map(({ devices, rss }) => ({ devices, mib: median(rss) }));
-  const perThousand = (from: Level, to: Level): Figure => ({
-    what: `for each 1,000 more from ${readable(from.devices)} to ${readable(to.devices)}`,
-    value: (to.mib - from.mib) / ((to.devices - from.devices) / 1000),
+  const [few, many, more] = scale.slowDevices;
+  const samples = new Map<number, number[]>();
+  for (const devices of scale.slowDevices) samples.set(devices, await rssWith(devices, scale));
+  const mib = (devices: number) => median(samples.get(devices)!);
+  const perThousand = (from: number, to: number): Figure => ({
+    what: `for each 1,000 more from ${readable(from)} to ${readable(to)}`,
+    value: (mib(to) - mib(from)) / ((to - from) / 1000),
     unit: "MiB",
   });
   return {
     figures: [
-      ...[few!, many!, more!].map(({ devices, mib }) => ({
+      ...scale.slowDevices.map((devices) => ({
         what: `${readable(devices)} devices`,
-        value: mib,
+        value: mib(devices),
         unit: "MiB",
       })),
-      perThousand(few!, many!),
-      { ...perThousand(many!, more!), target: { atMost: MIB_OF_1_MB } },
+      perThousand(few, many),
+      { ...perThousand(many, more), target: { atMost: MIB_OF_1_MB } },
     ],
-    data: samples,
+    data: Object.fromEntries(samples),
   };
-}
-
-/** The memory with so many devices. */
-interface Level {
-  readonly devices: number;
-  readonly mib: number;
 }
 
 /** The gateway's RSS over the last third of so many minutes with so many devices. */

@@ -19,7 +19,7 @@ export interface Scale {
   readonly steadyDevices: number;
   readonly steadyPerSecond: number;
   readonly steadySeconds: number;
-  /** Devices that send once a minute: how few, how many, twice as many; and for how long. */
+  /** Devices that send once a minute: three numbers of them, rising, and for how long. */
   readonly slowDevices: readonly [few: number, many: number, more: number];
   readonly slowMinutes: number;
   readonly overloadMinutes: number;

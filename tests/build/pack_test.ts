@@ -91,11 +91,11 @@ Deno.test("a gateway's first start takes no more memory than a later one", async
     const dir = `${folder}/site`;
     const init = await runPacked(program, ["init", "--dir", dir], { cache: `${folder}/elsewhere` });
     assert.equal(init.code, 0, init.stderr);
-    const [noBroker, noConflict] = freePorts(2);
+    const [brokerPort, apiPort] = freePorts(2); // nobody listens there
     const environment = {
       SECURE_IOT_GATEWAY_CACHE: cache,
-      SECURE_IOT_GATEWAY_BROKER_PORT: String(noBroker),
-      SECURE_IOT_GATEWAY_API_PORT: String(noConflict),
+      SECURE_IOT_GATEWAY_BROKER_PORT: String(brokerPort),
+      SECURE_IOT_GATEWAY_API_PORT: String(apiPort),
     };
     const residentBytes: number[] = [];
     for (let start = 0; start < 2; start++) {
