@@ -134,6 +134,7 @@ export class Ledger {
       });
       return { entered, adopted, audited, ...tidied };
     });
+    replayGuard.keep();
     this.#parts.rejectionAudit.keep(committed.audited);
     this.#dataVersion = dataVersion; // not before: what a failed commit has seen is still news
     this.#note(committed, settlements.length, taken);

@@ -16,9 +16,6 @@ export const SECRET_COLUMNS = [
   { table: "device_secrets", column: "previous_secret" },
 ] as const;
 
-/** The slices of the replay guard; each is a table. */
-export const REPLAY_SLICES = [1, 2, 3, 4] as const;
-
 /** A change that the audit takes note of. */
 interface Audited {
   readonly on: string;
@@ -220,24 +217,19 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (device_id, generation)
   ) STRICT, WITHOUT ROWID;
 
-  ${
-    REPLAY_SLICES.map((number) => `
-  CREATE TABLE replay_guard_${number} (
+  CREATE TABLE replay_guard (
+    slice INTEGER NOT NULL,
     device_id TEXT NOT NULL,
     message_id BLOB NOT NULL,               -- 16 bytes
-    PRIMARY KEY (device_id, message_id)
-  ) STRICT, WITHOUT ROWID;`).join("")
-  }
+    PRIMARY KEY (slice, device_id, message_id)
+  ) STRICT, WITHOUT ROWID;
   CREATE TABLE replay_slices (
     number INTEGER PRIMARY KEY,
-    turn INTEGER NOT NULL,                  -- counts the openings; 0: free, or on its way there
     opened_seconds INTEGER NOT NULL,        -- wall clock, Unix seconds
     newest_seconds INTEGER NOT NULL,        -- of the messages' timestamps, Unix seconds
-    ids INTEGER NOT NULL
+    ids INTEGER NOT NULL,                   -- that it took
+    filter BLOB                             -- of all its ids; NULL: it takes new ones
   ) STRICT;
-  INSERT INTO replay_slices VALUES ${
-    REPLAY_SLICES.map((number) => `(${number}, ${number === 1 ? 1 : 0}, 0, 0, 0)`)
-  };
 
   CREATE TABLE outbox (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,

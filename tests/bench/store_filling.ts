@@ -1,7 +1,7 @@
 /** Stores as they are after months: many devices, many remembered ids. Written with SQL, in bulk. */
 
 import { DatabaseSync } from "node:sqlite";
-import { REPLAY_SLICES } from "../../src/store/schema.ts";
+import { FILTER_IDS, FilterBank, hashOf } from "../../src/store/filter_bank.ts";
 import { Store } from "../../src/store/store.ts";
 
 const CERTIFICATE_SECONDS = 10 * 365 * 86_400;
@@ -44,36 +44,40 @@ export interface RememberedIds {
   readonly spanSeconds: number;
 }
 
-/** Makes a store at `path` with nothing in it but remembered ids, as if devices had sent them. */
+/** Makes a store at `path` with nothing in it but remembered ids, as a gateway leaves it behind. */
 export function makeStoreWithIds(path: string, ids: RememberedIds): void {
   new Store(path, { create: true }).close();
   const database = new DatabaseSync(path);
   database.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -200000; BEGIN");
-  const full = REPLAY_SLICES.slice(0, -1);
-  for (const number of full) fillSlice(database, ids, { number, of: full.length });
+  for (let before = 0; before < ids.count; before += FILTER_IDS) fillSlice(database, ids, before);
   database.exec("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)");
   database.close();
 }
 
+/** The last slice is the one that takes new ids. */
 function fillSlice(
   database: DatabaseSync,
   { count, devices, newestSeconds, spanSeconds }: RememberedIds,
-  slice: { readonly number: number; readonly of: number },
+  before: number,
 ): void {
-  const share = Math.floor(count * slice.number / slice.of) -
-    Math.floor(count * (slice.number - 1) / slice.of);
-  const ends = newestSeconds - Math.floor(spanSeconds * (slice.of - slice.number) / slice.of);
-  const begins = ends - Math.ceil(spanSeconds / slice.of);
-  // Sorted: in any other way this takes minutes.
-  if (share > 0) {
-    database.prepare(`
-      WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :share)
-      INSERT INTO replay_guard_${slice.number}
-      SELECT printf('bench_%05d', n % :devices), randomblob(16) FROM numbers ORDER BY 1, 2`)
-      .run({ share, devices });
+  const slice = before / FILTER_IDS + 1;
+  const after = Math.min(before + FILTER_IDS, count);
+  const insert = database.prepare("INSERT INTO replay_guard VALUES (?, ?, ?)");
+  const bank = new FilterBank();
+  for (let i = before; i < after; i++) {
+    const deviceId = `bench_${String(i % devices).padStart(5, "0")}`;
+    const messageId = crypto.getRandomValues(new Uint8Array(16));
+    insert.run(slice, deviceId, messageId);
+    bank.add(0, hashOf(deviceId, messageId));
   }
-  database.prepare("REPLACE INTO replay_slices VALUES (?, ?, ?, ?, ?)")
-    .run(slice.number, slice.number, begins, ends, share);
+  const secondsAt = (id: number) => Math.ceil(newestSeconds - spanSeconds * (1 - id / count));
+  database.prepare("INSERT INTO replay_slices VALUES (?, ?, ?, ?, ?)").run(
+    slice,
+    secondsAt(before),
+    secondsAt(after),
+    after - before,
+    after < count ? bank.bytesOf(0) : null,
+  );
 }
 
 /** How many ids the store at `path` remembers. */

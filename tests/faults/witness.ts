@@ -7,7 +7,6 @@
 
 import { DeadLetters } from "../../src/store/dead_letters.ts";
 import { entryOf } from "../../src/store/outbox.ts";
-import { REPLAY_SLICES } from "../../src/store/schema.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { Carried, StoreContents } from "./checker.ts";
 
@@ -25,9 +24,7 @@ export function installWitness(store: Store): void {
 /** Everything that the checker asks a store for. */
 export function contentsOf(store: Store): StoreContents {
   const names = store.prepare("SELECT device_id, message_id FROM witnessed ORDER BY rowid").all();
-  const ids = REPLAY_SLICES.flatMap((number) =>
-    store.prepare(`SELECT device_id, message_id FROM replay_guard_${number}`).all()
-  );
+  const ids = store.prepare("SELECT device_id, message_id FROM replay_guard").all();
   const outbox = store.prepare("SELECT * FROM outbox ORDER BY sequence").all().map(entryOf);
   const letters = new DeadLetters(store);
   return {

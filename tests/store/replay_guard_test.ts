@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { FILTER_IDS } from "../../src/store/filter_bank.ts";
 import { ReplayGuard } from "../../src/store/replay_guard.ts";
 import { Store } from "../../src/store/store.ts";
 
@@ -20,6 +21,7 @@ function at<T>(guard: ReplayGuard, nowSeconds: number, work: () => T): T {
   guard.begin(nowSeconds, SLICE_SECONDS);
   const result = work();
   guard.end();
+  guard.keep();
   return result;
 }
 
@@ -83,10 +85,15 @@ Deno.test("ReplayGuard says up to which timestamp it may have forgotten, and no 
     forgetAll(guard, 1_600 + 86_400, 1_600 + 86_400);
     assert.equal(guard.forgottenSeconds(), 1_610);
     assert.equal(guard.count(), 0);
+    // What was forgotten before counts on.
+    at(guard, 1_700, () => guard.remember("sensor_001", ID, 1_500));
+    forgetAll(guard, 2_000, 1_600);
+    assert.equal(guard.count(), 0);
+    assert.equal(guard.forgottenSeconds(), 1_610);
   });
 });
 
-Deno.test("ReplayGuard goes on where no slice is free, and where the clock jumps to and fro", () => {
+Deno.test("ReplayGuard goes on where the clock jumps to and fro", () => {
   withGuard((guard) => {
     const ids = Array.from({ length: 20 }, () => crypto.randomUUID());
     ids.forEach((id, i) => {
@@ -98,6 +105,15 @@ Deno.test("ReplayGuard goes on where no slice is free, and where the clock jumps
     });
     for (const id of ids) assert.ok(guard.remembers("sensor_001", id));
     assert.equal(guard.newestSeconds(), 1_000_000);
+  });
+});
+
+Deno.test("forget() leaves the slice alone that takes new ids, however old they are", () => {
+  withGuard((guard) => {
+    at(guard, 1_000, () => guard.remember("sensor_001", ID, 500));
+    assert.ok(!at(guard, 1_000, () => guard.forget(900)));
+    assert.ok(guard.remembers("sensor_001", ID));
+    assert.equal(guard.forgottenSeconds(), 0);
   });
 });
 
@@ -129,5 +145,94 @@ Deno.test("what a transaction that failed has remembered is forgotten with it", 
     assert.equal(guard.count(), 0);
     at(guard, 1_000, () => guard.remember("sensor_001", ID, 1_000));
     assert.equal(new ReplayGuard(store).count(), 1, "the next start knows it");
+  });
+});
+
+Deno.test("ReplayGuard knows every id in slice after slice, and after a restart", () => {
+  withStore((store) => {
+    const slices = store.prepare("SELECT count(*) AS n FROM replay_slices");
+    const guard = new ReplayGuard(store);
+    const ids = Array.from({ length: 2 * FILTER_IDS + 10 }, () => crypto.randomUUID());
+    for (let i = 0; i < ids.length; i += 1_000) {
+      at(guard, 1_000, () => {
+        for (const id of ids.slice(i, i + 1_000)) guard.remember("sensor_001", id, 1_000);
+      });
+    }
+    assert.equal(slices.get()!["n"], 2);
+    for (const one of [guard, new ReplayGuard(store)]) {
+      assert.ok(ids.every((id) => one.remembers("sensor_001", id)));
+      assert.ok(!one.remembers("sensor_001", crypto.randomUUID()));
+      assert.ok(!one.remembers("sensor_002", ids[0]!));
+      assert.equal(one.count(), ids.length);
+    }
+    const later = new ReplayGuard(store);
+    at(later, 1_000, () => later.remember("sensor_001", ID, 1_000));
+    assert.ok(later.remembers("sensor_001", ID));
+    assert.equal(slices.get()!["n"], 2, "the last one takes more");
+  });
+});
+
+Deno.test("a slice whose filter is not one is known by its ids", () => {
+  withStore((store) => {
+    const guard = new ReplayGuard(store);
+    at(guard, 1_000, () => guard.remember("sensor_001", ID, 1_000));
+    at(guard, 1_000 + SLICE_SECONDS, () => {});
+    const spoil = store.prepare("UPDATE replay_slices SET filter = ? WHERE filter NOTNULL");
+    for (const spoilt of [new Uint8Array(), new Uint8Array(5)]) {
+      assert.equal(spoil.run(spoilt).changes, 1);
+      assert.ok(new ReplayGuard(store).remembers("sensor_001", ID));
+    }
+  });
+});
+
+Deno.test("a forgotten slice leaves nothing behind, and those after it stay known", () => {
+  withStore((store) => {
+    const guard = new ReplayGuard(store);
+    const ids = Array.from({ length: 20 }, () => crypto.randomUUID());
+    ids.forEach((id, i) => {
+      const now = 10_000 + i * SLICE_SECONDS;
+      at(guard, now, () => guard.remember("sensor_001", id, now));
+      forgetAll(guard, now, now - SLICE_SECONDS);
+      const sent = ids.slice(0, i + 1);
+      const known = sent.map((_id, j) => j >= i - 1);
+      for (const one of [guard, new ReplayGuard(store)]) {
+        assert.deepEqual(sent.map((id) => one.remembers("sensor_001", id)), known);
+        assert.equal(one.count(), Math.min(2, i + 1));
+      }
+    });
+    const { n } = store.prepare("SELECT count(*) AS n FROM replay_slices").get()!;
+    assert.equal(n, 2);
+  });
+});
+
+Deno.test("what fails after a slice was closed, opened or forgotten changes nothing", () => {
+  withStore((store) => {
+    const guard = new ReplayGuard(store);
+    const ids = Array.from({ length: 4 }, () => crypto.randomUUID());
+    const [first, second, late] = [1_000, 1_000 + SLICE_SECONDS, 1_000 + 2 * SLICE_SECONDS];
+    const transact = (now: number, work: () => void) => {
+      store.transaction(() => {
+        guard.begin(now, SLICE_SECONDS);
+        work();
+        guard.end();
+      });
+      guard.keep();
+    };
+    transact(first, () => guard.remember("sensor_001", ids[0]!, first));
+    transact(second, () => guard.remember("sensor_001", ids[1]!, second));
+    assert.throws(() =>
+      transact(late, () => {
+        guard.remember("sensor_001", crypto.randomUUID(), late);
+        assert.ok(guard.forget(late));
+        throw new Error("the disk is full");
+      })
+    );
+    transact(second, () => guard.remember("sensor_001", ids[2]!, second)); // the clock stepped back
+    transact(late, () => guard.remember("sensor_001", ids[3]!, late));
+    for (const one of [guard, new ReplayGuard(store)]) {
+      for (const id of ids) assert.ok(one.remembers("sensor_001", id));
+      assert.equal(one.count(), ids.length);
+      assert.equal(one.forgottenSeconds(), 0);
+    }
   });
 });
