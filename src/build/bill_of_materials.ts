@@ -5,18 +5,15 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import project from "../../deno.json" with { type: "json" };
 import { ROOT } from "./bundle.ts";
+import { licenceTextIn, type Licensed } from "./licences.ts";
 import { BuildFailure, outputOf } from "./tool.ts";
 
 /** A part of the program. */
-export interface Component {
-  readonly name: string;
-  readonly version: string;
+export interface Component extends Licensed {
   /** Package URL: what it is and where it is from. */
   readonly purl: string;
   /** As npm writes it; undefined where it is not known. */
   readonly integrity: string | undefined;
-  /** As an SPDX expression. */
-  readonly licence: string;
   /** Package URLs of what it needs itself. */
   readonly dependsOn: readonly string[];
 }
@@ -47,6 +44,7 @@ export async function reachablePackages(): Promise<Component[]> {
     purl: purlOf(key),
     integrity: lock.npm[key]?.integrity,
     licence: licenceIn(packages[key]!.localPath),
+    licenceText: licenceTextIn(packages[key]!.localPath),
     dependsOn: packages[key]!.dependencies.map(purlOf),
   }));
 }

@@ -2,12 +2,13 @@
 
 import { join } from "node:path";
 import { RUNTIME_FLAGS } from "../runtime_flags.ts";
-import { type Component, reachablePackages, renderBill } from "./bill_of_materials.ts";
+import { type Component, reachablePackages } from "./bill_of_materials.ts";
 import { bundleProgram, checkedOutCommit } from "./bundle.ts";
-import { BILL_NAME, DIST, programName, writeSums, writeWhole } from "./distribution.ts";
+import { DIST, programName, writePapers } from "./distribution.ts";
 import { permissionFlags } from "./permission_flags.ts";
 import {
   DENO_LICENCE,
+  DENO_LICENCE_TEXT,
   DENO_VERSION,
   requirePinnedDeno,
   type Runtime,
@@ -16,8 +17,7 @@ import {
 import { BuildFailure, outputOf, runBuild } from "./tool.ts";
 
 /**
- * Writes every machine's file, the bill of materials and the sums into `folder`. What is compiled
- * is the bundle: it has what main.ts can reach and nothing else, and is the one that `pack` packs.
+ * Writes every machine's file, and what goes with them, into `folder`. What is compiled is the bundle: it has what main.ts can reach and nothing else, and is the one that `pack` packs.
  */
 export async function compile(folder: string): Promise<void> {
   requirePinnedDeno();
@@ -32,9 +32,7 @@ export async function compile(folder: string): Promise<void> {
   } finally {
     Deno.removeSync(workshop, { recursive: true });
   }
-  const bill = renderBill(commit, [DENO, ...await reachablePackages()]);
-  writeWhole(join(folder, BILL_NAME), new TextEncoder().encode(bill), 0o644);
-  writeSums(folder);
+  writePapers(folder, { commit, components: [DENO, ...await reachablePackages()] });
 }
 
 /** The stub's bytes are Deno's download site's, not npm's: there is no integrity to name. */
@@ -44,6 +42,7 @@ const DENO: Component = {
   purl: `pkg:github/denoland/deno@v${DENO_VERSION}`,
   integrity: undefined,
   licence: DENO_LICENCE,
+  licenceText: DENO_LICENCE_TEXT,
   dependsOn: [],
 };
 

@@ -3,7 +3,9 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import project from "../../deno.json" with { type: "json" };
+import { type Component, renderBill } from "./bill_of_materials.ts";
 import { ROOT } from "./bundle.ts";
+import { renderLicences } from "./licences.ts";
 
 /** The sums of everything else in the folder, as `sha256sum -c` takes them. */
 const SUMS = "SHA256SUMS";
@@ -17,7 +19,10 @@ export function programName(machine: string): string {
 }
 
 /** The bill of materials. */
-export const BILL_NAME: string = `${project.name}.cdx.json`;
+const BILL = `${project.name}.cdx.json`;
+
+/** The licences of all that is in the bill. */
+const LICENCES = `${project.name}.licences.txt`;
 
 /** Writes a file whole or not at all. */
 export function writeWhole(path: string, bytes: Uint8Array, mode: number): void {
@@ -27,12 +32,19 @@ export function writeWhole(path: string, bytes: Uint8Array, mode: number): void 
   Deno.renameSync(unfinished, path);
 }
 
-/** Writes SHA256SUMS over the programs and the bill in `folder`. */
-export function writeSums(folder: string): void {
+/** Writes what goes with the programs in `folder`: the bill, the licences, and sums over them all. */
+export function writePapers(
+  folder: string,
+  { commit, components }: { readonly commit: string; readonly components: readonly Component[] },
+): void {
+  const write = (name: string, text: string) =>
+    writeWhole(join(folder, name), new TextEncoder().encode(text), 0o644);
+  write(BILL, renderBill(commit, components));
+  write(LICENCES, renderLicences(components));
   const names = [...Deno.readDirSync(folder)].map(({ name }) => name)
     .filter((name) => name.startsWith(project.name)).toSorted();
   const lines = names.map((name) => `${sha256(Deno.readFileSync(join(folder, name)))}  ${name}\n`);
-  writeWhole(join(folder, SUMS), new TextEncoder().encode(lines.join("")), 0o644);
+  write(SUMS, lines.join(""));
 }
 
 /** In hex. */

@@ -6,12 +6,13 @@
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { npmPurl, reachablePackages, renderBill } from "./bill_of_materials.ts";
+import { type Component, npmPurl, reachablePackages } from "./bill_of_materials.ts";
 import { bundleProgram, checkedOutCommit } from "./bundle.ts";
-import { BILL_NAME, DIST, programName, sha256, writeSums, writeWhole } from "./distribution.ts";
+import { DIST, programName, sha256, writePapers, writeWhole } from "./distribution.ts";
 import { renderLauncher } from "./launcher.ts";
 import {
   DENO_LICENCE,
+  DENO_LICENCE_TEXT,
   DENO_VERSION,
   fetchRuntime,
   programIn,
@@ -21,7 +22,7 @@ import {
 } from "./runtime.ts";
 import { BuildFailure, runBuild } from "./tool.ts";
 
-/** Writes every machine's file, the bill of materials and the sums into `folder`. */
+/** Writes every machine's file, and what goes with them, into `folder`. */
 export async function pack(
   folder: string,
   { say }: { readonly say: (line: string) => void } = { say: console.log },
@@ -35,9 +36,8 @@ export async function pack(
     writeWhole(join(folder, programName(runtime.machine)), packed, 0o755);
     say(`${programName(runtime.machine)}  ${(packed.length / 1e6).toFixed(1)} MB`);
   }
-  const bill = renderBill(commit, [...RUNTIMES.map(componentOf), ...await reachablePackages()]);
-  writeWhole(join(folder, BILL_NAME), new TextEncoder().encode(bill), 0o644);
-  writeSums(folder);
+  const components = [...RUNTIMES.map(componentOf), ...await reachablePackages()];
+  writePapers(folder, { commit, components });
 }
 
 /** Puts a launcher before Deno's archive and the program; the result is ready to run. */
@@ -67,13 +67,14 @@ async function packFor(
   return await assemble({ archive, program }, { commit, machine: runtime.machine });
 }
 
-function componentOf({ packageName, integrity }: Runtime) {
+function componentOf({ packageName, integrity }: Runtime): Component {
   return {
     name: packageName,
     version: DENO_VERSION,
     purl: npmPurl(packageName, DENO_VERSION),
     integrity,
     licence: DENO_LICENCE,
+    licenceText: DENO_LICENCE_TEXT,
     dependsOn: [],
   };
 }

@@ -8,6 +8,7 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { mitLicence } from "./licences.ts";
 import { BuildFailure, outputOf } from "./tool.ts";
 
 /** The Deno that builds, and that is built in. */
@@ -15,6 +16,9 @@ export const DENO_VERSION = "2.9.5";
 
 /** The licence it is under, as an SPDX expression. */
 export const DENO_LICENCE = "MIT";
+
+/** The same in full: Deno's npm packages are without it. */
+export const DENO_LICENCE_TEXT: string = mitLicence("Copyright 2018-2026 the Deno authors");
 
 /** Deno for one kind of machine. */
 export interface Runtime {

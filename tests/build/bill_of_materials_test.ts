@@ -66,6 +66,7 @@ Deno.test("the bill is CycloneDX: hashes in hex, every reference known, the same
     purl: "pkg:npm/%40scope/part@1.2.3",
     integrity: `sha512-${Buffer.from(digest).toString("base64")}`,
     licence: "MIT",
+    licenceText: "MIT License",
     dependsOn: [],
   };
   const text = renderBill("feedfacecafe", [part]);

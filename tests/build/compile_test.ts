@@ -27,6 +27,7 @@ Deno.test("compile embeds the program, its permissions and nothing else", async 
       "secure-iot-gateway-aarch64",
       "secure-iot-gateway-x86_64",
       "secure-iot-gateway.cdx.json",
+      "secure-iot-gateway.licences.txt",
     ]);
     for (const machine of ["aarch64", "x86_64"]) {
       const path = `${folder}/secure-iot-gateway-${machine}`;

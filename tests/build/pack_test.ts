@@ -29,6 +29,7 @@ Deno.test("two runs of pack give the same files, small enough, and sums that are
         "secure-iot-gateway-aarch64",
         "secure-iot-gateway-x86_64",
         "secure-iot-gateway.cdx.json",
+        "secure-iot-gateway.licences.txt",
       ]);
       const sums = Deno.readTextFileSync(`${first}/SHA256SUMS`).trimEnd().split("\n");
       for (const name of names.slice(1)) {
