@@ -1,9 +1,9 @@
 /**
  * Which ids have certainly not been used: 32 Bloom filters side by side, so that one look asks all.
  *
- * A filter never says "no" of an id that was added, and seldom "perhaps" of another: once in a
- * thousand where it is full. Bloom, "Space/time trade-offs in hash coding with allowable errors",
- * 1970; two hashes in place of many: Kirsch and Mitzenmacher, "Less hashing, same performance", 2006.
+ * A filter never says "no" of an id that was added, and seldom "perhaps" of another: about once in
+ * 1,700 where it is full. Bloom, "Space/time trade-offs in hash coding with allowable errors", 1970;
+ * two hashes in place of many: Kirsch and Mitzenmacher, "Less hashing, same performance", 2006.
  */
 
 /** Filters in a bank: as many as a word has bits. */
@@ -14,7 +14,7 @@ export const FILTER_IDS = 16_384;
 
 /** 16 an id; a power of 2. */
 const FILTER_BITS = 16 * FILTER_IDS;
-const BITS_SET_PER_ID = 6;
+const BITS_SET_PER_ID = 8;
 
 /** What a filter knows an id by. */
 export interface IdHash {

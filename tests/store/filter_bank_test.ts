@@ -7,7 +7,7 @@ import {
   type IdHash,
 } from "../../src/store/filter_bank.ts";
 
-const FALSE_RATE_MAX = 0.002;
+const FALSE_RATE_MAX = 0.0015;
 const LAST = BANK_FILTERS - 1;
 
 /** The hash of a device's n-th id, where it counts instead of throwing dice. */
