@@ -16,6 +16,9 @@ export const SECRET_COLUMNS = [
   { table: "device_secrets", column: "previous_secret" },
 ] as const;
 
+/** The tables of the ids that were remembered before migration 2. */
+const FORMER_SLICES = [1, 2, 3, 4] as const;
+
 /** A change that the audit takes note of. */
 interface Audited {
   readonly on: string;
@@ -217,19 +220,24 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (device_id, generation)
   ) STRICT, WITHOUT ROWID;
 
-  CREATE TABLE replay_guard (
-    slice INTEGER NOT NULL,
+  ${
+    FORMER_SLICES.map((number) => `
+  CREATE TABLE replay_guard_${number} (
     device_id TEXT NOT NULL,
     message_id BLOB NOT NULL,               -- 16 bytes
-    PRIMARY KEY (slice, device_id, message_id)
-  ) STRICT, WITHOUT ROWID;
+    PRIMARY KEY (device_id, message_id)
+  ) STRICT, WITHOUT ROWID;`).join("")
+  }
   CREATE TABLE replay_slices (
     number INTEGER PRIMARY KEY,
+    turn INTEGER NOT NULL,                  -- counts the openings; 0: free, or on its way there
     opened_seconds INTEGER NOT NULL,        -- wall clock, Unix seconds
     newest_seconds INTEGER NOT NULL,        -- of the messages' timestamps, Unix seconds
-    ids INTEGER NOT NULL,                   -- that it took
-    filter BLOB                             -- of all its ids; NULL: it takes new ones
+    ids INTEGER NOT NULL
   ) STRICT;
+  INSERT INTO replay_slices VALUES ${
+    FORMER_SLICES.map((number) => `(${number}, ${number === 1 ? 1 : 0}, 0, 0, 0)`)
+  };
 
   CREATE TABLE outbox (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -276,6 +284,31 @@ export const MIGRATIONS: readonly string[] = [
   ${SECRET_COLUMNS.map(sealedOnlyTriggers).join("")}
   ${AUDITED.map(auditTrigger).join("")}
   ${APPEND_ONLY}
+  `,
+  // Remembered ids: as many slices as there need be, in one table.
+  `
+  ALTER TABLE replay_slices RENAME TO former_slices;
+  CREATE TABLE replay_guard (
+    slice INTEGER NOT NULL,
+    device_id TEXT NOT NULL,
+    message_id BLOB NOT NULL,               -- 16 bytes
+    PRIMARY KEY (slice, device_id, message_id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE replay_slices (
+    number INTEGER PRIMARY KEY,
+    opened_seconds INTEGER NOT NULL,        -- wall clock, Unix seconds
+    newest_seconds INTEGER NOT NULL,        -- of the messages' timestamps, Unix seconds
+    ids INTEGER NOT NULL,                   -- that it took
+    filter BLOB                             -- of all its ids; NULL: it takes new ones
+  ) STRICT;
+  INSERT INTO replay_slices
+    SELECT number, opened_seconds, newest_seconds, ids, NULL FROM former_slices WHERE ids > 0;
+  ${
+    FORMER_SLICES.map((number) => `
+  INSERT INTO replay_guard SELECT ${number}, device_id, message_id FROM replay_guard_${number};
+  DROP TABLE replay_guard_${number};`).join("")
+  }
+  DROP TABLE former_slices;
   `,
 ];
 

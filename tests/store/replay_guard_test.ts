@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { FILTER_IDS } from "../../src/store/filter_bank.ts";
 import { ReplayGuard } from "../../src/store/replay_guard.ts";
+import { APPLICATION_ID, MIGRATIONS } from "../../src/store/schema.ts";
 import { Store } from "../../src/store/store.ts";
+import { withFolder } from "../with_folder.ts";
 
 const ID = "550e8400-e29b-41d4-a716-446655440000";
 const SLICE_SECONDS = 300;
@@ -234,5 +237,35 @@ Deno.test("what fails after a slice was closed, opened or forgotten changes noth
       assert.equal(one.count(), ids.length);
       assert.equal(one.forgottenSeconds(), 0);
     }
+  });
+});
+
+Deno.test("ids that a store of schema 1 remembers are remembered after its upgrade", async () => {
+  await withFolder((folder) => {
+    const path = `${folder}/gateway.db`;
+    const id = ID.replaceAll("-", "");
+    const former = new DatabaseSync(path);
+    former.exec(`
+      ${MIGRATIONS[0]}
+      PRAGMA application_id = ${APPLICATION_ID};
+      PRAGMA user_version = 1;
+      UPDATE replay_slices SET opened_seconds = 900, newest_seconds = 1000, ids = 1 WHERE number = 1;
+      INSERT INTO replay_guard_1 VALUES ('sensor_001', x'${id}');
+      REPLACE INTO replay_slices VALUES (3, 2, 950, 1200, 1);
+      INSERT INTO replay_guard_3 VALUES ('sensor_003', x'${id}');
+    `);
+    former.close();
+    const store = new Store(path);
+    const guard = new ReplayGuard(store);
+    for (const deviceId of ["sensor_001", "sensor_003"]) assert.ok(guard.remembers(deviceId, ID));
+    assert.ok(!guard.remembers("sensor_002", ID));
+    at(guard, 1_300, () => guard.remember("sensor_002", ID, 1_300));
+    forgetAll(guard, 1_300, 1_100);
+    assert.deepEqual(
+      ["sensor_001", "sensor_002", "sensor_003"].map((deviceId) => guard.remembers(deviceId, ID)),
+      [false, true, true],
+    );
+    assert.equal(guard.forgottenSeconds(), 1_000);
+    store.close();
   });
 });

@@ -185,7 +185,7 @@ Deno.test("a store at its largest size throws, leaves nothing behind, and goes o
       messageId: crypto.randomUUID(),
       timestamp: "1727712000",
       acceptedMs: 0,
-      payload: new Uint8Array(10_000),
+      payload: new Uint8Array(100_000), // more than fits into pages that are free
     };
     const pages = store.prepare("PRAGMA page_count").get()!["page_count"];
     store.prepare(`PRAGMA max_page_count = ${pages}`).get();
