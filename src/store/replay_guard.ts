@@ -178,9 +178,9 @@ export class ReplayGuard {
     return slice;
   }
 
-  /** Reads what is on the disk; filters that are in memory already know of no fewer ids. */
+  /** Reads what is on the disk, filters as well: a slice may have the number of another that failed. */
   #readSlices(): void {
-    const known = new Set(this.#slices.map(({ number }) => number));
+    this.#banks.clear();
     const rows = this.#store.prepare(`
       SELECT number, opened_seconds, newest_seconds, ids, filter IS NULL AS is_open
       FROM replay_slices ORDER BY number`).all();
@@ -190,9 +190,8 @@ export class ReplayGuard {
       newestSeconds: row["newest_seconds"] as number,
       ids: row["ids"] as number,
     }));
-    for (const { number } of this.#slices) if (!known.has(number)) this.#readFilter(number);
+    for (const { number } of this.#slices) this.#readFilter(number);
     this.#open = rows.at(-1)?.["is_open"] === 1 ? this.#slices.at(-1) : undefined;
-    this.#dropBanks();
   }
 
   /** As it was kept; or made anew, where the slice was open when its process ended. */

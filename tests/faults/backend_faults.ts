@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { until } from "../../src/demo/until.ts";
 import { BackendLine } from "./backend_line.ts";
 import { Dice } from "./dice.ts";
-import { type FaultSite, withFaultSite } from "./fault_site.ts";
+import { type FaultSite, WAIT_MAX_MS, withFaultSite } from "./fault_site.ts";
 import type { Findings, Scenario, ScenarioOptions } from "./scenario.ts";
 
 const FLEET = { devices: 8, everyMs: 40 };
@@ -19,9 +19,6 @@ const AGAIN = [408, 425, 429, 500, 502, 503, 504];
 
 /** How long the line stays dead: all that were waiting for an answer run into their time-out. */
 const DEAD_MS = 2 * TIMEOUT_MS;
-
-/** How long the harness waits for what must come. */
-const WAIT_MAX_MS = 60_000;
 
 /** A fault that lasts for so long, and is then mended. */
 type Fault = (parts: Parts, ms: number) => Promise<void>;
@@ -73,13 +70,9 @@ async function runAll(
 async function outage({ site, line }: Parts, ms: number): Promise<string> {
   line.refuse();
   await pause(ms);
-  const waited = await until(
-    "something to wait while the backend is away",
-    () => site.pending() || false,
-    {
-      timeoutMs: WAIT_MAX_MS,
-    },
-  );
+  const waited = await until("something to wait in the outbox", () => site.pending() || false, {
+    timeoutMs: WAIT_MAX_MS,
+  });
   line.listen();
   const fromMs = performance.now();
   await site.settle();

@@ -16,7 +16,8 @@ import { Fleet, type FleetOptions } from "./fleet.ts";
 import { type Failpoint, GatewayLife } from "./gateway_life.ts";
 import { contentsOf, installWitness } from "./witness.ts";
 
-const FORWARDING_TIMEOUT_MS = 60_000;
+/** How long the harness waits for what must come. */
+export const WAIT_MAX_MS = 60_000;
 
 /** How long after its death a gateway's last POSTs may still arrive. */
 const LAST_WORDS_MS = 100;
@@ -151,7 +152,7 @@ export class FaultSite {
     await this.startFleet();
     const { devices } = this.fleet;
     await until("readings", () => this.live.backend.received.length >= devices.length, {
-      timeoutMs: FORWARDING_TIMEOUT_MS,
+      timeoutMs: WAIT_MAX_MS,
     });
   }
 
@@ -195,7 +196,7 @@ export class FaultSite {
   async forwardingAgain(): Promise<number> {
     const life = this.gateway;
     const againMs = await until("readings to flow again", () => this.#againMs ?? !life.running, {
-      timeoutMs: FORWARDING_TIMEOUT_MS,
+      timeoutMs: WAIT_MAX_MS,
     });
     if (againMs === true) throw new Error(`The gateway died by itself: ${this.#end()}`);
     return againMs - this.#brokenMs;

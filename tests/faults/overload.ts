@@ -2,7 +2,7 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import { until } from "../../src/demo/until.ts";
-import { type FaultSite, withFaultSite } from "./fault_site.ts";
+import { type FaultSite, WAIT_MAX_MS, withFaultSite } from "./fault_site.ts";
 import type { Findings, Scenario, ScenarioOptions } from "./scenario.ts";
 
 /** What one answer takes while the backend is slow. */
@@ -16,9 +16,6 @@ const UNDER_WAY_MAX = 1_000;
 const WAITING_MAX = 2 * UNDER_WAY_MAX;
 
 const FLOOD_AT_ONCE = 100;
-
-/** How long the harness waits for what must come. */
-const WAIT_MAX_MS = 60_000;
 
 /**
  * Growth of the gateway's memory that counts as flat, from one half to the other. Memory goes up and

@@ -240,6 +240,24 @@ Deno.test("what fails after a slice was closed, opened or forgotten changes noth
   });
 });
 
+Deno.test("a slice keeps its ids known where another got its number in a transaction that fails", () => {
+  withStore((store) => {
+    const guard = new ReplayGuard(store);
+    at(guard, 1_000, () => guard.remember("sensor_001", ID, 1_000));
+    at(guard, 1_000 + SLICE_SECONDS, () => {}); // closes it
+    assert.throws(() =>
+      store.transaction(() => {
+        guard.begin(1_000 + SLICE_SECONDS, SLICE_SECONDS);
+        assert.ok(guard.forget(1_001));
+        guard.remember("sensor_001", crypto.randomUUID(), 1_000);
+        guard.end();
+        throw new Error("the disk is full");
+      })
+    );
+    at(guard, 1_000 + SLICE_SECONDS, () => assert.ok(guard.remembers("sensor_001", ID)));
+  });
+});
+
 Deno.test("ids that a store of schema 1 remembers are remembered after its upgrade", async () => {
   await withFolder((folder) => {
     const path = `${folder}/gateway.db`;
