@@ -1,6 +1,6 @@
 /** Runs all tests and ends with one line that counts them: `N passed, N failed`. */
 
-import { ensureMosquitto } from "../src/demo/broker_process.ts";
+import { ensureMosquitto } from "../src/demo/sandbox/broker_process.ts";
 
 const mosquitto = await ensureMosquitto();
 if (!mosquitto.ok) {

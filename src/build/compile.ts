@@ -1,7 +1,7 @@
 /** `deno task compile`: the program as one file for each kind of machine, by `deno compile`. */
 
 import { join } from "node:path";
-import { RUNTIME_FLAGS } from "../runtime_flags.ts";
+import { RUNTIME_FLAGS } from "../process/runtime_flags.ts";
 import { type Component, reachablePackages } from "./bill_of_materials.ts";
 import { bundleProgram, checkedOutCommit } from "./bundle.ts";
 import { DIST, programName, writePapers } from "./distribution.ts";

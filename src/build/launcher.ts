@@ -2,7 +2,7 @@
 
 import project from "../../deno.json" with { type: "json" };
 import template from "./launcher.sh" with { type: "text" };
-import { RUNTIME_FLAGS } from "../runtime_flags.ts";
+import { RUNTIME_FLAGS } from "../process/runtime_flags.ts";
 import { permissionFlags } from "./permission_flags.ts";
 
 /** What the launcher must know of the bytes that follow it. */

@@ -1,11 +1,11 @@
 /** `audit verify` and `export`: what was changed and what was refused, and that the record is whole. */
 
 import { Buffer } from "node:buffer";
-import { durationMs, isDuration } from "../setting_kinds.ts";
-import { Audit } from "../store/audit.ts";
-import type { AuditEntry } from "../store/audit_trail.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
-import { EXIT, Failure, printable, say } from "./voice.ts";
+import { durationMs, isDuration } from "../config/setting_types.ts";
+import { AuditLog } from "../store/sqlite/audit_log.ts";
+import type { AuditEntry } from "../store/sqlite/audit_chain.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
+import { CommandError, EXIT, print, printable } from "./terminal.ts";
 
 /** Proves the chain and prints its head; fails where an entry was altered, removed or reordered. */
 export async function verifyAudit(options: SiteOption & { readonly head?: string }): Promise<void> {
@@ -13,12 +13,12 @@ export async function verifyAudit(options: SiteOption & { readonly head?: string
   const config = configOf(layoutOf(options));
   const { faults, count, head } = await withStore(config, (store) => {
     store.transaction(() => {}); // chains what another program has left
-    return new Audit(store).prove(pinned);
+    return new AuditLog(store).prove(pinned);
   });
-  if (faults.length > 0) throw new Failure(faults);
+  if (faults.length > 0) throw new CommandError(faults);
   const entries = count === 1 ? "1 entry" : `${count} entries`;
-  say(`Verified ${entries}, up to number ${head.sequence}`);
-  say(`head ${head.hash.toHex()}`);
+  print(`Verified ${entries}, up to number ${head.sequence}`);
+  print(`head ${head.hash.toHex()}`);
 }
 
 /** Prints entries as JSON Lines. */
@@ -30,7 +30,9 @@ export async function exportAudit(
     : secondsOf(options.since, Date.now());
   await withStore(configOf(layoutOf(options)), (store) => {
     store.transaction(() => {});
-    for (const entry of new Audit(store).since(at)) say(printable(JSON.stringify(describe(entry))));
+    for (const entry of new AuditLog(store).since(at)) {
+      print(printable(JSON.stringify(describe(entry))));
+    }
   });
 }
 
@@ -41,9 +43,12 @@ function describe({ sequence, at, author, event, subject, detail, count, hash }:
 
 function hashOf(head: string): Uint8Array {
   if (/^[0-9a-f]{64}$/i.test(head)) return Buffer.from(head, "hex");
-  throw new Failure("Cannot use the head: it must be 64 hex digits, as audit verify prints them", {
-    exit: EXIT.wrongUse,
-  });
+  throw new CommandError(
+    "Cannot use the head: it must be 64 hex digits, as audit verify prints them",
+    {
+      exit: EXIT.wrongUse,
+    },
+  );
 }
 
 /** A time, or how long ago, as Unix seconds. */
@@ -53,7 +58,7 @@ function secondsOf(text: string, nowMs: number): number {
     ? Date.parse(text)
     : NaN;
   if (!Number.isNaN(timeMs)) return Math.floor(timeMs / 1000);
-  throw new Failure(`Cannot use the time "${text}"`, {
+  throw new CommandError(`Cannot use the time "${text}"`, {
     exit: EXIT.wrongUse,
     hint: 'Give a date, a time such as "2026-01-31T12:00:00Z", or how long ago: "24h", "7d"',
   });

@@ -1,7 +1,7 @@
 /** `command`: sends a command through the API of a running gateway. */
 
-import { configOf, layoutOf, type SiteOption } from "./site.ts";
-import { Failure, say } from "./voice.ts";
+import { configOf, layoutOf, type SiteOption } from "./open_site.ts";
+import { CommandError, print } from "./terminal.ts";
 
 const TIMEOUT_MS = 15_000;
 
@@ -29,13 +29,13 @@ export async function sendCommand(
     client,
     signal: AbortSignal.timeout(TIMEOUT_MS),
   }).catch((error: Error) => {
-    throw new Failure(`Cannot reach the gateway at ${url}: ${error.message}`, {
+    throw new CommandError(`Cannot reach the gateway at ${url}: ${error.message}`, {
       hint: `Is it running? secure-iot-gateway run --dir ${layout.directory}`,
     });
   });
   const answer = await response.text();
-  if (response.ok) return say(answer);
-  throw new Failure(`The gateway answered ${response.status}: ${titleOf(answer)}`);
+  if (response.ok) return print(answer);
+  throw new CommandError(`The gateway answered ${response.status}: ${titleOf(answer)}`);
 }
 
 function titleOf(answer: string): string {
@@ -51,7 +51,7 @@ function readKey(path: string): string {
   try {
     return Deno.readTextFileSync(path).trim();
   } catch (error) {
-    throw new Failure(`Cannot read "${path}": ${(error as Error).message}`, {
+    throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`, {
       hint: "Where it was deleted, put another API key there: secure-iot-gateway key add operator",
     });
   }
@@ -61,6 +61,6 @@ function read(path: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {
-    throw new Failure(`Cannot read "${path}": ${(error as Error).message}`);
+    throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`);
   }
 }

@@ -6,12 +6,12 @@ import {
   type DeadLetterSummary,
   type Extent,
   type Selection,
-} from "../store/dead_letters.ts";
-import { Registry } from "../store/registry.ts";
-import { type Store, StoreError } from "../store/store.ts";
+} from "../store/sqlite/dead_letters.ts";
+import { Registry } from "../store/sqlite/registry.ts";
+import { type Database, StoreError } from "../store/sqlite/database.ts";
 import { unknownDevice } from "./device.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
-import { EXIT, Failure, printable, say } from "./voice.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
+import { CommandError, EXIT, print, printable } from "./terminal.ts";
 
 /** Which dead letters are meant, where no single one is named. */
 export interface SelectionOptions extends SiteOption {
@@ -42,7 +42,7 @@ export async function showDeadLetter(
   const payload = payloadOf(letter.payload);
   if (options.json) {
     const json = JSON.stringify({ ...describe(letter), ...payload }, null, 2);
-    for (const line of json.split("\n")) say(printable(line));
+    for (const line of json.split("\n")) print(printable(line));
     return;
   }
   for (const [name, value] of Object.entries(describe(letter))) sayField(name, value ?? "-");
@@ -56,8 +56,8 @@ export async function retryDeadLetters(
   options: SelectionOptions,
 ): Promise<void> {
   const nowMs = Date.now();
-  const retry = (letters: DeadLetters, selection: Selection) => letters.retry(selection, nowMs);
-  say(`Put ${amount(await take(selectionOf(id, options), retry, options))} back into the outbox`);
+  const retry = (letters: DeadLetters, selection: Selection) => letters.requeue(selection, nowMs);
+  print(`Put ${amount(await take(selectionOf(id, options), retry, options))} back into the outbox`);
 }
 
 /** Drops dead letters for good. */
@@ -66,14 +66,14 @@ export async function dropDeadLetters(
   options: SelectionOptions,
 ): Promise<void> {
   const drop = (letters: DeadLetters, selection: Selection) => letters.drop(selection);
-  say(`Dropped ${amount(await take(selectionOf(id, options), drop, options))}`);
+  print(`Dropped ${amount(await take(selectionOf(id, options), drop, options))}`);
 }
 
 /** Exactly one of the three ways to say which. */
 function selectionOf(id: string | undefined, { device, all }: SelectionOptions): Selection {
   const given = [id, device, all].filter((one) => one !== undefined).length;
   if (given !== 1) {
-    throw new Failure(
+    throw new CommandError(
       given === 0
         ? "Say which dead letters"
         : "Cannot take more than one of ID, --device and --all",
@@ -89,7 +89,7 @@ function selectionOf(id: string | undefined, { device, all }: SelectionOptions):
 
 function sequenceOf(id: string): number {
   if (/^[1-9][0-9]{0,14}$/.test(id)) return Number(id);
-  throw new Failure(`There is no dead letter "${id}": an ID is a whole number`, {
+  throw new CommandError(`There is no dead letter "${id}": an ID is a whole number`, {
     exit: EXIT.wrongUse,
     hint: `${SEE_LIST}; for all of one device: --device ID`,
   });
@@ -111,8 +111,8 @@ async function take(
     }
     if (count === 0) refuseUnknown(selection, store);
   }).catch((error) => {
-    throw count > 0 && error instanceof Failure
-      ? new Failure([...error.faults, `Stopped after ${amount(count)}: those are done`])
+    throw count > 0 && error instanceof CommandError
+      ? new CommandError([...error.faults, `Stopped after ${amount(count)}: those are done`])
       : error;
   });
   return count;
@@ -124,25 +124,27 @@ async function leaveTheStore(durationMs: number): Promise<void> {
 }
 
 /** None at all is fine, also for a device; a name that nothing has is a slip. */
-function refuseUnknown(selection: Selection, store: Store): void {
+function refuseUnknown(selection: Selection, store: Database): void {
   if (selection === "all") return;
   if ("sequence" in selection) throw unknownDeadLetter(selection.sequence);
   if (!new Registry(store).find(selection.deviceId)) throw unknownDevice(selection.deviceId);
 }
 
-function unknownDeadLetter(sequence: number): Failure {
-  return new Failure(`There is no dead letter ${sequence}`, { hint: SEE_LIST });
+function unknownDeadLetter(sequence: number): CommandError {
+  return new CommandError(`There is no dead letter ${sequence}`, { hint: SEE_LIST });
 }
 
 async function withDeadLetters<T>(
   options: SiteOption,
-  work: (letters: DeadLetters, store: Store) => T | Promise<T>,
+  work: (letters: DeadLetters, store: Database) => T | Promise<T>,
 ): Promise<T> {
   return await withStore(configOf(layoutOf(options)), async (store) => {
     try {
       return await work(new DeadLetters(store), store);
     } catch (error) {
-      throw isOfTheStore(error) ? new Failure(`Cannot use the store: ${error.message}`) : error;
+      throw isOfTheStore(error)
+        ? new CommandError(`Cannot use the store: ${error.message}`)
+        : error;
     }
   });
 }
@@ -156,10 +158,10 @@ function sayTable(letters: Iterable<DeadLetterSummary>, extent: Extent): void {
   const idWidth = Math.max("ID".length, String(extent.lastSequence).length);
   const deviceWidth = Math.max("DEVICE".length, extent.deviceIdMaxChars);
   const row = (id: string, device: string, rest: string) =>
-    say(`${id.padStart(idWidth)}  ${printable(device).padEnd(deviceWidth)}  ${rest}`);
+    print(`${id.padStart(idWidth)}  ${printable(device).padEnd(deviceWidth)}  ${rest}`);
   row("ID", "DEVICE", `${"MESSAGE ID".padEnd(36)}  ${"DIED".padEnd(20)}  STATUS  REASON`);
-  for (const { sequence, deviceId, messageId, diedMs, status, reason } of letters) {
-    const died = isoOf(diedMs)?.replace(/\.\d+Z$/, "Z") ?? "-";
+  for (const { sequence, deviceId, messageId, deadLetteredAtMs, status, reason } of letters) {
+    const died = isoOf(deadLetteredAtMs)?.replace(/\.\d+Z$/, "Z") ?? "-";
     const code = String(status ?? "-").padEnd("STATUS".length);
     row(
       String(sequence),
@@ -174,12 +176,12 @@ function sayArray(letters: Iterable<DeadLetterSummary>): void {
   let line = "[";
   let end = "";
   for (const letter of letters) {
-    say(line + end);
+    print(line + end);
     line = `  ${printable(JSON.stringify(describe(letter)))}`;
     end = ",";
   }
-  say(line);
-  say("]");
+  print(line);
+  print("]");
 }
 
 function describe(letter: DeadLetterSummary) {
@@ -189,7 +191,7 @@ function describe(letter: DeadLetterSummary) {
     message_id: letter.messageId,
     timestamp: letter.timestamp,
     queued_at: isoOf(letter.acceptedMs),
-    died_at: isoOf(letter.diedMs),
+    died_at: isoOf(letter.deadLetteredAtMs),
     status: letter.status ?? null,
     reason: letter.reason,
   };
@@ -208,7 +210,7 @@ function payloadOf(bytes: Uint8Array) {
 function sayField(name: string, value: string | number): void {
   const text = String(value);
   const shown = printable(text);
-  say(`${name}${shown === text ? "" : ", escaped for the terminal"}: ${shown}`);
+  print(`${name}${shown === text ? "" : ", escaped for the terminal"}: ${shown}`);
 }
 
 function isoOf(unixMs: number): string | null {

@@ -1,22 +1,22 @@
 /** `demo`: the whole story in a temporary site. */
 
-import { ensureMosquitto } from "../demo/broker_process.ts";
+import { ensureMosquitto } from "../demo/sandbox/broker_process.ts";
 import { inviteToTry, watch } from "../demo/keep.ts";
 import { Narrator } from "../demo/narrator.ts";
-import { Stage } from "../demo/stage.ts";
+import { Sandbox } from "../demo/sandbox/sandbox.ts";
 import { stopInGoodOrder, tellStory } from "../demo/story.ts";
-import { Failure, say } from "./voice.ts";
+import { CommandError, print } from "./terminal.ts";
 
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Tells the story and checks every claim in it; fails where one does not hold. */
 export async function demo(options: { readonly keep?: true }): Promise<void> {
   const mosquitto = await ensureMosquitto();
-  if (!mosquitto.ok) throw new Failure(mosquitto.fault, { hint: mosquitto.hint });
+  if (!mosquitto.ok) throw new CommandError(mosquitto.fault, { hint: mosquitto.hint });
   const colour = Deno.stdout.isTerminal() && !Deno.noColor;
-  const narrator = new Narrator({ write: say, colour });
+  const narrator = new Narrator({ write: print, colour });
   const stop = stopSignal();
-  const stage = await Stage.open();
+  const stage = await Sandbox.open();
   try {
     await play(stage, narrator, { ...options, stop });
   } finally {
@@ -27,14 +27,14 @@ export async function demo(options: { readonly keep?: true }): Promise<void> {
 
 /** The story, its result, and what comes after it with `--keep`. */
 async function play(
-  stage: Stage,
+  stage: Sandbox,
   narrator: Narrator,
   options: { readonly keep?: true; readonly stop: Promise<void> },
 ): Promise<void> {
   const startedMs = performance.now();
-  say("SecureIoTGateway: the whole story, in a temporary site, with a real Mosquitto");
+  print("SecureIoTGateway: the whole story, in a temporary site, with a real Mosquitto");
   const interrupted = options.stop.then(() => {
-    throw new Failure("The demo was interrupted");
+    throw new CommandError("The demo was interrupted");
   });
   const complete = await Promise.race([tell(stage, narrator, options), interrupted]);
   sayResult(narrator, performance.now() - startedMs);
@@ -44,12 +44,12 @@ async function play(
     inviteToTry(stage, narrator);
     await watch(stage, narrator, options);
   }
-  if (narrator.claims.failed > 0) throw new Failure("The demo did not go as told");
+  if (narrator.claims.failed > 0) throw new CommandError("The demo did not go as told");
 }
 
 /** True where the story came to its end; what broke it off is a claim that failed. */
 async function tell(
-  stage: Stage,
+  stage: Sandbox,
   narrator: Narrator,
   options: { readonly keep?: true },
 ): Promise<boolean> {
@@ -71,9 +71,9 @@ async function tell(
 function sayResult(narrator: Narrator, tookMs: number): void {
   const { ok, failed } = narrator.claims;
   const verdict = failed === 0 ? "everything was as told" : "NOT everything was as told";
-  say("");
-  say(`Checks: ${ok} ok, ${failed} failed, in ${(tookMs / 1000).toFixed(1)} s`);
-  say(`Result: ${verdict}`);
+  print("");
+  print(`Checks: ${ok} ok, ${failed} failed, in ${(tookMs / 1000).toFixed(1)} s`);
+  print(`Result: ${verdict}`);
 }
 
 /** Resolves at the first signal to stop; further ones change nothing. */

@@ -1,11 +1,16 @@
 /** `device list`, `show` and `remove`: the registry. */
 
 import { Buffer } from "node:buffer";
-import { type RegisteredDevice, Registry, type SecretUse, standingOf } from "../store/registry.ts";
+import {
+  type RegisteredDevice,
+  Registry,
+  type SecretUse,
+  statusOf,
+} from "../store/sqlite/registry.ts";
 import { isSealed } from "../store/sealed_secret.ts";
-import { removeDeviceBundle } from "../site/device_bundle.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
-import { EXIT, Failure, printable, say } from "./voice.ts";
+import { removeDeviceBundle } from "../site/operations/device_bundle.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
+import { CommandError, EXIT, print, printable } from "./terminal.ts";
 
 /** Bytes of a generated secret, before they become base64url text. */
 const SECRET_BYTES = 32;
@@ -19,11 +24,11 @@ export async function listDevices(options: SiteOption & { readonly json?: true }
     configOf(layoutOf(options)),
     (store) => new Registry(store).list(),
   );
-  if (options.json) return say(JSON.stringify(devices.map(describe), null, 2));
-  say(row("DEVICE", "STANDING", "ADDED", "CERTIFICATE UNTIL"));
+  if (options.json) return print(JSON.stringify(devices.map(describe), null, 2));
+  print(row("DEVICE", "STANDING", "ADDED", "CERTIFICATE UNTIL"));
   for (const device of devices.map(describe)) {
     const { device_id, standing, created_at, certificate_not_after } = device;
-    say(row(printable(device_id), standing, day(created_at), day(certificate_not_after)));
+    print(row(printable(device_id), standing, day(created_at), day(certificate_not_after)));
   }
 }
 
@@ -40,13 +45,13 @@ export async function showDevice(
   if (!device) throw unknownDevice(deviceId);
   const description = describe(device);
   const secrets = describeSecrets(device, uses);
-  if (options.json) return say(JSON.stringify({ ...description, secrets }, null, 2));
+  if (options.json) return print(JSON.stringify({ ...description, secrets }, null, 2));
   for (const [name, value] of Object.entries(description)) {
-    say(`${name}: ${printable(value ?? "-")}`);
+    print(`${name}: ${printable(value ?? "-")}`);
   }
   for (const { number, good_until, last_used_at } of secrets) {
     const end = good_until === null ? "newest" : `good until ${good_until}`;
-    say(`secret ${number}: ${end}, last used: ${last_used_at ?? "never"}`);
+    print(`secret ${number}: ${end}, last used: ${last_used_at ?? "never"}`);
   }
 }
 
@@ -59,7 +64,7 @@ export async function removeDevice(deviceId: string, options: SiteOption): Promi
   );
   const hadFolder = await removeDeviceBundle(layout, deviceId);
   if (!removed && !hadFolder) throw unknownDevice(deviceId);
-  say(`Removed ${deviceId}`);
+  print(`Removed ${deviceId}`);
 }
 
 /** A new secret: 32 random bytes as base64url text. */
@@ -71,12 +76,12 @@ export function makeSecret(): string {
 export function refuseSharing(registry: Registry, secret: string): void {
   const holder = registry.holderOf(secret);
   if (holder === undefined) return;
-  throw new Failure(`Cannot use the secret: device "${holder}" has it already`);
+  throw new CommandError(`Cannot use the secret: device "${holder}" has it already`);
 }
 
 /** The failure for an id that the registry does not have. */
-export function unknownDevice(deviceId: string): Failure {
-  return new Failure(`There is no device "${deviceId}"`, {
+export function unknownDevice(deviceId: string): CommandError {
+  return new CommandError(`There is no device "${deviceId}"`, {
     hint: "See secure-iot-gateway device list",
   });
 }
@@ -88,12 +93,14 @@ export function readSecret(path: string): string {
     text = new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(path));
   } catch (error) {
     const reason = error instanceof TypeError ? "it is not UTF-8" : (error as Error).message;
-    throw new Failure(`Cannot read the secret from "${path}": ${reason}`, { exit: EXIT.wrongUse });
+    throw new CommandError(`Cannot read the secret from "${path}": ${reason}`, {
+      exit: EXIT.wrongUse,
+    });
   }
   const secret = text.replace(/\r?\n$/, "");
   const fault = secretFault(secret);
   if (fault === undefined) return secret;
-  throw new Failure(`Cannot use the secret in "${path}": ${fault}`, { exit: EXIT.wrongUse });
+  throw new CommandError(`Cannot use the secret in "${path}": ${fault}`, { exit: EXIT.wrongUse });
 }
 
 /** Why a text is no secret, or undefined where it is one. */
@@ -108,7 +115,7 @@ export function secretFault(secret: string): string | undefined {
 function describe(device: RegisteredDevice) {
   return {
     device_id: device.deviceId,
-    standing: standingOf(device, Math.floor(Date.now() / 1000)),
+    standing: statusOf(device, Math.floor(Date.now() / 1000)),
     created_at: isoOf(device.createdAt),
     certificate_not_after: isoOf(device.notAfter),
     revoked_at: isoOf(device.revokedAt),

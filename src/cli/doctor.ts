@@ -1,10 +1,10 @@
 /** `doctor`: checks this site, and attacks it. */
 
-import type { Finding } from "../doctor/check.ts";
-import { ALL_CHECKS, Examination, isHealthy } from "../doctor/examination.ts";
+import type { CheckResult } from "../doctor/check.ts";
+import { ALL_CHECKS, DoctorRun, isHealthy } from "../doctor/doctor_run.ts";
 import type { SiteLayout } from "../site/layout.ts";
-import { configOf, layoutOf, type SiteOption } from "./site.ts";
-import { EXIT, Failure, printable, remark, say } from "./voice.ts";
+import { configOf, layoutOf, type SiteOption } from "./open_site.ts";
+import { CommandError, EXIT, note, print, printable } from "./terminal.ts";
 
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const NAME_WIDTH = Math.max(...ALL_CHECKS.map(({ name }) => name.length));
@@ -18,10 +18,10 @@ export interface DoctorOptions extends SiteOption {
   readonly message: boolean;
 }
 
-/** Examines the site and prints what was seen; fails where something must be mended. */
+/** Examines the site and prints what was observed; fails where something must be mended. */
 export async function doctor(options: DoctorOptions): Promise<void> {
   const layout = layoutOf(options);
-  const findings: Finding[] = [];
+  const findings: CheckResult[] = [];
   if (!options.json) sayRow("CHECK", "VERDICT", "SEEN");
   try {
     await examine(layout, options, (finding) => {
@@ -31,24 +31,25 @@ export async function doctor(options: DoctorOptions): Promise<void> {
   } finally {
     if (options.json) sayJson(findings);
   }
-  if (!isHealthy(findings)) throw new Failure(`Not all is well: ${sumOf(findings)}`);
-  remark(`All is well: ${sumOf(findings)}`);
+  if (!isHealthy(findings)) throw new CommandError(`Not all is well: ${sumOf(findings)}`);
+  note(`All is well: ${sumOf(findings)}`);
 }
 
 async function examine(
   layout: SiteLayout,
   { offline, message }: DoctorOptions,
-  report: (finding: Finding) => void,
+  report: (finding: CheckResult) => void,
 ): Promise<void> {
   const config = configOrFaults(layout);
-  report(config instanceof Failure ? faulty(config) : sound(layout));
-  if (config instanceof Failure) return;
+  report(config instanceof CommandError ? faulty(config) : sound(layout));
+  if (config instanceof CommandError) return;
   const site = { layout, config, nowMs: Date.now() };
   const examination = begin(() =>
-    new Examination(site, { offline: !!offline, silent: !message }, report)
+    new DoctorRun(site, { offline: !!offline, silent: !message }, report)
   );
   const stop = Promise.withResolvers<never>();
-  const onSignal = () => stop.reject(new Failure("Stopped before the end; nothing is left behind"));
+  const onSignal = () =>
+    stop.reject(new CommandError("Stopped before the end; nothing is left behind"));
   for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, onSignal);
   try {
     await Promise.race([examination.run(), stop.promise]);
@@ -59,16 +60,16 @@ async function examine(
 }
 
 function leftBehind(error: Error): never {
-  throw new Failure(`Cannot take the device doctor-… out again: ${error.message}`, {
+  throw new CommandError(`Cannot take the device doctor-… out again: ${error.message}`, {
     hint: "The next secure-iot-gateway doctor does it, once the database can be written",
   });
 }
 
-function begin(make: () => Examination): Examination {
+function begin(make: () => DoctorRun): DoctorRun {
   try {
     return make();
   } catch (error) {
-    throw new Failure((error as Error).message);
+    throw new CommandError((error as Error).message);
   }
 }
 
@@ -77,39 +78,44 @@ function configOrFaults(layout: SiteLayout) {
   try {
     return configOf(layout);
   } catch (error) {
-    if (error instanceof Failure && error.exit === EXIT.wrongUse) return error;
+    if (error instanceof CommandError && error.exit === EXIT.wrongUse) return error;
     throw error;
   }
 }
 
-function sound({ configuration }: SiteLayout): Finding {
-  return { name: "settings", verdict: "ok", seen: `${configuration} can be used` };
+function sound({ configuration }: SiteLayout): CheckResult {
+  return { name: "settings", status: "ok", observed: `${configuration} can be used` };
 }
 
-function faulty({ faults, hint }: Failure): Finding {
-  const seen = faults.join("; ");
-  return { name: "settings", verdict: "failed", seen, ...(hint !== undefined && { mend: hint }) };
+function faulty({ faults, hint }: CommandError): CheckResult {
+  const observed = faults.join("; ");
+  return {
+    name: "settings",
+    status: "failed",
+    observed,
+    ...(hint !== undefined && { remedy: hint }),
+  };
 }
 
-function sayFinding({ name, verdict, seen, mend }: Finding): void {
-  sayRow(name, verdict, seen);
-  if (mend !== undefined) sayRow("", "", `-> ${mend}`);
+function sayFinding({ name, status, observed, remedy }: CheckResult): void {
+  sayRow(name, status, observed);
+  if (remedy !== undefined) sayRow("", "", `-> ${remedy}`);
 }
 
-function sayRow(name: string, verdict: string, seen: string): void {
-  say(`${name.padEnd(NAME_WIDTH)}  ${verdict.padEnd(VERDICT_WIDTH)}  ${printable(seen)}`);
+function sayRow(name: string, status: string, observed: string): void {
+  print(`${name.padEnd(NAME_WIDTH)}  ${status.padEnd(VERDICT_WIDTH)}  ${printable(observed)}`);
 }
 
-function sayJson(findings: readonly Finding[]): void {
-  const lines = findings.map(({ name, verdict, seen, mend }) =>
-    printable(JSON.stringify({ name, verdict, seen, mend: mend ?? null }))
+function sayJson(findings: readonly CheckResult[]): void {
+  const lines = findings.map(({ name, status, observed, remedy }) =>
+    printable(JSON.stringify({ name, status, observed, remedy: remedy ?? null }))
   );
-  say(lines.length === 0 ? "[]" : `[\n  ${lines.join(",\n  ")}\n]`);
+  print(lines.length === 0 ? "[]" : `[\n  ${lines.join(",\n  ")}\n]`);
 }
 
-function sumOf(findings: readonly Finding[]): string {
+function sumOf(findings: readonly CheckResult[]): string {
   const counts = (["ok", "warning", "failed", "skipped"] as const).map((wanted) => {
-    const count = findings.filter(({ verdict }) => verdict === wanted).length;
+    const count = findings.filter(({ status }) => status === wanted).length;
     return count === 0 ? [] : [`${count} ${wanted}`];
   });
   return counts.flat().join(", ");

@@ -1,12 +1,12 @@
 /** `init`: makes a site. */
 
-import { ApiKeys } from "../store/api_keys.ts";
-import { apiKeyDigest } from "../credentials.ts";
-import { Store } from "../store/store.ts";
-import { createSite } from "../site/create_site.ts";
+import { ApiKeys } from "../store/sqlite/api_keys.ts";
+import { apiKeyDigest } from "../config/credentials.ts";
+import { Database } from "../store/sqlite/database.ts";
+import { createSite } from "../site/operations/site_creation.ts";
 import { renderGatewayToml } from "../site/gateway_toml.ts";
-import { layoutOf, type SiteOption } from "./site.ts";
-import { EXIT, Failure, remark, say } from "./voice.ts";
+import { layoutOf, type SiteOption } from "./open_site.ts";
+import { CommandError, EXIT, note, print } from "./terminal.ts";
 
 /** What `init` is told. */
 export interface InitOptions extends SiteOption {
@@ -38,19 +38,19 @@ export async function init(options: InitOptions): Promise<void> {
   });
   if (!result.ok) {
     const exit = result.because === "arguments" ? EXIT.wrongUse : EXIT.failed;
-    throw new Failure(result.faults, { exit });
+    throw new CommandError(result.faults, { exit });
   }
   const { directory, brokerConfiguration } = result.layout;
-  say(`Made a site in ${directory}`);
-  for (const note of result.notes) remark(`hint: ${note}`);
-  remark(`Next:
+  print(`Made a site in ${directory}`);
+  for (const text of result.notes) note(`hint: ${text}`);
+  note(`Next:
   secure-iot-gateway device add sensor_001 --dir ${directory}
   mosquitto -c ${brokerConfiguration}
   secure-iot-gateway run --dir ${directory}`);
 }
 
 function createDatabase(path: string, apiKey: string): void {
-  const store = new Store(path, { create: true });
+  const store = new Database(path, { create: true });
   try {
     new ApiKeys(store).takeOverFirst(apiKeyDigest(apiKey), Date.now());
   } finally {

@@ -7,7 +7,7 @@ import {
   SERVICE_USER,
   type ServiceFile,
 } from "../site/systemd_units.ts";
-import { EXIT, Failure, remark, say } from "./voice.ts";
+import { CommandError, EXIT, note, print } from "./terminal.ts";
 
 /** What `install` is told. */
 export interface InstallOptions {
@@ -22,7 +22,7 @@ export interface InstallOptions {
 /** Prints the files, or writes them below a root; overwrites nothing. */
 export function install({ dir, program, print, prefix }: InstallOptions): void {
   if ((print === undefined) === (prefix === undefined)) {
-    throw new Failure("Say where the files go", {
+    throw new CommandError("Say where the files go", {
       exit: EXIT.wrongUse,
       hint: "Give exactly one: --print, or --prefix / (as root; another folder for a package)",
     });
@@ -32,7 +32,7 @@ export function install({ dir, program, print, prefix }: InstallOptions): void {
   const files = renderServiceFiles({ program, site });
   if (prefix === undefined) return files.forEach(sayFile);
   writeAll(files, prefix);
-  remark(`Next:
+  note(`Next:
   systemd-sysusers
   install -d -o ${SERVICE_USER} -g ${SERVICE_USER} ${site}
   runuser -u ${SERVICE_USER} -- ${program} init --dir ${site}
@@ -44,11 +44,11 @@ function refuseOddPaths(...paths: readonly string[]): void {
   const faults = paths.filter((path) => !isPlainPath(path)).map((path) =>
     `Cannot name "${path}" in a unit: it must be an absolute path of letters, digits and . _ + @ -`
   );
-  if (faults.length > 0) throw new Failure(faults, { exit: EXIT.wrongUse });
+  if (faults.length > 0) throw new CommandError(faults, { exit: EXIT.wrongUse });
 }
 
 function sayFile({ path, text }: ServiceFile): void {
-  say(`# ${path}\n${text}`);
+  print(`# ${path}\n${text}`);
 }
 
 function writeAll(files: readonly ServiceFile[], prefix: string): void {
@@ -62,7 +62,7 @@ function writeAll(files: readonly ServiceFile[], prefix: string): void {
     }
   } catch (error) {
     for (const path of written) Deno.removeSync(path);
-    throw new Failure(`Cannot install: ${(error as Error).message}`);
+    throw new CommandError(`Cannot install: ${(error as Error).message}`);
   }
-  for (const path of written) say(`Wrote ${path}`);
+  for (const path of written) print(`Wrote ${path}`);
 }

@@ -1,14 +1,14 @@
 /** `key add`, `list` and `remove`: who may use the gateway's API. */
 
 import { isDeviceId } from "../core/device.ts";
-import { API_KEYS_MAX, type ApiKey, ApiKeys } from "../store/api_keys.ts";
-import { apiKeyDigest } from "../credentials.ts";
-import { Registry } from "../store/registry.ts";
-import type { Store } from "../store/store.ts";
-import { createApiKey } from "../site/create_site.ts";
+import { API_KEYS_MAX, type ApiKey, ApiKeys } from "../store/sqlite/api_keys.ts";
+import { apiKeyDigest } from "../config/credentials.ts";
+import { Registry } from "../store/sqlite/registry.ts";
+import type { Database } from "../store/sqlite/database.ts";
+import { createApiKey } from "../site/operations/site_creation.ts";
 import { unknownDevice } from "./device.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
-import { EXIT, Failure, printable, remark, say } from "./voice.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
+import { CommandError, EXIT, note, print, printable } from "./terminal.ts";
 
 /** What a new key is for; neither: commands to every device, and the metrics. */
 export interface ScopeOptions extends SiteOption {
@@ -19,7 +19,7 @@ export interface ScopeOptions extends SiteOption {
 /** Makes a key and prints it; the store keeps its hash only. */
 export async function addKey(name: string, options: ScopeOptions): Promise<void> {
   if (!isDeviceId(name)) {
-    throw new Failure(
+    throw new CommandError(
       `Cannot name a key "${name}": a name is made of letters, digits, "_", "." and "-"`,
       { exit: EXIT.wrongUse },
     );
@@ -30,27 +30,27 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
     refuseUnknown(deviceIds ?? [], store);
     const keys = new ApiKeys(store);
     if (keys.list().length >= API_KEYS_MAX) {
-      throw new Failure(`Cannot add a key: there are ${API_KEYS_MAX}, which is the most`);
+      throw new CommandError(`Cannot add a key: there are ${API_KEYS_MAX}, which is the most`);
     }
     const createdAt = Math.floor(Date.now() / 1000);
     if (!keys.add(apiKeyDigest(key), { name, createdAt, deviceIds })) {
-      throw new Failure(`Key "${name}" exists already`, {
+      throw new CommandError(`Key "${name}" exists already`, {
         hint: `To replace it, remove it first: secure-iot-gateway key remove ${name}`,
       });
     }
   });
-  say(key);
-  remark(`Added ${name}, for ${scopeText(deviceIds)}; the key is not shown again`);
+  print(key);
+  note(`Added ${name}, for ${scopeText(deviceIds)}; the key is not shown again`);
 }
 
 /** Lists every key by its name; the keys themselves are not known here. */
 export async function listKeys(options: SiteOption & { readonly json?: true }): Promise<void> {
   const keys = await withStore(configOf(layoutOf(options)), (store) => new ApiKeys(store).list());
-  if (options.json) return say(JSON.stringify(keys.map(describe), null, 2));
-  say(row("NAME", "ADDED", "FOR"));
+  if (options.json) return print(JSON.stringify(keys.map(describe), null, 2));
+  print(row("NAME", "ADDED", "FOR"));
   for (const key of keys) {
     const { name, created_at } = describe(key);
-    say(row(printable(name), created_at.slice(0, 10), printable(scopeText(key.deviceIds))));
+    print(row(printable(name), created_at.slice(0, 10), printable(scopeText(key.deviceIds))));
   }
 }
 
@@ -59,19 +59,21 @@ export async function removeKey(name: string, options: SiteOption): Promise<void
   const config = configOf(layoutOf(options));
   const removed = await withStore(config, (store) => new ApiKeys(store).remove(name));
   if (!removed) {
-    throw new Failure(`There is no key "${name}"`, { hint: "See secure-iot-gateway key list" });
+    throw new CommandError(`There is no key "${name}"`, {
+      hint: "See secure-iot-gateway key list",
+    });
   }
-  say(`Removed ${name}`);
+  print(`Removed ${name}`);
 }
 
 function scopeOf({ device, metricsOnly }: ScopeOptions): readonly string[] | undefined {
   if (!metricsOnly) return device.length === 0 ? undefined : device;
   if (device.length === 0) return [];
-  throw new Failure("Cannot take both --device and --metrics-only", { exit: EXIT.wrongUse });
+  throw new CommandError("Cannot take both --device and --metrics-only", { exit: EXIT.wrongUse });
 }
 
 /** A key for a device that is none would be a slip that nobody notices. */
-function refuseUnknown(deviceIds: readonly string[], store: Store): void {
+function refuseUnknown(deviceIds: readonly string[], store: Database): void {
   const registry = new Registry(store);
   for (const deviceId of deviceIds) if (!registry.find(deviceId)) throw unknownDevice(deviceId);
 }

@@ -1,8 +1,8 @@
 /** The command line: which commands there are, and where each begins. */
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { COMMIT, VERSION } from "../version.ts";
-import { EXIT, type Exit, Failure, remark, sayFailure } from "./voice.ts";
+import { COMMIT, VERSION } from "../config/version.ts";
+import { CommandError, EXIT, type Exit, note, printError } from "./terminal.ts";
 
 /** Twenty years: no authority lasts longer. */
 const DAYS_MAX = 7_300;
@@ -81,13 +81,15 @@ function addDeviceCommands(program: Command): void {
     .option("--csr <file>", "a certificate request: the device keeps its key")
     .option("--valid-days <days>", "how long its certificate is good", days)
     .option("--pem", "one file devices/ID.pem instead of a folder")
-    .action(async (id, options) => (await import("./enrol.ts")).addDevice(id, options));
+    .action(async (id, options) => (await import("./device_add.ts")).addDevice(id, options));
   site(device.command("import <file>").description("Register all devices of a CSV or JSONL file"))
     .option("--valid-days <days>", "how long their certificates are good", days)
     .option("--pem", "one file devices/ID.pem for each instead of a folder")
-    .action(async (file, options) => (await import("./enrol.ts")).importDevices(file, options));
+    .action(async (file, options) =>
+      (await import("./device_add.ts")).importDevices(file, options)
+    );
   site(device.command("adopt <file>").description("Register all devices of another database"))
-    .action(async (file, options) => (await import("./enrol.ts")).adoptDevices(file, options));
+    .action(async (file, options) => (await import("./device_add.ts")).adoptDevices(file, options));
   site(device.command("list").description("List all devices"))
     .option("--json", "as JSON")
     .action(async (options) => (await import("./device.ts")).listDevices(options));
@@ -102,12 +104,12 @@ function addDeviceCommands(program: Command): void {
     .option("--valid-days <days>", "with --certificate: how long it is good", days)
     .option("--finish", "the device has the new ones: end the overlap, withdraw what was before")
     .option("--force", "with --finish: although the device was not seen to use its new secret")
-    .action(async (id, options) => (await import("./rotate.ts")).rotateDevice(id, options));
+    .action(async (id, options) => (await import("./device_rotate.ts")).rotateDevice(id, options));
   site(device.command("revoke <id>").description("Throw a device out at once, and prove it"))
     .option("--reason <text>", "why, for those who ask later")
-    .action(async (id, options) => (await import("./revoke.ts")).revokeDevice(id, options));
+    .action(async (id, options) => (await import("./device_revoke.ts")).revokeDevice(id, options));
   site(device.command("restore <id>").description("Take a revocation back"))
-    .action(async (id, options) => (await import("./revoke.ts")).restoreDevice(id, options));
+    .action(async (id, options) => (await import("./device_revoke.ts")).restoreDevice(id, options));
   site(device.command("remove <id>").description("Take a device out, with its folder"))
     .action(async (id, options) => (await import("./device.ts")).removeDevice(id, options));
 }
@@ -211,14 +213,14 @@ function days(text: string): number {
 
 /** Says what went wrong; help and version are no errors. */
 function exitOf(error: unknown): Exit {
-  if (error instanceof Failure) {
-    sayFailure(error);
+  if (error instanceof CommandError) {
+    printError(error);
     return error.exit;
   }
   if (error instanceof CommanderError) return exitOfCommander(error);
   if (error instanceof Deno.errors.BrokenPipe) return EXIT.failed; // nobody reads: `… | head`
-  remark(`error: ${error instanceof Error ? error.message : error}`);
-  remark("hint: This is a fault of the program itself; please report it");
+  note(`error: ${error instanceof Error ? error.message : error}`);
+  note("hint: This is a fault of the program itself; please report it");
   return EXIT.failed;
 }
 
@@ -227,6 +229,6 @@ function exitOfCommander(error: CommanderError): Exit {
   const [first = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
   const fault = first === "(outputHelp)" ? "Name a command" : first;
   const hint = suggestion ? suggestion.replace(/^\((.*)\)$/, "$1") : "See --help";
-  sayFailure({ faults: [fault.charAt(0).toUpperCase() + fault.slice(1)], hint });
+  printError({ faults: [fault.charAt(0).toUpperCase() + fault.slice(1)], hint });
   return EXIT.wrongUse;
 }

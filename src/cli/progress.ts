@@ -1,6 +1,6 @@
 /** A bar for what takes a while, on a terminal and nowhere else. */
 
-import { writeToStderr } from "../edge/log.ts";
+import { writeToStderr } from "../log/log.ts";
 
 const WIDTH = 30;
 /** Shorter work than this needs no bar. */

@@ -1,18 +1,18 @@
 /** `rotate-authority`: a new authority for the devices, without a gap. */
 
-import { Registry } from "../store/registry.ts";
-import type { Store } from "../store/store.ts";
+import { Registry } from "../store/sqlite/registry.ts";
+import type { Database } from "../store/sqlite/database.ts";
 import {
-  beginMove,
-  endMove,
-  type MoveResult,
-  presentMove,
+  beginRollover,
+  currentRollover,
+  finishRollover,
+  type RolloverResult,
   withAuthorityLock,
-} from "../site/authority_move.ts";
+} from "../site/pki/authority_rollover.ts";
 import type { SiteLayout } from "../site/layout.ts";
-import { enforce, sayEvidence } from "./revoke.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
-import { Failure, say } from "./voice.ts";
+import { enforce, sayEvidence } from "./device_revoke.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
+import { CommandError, print } from "./terminal.ts";
 
 /** Ids that are named in one message. */
 const NAMED_MAX = 5;
@@ -35,42 +35,42 @@ export async function rotateAuthority(
       ) {
         throw error;
       }
-      throw new Failure(`Cannot move to another authority: ${error.message}`);
+      throw new CommandError(`Cannot move to another authority: ${error.message}`);
     }
     const enforcement = await enforce(store, { layout, config, revoked: undefined });
     sayEvidence(enforcement, "Until then the broker takes the authorities that it took before");
   });
 }
 
-async function begin(layout: SiteLayout, store: Store): Promise<void> {
-  const move = await beginMove(layout, Date.now());
-  if (!move.ok) throw new Failure(`Cannot move to another authority: ${move.fault}`);
-  say(`New certificates come from authority ${shortOf(move.issuer)}`);
+async function begin(layout: SiteLayout, store: Database): Promise<void> {
+  const move = await beginRollover(layout, Date.now());
+  if (!move.ok) throw new CommandError(`Cannot move to another authority: ${move.fault}`);
+  print(`New certificates come from authority ${shortOf(move.issuer)}`);
   if (move.previous === undefined) return;
   const left = devicesLeft(store, move.issuer);
-  say(`Those of authority ${shortOf(move.previous)} are good until rotate-authority --finish`);
-  say(`${left.length} devices are to be given one of the new: device rotate ID --certificate`);
+  print(`Those of authority ${shortOf(move.previous)} are good until rotate-authority --finish`);
+  print(`${left.length} devices are to be given one of the new: device rotate ID --certificate`);
 }
 
-async function finish(layout: SiteLayout, store: Store, force: boolean): Promise<void> {
-  const move: MoveResult = await presentMove(layout);
-  if (!move.ok) throw new Failure(move.fault);
-  if (move.previous === undefined) return say("There is one authority only");
+async function finish(layout: SiteLayout, store: Database, force: boolean): Promise<void> {
+  const move: RolloverResult = await currentRollover(layout);
+  if (!move.ok) throw new CommandError(move.fault);
+  if (move.previous === undefined) return print("There is one authority only");
   const left = devicesLeft(store, move.issuer);
   if (left.length > 0 && !force) {
     const named = left.slice(0, NAMED_MAX).join(", ") + (left.length > NAMED_MAX ? ", …" : "");
-    throw new Failure(
+    throw new CommandError(
       `Cannot end the move: ${left.length} devices have no certificate of the new authority: ${named}`,
       { hint: "Give them one with device rotate ID --certificate, or give --force" },
     );
   }
-  await endMove(layout);
+  await finishRollover(layout);
   new Registry(store).withdrawIssuedByOthers(move.issuer, Math.floor(Date.now() / 1000));
-  say(`Authority ${shortOf(move.previous)} is good no more`);
+  print(`Authority ${shortOf(move.previous)} is good no more`);
 }
 
 /** Devices that are not revoked and have no certificate of the issuing authority. */
-function devicesLeft(store: Store, issuer: string): string[] {
+function devicesLeft(store: Database, issuer: string): string[] {
   const registry = new Registry(store);
   return registry.list().filter(({ revokedAt, deviceId }) =>
     revokedAt === undefined &&

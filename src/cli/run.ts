@@ -1,20 +1,20 @@
 /** `run`: the gateway, until it is told to stop; SIGHUP reads the site anew. */
 
-import type { Assignment } from "../confined.ts";
-import { Confinement } from "../confinement.ts";
-import { readCredentials, StartError } from "../credentials.ts";
-import { type Log, openLog, writeToStderr } from "../edge/log.ts";
-import { Store, StoreError } from "../store/store.ts";
-import { ServiceNotifier } from "../edge/systemd.ts";
-import { listSettings, type Settings } from "../settings.ts";
+import type { GatewaySpec } from "../process/worker.ts";
+import { Supervisor } from "../process/supervisor.ts";
+import { readCredentials, StartError } from "../config/credentials.ts";
+import { type Log, openLog, writeToStderr } from "../log/log.ts";
+import { Database, StoreError } from "../store/sqlite/database.ts";
+import { ServiceNotifier } from "../process/systemd_notify.ts";
+import { listSettings, type Settings } from "../config/settings.ts";
 import type { SiteLayout } from "../site/layout.ts";
-import { layoutOf, settingsOf, type SiteOption } from "./site.ts";
-import { Failure, remark } from "./voice.ts";
+import { layoutOf, settingsOf, type SiteOption } from "./open_site.ts";
+import { CommandError, note } from "./terminal.ts";
 
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
 /** What a gateway runs on, and how that stands in the site. */
-interface Reading extends Assignment {
+interface Reading extends GatewaySpec {
   readonly settings: Settings;
 }
 
@@ -33,16 +33,16 @@ export async function run(options: SiteOption): Promise<void> {
     stop.abort();
   };
   const onReady = () => {
-    remark("ready");
+    note("ready");
     systemd.ready();
   };
-  const confinement = failing(() => new Confinement(reading, { log, onReady }));
-  systemd.feedWhile(() => confinement.alive());
-  const onHangup = renewing(confinement, reading, { log, layout });
+  const supervisor = failing(() => new Supervisor(reading, { log, onReady }));
+  systemd.feedWhile(() => supervisor.isAlive());
+  const onHangup = renewing(supervisor, reading, { log, layout });
   for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, onSignal);
   Deno.addSignalListener("SIGHUP", onHangup);
   try {
-    await confinement.run(stop.signal).catch(fail);
+    await supervisor.run(stop.signal).catch(fail);
   } finally {
     for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, onSignal);
     Deno.removeSignalListener("SIGHUP", onHangup);
@@ -55,13 +55,13 @@ export async function run(options: SiteOption): Promise<void> {
  */
 function readSite(layout: SiteLayout): Reading {
   const { config, settings } = settingsOf(layout);
-  new Store(config.store.database).close();
+  new Database(config.store.database).close();
   return { config, settings, credentials: readCredentials(config) };
 }
 
 /** What SIGHUP does: one renewal after another; what comes during one is one more. */
 function renewing(
-  confinement: Confinement,
+  supervisor: Supervisor,
   first: Reading,
   { log, layout }: { log: Log; layout: SiteLayout },
 ): () => void {
@@ -70,7 +70,7 @@ function renewing(
   const renewAll = async () => {
     do {
       due = 1;
-      standing = await renew(confinement, standing, { log, layout });
+      standing = await renew(supervisor, standing, { log, layout });
     } while (--due > 0);
   };
   return () => {
@@ -80,7 +80,7 @@ function renewing(
 
 /** Reads the site and goes over to what is new there; returns what the gateway then runs on. */
 async function renew(
-  confinement: Confinement,
+  supervisor: Supervisor,
   standing: Reading,
   { log, layout }: { log: Log; layout: SiteLayout },
 ): Promise<Reading> {
@@ -93,7 +93,7 @@ async function renew(
       return standing;
     }
     log("info", "renewing", { message: `Going over to the new ${changed}`, changed });
-    await confinement.renew(next);
+    await supervisor.reload(next);
     log("info", "renewed", { message: `Runs with the new ${changed}`, changed });
     return next;
   } catch (error) {
@@ -129,7 +129,7 @@ function lockSite(path: string): Deno.FsFile {
   const file = Deno.openSync(path);
   if (file.tryLockSync(true)) return file;
   file.close();
-  throw new Failure(`Another gateway runs on this site: "${path}" is locked`);
+  throw new CommandError(`Another gateway runs on this site: "${path}" is locked`);
 }
 
 function failing<T>(work: () => T): T {
@@ -143,6 +143,6 @@ function failing<T>(work: () => T): T {
 /** What is the site's fault is said in the program's voice. */
 function fail(error: unknown): never {
   throw error instanceof StartError || error instanceof StoreError
-    ? new Failure(error.message)
+    ? new CommandError(error.message)
     : error;
 }

@@ -5,16 +5,16 @@ import {
   type SealingParts,
   sealSecrets,
   unsealSecrets,
-} from "../store/sealing.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./site.ts";
-import { remark, say } from "./voice.ts";
+} from "../store/sqlite/sealing.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
+import { note, print } from "./terminal.ts";
 
 /** Seals every secret of a site, in place, also beside a running gateway. */
 export async function seal(options: SiteOption): Promise<void> {
   const { count, keyId, keyFile, removed } = await withParts(options, sealSecrets);
-  say(`Sealed ${amount(count)} under key ${keyId}`);
+  print(`Sealed ${amount(count)} under key ${keyId}`);
   sayRemoved(removed);
-  remark(
+  note(
     `hint: Keep a copy of ${keyFile}, apart from the database's backups; older backups are plain`,
   );
 }
@@ -22,15 +22,15 @@ export async function seal(options: SiteOption): Promise<void> {
 /** Makes every secret of a site plain again. */
 export async function unseal(options: SiteOption): Promise<void> {
   const { count, keyFile } = await withParts(options, unsealSecrets);
-  say(`Unsealed ${amount(count)}`);
-  remark(`hint: ${keyFile} is still there, for backups of the sealed database`);
+  print(`Unsealed ${amount(count)}`);
+  note(`hint: ${keyFile} is still there, for backups of the sealed database`);
 }
 
 /** Seals every secret of a site under a new key. */
 export async function rotateKey(options: SiteOption): Promise<void> {
   const { count, keyId, removed } = await withParts(options, rotateSealingKey);
   sayRemoved(removed);
-  say(`Sealed ${amount(count)} under key ${keyId}; the old key opens nothing here any longer`);
+  print(`Sealed ${amount(count)} under key ${keyId}; the old key opens nothing here any longer`);
 }
 
 async function withParts<T>(options: SiteOption, work: (parts: SealingParts) => Promise<T>) {
@@ -41,7 +41,7 @@ async function withParts<T>(options: SiteOption, work: (parts: SealingParts) => 
 }
 
 function sayRemoved(backups: readonly string[]): void {
-  for (const path of backups) say(`Removed ${path}: it had the secrets as they were before`);
+  for (const path of backups) print(`Removed ${path}: it had the secrets as they were before`);
 }
 
 function amount(count: number): string {

@@ -6,8 +6,8 @@ import { readJsonText } from "../core/json_text.ts";
 import { importSecret, sign as signatureOf, SIGNATURE_BYTES } from "../core/signature.ts";
 import { type SignedFields, signingInput } from "../core/signing_input.ts";
 import { readSecret, unknownDevice } from "./device.ts";
-import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./site.ts";
-import { EXIT, Failure, say } from "./voice.ts";
+import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
+import { CommandError, EXIT, print } from "./terminal.ts";
 
 /** What `sign` may be told besides the device and the payload. */
 export interface SignOptions extends SiteOption {
@@ -31,13 +31,13 @@ export async function sign(deviceId: string, json: string, options: SignOptions)
   if (!text.ok) {
     faults.push(`Cannot sign the payload: ${text.fault.what}, at byte ${text.fault.at}`);
   }
-  if (!text.ok || faults.length > 0) throw new Failure(faults, { exit: EXIT.wrongUse });
+  if (!text.ok || faults.length > 0) throw new CommandError(faults, { exit: EXIT.wrongUse });
   const payload = new TextDecoder().decode(text.compact);
   refuseOversize(writeMessage(fields, { payload, signature: NO_SIGNATURE }));
   const key = await importSecret(await secretOf(deviceId, options));
-  if (key === undefined) throw new Failure(`Cannot sign for ${deviceId}: its secret is empty`);
+  if (key === undefined) throw new CommandError(`Cannot sign for ${deviceId}: its secret is empty`);
   const signature = await signatureOf(key, signingInput(fields, text.compact));
-  say(writeMessage(fields, { payload, signature }));
+  print(writeMessage(fields, { payload, signature }));
 }
 
 const NO_SIGNATURE = "0".repeat(2 * SIGNATURE_BYTES);
@@ -76,7 +76,7 @@ function isReadBack(fields: SignedFields): boolean {
 function refuseOversize(message: string): void {
   const { length } = new TextEncoder().encode(message);
   if (length <= MESSAGE_MAX_BYTES) return;
-  throw new Failure(
+  throw new CommandError(
     `Cannot sign the payload: the message has ${length} bytes, at most ${MESSAGE_MAX_BYTES} allowed`,
     { exit: EXIT.wrongUse },
   );

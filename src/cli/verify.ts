@@ -5,13 +5,17 @@ import type { Envelope } from "../core/envelope.ts";
 import { REJECTION_CODES, type RejectionCode, rejectionSentence } from "../core/rejection.ts";
 import { importSecret, sign } from "../core/signature.ts";
 import { signingInput } from "../core/signing_input.ts";
-import { durationMs } from "../setting_kinds.ts";
-import { SETTINGS } from "../settings.ts";
+import { durationMs } from "../config/setting_types.ts";
+import { SETTINGS } from "../config/settings.ts";
 import { readSecret } from "./device.ts";
-import { type Examination, examineAlone, examineInSite } from "./examination.ts";
-import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./site.ts";
-import { likelySlips } from "./slips.ts";
-import { EXIT, Failure, printable, remark, say } from "./voice.ts";
+import {
+  examineAlone,
+  examineInSite,
+  type MessageTrial,
+} from "../doctor/diagnosis/message_trial.ts";
+import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
+import { likelyMistakes } from "../doctor/diagnosis/explanation.ts";
+import { CommandError, EXIT, note, print, printable } from "./terminal.ts";
 
 /** What `verify` may be told besides the device and the file. */
 export interface VerifyOptions extends SiteOption {
@@ -38,9 +42,9 @@ export async function verify(
   refuseWrongArguments(deviceId, options);
   const examination = await examine(deviceId, readFile(file), options);
   await sayReport(examination);
-  for (const slip of await likelySlips(examination)) remark(`hint: ${printable(slip)}`);
+  for (const slip of await likelyMistakes(examination)) note(`hint: ${printable(slip)}`);
   // The verdict is said already; what is left is the exit code.
-  if (examination.verdict.kind === "rejected") throw new Failure([]);
+  if (examination.verdict.kind === "rejected") throw new CommandError([]);
 }
 
 function refuseWrongArguments(deviceId: string, { at }: VerifyOptions): void {
@@ -51,14 +55,14 @@ function refuseWrongArguments(deviceId: string, { at }: VerifyOptions): void {
   if (at !== undefined && !/^[0-9]{10}$/.test(at)) {
     faults.push(`Cannot judge at "${at}": it must be ten digits of Unix seconds`);
   }
-  if (faults.length > 0) throw new Failure(faults, { exit: EXIT.wrongUse });
+  if (faults.length > 0) throw new CommandError(faults, { exit: EXIT.wrongUse });
 }
 
 async function examine(
   identity: string,
   bytes: Uint8Array,
   options: VerifyOptions,
-): Promise<Examination> {
+): Promise<MessageTrial> {
   const { at, secretFile } = options;
   const nowSeconds = at === undefined ? Math.floor(Date.now() / 1000) : Number(at);
   const subject = { bytes, identity, nowSeconds, now: at === undefined };
@@ -78,7 +82,7 @@ async function examine(
 }
 
 function standardTolerance(): number {
-  return durationMs(SETTINGS.checks.tolerance.standard!) / 1000;
+  return durationMs(SETTINGS.checks.tolerance.defaultValue!) / 1000;
 }
 
 function readFile(path: string): Uint8Array {
@@ -86,8 +90,8 @@ function readFile(path: string): Uint8Array {
     using file = path === STDIN ? undefined : Deno.openSync(path);
     return readAll(file ?? Deno.stdin);
   } catch (error) {
-    if (error instanceof Failure) throw error;
-    throw new Failure(`Cannot read the message from "${path}": ${(error as Error).message}`, {
+    if (error instanceof CommandError) throw error;
+    throw new CommandError(`Cannot read the message from "${path}": ${(error as Error).message}`, {
       exit: EXIT.wrongUse,
     });
   }
@@ -99,33 +103,36 @@ function readAll(source: Pick<Deno.FsFile, "readSync">): Uint8Array {
   for (let read: number | null; (read = source.readSync(buffer.subarray(length))) !== null;) {
     length += read;
     if (length <= FILE_MAX_BYTES) continue;
-    throw new Failure(`Cannot take the file for a message: it has over ${FILE_MAX_BYTES} bytes`, {
-      exit: EXIT.wrongUse,
-    });
+    throw new CommandError(
+      `Cannot take the file for a message: it has over ${FILE_MAX_BYTES} bytes`,
+      {
+        exit: EXIT.wrongUse,
+      },
+    );
   }
   return buffer.subarray(0, length);
 }
 
-async function sayReport(examination: Examination): Promise<void> {
+async function sayReport(examination: MessageTrial): Promise<void> {
   const { identity, bytes, nowSeconds, read, verdict } = examination;
   const date = new Date(nowSeconds * 1000).toISOString().replace(".000Z", "Z");
-  say(`A message of ${bytes.length} bytes from ${identity}, judged at ${nowSeconds} (${date})\n`);
-  for (const code of REJECTION_CODES) say(checkLine(code, examination));
+  print(`A message of ${bytes.length} bytes from ${identity}, judged at ${nowSeconds} (${date})\n`);
+  for (const code of REJECTION_CODES) print(checkLine(code, examination));
   if (read.kind === "envelope") await saySignatures(read, examination);
   const sentence = verdict.kind === "rejected"
     ? rejectionSentence(verdict, identity)
     : `Accepted message from ${identity}`;
-  say(`\n${printable(sentence)}`);
+  print(`\n${printable(sentence)}`);
 }
 
 const CODE_WIDTH = Math.max(...REJECTION_CODES.map((code) => code.length));
 
-function checkLine(code: RejectionCode, examination: Examination): string {
+function checkLine(code: RejectionCode, examination: MessageTrial): string {
   return `${code.padEnd(CODE_WIDTH)}  ${outcomeOf(code, examination)}`;
 }
 
 /** pass, FAIL, not reached, or skipped and why. */
-function outcomeOf(code: RejectionCode, { verdict, devices }: Examination): string {
+function outcomeOf(code: RejectionCode, { verdict, devices }: MessageTrial): string {
   if (verdict.kind === "rejected") {
     if (verdict.code === code) return "FAIL";
     const failed = REJECTION_CODES.indexOf(verdict.code);
@@ -139,7 +146,7 @@ function outcomeOf(code: RejectionCode, { verdict, devices }: Examination): stri
 const NEEDS_SITE: readonly RejectionCode[] = ["unknown_device", "device_revoked", "replayed"];
 
 /** Each text that may be signed, and the signature that it must have. */
-async function saySignatures(envelope: Envelope, { secretOf }: Examination): Promise<void> {
+async function saySignatures(envelope: Envelope, { secretOf }: MessageTrial): Promise<void> {
   const { payload, compactPayload, signature, deviceId } = envelope;
   const key = await importSecret(secretOf(deviceId) ?? "");
   const spaced = payload !== compactPayload;
@@ -150,11 +157,11 @@ async function saySignatures(envelope: Envelope, { secretOf }: Examination): Pro
     const input = signingInput(envelope, text);
     const shown = printable(textOf(input));
     const escaped = shown === textOf(input) ? "" : ", escaped for the terminal";
-    say(`\nSigned text, ${name}, ${input.length} bytes${escaped}:\n  ${shown}`);
+    print(`\nSigned text, ${name}, ${input.length} bytes${escaped}:\n  ${shown}`);
     const rightSignature = key && await sign(key, input);
-    say(`Its signature:\n  ${rightSignature ?? "unknown, there is no secret to make it with"}`);
+    print(`Its signature:\n  ${rightSignature ?? "unknown, there is no secret to make it with"}`);
   }
-  say(`\nThe message's signature:\n  ${signature.toHex()}`);
+  print(`\nThe message's signature:\n  ${signature.toHex()}`);
 }
 
 function textOf(bytes: Uint8Array): string {

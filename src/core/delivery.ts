@@ -27,22 +27,22 @@ export interface NoAnswer {
 export type Outcome = Answer | NoAnswer;
 
 /** What is to be done with the entry. */
-export type Meaning = "delivered" | "final" | "again";
+export type Disposition = "delivered" | "final" | "again";
 
 /** Why an entry became a dead letter. */
-export interface Death {
+export interface DeadLetterCause {
   /** The backend's last answer; undefined where none came. */
   readonly status: number | undefined;
   readonly reason: string;
   /** Wall clock, Unix milliseconds. */
-  readonly diedMs: number;
+  readonly deadLetteredAtMs: number;
 }
 
 /** How an entry leaves the outbox: delivered, or as a dead letter. */
 export interface Settlement {
   readonly sequence: number;
   /** Undefined where it was delivered. */
-  readonly death: Death | undefined;
+  readonly deadLetter: DeadLetterCause | undefined;
 }
 
 /** How long to wait between tries. */
@@ -55,7 +55,7 @@ export interface Backoff {
 export const RETRY_AFTER_MAX_MS = 3_600_000;
 
 /** What an outcome means for its entry. */
-export function meaningOf(outcome: Outcome): Meaning {
+export function dispositionOf(outcome: Outcome): Disposition {
   if (outcome.kind === "no_answer") return "again";
   const { status } = outcome;
   if (status >= 200 && status < 300) return "delivered";

@@ -15,4 +15,4 @@ export function isDeviceId(text: string): boolean {
 }
 
 /** What the registry knows of one device when a message of it is judged. */
-export type DeviceStanding = "unknown" | "active" | "revoked" | "expired";
+export type DeviceStatus = "unknown" | "active" | "revoked" | "expired";

@@ -32,7 +32,7 @@ export interface FreshnessFacts {
    * While catching up: when the gateway was last taking messages, Unix seconds; undefined where it
    * has caught up, or never took any.
    */
-  readonly absentSinceSeconds: number | undefined;
+  readonly outageSinceSeconds: number | undefined;
   /** Timestamps up to and including this one may belong to ids that are forgotten. */
   readonly forgottenSeconds: number;
 }
@@ -52,9 +52,9 @@ export function oldestRemembered(
   facts: Omit<FreshnessFacts, "forgottenSeconds">,
   limits: FreshnessLimits,
 ): number {
-  const { nowSeconds, absentSinceSeconds } = facts;
-  const forgiven = absentSinceSeconds === undefined
+  const { nowSeconds, outageSinceSeconds } = facts;
+  const forgiven = outageSinceSeconds === undefined
     ? nowSeconds
-    : Math.max(absentSinceSeconds, nowSeconds - limits.graceSeconds);
+    : Math.max(outageSinceSeconds, nowSeconds - limits.graceSeconds);
   return Math.min(nowSeconds, forgiven) - limits.toleranceSeconds;
 }

@@ -9,7 +9,7 @@
  * - which timestamps are in range is said by `freshness.ts`.
  */
 
-import type { DeviceStanding } from "./device.ts";
+import type { DeviceStatus } from "./device.ts";
 import type { Envelope } from "./envelope.ts";
 import type { FreshRange } from "./freshness.ts";
 import { reject, type Rejection } from "./rejection.ts";
@@ -34,7 +34,7 @@ export interface OriginFacts {
   /** True where the broker says that it kept the message for later subscribers. */
   readonly retained: boolean;
   /** The registry's word on the device named in the message. */
-  readonly standing: DeviceStanding;
+  readonly status: DeviceStatus;
 }
 
 /** Everything that `decide` needs to know besides the message. */
@@ -55,7 +55,7 @@ export interface Facts extends OriginFacts {
 export function decideOrigin(envelope: Envelope, facts: OriginFacts): Rejection | undefined {
   if (facts.retained) return reject("malformed", "retained, in the broker's flags");
   if (envelope.deviceId !== facts.identity) return reject("identity_mismatch");
-  switch (facts.standing) {
+  switch (facts.status) {
     case "unknown":
       return reject("unknown_device");
     case "revoked":
@@ -64,7 +64,7 @@ export function decideOrigin(envelope: Envelope, facts: OriginFacts): Rejection 
     case "active":
       return undefined;
     default:
-      return facts.standing satisfies never;
+      return facts.status satisfies never;
   }
 }
 

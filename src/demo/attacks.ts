@@ -2,9 +2,9 @@
 
 import { deviceFolder } from "../site/layout.ts";
 import type { Narrator } from "./narrator.ts";
-import { SampleDevice, type SignedMessage } from "./sample_device.ts";
-import type { Stage } from "./stage.ts";
-import { until } from "./until.ts";
+import { DeviceClient, type SignedMessage } from "../client/device_client.ts";
+import type { Sandbox } from "./sandbox/sandbox.ts";
+import { poll } from "../time/poll.ts";
 
 const TEN_MINUTES_SECONDS = 600;
 /** MQTT 5 §3.4.2.1: Not authorized. */
@@ -13,7 +13,7 @@ const NO_CERTIFICATE = /^.*did not return a certificate.*$/m;
 
 /** Makes all attacks; `reading` is the one message that the backend has, captured on its way. */
 export async function attacksFail(
-  stage: Stage,
+  stage: Sandbox,
   narrator: Narrator,
   { reading }: { reading: SignedMessage },
 ): Promise<void> {
@@ -24,7 +24,7 @@ export async function attacksFail(
 }
 
 async function replayFails(
-  stage: Stage,
+  stage: Sandbox,
   narrator: Narrator,
   { reading }: { reading: SignedMessage },
 ): Promise<void> {
@@ -54,7 +54,7 @@ async function replayFails(
   });
 }
 
-async function tamperingFails(stage: Stage, narrator: Narrator): Promise<void> {
+async function tamperingFails(stage: Sandbox, narrator: Narrator): Promise<void> {
   const device = stage.device("sensor_001");
   narrator.scene("Attack: a payload is changed on its way");
   const { message } = await device.sign('{"temperature":22.5}');
@@ -67,7 +67,7 @@ async function tamperingFails(stage: Stage, narrator: Narrator): Promise<void> {
   });
 }
 
-async function impostorFails(stage: Stage, narrator: Narrator): Promise<SignedMessage> {
+async function impostorFails(stage: Sandbox, narrator: Narrator): Promise<SignedMessage> {
   const impostor = stage.device("sensor_002");
   narrator.scene("Attack: one device speaks as another");
   narrator.tell(
@@ -88,7 +88,7 @@ async function impostorFails(stage: Stage, narrator: Narrator): Promise<SignedMe
 }
 
 async function foreignTopicFails(
-  stage: Stage,
+  stage: Sandbox,
   narrator: Narrator,
   { forged }: { forged: SignedMessage },
 ): Promise<SignedMessage> {
@@ -110,10 +110,10 @@ async function foreignTopicFails(
   return own;
 }
 
-async function strangerFails(stage: Stage, narrator: Narrator): Promise<void> {
+async function strangerFails(stage: Sandbox, narrator: Narrator): Promise<void> {
   narrator.tell("Somebody without a certificate connects. The broker's log:");
   const { directory } = deviceFolder(stage.layout, "sensor_001");
-  const stranger = SampleDevice.connect(directory, {
+  const stranger = DeviceClient.connect(directory, {
     port: stage.ports.mqtt,
     clientCertificate: null,
   });
@@ -121,7 +121,7 @@ async function strangerFails(stage: Stage, narrator: Narrator): Promise<void> {
     await device.close();
     return "connected";
   }, (error: Error) => error.message);
-  const line = await until(
+  const line = await poll(
     "the broker's word on it",
     () => NO_CERTIFICATE.exec(stage.broker.log())?.[0],
   );
@@ -130,7 +130,7 @@ async function strangerFails(stage: Stage, narrator: Narrator): Promise<void> {
 }
 
 async function honestReadingArrives(
-  stage: Stage,
+  stage: Sandbox,
   narrator: Narrator,
   { before }: { before: readonly SignedMessage[] },
 ): Promise<void> {
@@ -147,14 +147,14 @@ async function honestReadingArrives(
 
 /** Makes an attack, and shows the line of the gateway's log that refuses it. */
 async function refused(
-  stage: Stage,
+  stage: Sandbox,
   narrator: Narrator,
   { attack, sentence }: { attack: () => Promise<unknown>; sentence: string },
 ): Promise<void> {
   const linesBefore = stage.gateway.lines().length;
   const receivedBefore = stage.backend.received.length;
   await attack();
-  const [line, ...more] = await until("the gateway's word on it", () => {
+  const [line, ...more] = await poll("the gateway's word on it", () => {
     const lines = stage.gateway.lines().slice(linesBefore);
     return lines.length > 0 && lines;
   });

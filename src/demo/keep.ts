@@ -1,13 +1,13 @@
 /** What can be tried on a stage that is left standing after the story. */
 
-import { programCommand } from "./gateway_process.ts";
+import { programCommand } from "./sandbox/gateway_process.ts";
 import type { Narrator } from "./narrator.ts";
-import type { Stage } from "./stage.ts";
+import type { Sandbox } from "./sandbox/sandbox.ts";
 
 const LOOK_EVERY_MS = 200;
 
 /** Says where everything is, with commands that can be pasted into another terminal. */
-export function inviteToTry(stage: Stage, narrator: Narrator): void {
+export function inviteToTry(stage: Sandbox, narrator: Narrator): void {
   const { layout, ports, client, backend } = stage;
   narrator.scene("Left running until Ctrl-C");
   narrator.tell(`site      ${layout.directory}`);
@@ -38,7 +38,7 @@ export function inviteToTry(stage: Stage, narrator: Narrator): void {
 
 /** Shows what the gateway logs and the backend receives, until `stop`. */
 export async function watch(
-  stage: Stage,
+  stage: Sandbox,
   narrator: Narrator,
   { stop }: { stop: Promise<void> },
 ): Promise<void> {
@@ -67,7 +67,7 @@ async function stillGoing(stop: Promise<void>): Promise<boolean> {
   }
 }
 
-function mosquittoClient(verb: "pub" | "sub", stage: Stage, deviceId: string): string {
+function mosquittoClient(verb: "pub" | "sub", stage: Sandbox, deviceId: string): string {
   const folder = `devices/${deviceId}`;
   return `mosquitto_${verb} -V mqttv5 -h localhost -p ${stage.ports.mqtt} -i ${deviceId} ` +
     `--cafile ${folder}/ca.crt \\\n     --cert ${folder}/client.crt --key ${folder}/client.key`;

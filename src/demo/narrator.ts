@@ -7,7 +7,7 @@
  * - text from outside cannot move the cursor.
  */
 
-import { escapeUnprintable } from "../edge/log.ts";
+import { escapeUnprintable } from "../log/log.ts";
 
 /** Where a story goes. */
 export interface NarratorOptions {

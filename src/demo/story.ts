@@ -5,15 +5,15 @@
 
 import { attacksFail } from "./attacks.ts";
 import type { Narrator } from "./narrator.ts";
-import type { Reading } from "./sample_backend.ts";
-import type { SampleDevice, SignedMessage } from "./sample_device.ts";
-import type { Stage } from "./stage.ts";
-import { until } from "./until.ts";
+import type { Reading } from "./sandbox/sample_backend.ts";
+import type { DeviceClient, SignedMessage } from "../client/device_client.ts";
+import type { Sandbox } from "./sandbox/sandbox.ts";
+import { poll } from "../time/poll.ts";
 
 const READINGS_IN_OUTAGE = 5;
 
 /** Tells the whole story on an empty stage; leaves everything running at its end. */
-export async function tellStory(stage: Stage, narrator: Narrator): Promise<void> {
+export async function tellStory(stage: Sandbox, narrator: Narrator): Promise<void> {
   await setTheStage(stage, narrator);
   const reading = await readingArrives(stage, narrator);
   await commandArrives(stage, narrator);
@@ -22,13 +22,13 @@ export async function tellStory(stage: Stage, narrator: Narrator): Promise<void>
 }
 
 /** Ends the gateway in good order, as part of the story. */
-export async function stopInGoodOrder(stage: Stage, narrator: Narrator): Promise<void> {
+export async function stopInGoodOrder(stage: Sandbox, narrator: Narrator): Promise<void> {
   narrator.scene("The end");
   const code = await stage.gateway.stop();
   narrator.check("On SIGTERM the gateway drains and ends with exit code 0", code === 0, `${code}`);
 }
 
-async function setTheStage(stage: Stage, narrator: Narrator): Promise<void> {
+async function setTheStage(stage: Sandbox, narrator: Narrator): Promise<void> {
   narrator.scene("A site with its own authorities, a broker, a gateway, a backend, two devices");
   narrator.tell(`DIR is ${stage.layout.directory}`);
   await runShown(stage, narrator, stage.initArguments);
@@ -47,7 +47,7 @@ async function setTheStage(stage: Stage, narrator: Narrator): Promise<void> {
 }
 
 async function runShown(
-  stage: Stage,
+  stage: Sandbox,
   narrator: Narrator,
   args: readonly string[],
 ): Promise<void> {
@@ -55,7 +55,7 @@ async function runShown(
   await stage.run(...args, "--dir", stage.layout.directory);
 }
 
-async function readingArrives(stage: Stage, narrator: Narrator): Promise<SignedMessage> {
+async function readingArrives(stage: Sandbox, narrator: Narrator): Promise<SignedMessage> {
   const device = stage.device("sensor_001");
   narrator.scene("A signed reading goes in, clean JSON comes out");
   narrator.tell("sensor_001 signs a reading and publishes it on device/sensor_001/data:");
@@ -81,7 +81,7 @@ async function readingArrives(stage: Stage, narrator: Narrator): Promise<SignedM
   return signed;
 }
 
-async function commandArrives(stage: Stage, narrator: Narrator): Promise<void> {
+async function commandArrives(stage: Sandbox, narrator: Narrator): Promise<void> {
   const device = stage.device("sensor_001");
   const command = '{"action":"reboot"}';
   narrator.scene("A signed command goes back");
@@ -102,12 +102,12 @@ async function commandArrives(stage: Stage, narrator: Narrator): Promise<void> {
   narrator.check("With a guessed API key the answer is 401", refused.status === 401, refused.text);
 }
 
-async function outageLosesNothing(stage: Stage, narrator: Narrator): Promise<void> {
+async function outageLosesNothing(stage: Sandbox, narrator: Narrator): Promise<void> {
   narrator.scene("The backend goes away, then the gateway is killed");
   await stage.backend.stop();
   const sent = await sendDuringOutage(stage);
   narrator.tell(`The backend is stopped. The devices send ${sent.length} readings meanwhile.`);
-  await until(`${sent.length} entries in the outbox`, () => pendingIs(stage, sent.length));
+  await poll(`${sent.length} entries in the outbox`, () => pendingIs(stage, sent.length));
   narrator.quote(`secure_iot_gateway_pending ${sent.length}`);
   narrator.check(`All ${sent.length} wait on the gateway's disk, as its metrics say`, true);
 
@@ -120,21 +120,21 @@ async function outageLosesNothing(stage: Stage, narrator: Narrator): Promise<voi
   narrator.tell("The backend and the gateway are started again.");
   for (const { messageId } of sent) await stage.readingAt(messageId);
   for (const { device, messageId } of sent) await device.response(messageId);
-  await until("an empty outbox", () => pendingIs(stage, 0));
+  await poll("an empty outbox", () => pendingIs(stage, 0));
   checkArrivals(sent, stage.backend.received, narrator);
 }
 
-async function pendingIs(stage: Stage, count: number): Promise<boolean> {
+async function pendingIs(stage: Sandbox, count: number): Promise<boolean> {
   return await stage.client.metric("secure_iot_gateway_pending") === count;
 }
 
 interface Sent {
-  readonly device: SampleDevice;
+  readonly device: DeviceClient;
   readonly payload: string;
   readonly messageId: string;
 }
 
-async function sendDuringOutage(stage: Stage): Promise<Sent[]> {
+async function sendDuringOutage(stage: Sandbox): Promise<Sent[]> {
   const sent: Sent[] = [];
   for (let count = 1; count <= READINGS_IN_OUTAGE; count++) {
     for (const device of [stage.device("sensor_001"), stage.device("sensor_002")]) {

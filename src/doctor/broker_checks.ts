@@ -1,15 +1,15 @@
 /** What Mosquitto has been told, in every file that it reads. */
 
-import { accessListFaults, deviceListFaults } from "../site/access_list.ts";
-import { renderBrokerFiles } from "../site/broker_configuration.ts";
-import { deviceRules, gatewayRules, type LineRule, linesOf, mainRules } from "./broker_lines.ts";
-import { type Check, failed, ok, type Outcome, type Site, warning } from "./check.ts";
+import { accessListFaults, deviceListFaults } from "../site/mosquitto/access_list.ts";
+import { renderBrokerFiles } from "../site/mosquitto/configuration.ts";
+import { deviceRules, gatewayRules, type LineRule, linesOf, mainRules } from "./broker_rules.ts";
+import { type Check, type CheckOutcome, failed, ok, type Site, warning } from "./check.ts";
 import {
   type Line,
   type Listener,
   type MosquittoConf,
   parseMosquittoConf,
-} from "./mosquitto_conf.ts";
+} from "../site/mosquitto/conf_parser.ts";
 
 /** The checks of this family. */
 export const BROKER_CHECKS: readonly Check<Site>[] = [
@@ -43,12 +43,12 @@ export function doorsOf({ layout, config }: Site, { listeners }: MosquittoConf):
   return { devices, gateway };
 }
 
-async function mainLines(site: Site): Promise<Outcome> {
+async function mainLines(site: Site): Promise<CheckOutcome> {
   const { main } = await confOf(site);
   return judge(main, mainRules(site));
 }
 
-async function listeners(site: Site): Promise<Outcome> {
+async function listeners(site: Site): Promise<CheckOutcome> {
   const conf = await confOf(site);
   const { devices, gateway } = doorsOf(site, conf);
   const faults = OPENS_1883.map((keyword) => conf.main.get(keyword)).filter((line) => !!line)
@@ -61,32 +61,32 @@ async function listeners(site: Site): Promise<Outcome> {
   const open = extra.filter((one) => !isGuarded(one));
   faults.push(...open.map((one) => `${doorOf(one)} takes clients without a certificate`));
   if (faults.length > 0) return failed(faults.join("; "), "Take it out, and restart the broker");
-  const seen = `devices on port ${devices!.port}, the gateway on port ${gateway!.port}`;
-  if (extra.length === 0) return ok(`${seen}, nobody else`);
+  const observed = `devices on port ${devices!.port}, the gateway on port ${gateway!.port}`;
+  if (extra.length === 0) return ok(`${observed}, nobody else`);
   return warning(
-    `${seen}, and besides ${extra.map(doorOf).join("; ")}`,
+    `${observed}, and besides ${extra.map(doorOf).join("; ")}`,
     "Take it out unless you know what for",
   );
 }
 
-async function devicesListener(site: Site): Promise<Outcome> {
+async function devicesListener(site: Site): Promise<CheckOutcome> {
   const { devices } = doorsOf(site, await confOf(site));
   return devices ? judge(linesOf(devices), deviceRules(site)) : failed("there is none", LINES_MEND);
 }
 
-async function gatewaysListener(site: Site): Promise<Outcome> {
+async function gatewaysListener(site: Site): Promise<CheckOutcome> {
   const { gateway } = doorsOf(site, await confOf(site));
   return gateway
     ? judge(linesOf(gateway), gatewayRules(site))
     : failed("there is none", LINES_MEND);
 }
 
-async function devicesList(site: Site): Promise<Outcome> {
+async function devicesList(site: Site): Promise<CheckOutcome> {
   const text = await Deno.readTextFile(site.layout.aclDevices);
   return judgeList(text, deviceListFaults(text), rulesOf(templates(site).aclDevices));
 }
 
-async function gatewaysList(site: Site): Promise<Outcome> {
+async function gatewaysList(site: Site): Promise<CheckOutcome> {
   const text = await Deno.readTextFile(site.layout.aclGateway);
   const usual = rulesOf(templates(site).aclGateway);
   const missing = usual.filter((rule) => !rulesOf(text).includes(rule));
@@ -94,7 +94,7 @@ async function gatewaysList(site: Site): Promise<Outcome> {
   return judgeList(text, [...accessListFaults(text), ...faults], usual);
 }
 
-function judge(lines: ReadonlyMap<string, Line>, rules: readonly LineRule[]): Outcome {
+function judge(lines: ReadonlyMap<string, Line>, rules: readonly LineRule[]): CheckOutcome {
   const broken = rules.filter(({ keyword, right }) => !right(lines.get(keyword)?.value));
   if (broken.length === 0) return ok(`${rules.length} lines are as they must be`);
   const faults = broken.map(({ keyword, wanted, reason }) => {
@@ -102,20 +102,26 @@ function judge(lines: ReadonlyMap<string, Line>, rules: readonly LineRule[]): Ou
     const found = line ? shown(line) : `there is no line "${keyword}"`;
     return `${found}, not "${wanted}": ${reason}`;
   });
-  const verdict = broken.every(({ lenient }) => lenient) ? warning : failed;
-  return verdict(faults.join("; "), LINES_MEND);
+  const status = broken.every(({ lenient }) => lenient) ? warning : failed;
+  return status(faults.join("; "), LINES_MEND);
 }
 
 /** What grants more than it has to. A rule for one's own topics is odd; one for all is a hole. */
-function judgeList(text: string, faults: readonly string[], usual: readonly string[]): Outcome {
+function judgeList(
+  text: string,
+  faults: readonly string[],
+  usual: readonly string[],
+): CheckOutcome {
   const granted = rulesOf(text).filter((rule) => /^(topic|pattern) (?!deny )/.test(rule));
   const extra = granted.filter((rule) => !usual.includes(rule));
   const holes = extra.filter((rule) => /[#+]/.test(rule) || !rule.includes("%u"));
   const all = [...faults, ...holes.map((rule) => `"${rule}" lets in more than it has to`)];
-  const mend = "Mend the list, and restart the broker, which prefers no list to a broken one";
-  if (all.length > 0) return failed(all.join("; "), mend);
-  const seen = `${usual.length} rules, as they must be`;
-  return extra.length === 0 ? ok(seen) : warning(`${seen}, and "${extra.join('", "')}"`, mend);
+  const remedy = "Mend the list, and restart the broker, which prefers no list to a broken one";
+  if (all.length > 0) return failed(all.join("; "), remedy);
+  const observed = `${usual.length} rules, as they must be`;
+  return extra.length === 0
+    ? ok(observed)
+    : warning(`${observed}, and "${extra.join('", "')}"`, remedy);
 }
 
 function rulesOf(text: string): string[] {

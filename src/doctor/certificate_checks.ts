@@ -2,10 +2,18 @@
 
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
-import { earliestEnd, WARN_DAYS } from "../edge/expiry_watch.ts";
-import { keyBelongsToCertificate, openCertificate, revokedBy } from "../site/authority.ts";
-import { certificatesOf } from "../site/device_authorities.ts";
-import { type Check, failed, ok, okUnless, type Outcome, type Site, warning } from "./check.ts";
+import { earliestEnd, WARN_DAYS } from "../gateway/telemetry/expiry_watch.ts";
+import { keyBelongsToCertificate, openCertificate, revokedBy } from "../site/pki/authority.ts";
+import { certificatesOf } from "../site/pki/device_authorities.ts";
+import {
+  type Check,
+  type CheckOutcome,
+  failed,
+  ok,
+  passUnless,
+  type Site,
+  warning,
+} from "./check.ts";
 import { deviceFolders, sitePairs, textIfThere } from "./site_files.ts";
 
 /** The checks of this family. */
@@ -20,7 +28,7 @@ const DAY_MS = 86_400_000;
 const LOCAL_HOSTS = ["0.0.0.0", "::"];
 
 /** Those that are here: an authority's key may have been moved away. */
-async function keyPairs(site: Site): Promise<Outcome> {
+async function keyPairs(site: Site): Promise<CheckOutcome> {
   const pairs = [
     ...sitePairs(site).values(),
     ...await deviceFolders(site),
@@ -36,13 +44,13 @@ async function keyPairs(site: Site): Promise<Outcome> {
       faults.push(`"${pair.key}" is not the key of "${pair.certificate}"`);
     }
   }
-  return okUnless(faults, {
-    seen: `${count} keys are their certificates'`,
-    mend: "Bring back the file that was there before",
+  return passUnless(faults, {
+    observed: `${count} keys are their certificates'`,
+    remedy: "Bring back the file that was there before",
   });
 }
 
-async function chains(site: Site): Promise<Outcome> {
+async function chains(site: Site): Promise<CheckOutcome> {
   const { layout, config } = site;
   const gatewayCa = await authorities(config.broker.ca);
   const deviceCa = await authorities(layout.deviceCa.certificate);
@@ -58,13 +66,13 @@ async function chains(site: Site): Promise<Outcome> {
     if (text === undefined) continue;
     faults.push(...strangers(folder.certificate, new X509Certificate(text), deviceCa));
   }
-  return okUnless(faults, {
-    seen: "every certificate is its authority's, and the broker's names its hosts",
-    mend: "Bring back the certificate of this site, or issue it anew",
+  return passUnless(faults, {
+    observed: "every certificate is its authority's, and the broker's names its hosts",
+    remedy: "Bring back the certificate of this site, or issue it anew",
   });
 }
 
-async function ends(site: Site): Promise<Outcome> {
+async function ends(site: Site): Promise<CheckOutcome> {
   const paths = new Set([
     ...[...sitePairs(site).values()].map(({ certificate }) => certificate),
     site.config.broker.ca,
@@ -78,7 +86,7 @@ async function ends(site: Site): Promise<Outcome> {
   return judgeEnds(found, site);
 }
 
-async function revocationList(site: Site): Promise<Outcome> {
+async function revocationList(site: Site): Promise<CheckOutcome> {
   const { layout, nowMs } = site;
   const path = layout.revocationList;
   const pem = await Deno.readTextFile(path);
@@ -94,13 +102,13 @@ async function revocationList(site: Site): Promise<Outcome> {
   const end = earliestEnd(pem);
   if (end === undefined) return ok(`${count}, without an end`);
   const judged = judgeEnds([{ path, endMs: end * 1000 }], { nowMs });
-  return judged.verdict === "ok" ? ok(`${count}, good until ${dayOf(end * 1000)}`) : judged;
+  return judged.status === "ok" ? ok(`${count}, good until ${dayOf(end * 1000)}`) : judged;
 }
 
 function judgeEnds(
   found: readonly { path: string; endMs: number }[],
   { nowMs }: Pick<Site, "nowMs">,
-): Outcome {
+): CheckOutcome {
   const near = found.filter(({ endMs }) => endMs - nowMs <= WARN_DAYS * DAY_MS);
   const [first] = found;
   if (near.length === 0) {

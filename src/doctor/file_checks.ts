@@ -1,8 +1,16 @@
 /** Who may read and write the files of the site, and whether there is room for more. */
 
 import { dirname, relative } from "node:path";
-import { type Check, failed, ok, okUnless, type Outcome, type Site, warning } from "./check.ts";
-import { parseMosquittoConf } from "./mosquitto_conf.ts";
+import {
+  type Check,
+  type CheckOutcome,
+  failed,
+  ok,
+  passUnless,
+  type Site,
+  warning,
+} from "./check.ts";
+import { parseMosquittoConf } from "../site/mosquitto/conf_parser.ts";
 import { privateFiles, publicFiles, type SiteFile, textIfThere } from "./site_files.ts";
 
 /** The checks of this family. */
@@ -20,7 +28,7 @@ const STICKY = 0o1000;
 const LITTLE_BYTES = 1024 ** 3;
 const TOO_LITTLE_BYTES = 64 * 1024 ** 2;
 
-async function modes(site: Site): Promise<Outcome> {
+async function modes(site: Site): Promise<CheckOutcome> {
   const secret = await privateFiles(site);
   const decisive = await publicFiles(site);
   const open = secret.filter(({ info }) => (info.mode! & OTHERS) !== 0);
@@ -30,17 +38,17 @@ async function modes(site: Site): Promise<Outcome> {
   );
   const described = (what: string) => ({ path, info }: SiteFile) =>
     `${shown(site, path)} has mode ${octal(info)}: others may ${what} it`;
-  return okUnless(
+  return passUnless(
     [...open.map(described("reach")), ...writable.map(described("write"))],
     {
-      seen: `${secret.length} private files and folders are their owner's alone`,
-      mend: "chmod go= what is private, chmod go-w the rest; replace keys that others could read",
+      observed: `${secret.length} private files and folders are their owner's alone`,
+      remedy: "chmod go= what is private, chmod go-w the rest; replace keys that others could read",
     },
   );
 }
 
 /** Files belong to whoever owns the site; those that the broker reads may be the broker's. */
-async function owners(site: Site): Promise<Outcome> {
+async function owners(site: Site): Promise<CheckOutcome> {
   const files = [...await privateFiles(site), ...await publicFiles(site)];
   const { uid: owner } = await Deno.stat(site.layout.configuration);
   const broker = await brokerUid(site);
@@ -49,11 +57,13 @@ async function owners(site: Site): Promise<Outcome> {
   const strange = files.filter(({ path, info }) =>
     info.uid !== owner && info.uid !== 0 && !(brokers.includes(path) && info.uid === broker)
   );
-  return okUnless(
+  return passUnless(
     strange.map(({ path, info }) => `${shown(site, path)} belongs to user ${info.uid}`),
     {
-      seen: `all belong to user ${owner}${broker === owner ? "" : `, the broker's to ${broker}`}`,
-      mend: `chown it to user ${owner}, which gateway.toml belongs to`,
+      observed: `all belong to user ${owner}${
+        broker === owner ? "" : `, the broker's to ${broker}`
+      }`,
+      remedy: `chown it to user ${owner}, which gateway.toml belongs to`,
     },
   );
 }
@@ -68,7 +78,7 @@ async function brokerUid({ layout }: Site): Promise<number | undefined> {
 }
 
 /** Deno itself asks for a permission over the whole system before it says how full a disk is. */
-async function diskSpace({ config }: Site): Promise<Outcome> {
+async function diskSpace({ config }: Site): Promise<CheckOutcome> {
   const folder = dirname(config.store.database);
   const { success, stdout } = await new Deno.Command("df", {
     args: ["-Pk", folder],
@@ -78,10 +88,10 @@ async function diskSpace({ config }: Site): Promise<Outcome> {
   const [, line = ""] = new TextDecoder().decode(stdout).split("\n");
   const free = Number(line.trim().split(/\s+/)[3]) * 1024;
   if (!success || Number.isNaN(free)) throw new Error(`df says nothing about "${folder}"`);
-  const seen = `${Math.floor(free / 1024 ** 2)} MiB are free for the database`;
-  const mend = "Make room: nothing is acknowledged that cannot be stored";
-  if (free < TOO_LITTLE_BYTES) return failed(seen, mend);
-  return free < LITTLE_BYTES ? warning(seen, mend) : ok(seen);
+  const observed = `${Math.floor(free / 1024 ** 2)} MiB are free for the database`;
+  const remedy = "Make room: nothing is acknowledged that cannot be stored";
+  if (free < TOO_LITTLE_BYTES) return failed(observed, remedy);
+  return free < LITTLE_BYTES ? warning(observed, remedy) : ok(observed);
 }
 
 function shown({ layout }: Site, path: string): string {

@@ -1,6 +1,14 @@
 /** Whether the gateway runs and can work, and whether the backend is there. */
 
-import { type Check, failed, messageOf, ok, type Outcome, type Site, skipped } from "./check.ts";
+import {
+  type Check,
+  type CheckOutcome,
+  failed,
+  messageOf,
+  ok,
+  type Site,
+  skipped,
+} from "./check.ts";
 
 /** Whether there is a gateway that can be attacked. */
 export const GATEWAY_CHECK: Check<Site> = { name: "gateway", look: gateway };
@@ -10,7 +18,7 @@ export const BACKEND_CHECK: Check<Site> = { name: "backend", look: backend };
 
 const TIMEOUT_MS = 10_000;
 
-async function gateway({ layout, config }: Site): Promise<Outcome> {
+async function gateway({ layout, config }: Site): Promise<CheckOutcome> {
   // An address that means "every interface" is not one to connect to.
   const { host: own, port } = config.api;
   const hostname = own === "0.0.0.0" || own === "::" ? "localhost" : own;
@@ -31,7 +39,7 @@ async function gateway({ layout, config }: Site): Promise<Outcome> {
 }
 
 /** As the gateway goes there, without asking for anything. */
-async function backend({ config }: Site): Promise<Outcome> {
+async function backend({ config }: Site): Promise<CheckOutcome> {
   const { url, ca } = config.backend;
   const { hostname, protocol, port } = new URL(url);
   const secure = protocol === "https:";

@@ -1,19 +1,19 @@
 /** The database: whether it is whole, and what it says of devices and of time. */
 
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
-import { Audit } from "../store/audit.ts";
-import { WARN_DAYS } from "../edge/expiry_watch.ts";
-import { APPLICATION_ID, MIGRATIONS } from "../store/schema.ts";
+import { AuditLog } from "../store/sqlite/audit_log.ts";
+import { WARN_DAYS } from "../gateway/telemetry/expiry_watch.ts";
+import { APPLICATION_ID, MIGRATIONS } from "../store/sqlite/schema.ts";
 import { readSealingKeys } from "../store/sealing_keys.ts";
-import { Registry } from "../store/registry.ts";
-import { Store } from "../store/store.ts";
+import { Registry } from "../store/sqlite/registry.ts";
+import { Database } from "../store/sqlite/database.ts";
 import {
   type Check,
+  type CheckOutcome,
   failed,
   messageOf,
   ok,
-  okUnless,
-  type Outcome,
+  passUnless,
   type Site,
   warning,
 } from "./check.ts";
@@ -34,9 +34,9 @@ const NAMED_MAX = 5;
 /** Two clocks of one machine never differ by more than a step of NTP. */
 const STEP_SECONDS = 60;
 
-function integrity({ config }: Site): Outcome {
+function integrity({ config }: Site): CheckOutcome {
   const { database } = config.store;
-  const mend = "Stop the gateway, keep the file, and bring back the newest backup";
+  const remedy = "Stop the gateway, keep the file, and bring back the newest backup";
   try {
     using db = new Reader(database);
     const [fault, version, application] = [
@@ -44,21 +44,23 @@ function integrity({ config }: Site): Outcome {
       db.value("PRAGMA user_version"),
       db.value("PRAGMA application_id"),
     ];
-    if (fault !== "ok") return failed(`"${database}" is damaged: ${fault}`, mend);
-    if (application !== APPLICATION_ID) return failed(`"${database}" is another program's`, mend);
+    if (fault !== "ok") return failed(`"${database}" is damaged: ${fault}`, remedy);
+    if (application !== APPLICATION_ID) return failed(`"${database}" is another program's`, remedy);
     const newest = MIGRATIONS.length;
-    const seen = `whole, schema ${version} of ${newest}`;
+    const observed = `whole, schema ${version} of ${newest}`;
     if (Number(version) > newest) {
-      return failed(`${seen}: a newer program wrote it`, "Update this one");
+      return failed(`${observed}: a newer program wrote it`, "Update this one");
     }
     if (version === newest) reading(database, (store) => store.transaction(() => {})); // it can be written
-    return version === newest ? ok(seen) : warning(seen, "Restart the gateway, which brings it up");
+    return version === newest
+      ? ok(observed)
+      : warning(observed, "Restart the gateway, which brings it up");
   } catch (error) {
-    return failed(`"${database}" cannot be read: ${messageOf(error)}`, mend);
+    return failed(`"${database}" cannot be read: ${messageOf(error)}`, remedy);
   }
 }
 
-function deviceEnds({ config, nowMs }: Site): Outcome {
+function deviceEnds({ config, nowMs }: Site): CheckOutcome {
   const ends = reading(config.store.database, (store) => new Registry(store).certificateEnds());
   const near = ends.filter(({ notAfter }) => notAfter - nowMs / 1000 <= WARN_DAYS * DAY_SECONDS);
   if (near.length === 0) return ok(`${ends.length} devices, none ends within ${WARN_DAYS} days`);
@@ -70,25 +72,28 @@ function deviceEnds({ config, nowMs }: Site): Outcome {
   );
 }
 
-function secrets({ config }: Site): Outcome {
+function secrets({ config }: Site): CheckOutcome {
   const keys = readSealingKeys(config.store.sealingKey);
-  const fault = reading(config.store.database, (store) => new Registry(store, keys).sealingFault());
+  const fault = reading(
+    config.store.database,
+    (store) => new Registry(store, keys).missingSealingKeys(),
+  );
   if (fault !== undefined) return failed(fault, "Bring back secrets.key");
   return keys.length === 0
     ? ok("plain in the database, as the site wants it: see secrets seal")
     : ok("sealed, and secrets.key opens them");
 }
 
-function audit({ config }: Site): Outcome {
-  const { faults, count } = reading(config.store.database, (store) => new Audit(store).prove());
-  return okUnless(faults, {
-    seen: `${count} entries, none altered, removed or moved`,
-    mend: "Somebody has written into the database: find out who, see audit export",
+function audit({ config }: Site): CheckOutcome {
+  const { faults, count } = reading(config.store.database, (store) => new AuditLog(store).prove());
+  return passUnless(faults, {
+    observed: `${count} entries, none altered, removed or moved`,
+    remedy: "Somebody has written into the database: find out who, see audit export",
   });
 }
 
 /** A message from the future was fresh when it came: the clock was ahead then, or is behind now. */
-function clock({ config, nowMs }: Site): Outcome {
+function clock({ config, nowMs }: Site): CheckOutcome {
   using db = new Reader(config.store.database);
   const newest = Number(db.value("SELECT max(newest_seconds) FROM replay_slices"));
   const attended = Number(db.value("SELECT value FROM marks WHERE name = 'attended_seconds'"));
@@ -106,8 +111,8 @@ function clock({ config, nowMs }: Site): Outcome {
 }
 
 /** A store opened as commands do it, for as long as `work` takes. */
-function reading<T>(path: string, work: (store: Store) => T): T {
-  const store = new Store(path);
+function reading<T>(path: string, work: (store: Database) => T): T {
+  const store = new Database(path);
   try {
     return work(store);
   } finally {

@@ -1,13 +1,13 @@
 /** What a device that was let in tries to do to others: each is harmless. */
 
-import type { SampleDevice } from "../demo/sample_device.ts";
+import type { DeviceClient } from "../client/device_client.ts";
 import { commandTopic, dataTopic, MARKER_TOPIC, responseTopic } from "../core/topic.ts";
-import { type Check, failed, messageOf, ok, okUnless, type Outcome } from "./check.ts";
-import type { Guests } from "./doors.ts";
-import { throwAwayId } from "./throw_away.ts";
+import { type Check, type CheckOutcome, failed, messageOf, ok, passUnless } from "./check.ts";
+import type { TestDevices } from "./listeners.ts";
+import { temporaryId } from "./temporary_device.ts";
 
 /** The attacks of this family. */
-export const TOPIC_ATTACKS: readonly Check<Guests>[] = [
+export const TOPIC_ATTACKS: readonly Check<TestDevices>[] = [
   { name: "another device's topic", look: speakForOthers },
   { name: "subscription to #", look: (guests) => listen(guests, "#") },
   { name: "subscription to $SYS/#", look: (guests) => listen(guests, "$SYS/#") },
@@ -24,9 +24,9 @@ const TEXT = "a trial of secure-iot-gateway doctor";
 const PROPERTIES = { messageExpiryInterval: 30 };
 const MEND = "Restart the broker with the configuration and the access lists of this site";
 
-async function speakForOthers(guests: Guests): Promise<Outcome> {
+async function speakForOthers(guests: TestDevices): Promise<CheckOutcome> {
   const guest = await guests.invite();
-  const other = throwAwayId();
+  const other = temporaryId();
   const topics = [
     dataTopic(other),
     responseTopic(other),
@@ -39,14 +39,14 @@ async function speakForOthers(guests: Guests): Promise<Outcome> {
     const { reasonCode } = await guest.publish(TEXT, { topic, properties: PROPERTIES });
     if (reasonCode !== NOT_AUTHORIZED) faults.push(`${topic}: taken, reason ${reasonCode}`);
   }
-  return okUnless(faults, {
-    seen: `refused on ${topics.length} topics, reason 0x87`,
-    mend: MEND,
+  return passUnless(faults, {
+    observed: `refused on ${topics.length} topics, reason 0x87`,
+    remedy: MEND,
   });
 }
 
 /** Somebody speaks while it listens. */
-async function listen(guests: Guests, filter: string): Promise<Outcome> {
+async function listen(guests: TestDevices, filter: string): Promise<CheckOutcome> {
   const spy = await guests.invite({ subscribe: [filter] });
   const speaker = await guests.invite();
   await speaker.publish(TEXT, { properties: PROPERTIES });
@@ -58,15 +58,15 @@ async function listen(guests: Guests, filter: string): Promise<Outcome> {
 }
 
 /** With MQTT 3.1.1, where a client does not know better than to send it. */
-async function retain(guests: Guests): Promise<Outcome> {
+async function retain(guests: TestDevices): Promise<CheckOutcome> {
   const guest = await guests.invite({ protocolVersion: 4 });
-  const { seen, refused } = await ending(guest.publish(TEXT, { retain: true }));
-  if (refused) return ok(seen);
+  const { observed, refused } = await ending(guest.publish(TEXT, { retain: true }));
+  if (refused) return ok(observed);
   await guest.publish("", { retain: true }); // takes it back
   return failed("a retained message was taken", MEND);
 }
 
-async function takeOver(guests: Guests): Promise<Outcome> {
+async function takeOver(guests: TestDevices): Promise<CheckOutcome> {
   const victim = await guests.invite();
   const thief = await guests.invite({ clientId: victim.deviceId, subscribe: false });
   await roundTrip(thief);
@@ -78,23 +78,23 @@ async function takeOver(guests: Guests): Promise<Outcome> {
   }
 }
 
-async function flood(guests: Guests): Promise<Outcome> {
+async function flood(guests: TestDevices): Promise<CheckOutcome> {
   const guest = await guests.invite({ protocolVersion: 4 });
-  const { seen, refused } = await ending(guest.publish("x".repeat(LARGE_BYTES)));
-  return refused ? ok(seen) : failed(`a message of ${LARGE_BYTES} bytes was taken`, MEND);
+  const { observed, refused } = await ending(guest.publish("x".repeat(LARGE_BYTES)));
+  return refused ? ok(observed) : failed(`a message of ${LARGE_BYTES} bytes was taken`, MEND);
 }
 
 /** Whatever the broker has sent before has come when this is over. */
-async function roundTrip(guest: SampleDevice): Promise<void> {
+async function roundTrip(guest: DeviceClient): Promise<void> {
   await guest.publish(TEXT, { topic: responseTopic(guest.deviceId), properties: PROPERTIES });
 }
 
 /** Whether the broker rather ends the connection than take a message. */
-async function ending(publish: Promise<unknown>): Promise<{ seen: string; refused: boolean }> {
+async function ending(publish: Promise<unknown>): Promise<{ observed: string; refused: boolean }> {
   try {
     await publish;
-    return { seen: "", refused: false };
+    return { observed: "", refused: false };
   } catch (error) {
-    return { seen: `refused: ${messageOf(error)}`, refused: true };
+    return { observed: `refused: ${messageOf(error)}`, refused: true };
   }
 }

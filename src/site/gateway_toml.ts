@@ -1,6 +1,6 @@
 /** The gateway.toml that `init` writes: every setting, with what it does and its default. */
 
-import { type ListedSetting, listSettings } from "../settings.ts";
+import { type ListedSetting, listSettings } from "../config/settings.ts";
 
 /** What `init` decides for a site; everything else stands in the file as a comment. */
 export interface SiteValues {
@@ -40,6 +40,6 @@ export function renderGatewayToml(values: SiteValues): string {
 function renderSetting(setting: ListedSetting, chosen: string | number | undefined): string {
   const comment = `# ${setting.purpose}\n`;
   return chosen === undefined
-    ? `${comment}# ${setting.key} = ${JSON.stringify(setting.standard)}\n`
+    ? `${comment}# ${setting.key} = ${JSON.stringify(setting.defaultValue)}\n`
     : `${comment}${setting.key} = ${JSON.stringify(chosen)}\n`;
 }

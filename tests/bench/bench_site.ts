@@ -1,11 +1,11 @@
 /** A site with a real broker, a real backend, and devices that have certificates. */
 
-import { BrokerProcess } from "../../src/demo/broker_process.ts";
-import { freePorts } from "../../src/demo/free_ports.ts";
-import { Registry } from "../../src/store/registry.ts";
-import { Store } from "../../src/store/store.ts";
-import { createSite } from "../../src/site/create_site.ts";
-import { createDeviceBundle } from "../../src/site/device_bundle.ts";
+import { BrokerProcess } from "../../src/demo/sandbox/broker_process.ts";
+import { freePorts } from "../../src/demo/sandbox/free_ports.ts";
+import { Registry } from "../../src/store/sqlite/registry.ts";
+import { Database } from "../../src/store/sqlite/database.ts";
+import { createSite } from "../../src/site/operations/site_creation.ts";
+import { createDeviceBundle } from "../../src/site/operations/device_bundle.ts";
 import { renderGatewayToml } from "../../src/site/gateway_toml.ts";
 import type { SiteLayout } from "../../src/site/layout.ts";
 import { NginxBackend } from "./nginx_backend.ts";
@@ -74,7 +74,7 @@ async function makeSite(
     nowMs: Date.now(),
     renderConfiguration: (values) =>
       renderGatewayToml({ ...values, deviceHost: "localhost", devicePort: mqtt }),
-    createDatabase: (path) => new Store(path, { create: true }).close(),
+    createDatabase: (path) => new Database(path, { create: true }).close(),
   });
   if (!created.ok) throw new Error(created.faults.join("; "));
   const { layout } = created;
@@ -96,7 +96,7 @@ async function addDevices(
   { count, mqttPort }: { count: number; mqttPort: number },
 ): Promise<BenchDevice[]> {
   const devices: BenchDevice[] = [];
-  const store = new Store(layout.database);
+  const store = new Database(layout.database);
   const registry = new Registry(store);
   for (let i = 0; i < count; i++) {
     const deviceId = `bench_${String(i).padStart(5, "0")}`;

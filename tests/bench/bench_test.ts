@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { findMosquitto } from "../../src/demo/broker_process.ts";
-import { withFolder } from "../with_folder.ts";
+import { findMosquitto } from "../../src/demo/sandbox/broker_process.ts";
+import { withFolder } from "../support/with_folder.ts";
 import { barChart } from "./bar_chart.ts";
 import { histogramQuantile } from "./gateway_metrics.ts";
 import { NGINX } from "./nginx_backend.ts";

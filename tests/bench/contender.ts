@@ -1,7 +1,7 @@
 /** What does the job: this gateway, or one of the two that it is measured beside. */
 
-import { ChildProcess, type ProgramCommand } from "../../src/demo/child_process.ts";
-import { until } from "../../src/demo/until.ts";
+import { ChildProcess, type ProgramCommand } from "../../src/demo/sandbox/child_process.ts";
+import { poll } from "../../src/time/poll.ts";
 import type { BenchSite } from "./bench_site.ts";
 import { packedCommand } from "./packed_gateway.ts";
 
@@ -53,7 +53,7 @@ export async function withContender<T>(
   const startedMs = performance.now();
   const child = new ChildProcess(await contender.command(site));
   try {
-    await until(`${contender.name} to be ready`, async () => {
+    await poll(`${contender.name} to be ready`, async () => {
       if (child.running) return contender.readyText.test(child.stderr + child.stdout);
       await child.exited;
       throw new Error(`${contender.name} ended at once: ${child.stderr}${child.stdout}`);

@@ -131,7 +131,7 @@ Deno.bench({
 const facts = {
   identity: device.deviceId,
   retained: false,
-  standing: "active",
+  status: "active",
   signedPayload: envelope.compactPayload,
   redelivered: false,
   range: { oldest: nowSeconds - 300, newest: nowSeconds + 300 },

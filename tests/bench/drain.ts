@@ -1,6 +1,6 @@
 /** Draining: what waited on the disk while the backend was away, against the live rate. */
 
-import { until } from "../../src/demo/until.ts";
+import { poll } from "../../src/time/poll.ts";
 import { type BenchSite, withBenchSite } from "./bench_site.ts";
 import { arrivals, gatewayRate } from "./burst.ts";
 import { compare, type Rate } from "./comparison.ts";
@@ -44,7 +44,7 @@ async function drainRate(site: BenchSite, backlog: number): Promise<Rate> {
     await backend.stop();
     const files = await writeMessages(site, backlog);
     await publishAll(site, files);
-    await until("the backlog", async () => {
+    await poll("the backlog", async () => {
       return (await readMetrics(site)).get("pending") === files.count;
     }, { timeoutMs: FILL_TIMEOUT_MS });
     const before = (await processStats(pid))[0]!;

@@ -3,8 +3,8 @@
 import { Buffer } from "node:buffer";
 import mqtt from "mqtt";
 import { dataTopic } from "../../src/core/topic.ts";
-import { freePorts } from "../../src/demo/free_ports.ts";
-import { until } from "../../src/demo/until.ts";
+import { freePorts } from "../../src/demo/sandbox/free_ports.ts";
+import { poll } from "../../src/time/poll.ts";
 import { type BenchSite, withBenchSite } from "./bench_site.ts";
 import { gateway, withContender } from "./contender.ts";
 import type { Figure, Findings, Part } from "./part.ts";
@@ -96,7 +96,7 @@ async function publishWave(
   { count, sent }: { count: number; sent: number },
 ): Promise<number> {
   const files = await writeMessages(site, count);
-  await until("room for the next wave", async () => {
+  await poll("room for the next wave", async () => {
     return sent - await site.backend.requests() < count;
   }, { timeoutMs: SETTLE_TIMEOUT_MS });
   await publishAll(site, files);
@@ -105,7 +105,7 @@ async function publishWave(
 
 async function allArrived({ backend }: BenchSite, sent: number): Promise<void> {
   const arrived = async () => await backend.requests() >= sent;
-  await until(`the backend to have ${sent} messages`, arrived, { timeoutMs: SETTLE_TIMEOUT_MS });
+  await poll(`the backend to have ${sent} messages`, arrived, { timeoutMs: SETTLE_TIMEOUT_MS });
 }
 
 /**

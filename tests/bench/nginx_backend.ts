@@ -1,8 +1,8 @@
 /** A neutral backend: nginx, which answers every POST with 200 and a small JSON body. */
 
-import { ChildProcess } from "../../src/demo/child_process.ts";
-import { freePorts } from "../../src/demo/free_ports.ts";
-import { until } from "../../src/demo/until.ts";
+import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
+import { freePorts } from "../../src/demo/sandbox/free_ports.ts";
+import { poll } from "../../src/time/poll.ts";
 
 /** Where Debian puts it. */
 export const NGINX = "/usr/sbin/nginx";
@@ -40,7 +40,7 @@ export class NginxBackend {
     await Deno.writeTextFile(configuration, configurationText(folder, { port, logPath }));
     const child = new ChildProcess({ path: NGINX, args: ["-c", configuration] });
     const backend = new NginxBackend(port, child, logPath);
-    await until("nginx", async () => {
+    await poll("nginx", async () => {
       if (!child.running) throw new Error(`nginx ended at once: ${child.stderr}`);
       return await backend.requests().then(() => true, () => false);
     });
@@ -62,7 +62,7 @@ export class NginxBackend {
   /** Every request so far, in the order in which they were answered. */
   async received(): Promise<ReceivedRequest[]> {
     const count = await this.requests();
-    return await until("nginx's log", async () => {
+    return await poll("nginx's log", async () => {
       const lines = (await Deno.readTextFile(this.#logPath)).split("\n").slice(0, -1);
       return lines.length >= count && lines.map(readLine);
     });

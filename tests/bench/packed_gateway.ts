@@ -2,7 +2,7 @@
 
 import { bundleProgram } from "../../src/build/bundle.ts";
 import { START_ENVIRONMENT, START_FLAGS } from "../../src/build/launcher.ts";
-import { ChildProcess, type ProgramCommand } from "../../src/demo/child_process.ts";
+import { ChildProcess, type ProgramCommand } from "../../src/demo/sandbox/child_process.ts";
 import { makeTemporaryFolder } from "./temporary_folder.ts";
 
 let bundle: Promise<string> | undefined;

@@ -1,7 +1,7 @@
 /** The two that this gateway is measured beside: the design paper's script, and Node-RED. */
 
 import { fileURLToPath } from "node:url";
-import type { ProgramCommand } from "../../src/demo/child_process.ts";
+import type { ProgramCommand } from "../../src/demo/sandbox/child_process.ts";
 import type { BenchSite } from "./bench_site.ts";
 import type { Contender } from "./contender.ts";
 
@@ -30,7 +30,7 @@ function paperScript(): Rival {
     const { gatewayCa, gateway, database } = layout;
     const tls = [gatewayCa.certificate, gateway.certificate, gateway.key];
     const args = ["localhost", String(ports.gateway), ...tls, backend.url, database];
-    return Promise.resolve({ path: python, args: [here("paper_script.py"), ...args] });
+    return Promise.resolve({ path: python, args: [here("reference_script.py"), ...args] });
   };
   return {
     installed: true,

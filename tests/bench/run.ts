@@ -13,8 +13,8 @@
  */
 
 import { parseArgs } from "node:util";
-import { ChildProcess } from "../../src/demo/child_process.ts";
-import { findMosquitto } from "../../src/demo/broker_process.ts";
+import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
+import { findMosquitto } from "../../src/demo/sandbox/broker_process.ts";
 import { barChart } from "./bar_chart.ts";
 import { DRAIN } from "./drain.ts";
 import { LATENCY } from "./latency.ts";

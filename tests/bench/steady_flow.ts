@@ -3,7 +3,7 @@
 import { Buffer } from "node:buffer";
 import mqtt, { type MqttClient } from "mqtt";
 import { dataTopic, responseTopic } from "../../src/core/topic.ts";
-import { until } from "../../src/demo/until.ts";
+import { poll } from "../../src/time/poll.ts";
 import { deviceFolderAt } from "../../src/site/layout.ts";
 import type { BenchDevice, BenchSite } from "./bench_site.ts";
 import { signMessages } from "./signed_messages.ts";
@@ -100,7 +100,7 @@ class Sender {
   /** Waits for the answers that are still to come, then disconnects. */
   async close(): Promise<void> {
     const answered = () => this.#answeredMs.size >= this.#messages.length;
-    await until("the answers", answered, { timeoutMs: ANSWERS_TIMEOUT_MS }).catch(() => {});
+    await poll("the answers", answered, { timeoutMs: ANSWERS_TIMEOUT_MS }).catch(() => {});
     await this.#client.endAsync();
   }
 

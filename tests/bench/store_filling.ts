@@ -1,8 +1,8 @@
 /** Stores as they are after months: many devices, many remembered ids. Written with SQL, in bulk. */
 
 import { DatabaseSync } from "node:sqlite";
-import { FILTER_IDS, FilterBank, hashOf } from "../../src/store/filter_bank.ts";
-import { Store } from "../../src/store/store.ts";
+import { BloomFilters, FILTER_IDS, hashOf } from "../../src/store/sqlite/bloom_filters.ts";
+import { Database } from "../../src/store/sqlite/database.ts";
 
 const CERTIFICATE_SECONDS = 10 * 365 * 86_400;
 
@@ -18,7 +18,7 @@ export function knownSecret(number: number): string {
 
 /** Registers `count` devices, each with a certificate that is on record only. */
 export function fillRegistry(path: string, count: number): void {
-  const store = new Store(path);
+  const store = new Database(path);
   const device = store.prepare("INSERT INTO devices VALUES (?, ?, ?)");
   const certificate = store.prepare(
     "INSERT INTO device_certificates VALUES (?, ?, ?, ?, NULL, NULL)",
@@ -46,7 +46,7 @@ export interface RememberedIds {
 
 /** Makes a store at `path` with nothing in it but remembered ids, as a gateway leaves it behind. */
 export function makeStoreWithIds(path: string, ids: RememberedIds): void {
-  new Store(path, { create: true }).close();
+  new Database(path, { create: true }).close();
   const database = new DatabaseSync(path);
   database.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -200000; BEGIN");
   for (let before = 0; before < ids.count; before += FILTER_IDS) fillSlice(database, ids, before);
@@ -63,7 +63,7 @@ function fillSlice(
   const slice = before / FILTER_IDS + 1;
   const after = Math.min(before + FILTER_IDS, count);
   const insert = database.prepare("INSERT INTO replay_guard VALUES (?, ?, ?)");
-  const bank = new FilterBank();
+  const bank = new BloomFilters();
   for (let i = before; i < after; i++) {
     const deviceId = `bench_${String(i % devices).padStart(5, "0")}`;
     const messageId = crypto.getRandomValues(new Uint8Array(16));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { fileURLToPath } from "node:url";
-import { withFolder } from "../with_folder.ts";
+import { withFolder } from "../support/with_folder.ts";
 
 const BUILD = fileURLToPath(new URL("../../src/build/compile.ts", import.meta.url));
 

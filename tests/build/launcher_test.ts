@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { assemble } from "../../src/build/pack.ts";
-import { ChildProcess } from "../../src/demo/child_process.ts";
-import { withFolder } from "../with_folder.ts";
-import type { FinishedRun } from "../finished_run.ts";
+import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
+import { withFolder } from "../support/with_folder.ts";
+import type { FinishedRun } from "../support/finished_run.ts";
 import { runPacked, standsAt, thisMachine } from "./packed_program.ts";
 
 const STAND_IN = `#!/bin/sh

@@ -3,7 +3,7 @@ import { reachablePackages } from "../../src/build/bill_of_materials.ts";
 import { licenceTextIn, renderLicences } from "../../src/build/licences.ts";
 import { DENO_LICENCE_TEXT } from "../../src/build/runtime.ts";
 import { BuildFailure } from "../../src/build/tool.ts";
-import { withFolder } from "../with_folder.ts";
+import { withFolder } from "../support/with_folder.ts";
 
 Deno.test("the licences name every package, each with a notice and its terms", async () => {
   const packages = await reachablePackages();

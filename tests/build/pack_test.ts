@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { pack } from "../../src/build/pack.ts";
-import { ChildProcess } from "../../src/demo/child_process.ts";
-import { freePorts } from "../../src/demo/free_ports.ts";
-import { until } from "../../src/demo/until.ts";
-import { usageOf } from "../process_usage.ts";
-import { withFolder } from "../with_folder.ts";
+import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
+import { freePorts } from "../../src/demo/sandbox/free_ports.ts";
+import { poll } from "../../src/time/poll.ts";
+import { usageOf } from "../support/process_usage.ts";
+import { withFolder } from "../support/with_folder.ts";
 import { runPacked, standsAt, thisMachine, withPacked } from "./packed_program.ts";
 
 const SIZE_MAX_BYTES = 48_000_000;
@@ -102,7 +102,7 @@ Deno.test("a gateway's first start takes no more memory than a later one", async
     for (let start = 0; start < 2; start++) {
       const child = new ChildProcess({ path: program, args: ["run", "--dir", dir], environment });
       try {
-        await until("it to look for the broker", () => {
+        await poll("it to look for the broker", () => {
           assert.ok(child.running, child.stderr);
           return child.stderr.includes("broker_fault");
         });

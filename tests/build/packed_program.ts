@@ -2,8 +2,8 @@
 
 import { DIST, programName } from "../../src/build/distribution.ts";
 import { pack } from "../../src/build/pack.ts";
-import { type FinishedRun, runToEnd } from "../finished_run.ts";
-import { withFolder } from "../with_folder.ts";
+import { type FinishedRun, runToEnd } from "../support/finished_run.ts";
+import { withFolder } from "../support/with_folder.ts";
 
 /** What a test has. */
 export interface Packed {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { fetchRuntime, requirePinnedDeno, type Runtime } from "../../src/build/runtime.ts";
-import { withFolder } from "../with_folder.ts";
+import { withFolder } from "../support/with_folder.ts";
 
 function runtime(content: string, packageName: string): Runtime {
   const integrity = `sha512-${createHash("sha512").update(content).digest("base64")}`;

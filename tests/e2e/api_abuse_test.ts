@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { type Api, createApi } from "../../src/edge/api.ts";
-import { ApiKeyGuard } from "../../src/edge/api_key.ts";
-import { apiKeyDigest } from "../../src/credentials.ts";
-import type { GatewayProcess } from "../../src/demo/gateway_process.ts";
-import { until } from "../../src/demo/until.ts";
-import { usageOf } from "../process_usage.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
-import { withOutsideGateway } from "./outside_gateway.ts";
-import { RawClient } from "./raw_client.ts";
+import { type ApiHandler, createRoutes } from "../../src/gateway/api/routes.ts";
+import { BearerAuth } from "../../src/gateway/api/bearer_auth.ts";
+import { apiKeyDigest } from "../../src/config/credentials.ts";
+import type { GatewayProcess } from "../../src/demo/sandbox/gateway_process.ts";
+import { poll } from "../../src/time/poll.ts";
+import { usageOf } from "../support/process_usage.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
+import { withOutsideGateway } from "../support/outside_gateway.ts";
+import { RawClient } from "../support/raw_client.ts";
 
 const SECOND_MS = 1_000;
 /** How long each flood goes on. */
@@ -61,7 +61,7 @@ async function ask(request: Request, access: Access): Promise<{ status: number; 
   const status = await client.status();
   const problem = () => /urn:secure-iot-gateway:problem:([a-z-]+)/.exec(client.received)?.[1];
   const speaks = client.received.includes("application/problem+json");
-  if (speaks) await until("the problem", () => problem() ?? client.ended);
+  if (speaks) await poll("the problem", () => problem() ?? client.ended);
   await client.close();
   return { status, problem: problem() ?? "" };
 }
@@ -242,7 +242,11 @@ Deno.test("no key but the key opens the API, be it one character off", async () 
 });
 
 /** Medians of the time that each kind of request takes, taken in turns, so that noise hits all alike. */
-async function medianTimes(api: Api, kinds: readonly string[], rounds: number): Promise<number[]> {
+async function medianTimes(
+  api: ApiHandler,
+  kinds: readonly string[],
+  rounds: number,
+): Promise<number[]> {
   const times = kinds.map((): number[] => []);
   for (let round = 0; round < rounds; round++) {
     for (const [i, authorization] of kinds.entries()) {
@@ -269,8 +273,8 @@ Deno.test("a missing, a short and a nearly right key take the same time to refus
   const keys = [{ name: "a", digest: apiKeyDigest(key), createdAt: 0, deviceIds: undefined }];
   const clock = { wallMs: () => 0, monotonicMs: () => 0 };
   const never = () => Promise.reject(new Error("nobody has the key"));
-  const api = createApi({
-    guard: new ApiKeyGuard(() => keys, clock),
+  const api = createRoutes({
+    guard: new BearerAuth(() => keys, clock),
     notReady: () => [],
     metrics: never,
     dispatch: never,
@@ -401,7 +405,7 @@ Deno.test("more sockets than the system grants cost the gateway nothing but the 
     for (const socket of sockets) socket.close();
     assert.equal(ended, false, gateway.log());
     await device.response((await device.send("2")).messageId);
-    await until("the API to be back", async () => (await ask({}, access)).status === 202);
+    await poll("the API to be back", async () => (await ask({}, access)).status === 202);
   });
 });
 
@@ -488,6 +492,6 @@ Deno.test("500 commands at once on one HTTP/2 connection are all taken", async (
       ),
     );
     assert.deepEqual(new Set(statuses), new Set([202]));
-    await until("all commands", () => device.commandsWaiting === 500);
+    await poll("all commands", () => device.commandsWaiting === 500);
   });
 });

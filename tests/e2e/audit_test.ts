@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { until } from "../../src/demo/until.ts";
-import { Audit } from "../../src/store/audit.ts";
-import type { AuditEntry } from "../../src/store/audit_trail.ts";
-import { shell } from "../cli/shell.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
+import { poll } from "../../src/time/poll.ts";
+import { AuditLog } from "../../src/store/sqlite/audit_log.ts";
+import type { AuditEntry } from "../../src/store/sqlite/audit_chain.ts";
+import { shell } from "../support/shell.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 function entries(site: LiveSite): AuditEntry[] {
-  return site.withStore((store) => [...new Audit(store).since(0)]);
+  return site.withStore((store) => [...new AuditLog(store).since(0)]);
 }
 
 function rejections(site: LiveSite): string[] {
@@ -21,26 +21,26 @@ Deno.test("rejections are in the audit at once, and those that follow with their
     for (let i = 0; i < 7; i++) await device.publish(`not json ${i} hush`);
     const { message } = await device.send('"hush"');
     await device.publish(message.replace("hush", "loud"));
-    await until("two entries", () => rejections(site).length === 2);
+    await poll("two entries", () => rejections(site).length === 2);
     assert.deepEqual(rejections(site), [
       "gateway: sensor_001 malformed 1",
       "gateway: sensor_001 invalid_signature 1",
     ]);
     site.clockOffsetMs += 61_000;
-    await until("the count", () => rejections(site).length === 3);
+    await poll("the count", () => rejections(site).length === 3);
     assert.equal(rejections(site)[2], "gateway: sensor_001 malformed 6");
     await device.publish("one more");
-    await until(
+    await poll(
       "its rejection",
       () => site.log.filter(({ event }) => event === "message_rejected").length === 9,
     );
     await site.stopGateway();
     await site.startGateway();
     site.clockOffsetMs += 130_000;
-    await until("the count of before", () => rejections(site).length === 4);
+    await poll("the count of before", () => rejections(site).length === 4);
     assert.equal(rejections(site)[3], "gateway: sensor_001 malformed 1");
     assert.doesNotMatch(JSON.stringify(entries(site)), /hush|loud|not json/);
-    assert.deepEqual(site.withStore((store) => new Audit(store).prove().faults), []);
+    assert.deepEqual(site.withStore((store) => new AuditLog(store).prove().faults), []);
   });
 });
 
@@ -54,7 +54,7 @@ Deno.test("audit verify and export work beside a running gateway; the log has th
     const head = /head (.*)/.exec(stdout)![1]!;
     const device = await site.connect(`${site.layout.directory}/devices/sensor_001`);
     await device.publish("{");
-    await until("its entry", () => rejections(site).length === 1);
+    await poll("its entry", () => rejections(site).length === 1);
     assert.equal((await audit("verify", "--head", head)).code, 0);
 
     const lines = (await audit("export")).stdout.trimEnd().split("\n").map((line) =>
@@ -82,7 +82,7 @@ Deno.test("audit verify and export work beside a running gateway; the log has th
     const foreign = new DatabaseSync(site.layout.database);
     foreign.exec("INSERT INTO devices VALUES ('brought', 'hush', 1)");
     foreign.close();
-    await until("its entry", () => entries(site).length === 5);
+    await poll("its entry", () => entries(site).length === 5);
     const [author, event, subject] = ["another program", "device_added", "brought"];
     assert.partialDeepStrictEqual(entries(site)[4], { author, event, subject });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { until } from "../../src/demo/until.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
+import { poll } from "../../src/time/poll.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 const deadLetters = (site: LiveSite) =>
   site.withStore((store) => store.prepare("SELECT * FROM dead_letters ORDER BY sequence").all());
@@ -36,7 +36,7 @@ Deno.test("every other status is final: the device gets it, the bytes are kept",
       assert.equal((await device.response(messageId)).status, String(status));
     }
     assert.equal(site.backend.received.length, statuses.length, "no redirect was followed");
-    await until("dead letters", async () => await site.metric("dead") === statuses.length);
+    await poll("dead letters", async () => await site.metric("dead") === statuses.length);
     const letters = deadLetters(site);
     assert.deepEqual(letters.map((letter) => letter["status"]), statuses);
     const bytes = letters.map((letter) =>
@@ -56,7 +56,7 @@ Deno.test("a refused connection is tried again; readings wait on disk meanwhile"
     const { messageId } = await device.send("1");
     await site.logged("backend_gone");
     assert.equal(await site.metric("pending"), 1);
-    const { SampleBackend } = await import("../../src/demo/sample_backend.ts");
+    const { SampleBackend } = await import("../../src/demo/sandbox/sample_backend.ts");
     const again = SampleBackend.start({ port });
     try {
       await device.response(messageId);
@@ -120,7 +120,7 @@ Deno.test("an entry that is too old to try again becomes a dead letter", async (
     await device.send('{"v":1}');
     const record = await site.logged("dead_letter");
     assert.match(record.message, /not delivered within its time, last: status 503/);
-    await until("the dead letter", () => deadLetters(site).length === 1);
+    await poll("the dead letter", () => deadLetters(site).length === 1);
     assert.equal(deadLetters(site)[0]!["status"], 503);
   }, { settings: { BACKEND_GIVE_UP_AFTER: "1s" } });
 });
@@ -158,7 +158,7 @@ Deno.test("no answer is lost while the broker is away", async () => {
     const response = await again.response(messageId).catch(() => undefined);
     // The gateway may be faster back at the broker than the device: then nobody listened.
     if (response) assert.equal(response.text, "late");
-    await until("it to be settled", async () => await site.metric("pending") === 0);
+    await poll("it to be settled", async () => await site.metric("pending") === 0);
     assert.equal(site.backend.received.length, 1);
   });
 });

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { SampleDevice } from "../../src/demo/sample_device.ts";
-import { until } from "../../src/demo/until.ts";
-import { type LiveSite, type LiveSiteOptions, withLiveSite } from "./live_site.ts";
-import { type RawAnswer, RawBackend, type RawBackendOptions } from "./raw_backend.ts";
+import type { DeviceClient } from "../../src/client/device_client.ts";
+import { poll } from "../../src/time/poll.ts";
+import { type LiveSite, type LiveSiteOptions, withLiveSite } from "../support/live_site.ts";
+import { type RawAnswer, RawBackend, type RawBackendOptions } from "../support/raw_backend.ts";
 
 /** A live site whose backend speaks HTTP by hand. */
 async function withRawBackend(
@@ -268,8 +268,8 @@ for (
 interface Patients {
   readonly site: LiveSite;
   readonly backend: RawBackend;
-  readonly ill: SampleDevice;
-  readonly well: SampleDevice;
+  readonly ill: DeviceClient;
+  readonly well: DeviceClient;
 }
 
 async function assertFate(fault: Fault, { site, backend, ill, well }: Patients): Promise<void> {
@@ -281,7 +281,7 @@ async function assertFate(fault: Fault, { site, backend, ill, well }: Patients):
     return true;
   };
   const { messageId } = await ill.send('{"v":1}');
-  await until("it to arrive", () => faults > 0);
+  await poll("it to arrive", () => faults > 0);
   assert.equal((await well.response((await well.send("2")).messageId)).text, "well again");
   const { status, text } = await ill.response(messageId);
   assert.equal(status, String(fault.status ?? 200));
@@ -290,7 +290,7 @@ async function assertFate(fault: Fault, { site, backend, ill, well }: Patients):
   const tries = backend.requests.filter((request) => request.messageId === messageId);
   assert.equal(tries.length, fault.fate === "retried" ? 2 : 1);
   assert.deepEqual(new Set(tries.map(({ body }) => body)), new Set(['{"v":1}']));
-  await until("it to be settled", () => count(site, "outbox") === 0);
+  await poll("it to be settled", () => count(site, "outbox") === 0);
   assert.equal(deadLetters(site) - dead, fault.fate === "dead" ? 1 : 0);
 }
 
@@ -386,7 +386,7 @@ Deno.test("Retry-After is honoured, in seconds and as a date, and holds up no ot
       return true;
     };
     const sent = await Promise.all(ill.map((device) => device.send("1")));
-    await until("the first tries", () => tried.size === ill.length);
+    await poll("the first tries", () => tried.size === ill.length);
     await well.response((await well.send("2")).messageId);
     assert.equal(backend.requests.length, ill.length + 1, "the others do not wait");
     for (const [i, { messageId }] of sent.entries()) {

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import type { SampleDevice } from "../../src/demo/sample_device.ts";
-import type { GatewayProcess } from "../../src/demo/gateway_process.ts";
-import { until } from "../../src/demo/until.ts";
-import { Outbox } from "../../src/store/outbox.ts";
-import { usageOf } from "../process_usage.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
-import { withOutsideGateway } from "./outside_gateway.ts";
-import { RawBackend, type RawExchange } from "./raw_backend.ts";
+import type { DeviceClient } from "../../src/client/device_client.ts";
+import type { GatewayProcess } from "../../src/demo/sandbox/gateway_process.ts";
+import { poll } from "../../src/time/poll.ts";
+import { Outbox } from "../../src/store/sqlite/outbox.ts";
+import { usageOf } from "../support/process_usage.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
+import { withOutsideGateway } from "../support/outside_gateway.ts";
+import { RawBackend, type RawExchange } from "../support/raw_backend.ts";
 
 /** A gateway in a process of its own, in front of a raw backend. */
 interface Outside {
@@ -49,7 +49,7 @@ function fillOutbox(site: LiveSite, { devices, each }: { devices: number; each: 
 }
 
 /** How long a device waits for the answer to one reading. */
-async function latencyMs(device: SampleDevice): Promise<number> {
+async function latencyMs(device: DeviceClient): Promise<number> {
   const startMs = performance.now();
   const { messageId } = await device.send("1");
   await device.response(messageId, { timeoutMs: 30_000 });
@@ -78,7 +78,7 @@ async function assertCheap(isThere: boolean): Promise<void> {
     backend.answer = async () => {};
     if (!isThere) await backend.stop();
     fillOutbox(site, { devices: 100, each: 5 });
-    await until("it to count as gone", () => gateway.log().includes("backend_gone"));
+    await poll("it to count as gone", () => gateway.log().includes("backend_gone"));
     const before = await site.metric("retried_total");
     const share = await cpuShare(gateway, 2 * SECOND_MS);
     const tries = await site.metric("retried_total") - before;
@@ -171,12 +171,12 @@ async function waitBesideHanging(count: number): Promise<number> {
   await withIllDevices({ count, hangs: true, settings: HANGING }, async (site, backend) => {
     const well = await site.device("well");
     // Until all have failed once, they cannot be told from a backend that hangs as a whole.
-    await until("each to be tried again", () => {
+    await poll("each to be tried again", () => {
       const tries = Map.groupBy(backend.requests, ({ deviceId }) => deviceId);
       return tries.size === count && [...tries.values()].every(({ length }) => length > 1);
     }, { timeoutMs: 60 * SECOND_MS });
     for (let i = 0; i < 5; i++) {
-      await until("an ill one's turn", () => backend.underWay > 0);
+      await poll("an ill one's turn", () => backend.underWay > 0);
       waits.push(await latencyMs(well));
     }
   });
@@ -236,7 +236,7 @@ Deno.test(`after an outage, ${ENTRIES} entries go out at a growing pace, and liv
       await site.logged("backend_back");
       const busy: number[] = [];
       while (await site.metric("pending") > BACKLOG.devices) busy.push(await latencyMs(live));
-      await until("the rest", async () => await site.metric("pending") === 0);
+      await poll("the rest", async () => await site.metric("pending") === 0);
       assertGrows(again.requests.map(({ underWay }) => underWay));
       assert.ok(busy.length >= 5, `${busy.length} live messages during the drain`);
       // A backlog would hold up every one of them; a busy machine does so to some.

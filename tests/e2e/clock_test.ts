@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { SampleDevice, SignedMessage } from "../../src/demo/sample_device.ts";
-import { until } from "../../src/demo/until.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
+import type { DeviceClient, SignedMessage } from "../../src/client/device_client.ts";
+import { poll } from "../../src/time/poll.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
@@ -19,13 +19,13 @@ const STEPS: readonly (readonly [name: string, offsetsMs: readonly number[]])[] 
 /** Sends captured messages again and waits until each has its verdict. */
 async function replay(
   site: LiveSite,
-  device: SampleDevice,
+  device: DeviceClient,
   captured: readonly SignedMessage[],
 ): Promise<void> {
   const rejected = () => site.log.filter(({ event }) => event === "message_rejected").length;
   const before = rejected();
   for (const { message } of captured) await device.publish(message);
-  await until("the verdicts", () => rejected() === before + captured.length);
+  await poll("the verdicts", () => rejected() === before + captured.length);
 }
 
 /** Lets the clock step, and sends what was captured before again after each step. */
@@ -46,7 +46,7 @@ async function assertNoReplay(name: string, offsetsMs: readonly number[]): Promi
     }
     assert.equal(site.backend.received.length, captured.length, name);
     // With the clock right again, a fresh message gets through at once.
-    await until("the next second", () => Date.now() / 1000 > captured.at(-1)!.timestamp + 1);
+    await poll("the next second", () => Date.now() / 1000 > captured.at(-1)!.timestamp + 1);
     await device.response((await device.send('"fresh"')).messageId);
   });
 }

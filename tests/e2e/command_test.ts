@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { ApiKeys } from "../../src/store/api_keys.ts";
-import { apiKeyDigest } from "../../src/credentials.ts";
-import { Registry } from "../../src/store/registry.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
+import { ApiKeys } from "../../src/store/sqlite/api_keys.ts";
+import { apiKeyDigest } from "../../src/config/credentials.ts";
+import { Registry } from "../../src/store/sqlite/registry.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 function command(site: LiveSite, id: string, body: BodyInit, headers = {}): Promise<Response> {
   return site.api(`/command/${id}`, { method: "POST", body, headers });

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import type { Reading } from "../../src/demo/sample_backend.ts";
-import type { SampleDevice } from "../../src/demo/sample_device.ts";
-import { until } from "../../src/demo/until.ts";
-import { DeadLetters } from "../../src/store/dead_letters.ts";
-import { Outbox } from "../../src/store/outbox.ts";
-import { shell } from "../cli/shell.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
+import type { Reading } from "../../src/demo/sandbox/sample_backend.ts";
+import type { DeviceClient } from "../../src/client/device_client.ts";
+import { poll } from "../../src/time/poll.ts";
+import { DeadLetters } from "../../src/store/sqlite/dead_letters.ts";
+import { Outbox } from "../../src/store/sqlite/outbox.ts";
+import { shell } from "../support/shell.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 /** Runs `dead …` as the operator does: in a process of its own. */
 async function dead(site: LiveSite, ...args: string[]): Promise<string> {
@@ -27,12 +27,12 @@ async function list(site: LiveSite): Promise<Listed[]> {
 }
 
 /** Sends payloads to a backend that refuses them; returns their message ids, once all are dead. */
-async function refused(site: LiveSite, device: SampleDevice, ...payloads: string[]) {
+async function refused(site: LiveSite, device: DeviceClient, ...payloads: string[]) {
   const before = await site.metric("buried_total");
   site.backend.answer = () => new Response('"no"', { status: 422 });
   const messageIds: string[] = [];
   for (const payload of payloads) messageIds.push((await device.send(payload)).messageId);
-  await until(
+  await poll(
     "all to be dead",
     async () =>
       await site.metric("buried_total") === before + payloads.length &&
@@ -79,12 +79,12 @@ Deno.test("a running gateway sends what is retried, with the same bytes and key,
     assertSame(again!, site.backend.received[0]!);
     assert.equal(again!.text, payload);
     assert.equal(again!.headers.get("x-gateway-late"), null);
-    const answer = await until(
+    const answer = await poll(
       "the second answer",
       () => device.responses.find(({ status }) => status === "200"),
     );
     assert.deepEqual([answer.messageId, answer.text], [messageId, '"yes"']);
-    await until("it to be settled", async () => await site.metric("pending") === 0);
+    await poll("it to be settled", async () => await site.metric("pending") === 0);
     assert.deepEqual(await list(site), []);
     assert.equal(await site.metric("dead"), 0);
     assert.equal(await site.metric("delivered_total"), 1);
@@ -111,7 +111,7 @@ Deno.test("what is retried goes behind what already waits for the device, in the
       await dead(site, "retry", "--device", "sensor_001"),
       "Put 5 dead letters back into the outbox\n",
     );
-    await until("them to be adopted", async () => await site.metric("pending") === 7);
+    await poll("them to be adopted", async () => await site.metric("pending") === 7);
     await device.send('"newest"');
     release.resolve();
     const texts = (await receivedAfter(site, before, 8)).map(({ text }) => text);
@@ -132,7 +132,7 @@ Deno.test("what is retried while no gateway runs is sent at the next start", asy
     const again = await receivedAfter(site, 3, 3);
     again.forEach((reading, i) => assertSame(reading, site.backend.received[i]!));
     for (const messageId of messageIds) {
-      await until(
+      await poll(
         "its answer",
         () => device.responses.find((one) => one.messageId === messageId && one.status === "200"),
       );
@@ -148,7 +148,7 @@ Deno.test("what the backend refuses again is a dead letter again, with the same 
     for (const status of [409, 410]) {
       site.backend.answer = () => new Response("still no", { status });
       await dead(site, "retry", "--all");
-      const buried = await until(
+      const buried = await poll(
         "its next death",
         async () => (await list(site)).find((letter) => letter.status === status),
       );
@@ -172,7 +172,7 @@ Deno.test("what had waited its whole time is given all of it again when it is re
     let tries = 0;
     site.backend.answer = () => new Response("ok", { status: ++tries < 4 ? 503 : 200 });
     await dead(site, "retry", "--all");
-    await until("its delivery", async () => await site.metric("delivered_total") === 1);
+    await poll("its delivery", async () => await site.metric("delivered_total") === 1);
     assert.equal(tries, 4);
     assert.equal(await site.metric("buried_total"), 0);
     assert.equal(await site.metric("intake_to_backend_seconds_count"), 0, "it came long ago");
@@ -192,7 +192,7 @@ Deno.test("a dead letter of a device that was removed can still be retried", asy
     const [again] = await receivedAfter(site, 1, 1);
     assertSame(again!, site.backend.received[0]!);
     assert.equal(again!.messageId, messageId);
-    await until("it to be settled", async () => await site.metric("pending") === 0);
+    await poll("it to be settled", async () => await site.metric("pending") === 0);
     assert.equal(await site.metric("dead"), 0);
   });
 });
@@ -208,7 +208,7 @@ Deno.test("what is retried after the tolerance says how late it is, and is answe
     assert.equal(site.backend.received[0]!.headers.get("x-gateway-late"), null);
     const lateSeconds = Number(again!.headers.get("x-gateway-late"));
     assert.ok(lateSeconds >= 1_000 && lateSeconds < 1_060, String(lateSeconds));
-    await until(
+    await poll(
       "its answer",
       () => device.responses.find((one) => one.messageId === messageId && one.status === "200"),
     );
@@ -220,12 +220,12 @@ Deno.test("a retried message is no way around the checks: its id stays used", as
     const device = await site.device("sensor_001");
     site.backend.answer = () => new Response(null, { status: 422 });
     const { message } = await device.send('{"v":1}');
-    await until("its death", async () => await site.metric("dead") === 1);
+    await poll("its death", async () => await site.metric("dead") === 1);
     await device.publish(message);
     await site.logged("message_rejected", ({ code }) => code === "replayed");
     await dead(site, "drop", "--all");
     await device.publish(message);
-    await until(
+    await poll(
       "both rejections",
       async () => await site.metric('rejected_total{code="replayed"}') === 2,
     );
@@ -258,7 +258,7 @@ Deno.test("over max_count the oldest go first, with a log line and a count", asy
   await withLiveSite(async (site) => {
     const device = await site.device("sensor_001");
     const messageIds = await refused(site, device, "1", "2", "3", "4", "5");
-    await until("two to be dropped", async () => await site.metric("dead_dropped_total") === 2);
+    await poll("two to be dropped", async () => await site.metric("dead_dropped_total") === 2);
     const left = await list(site);
     assert.deepEqual(left.map(({ message_id }) => message_id), messageIds.slice(2));
     assert.equal(await site.metric("dead"), 3);
@@ -277,7 +277,7 @@ Deno.test("over max_age they go, with a log line and a count; a younger one stay
     const [young] = await refused(site, device, '"young"');
     assert.equal(await site.metric("dead"), 2);
     site.clockOffsetMs = 3_700_000;
-    await until("one to be dropped", async () => await site.metric("dead_dropped_total") === 1);
+    await poll("one to be dropped", async () => await site.metric("dead_dropped_total") === 1);
     assert.deepEqual((await list(site)).map(({ message_id }) => message_id), [young]);
     assert.equal(droppedIn(site), 1);
   }, { settings: { DEAD_LETTERS_MAX_AGE: "1h" } });
@@ -291,7 +291,11 @@ function fill(site: LiveSite, count: number, payload: Uint8Array): void {
     store.transaction(() => {
       for (let i = 0; i < count; i++) {
         const { sequence } = outbox.append({ ...from, messageId: crypto.randomUUID() });
-        letters.bury(sequence, { status: 422, reason: "refused", diedMs: Date.now() });
+        letters.deadLetter(sequence, {
+          status: 422,
+          reason: "refused",
+          deadLetteredAtMs: Date.now(),
+        });
         outbox.remove(sequence);
       }
     });
@@ -308,7 +312,7 @@ Deno.test("very many that are retried at once fail no write of the gateway and h
     while (retrying) await live.response((await live.send("1")).messageId);
     assert.equal(await retried, `Put ${count} dead letters back into the outbox\n`);
     const back = () => site.backend.received.filter(({ deviceId }) => deviceId === "dead");
-    await until("all of them", () => back().length >= count, { timeoutMs: 60_000 });
+    await poll("all of them", () => back().length >= count, { timeoutMs: 60_000 });
     assert.equal(new Set(back().map(({ messageId }) => messageId)).size, count);
     assert.deepEqual(site.log.filter(({ event }) => event === "store_failed"), []);
   });

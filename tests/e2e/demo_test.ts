@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { ChildProcess } from "../../src/demo/child_process.ts";
-import { ensureMosquitto } from "../../src/demo/broker_process.ts";
-import { programCommand } from "../../src/demo/gateway_process.ts";
-import { until } from "../../src/demo/until.ts";
+import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
+import { ensureMosquitto } from "../../src/demo/sandbox/broker_process.ts";
+import { programCommand } from "../../src/demo/sandbox/gateway_process.ts";
+import { poll } from "../../src/time/poll.ts";
 
 const LIMIT_MS = 30_000;
 
@@ -42,7 +42,7 @@ Deno.test("demo tells the whole story in time and leaves nothing behind", async 
 
 Deno.test("demo --keep stays until a signal, then ends with exit 0 and leaves nothing", async () => {
   await withDemo(["--keep"], async (demo, folder) => {
-    const api = await until("the invitation to try", () => {
+    const api = await poll("the invitation to try", () => {
       return /API +(https:\S+)\n[^]*\/command\/sensor_002\n/.exec(demo.stdout)?.[1];
     }, { timeoutMs: LIMIT_MS });
     assert.equal(await statusOf(`${api}/readyz`, folder), 200);
@@ -54,7 +54,7 @@ Deno.test("demo --keep stays until a signal, then ends with exit 0 and leaves no
 
 Deno.test("demo that is interrupted says so, exits 1 and leaves nothing", async () => {
   await withDemo([], async (demo, folder) => {
-    await until("the second scene", () => demo.stdout.includes("\n2. "), { timeoutMs: LIMIT_MS });
+    await poll("the second scene", () => demo.stdout.includes("\n2. "), { timeoutMs: LIMIT_MS });
     demo.kill("SIGTERM");
     assert.equal((await demo.exited).code, 1, demo.stdout);
     assert.equal(demo.stderr, "error: The demo was interrupted\n");

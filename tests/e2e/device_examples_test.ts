@@ -4,14 +4,14 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { fileURLToPath } from "node:url";
 import mqtt from "mqtt";
-import { ChildProcess, type ProgramCommand } from "../../src/demo/child_process.ts";
-import { until } from "../../src/demo/until.ts";
+import { ChildProcess, type ProgramCommand } from "../../src/demo/sandbox/child_process.ts";
+import { poll } from "../../src/time/poll.ts";
 import { writeCommand } from "../../src/core/command.ts";
 import { importSecret, sign } from "../../src/core/signature.ts";
 import { signingInput } from "../../src/core/signing_input.ts";
 import { commandTopic } from "../../src/core/topic.ts";
-import { withFolder } from "../with_folder.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
+import { withFolder } from "../support/with_folder.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 const DEVICE_ID = "sensor_001";
 const READING = '{"temperature":22.5,"humidity":60}';
@@ -26,7 +26,7 @@ const HAS_LIBMOSQUITTO = succeeds(
 Deno.test({
   name: nameOf("Python", PYTHON ? "" : "no python3 with paho-mqtt"),
   ignore: PYTHON === undefined,
-  fn: () => plays((folder) => ({ path: PYTHON!, args: [source("device.py"), folder] })),
+  fn: () => plays((folder) => ({ path: PYTHON!, args: [source("python/device.py"), folder] })),
 });
 
 Deno.test({
@@ -36,7 +36,7 @@ Deno.test({
       path: Deno.execPath(),
       args: [
         ...["run", "-q", "--no-prompt", "--allow-net", "--allow-env", `--allow-read=${folder}`],
-        ...[source("device.mjs"), folder],
+        ...[source("javascript/device.mjs"), folder],
       ],
     })),
 });
@@ -47,7 +47,7 @@ Deno.test({
   fn: () =>
     withFolder(async (build) => {
       const program = `${build}/device`;
-      const args = [source("device.c"), "-lmosquitto", "-lcrypto", "-o", program];
+      const args = [source("c/device.c"), "-lmosquitto", "-lcrypto", "-o", program];
       await ChildProcess.run({ path: "gcc", args });
       // It looks for its files in the current folder.
       const start = 'cd "$0" && exec "$@"';
@@ -65,7 +65,7 @@ function nameOf(language: string, missing: string): string {
 }
 
 function source(name: string): string {
-  return fileURLToPath(new URL(`../devices/${name}`, import.meta.url));
+  return fileURLToPath(new URL(`../../examples/device/${name}`, import.meta.url));
 }
 
 function succeeds(path: string, ...args: string[]): boolean {
@@ -99,7 +99,7 @@ async function plays(command: (folder: string, port: number) => ProgramCommand):
 }
 
 async function prints(device: ChildProcess, line: string): Promise<void> {
-  await until(`the device to print ${line}`, async () => {
+  await poll(`the device to print ${line}`, async () => {
     if (device.stdout.split("\n").includes(line)) return true;
     if (device.running) return false;
     await device.exited;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { SampleDevice } from "../../src/demo/sample_device.ts";
-import { Registry } from "../../src/store/registry.ts";
-import { withLiveSite } from "./live_site.ts";
+import type { DeviceClient } from "../../src/client/device_client.ts";
+import { Registry } from "../../src/store/sqlite/registry.ts";
+import { withLiveSite } from "../support/live_site.ts";
 
 type Site = Parameters<Parameters<typeof withLiveSite>[0]>[0];
 
@@ -12,7 +12,7 @@ interface Row {
   readonly sentence: RegExp;
   readonly settings?: Record<string, string>;
   /** Makes the bad message, after whatever must have happened before; the device publishes it. */
-  readonly make: (device: SampleDevice, site: Site) => Promise<string>;
+  readonly make: (device: DeviceClient, site: Site) => Promise<string>;
 }
 
 const now = () => Math.floor(Date.now() / 1000);

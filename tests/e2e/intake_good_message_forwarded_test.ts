@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import type { SampleDevice, SignedMessage } from "../../src/demo/sample_device.ts";
-import { until } from "../../src/demo/until.ts";
-import { withLiveSite } from "./live_site.ts";
+import type { DeviceClient, SignedMessage } from "../../src/client/device_client.ts";
+import { poll } from "../../src/time/poll.ts";
+import { withLiveSite } from "../support/live_site.ts";
 
 /** Publishes "0", "1", … one behind the other, without waiting in between. */
-async function sendInOrder(device: SampleDevice, count: number): Promise<SignedMessage[]> {
+async function sendInOrder(device: DeviceClient, count: number): Promise<SignedMessage[]> {
   const signed: SignedMessage[] = [];
   for (let i = 0; i < count; i++) signed.push(await device.sign(String(i)));
   await Promise.all(signed.map(({ message }) => device.publish(message)));
@@ -27,7 +27,7 @@ Deno.test("an accepted message becomes one POST with the signed bytes and its na
     assert.equal(reading!.messageId, messageId);
     assert.equal(reading!.timestamp, String(timestamp));
     assert.equal(await site.metric("accepted_total"), 1);
-    await until("it to be settled", async () => await site.metric("pending") === 0);
+    await poll("it to be settled", async () => await site.metric("pending") === 0);
     assert.equal(await site.metric("delivered_total"), 1);
     assert.equal(await site.metric("intake_to_backend_seconds_count"), 1);
     assert.equal(await site.metric("replay_ids"), 1);
@@ -51,7 +51,7 @@ Deno.test("an MQTT 3.1.1 device is served like any other", async () => {
   await withLiveSite(async (site) => {
     const device = await site.device("sensor_001", { protocolVersion: 4 });
     await device.send('{"v":1}');
-    const response = await until("an answer", () => device.responses[0]);
+    const response = await poll("an answer", () => device.responses[0]);
     assert.equal(response.text, '{"status":"received"}');
   });
 });
@@ -191,7 +191,7 @@ Deno.test("an outbox left by an earlier run is drained at start", async () => {
     const device = await site.device("sensor_001");
     site.backend.answer = () => new Response(null, { status: 503 });
     const sent = await sendInOrder(device, 5);
-    await until("five entries", async () => await site.metric("pending") === 5);
+    await poll("five entries", async () => await site.metric("pending") === 5);
     await site.stopGateway();
     site.backend.answer = () => new Response("ok");
     site.backend.received.length = 0;

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import type { RejectionCode } from "../../src/core/rejection.ts";
-import type { SampleDevice } from "../../src/demo/sample_device.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
-import { type RawConnect, RawDevice } from "./raw_device.ts";
+import type { DeviceClient } from "../../src/client/device_client.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
+import { type RawConnect, RawDevice } from "../support/raw_device.ts";
 
 /** The device that misbehaves. */
 export const ODD = "odd";
@@ -17,7 +17,7 @@ export const OWN_TOPIC = `device/${ODD}/data`;
 export interface Bench {
   readonly site: LiveSite;
   /** Listens on its topics, and sends an honest reading after every oddity. */
-  readonly victim: SampleDevice;
+  readonly victim: DeviceClient;
   /** Signs as the odd device. */
   sign(payload: string): Promise<string>;
   /** Connects the odd device; it is closed at the end. */

@@ -1,9 +1,9 @@
 /** What a connection can do to the broker besides publishing readings, and that it harms nobody. */
 
 import assert from "node:assert/strict";
-import type { SampleDevice } from "../../src/demo/sample_device.ts";
-import { until } from "../../src/demo/until.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
+import type { DeviceClient } from "../../src/client/device_client.ts";
+import { poll } from "../../src/time/poll.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 import { assertFate, latin1, NOTHING, ODD, OWN_TOPIC, VICTIM, withBench } from "./odd_bench.ts";
 import {
   joined,
@@ -16,7 +16,7 @@ import {
   RawDevice,
   type RawPublish,
   uint16,
-} from "./raw_device.ts";
+} from "../support/raw_device.ts";
 
 /** Topics that are not the odd device's to speak on. */
 const FOREIGN_TOPICS = [
@@ -45,7 +45,7 @@ const FOREIGN_TOPICS = [
 Deno.test("what a device says on a topic that is not its own is never delivered", async () => {
   await withBench(async (bench) => {
     const { site, victim } = bench;
-    await until("catching up to end", async () => await site.metric("catching_up") === 0);
+    await poll("catching up to end", async () => await site.metric("catching_up") === 0);
     for (const version of [5, 4] as const) {
       await assertFate(bench, NOTHING, async () => {
         for (const topic of FOREIGN_TOPICS) {
@@ -104,7 +104,7 @@ Deno.test("a device that subscribes to everything hears nothing, and swallows no
   });
 });
 
-async function readings(device: SampleDevice, count: number) {
+async function readings(device: DeviceClient, count: number) {
   return await Promise.all(Array.from({ length: count }, (_, i) => device.send(String(i))));
 }
 

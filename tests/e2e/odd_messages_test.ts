@@ -1,7 +1,7 @@
 /** What a device can say to the broker besides an honest reading, and what becomes of it. */
 
 import assert from "node:assert/strict";
-import { until } from "../../src/demo/until.ts";
+import { poll } from "../../src/time/poll.ts";
 import {
   ACCEPTED,
   assertFate,
@@ -23,7 +23,7 @@ import {
   type RawConnect,
   type RawPublish,
   uint16,
-} from "./raw_device.ts";
+} from "../support/raw_device.ts";
 
 /** A valid message that is published in an unusual way, and what the broker and gateway make of it. */
 interface Way {
@@ -310,7 +310,7 @@ Deno.test("the will of a device that dies", async (t) => {
           const endings = () => [...bench.site.broker!.log().matchAll(ended)].length;
           const before = endings();
           await device.die();
-          if (connack === 0) await until("the broker to notice", () => endings() > before);
+          if (connack === 0) await poll("the broker to notice", () => endings() > before);
         });
       });
     }

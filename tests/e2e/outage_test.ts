@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import type { SampleDevice } from "../../src/demo/sample_device.ts";
-import { until } from "../../src/demo/until.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
+import type { DeviceClient } from "../../src/client/device_client.ts";
+import { poll } from "../../src/time/poll.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 const nowSeconds = () => Math.floor(Date.now() / 1000);
 
 /** Lets the gateway attend once, so that there is a mark, and stops it. */
-async function attendAndStop(site: LiveSite, device: SampleDevice): Promise<void> {
+async function attendAndStop(site: LiveSite, device: DeviceClient): Promise<void> {
   await site.logged("caught_up");
   await device.response((await device.send('"before"')).messageId);
   await site.stopGateway();
@@ -49,7 +49,7 @@ Deno.test("a replay of what was sent before or during an outage stays refused", 
     site.clockOffsetMs = 3_600_000;
     await site.startGateway();
     await device.response(during.messageId);
-    await until(
+    await poll(
       "both replays",
       () => site.log.filter(({ event }) => event === "message_rejected").length === 2,
     );

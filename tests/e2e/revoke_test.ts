@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { until } from "../../src/demo/until.ts";
-import type { SampleDevice } from "../../src/demo/sample_device.ts";
-import { shell } from "../cli/shell.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
+import { poll } from "../../src/time/poll.ts";
+import type { DeviceClient } from "../../src/client/device_client.ts";
+import { shell } from "../support/shell.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 const READING = '{"temperature":22.5}';
 
@@ -15,7 +15,7 @@ function restore(site: LiveSite, deviceId: string) {
 }
 
 /** Sends one reading after another until told to stop; returns how many were acknowledged. */
-function stream(device: SampleDevice): () => Promise<number> {
+function stream(device: DeviceClient): () => Promise<number> {
   let stopped = false;
   const ended = (async () => {
     let sent = 0;
@@ -47,7 +47,7 @@ Deno.test("revoke throws a device out at once and proves it; its neighbours noti
     assert.match(result.stdout, /canary: connected as thief, which ends its connection/);
     assert.match(result.stdout, /\nRevoked thief\n$/);
 
-    await until("the end of its connection", () => !thief.connected);
+    await poll("the end of its connection", () => !thief.connected);
     await assert.rejects(site.connect(folder), /revoked/i);
     const sent = await stop();
     assert.ok(neighbour.connected && sent > 0);
@@ -68,7 +68,7 @@ Deno.test("where the broker cannot be told, the registry refuses the very next m
     assert.match(result.stderr, /^error: Cannot tell the broker: there is no process number/);
     assert.match(result.stdout, /The registry refuses thief all the same/);
     assert.match(result.stdout, /the connection of thief was ended/);
-    await until("the end of its connection", () => !thief.connected);
+    await poll("the end of its connection", () => !thief.connected);
     const again = await site.connect(`${site.layout.devicesFolder}/thief`);
     await again.send(READING);
     const refused = await site.logged("message_rejected");
@@ -136,7 +136,7 @@ Deno.test("the broker is not reloaded while that would corrupt its memory", asyn
     const thief = await site.device("thief");
     const saved = () =>
       Deno.readTextFileSync(site.layout.brokerSessions).includes("sleeper") ? true : undefined;
-    await until("the broker to save the session", () => {
+    await poll("the broker to save the session", () => {
       try {
         return saved();
       } catch {
@@ -147,7 +147,7 @@ Deno.test("the broker is not reloaded while that would corrupt its memory", asyn
     assert.equal(result.code, 1);
     assert.match(result.stderr, /while sleeper is away with a session that expires/);
     assert.match(result.stderr, /hint: Restart it/);
-    await until("the end of its connection", () => !thief.connected);
+    await poll("the end of its connection", () => !thief.connected);
     await site.stopBroker();
     await site.startBroker();
     const folder = `${site.layout.devicesFolder}/thief`;
@@ -166,7 +166,7 @@ Deno.test("lists that Mosquitto could not read are neither written nor told", as
     assert.match(result.stderr, /acl_devices": line \d+: "reed" is none of "read"/);
     assert.equal(await Deno.readTextFile(site.layout.aclDevices), broken);
     assert.equal(await Deno.readTextFile(site.layout.revocationList), list);
-    await until("the end of its connection", () => !device.connected);
+    await poll("the end of its connection", () => !device.connected);
   });
 });
 
@@ -202,7 +202,7 @@ Deno.test("without the authority's key the registry and the connection are seen 
       result.stderr,
       /Cannot sign the revocation list: .*\nhint: Bring the authority's key/,
     );
-    await until("the end of its connection", () => !thief.connected);
+    await poll("the end of its connection", () => !thief.connected);
     await Deno.rename(`${site.layout.directory}/away.key`, site.layout.deviceCa.key);
     assert.equal((await revoke(site, "thief")).code, 0);
   });

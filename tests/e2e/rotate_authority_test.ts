@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { shell } from "../cli/shell.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
+import { shell } from "../support/shell.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 const READING = '{"temperature":22.5}';
 
@@ -55,7 +55,7 @@ Deno.test("rotate-authority: both are trusted in between, and the old one no mor
 });
 
 Deno.test("a move of the authority that broke off at any step is gone on with", async () => {
-  const { createAuthority } = await import("../../src/site/authority.ts");
+  const { createAuthority } = await import("../../src/site/pki/authority.ts");
   await withLiveSite(async (site) => {
     const { deviceCa, nextDeviceCa, previousDeviceCa } = site.layout;
     const folder = await site.register("sensor_001");

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { SampleDevice } from "../../src/demo/sample_device.ts";
-import { until } from "../../src/demo/until.ts";
-import { shell } from "../cli/shell.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
+import { DeviceClient } from "../../src/client/device_client.ts";
+import { poll } from "../../src/time/poll.ts";
+import { shell } from "../support/shell.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 const READING = '{"temperature":22.5}';
 
@@ -28,7 +28,7 @@ Deno.test("a secret is rotated under load without one message refused", async ()
     const rotated = await device(site, "rotate", "sensor_001", "--secret", "--overlap", "1h");
     assert.equal(rotated.code, 0, rotated.stderr);
     const before = sent;
-    await until("some more", () => sent > before + 20);
+    await poll("some more", () => sent > before + 20);
     stopped = true;
     await load;
     await site.received(sent);
@@ -37,7 +37,7 @@ Deno.test("a secret is rotated under load without one message refused", async ()
     const command = { method: "POST", body: '{"now":1}' };
     assert.equal((await site.api("/command/sensor_001", command)).status, 202);
     assert.equal((await old.command()).payload, command.body);
-    await until("the use of the old one", async () => (await lastUses(site))["1"] ?? undefined);
+    await poll("the use of the old one", async () => (await lastUses(site))["1"] ?? undefined);
     assert.equal((await lastUses(site))["2"], null);
     assert.equal((await device(site, "rotate", "sensor_001", "--finish")).code, 1);
 
@@ -93,7 +93,7 @@ Deno.test("a certificate is rotated: both are good, until the one before is with
     assert.match(finished.stdout, /1 certificates were withdrawn/);
     const { port } = site.config.devices;
     await assert.rejects(
-      SampleDevice.connect(folder, { port, clientCertificate: before }),
+      DeviceClient.connect(folder, { port, clientCertificate: before }),
       /revoked/i,
     );
     const fresh = await site.connect(folder);

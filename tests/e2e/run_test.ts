@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { ChildProcess } from "../../src/demo/child_process.ts";
-import { gatewayCommand, GatewayProcess } from "../../src/demo/gateway_process.ts";
-import { until } from "../../src/demo/until.ts";
-import { shell } from "../cli/shell.ts";
-import { withSystemd } from "../with_systemd.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
+import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
+import { gatewayCommand, GatewayProcess } from "../../src/demo/sandbox/gateway_process.ts";
+import { poll } from "../../src/time/poll.ts";
+import { shell } from "../support/shell.ts";
+import { withSystemd } from "../support/with_systemd.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 /** Settings of a live site's test reach a process of its own only through its environment. */
 const QUICK = {
@@ -54,7 +54,7 @@ Deno.test("systemd hears that run is ready, alive and stopping", async () => {
       const environment = { ...QUICK, NOTIFY_SOCKET: path, WATCHDOG_USEC: "150000" };
       const gateway = await GatewayProcess.start(site.layout.directory, { environment });
       try {
-        await until("three feeds", () => words.filter((word) => word === "WATCHDOG=1").length > 2);
+        await poll("three feeds", () => words.filter((word) => word === "WATCHDOG=1").length > 2);
         assert.equal(words.filter((word) => word.startsWith("READY=1\n")).length, 1);
         assert.equal(await gateway.stop(), 0);
         assert.ok(words.some((word) => word.startsWith("STOPPING=1\n")));
@@ -69,7 +69,7 @@ Deno.test("run stops on SIGTERM also while it waits for the broker", async () =>
   await withProcess(async (site) => {
     await site.stopBroker();
     const child = new ChildProcess(gatewayCommand(site.layout.directory));
-    await until("the fault", () => child.stderr.includes("broker_fault"));
+    await poll("the fault", () => child.stderr.includes("broker_fault"));
     const { code } = await child.stop();
     assert.equal(code, 0);
   });
@@ -94,14 +94,14 @@ Deno.test("kill -9 loses nothing that was accepted and forgets no id", async () 
     for (let i = 0; i < 5; i++) sent.push(await device.send(String(i)));
     const pending = () =>
       site.withStore((store) => store.prepare("SELECT count(*) AS n FROM outbox").get()!["n"]);
-    await until("five entries on disk", () => pending() === 5);
+    await poll("five entries on disk", () => pending() === 5);
     first.kill("SIGKILL");
     await first.exited;
     up = true;
     const second = await start();
     for (const { messageId } of sent) await device.response(messageId);
     await device.publish(sent[0]!.message);
-    const record = await until(
+    const record = await poll(
       "the replay's rejection",
       () => second.lines().find(({ event }) => event === "message_rejected"),
     );
@@ -140,7 +140,7 @@ Deno.test("a device that is added while the gateway runs is served at once", asy
     await device.response((await device.send("1")).messageId);
     assert.equal((await shell(["device", "remove", "late_one", ...dir])).code, 0);
     await device.send("2");
-    await until(
+    await poll(
       "the rejection",
       () => gateway.lines().find(({ code }) => code === "unknown_device"),
     );

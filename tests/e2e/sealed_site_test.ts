@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { backup, DatabaseSync } from "node:sqlite";
-import { GatewayProcess } from "../../src/demo/gateway_process.ts";
-import type { SampleDevice } from "../../src/demo/sample_device.ts";
-import { until } from "../../src/demo/until.ts";
-import { Registry } from "../../src/store/registry.ts";
-import { Store } from "../../src/store/store.ts";
-import { shell } from "../cli/shell.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
+import { GatewayProcess } from "../../src/demo/sandbox/gateway_process.ts";
+import type { DeviceClient } from "../../src/client/device_client.ts";
+import { poll } from "../../src/time/poll.ts";
+import { Registry } from "../../src/store/sqlite/registry.ts";
+import { Database } from "../../src/store/sqlite/database.ts";
+import { shell } from "../support/shell.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 async function secrets(site: LiveSite, verb: string): Promise<string> {
   const { code, stdout, stderr } = await shell(["secrets", verb, "--dir", site.layout.directory]);
@@ -16,7 +16,7 @@ async function secrets(site: LiveSite, verb: string): Promise<string> {
 }
 
 /** Readings without a pause until `stop`; resolves to how many there were, all acknowledged. */
-async function sendUntil(device: SampleDevice, stop: AbortSignal): Promise<string[]> {
+async function sendUntil(device: DeviceClient, stop: AbortSignal): Promise<string[]> {
   const sent: string[] = [];
   while (!stop.aborted) sent.push((await device.send(String(sent.length))).messageId);
   return sent;
@@ -36,7 +36,7 @@ Deno.test("a site is sealed, its key rotated, and it is unsealed again, without 
     const sent = await sending;
     assert.ok(sent.length > 10);
     const received = () => new Set(site.backend.received.map(({ messageId }) => messageId));
-    await until("every reading", () => received().size === sent.length);
+    await poll("every reading", () => received().size === sent.length);
     assert.deepEqual([...received()], sent, "each, in order");
     assert.deepEqual(site.log.filter(({ event }) => event === "message_rejected"), []);
   });
@@ -84,7 +84,7 @@ Deno.test("a sealed site takes in new devices, signs commands, and its database 
     } finally {
       await gateway.stop();
     }
-    const stolen = new Store(`${directory}/backup.db`);
+    const stolen = new Database(`${directory}/backup.db`);
     for (const device of new Registry(stolen).list()) {
       assert.throws(() => device.sharedSecret, /its key is not here/);
     }
@@ -160,7 +160,7 @@ Deno.test("a secret that looks sealed is refused; an altered one refuses its dev
     const [altered, sound] = [await site.connect(first), await site.connect(second)];
     await altered.send("1");
     await sound.response((await sound.send("1")).messageId);
-    const rejected = await until(
+    const rejected = await poll(
       "a rejection",
       () => site.log.find(({ event }) => event === "message_rejected"),
     );

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { withLiveSite } from "./live_site.ts";
+import { withLiveSite } from "../support/live_site.ts";
 
 async function msOf(work: () => Promise<void>): Promise<number> {
   const startedMs = performance.now();

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { backup, DatabaseSync } from "node:sqlite";
-import type { SampleDevice } from "../../src/demo/sample_device.ts";
-import { until } from "../../src/demo/until.ts";
-import { type LiveSite, withLiveSite } from "./live_site.ts";
+import type { DeviceClient } from "../../src/client/device_client.ts";
+import { poll } from "../../src/time/poll.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 /** The rule of all these: no PUBACK for what is not stored, `/readyz` says why, and it recovers. */
-async function assertHeld(site: LiveSite, device: SampleDevice, why: RegExp): Promise<string> {
+async function assertHeld(site: LiveSite, device: DeviceClient, why: RegExp): Promise<string> {
   const { messageId } = await device.send('"held"');
   const failed = await site.logged("store_failed");
   assert.match(failed.message, why);
@@ -17,9 +17,9 @@ async function assertHeld(site: LiveSite, device: SampleDevice, why: RegExp): Pr
   return messageId;
 }
 
-async function assertWell(site: LiveSite, device: SampleDevice, held: string): Promise<void> {
+async function assertWell(site: LiveSite, device: DeviceClient, held: string): Promise<void> {
   await device.response(held);
-  await until("readiness", async () => (await site.api("/readyz")).status === 200);
+  await poll("readiness", async () => (await site.api("/readyz")).status === 200);
   await device.response((await device.send('"after"')).messageId);
   const texts = site.backend.received.map(({ text }) => text);
   assert.deepEqual([...new Set(texts.slice(-2))], ['"held"', '"after"']);
@@ -73,7 +73,7 @@ Deno.test({
       const held = await assertHeldWithLoad(site, device);
       await Deno.remove(filler);
       await device.response(held);
-      await until("readiness", async () => (await site.api("/readyz")).status === 200);
+      await poll("readiness", async () => (await site.api("/readyz")).status === 200);
       const texts = site.backend.received.map(({ text }) => text).filter((text) =>
         text !== '"before"'
       );
@@ -126,7 +126,7 @@ Deno.test({
 });
 
 /** Messages until the disk is really full: the write-ahead log has some room of its own. */
-async function assertHeldWithLoad(site: LiveSite, device: SampleDevice): Promise<string> {
+async function assertHeldWithLoad(site: LiveSite, device: DeviceClient): Promise<string> {
   const bulk = "x".repeat(20_000);
   let last = "";
   for (let i = 0; i < 60; i++) {

@@ -1,7 +1,7 @@
 /** The backend: away, silent, cut off, overloaded, out of order, or at odds with one device. */
 
 import { setTimeout as pause } from "node:timers/promises";
-import { until } from "../../src/demo/until.ts";
+import { poll } from "../../src/time/poll.ts";
 import { BackendLine } from "./backend_line.ts";
 import { Dice } from "./dice.ts";
 import { type FaultSite, WAIT_MAX_MS, withFaultSite } from "./fault_site.ts";
@@ -70,7 +70,7 @@ async function runAll(
 async function outage({ site, line }: Parts, ms: number): Promise<string> {
   line.refuse();
   await pause(ms);
-  const waited = await until("something to wait in the outbox", () => site.pending() || false, {
+  const waited = await poll("something to wait in the outbox", () => site.pending() || false, {
     timeoutMs: WAIT_MAX_MS,
   });
   line.listen();
@@ -149,7 +149,7 @@ async function hangsOnOne({ site, dice }: Parts, ms: number): Promise<void> {
     return pause(2 * TIMEOUT_MS);
   };
   await pause(TIMEOUT_MS + ms);
-  await until(`others to be served while ${ill} hangs`, () => others > 0, {
+  await poll(`others to be served while ${ill} hangs`, () => others > 0, {
     timeoutMs: WAIT_MAX_MS,
   });
   site.beforeAnswer = () => {};

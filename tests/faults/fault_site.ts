@@ -1,10 +1,10 @@
 /** A site with a real broker, a gateway process that may die, a fleet, and a judge in the end. */
 
 import { DatabaseSync } from "node:sqlite";
-import { until } from "../../src/demo/until.ts";
-import type { Reading } from "../../src/demo/sample_backend.ts";
-import { LiveSite, type LiveSiteOptions } from "../e2e/live_site.ts";
-import { withFolder } from "../with_folder.ts";
+import { poll } from "../../src/time/poll.ts";
+import type { Reading } from "../../src/demo/sandbox/sample_backend.ts";
+import { LiveSite, type LiveSiteOptions } from "../support/live_site.ts";
+import { withFolder } from "../support/with_folder.ts";
 import {
   check,
   type Evidence,
@@ -143,7 +143,7 @@ export class FaultSite {
   /** Waits for the gateway's connection to the broker with this number, in its present life. */
   async connected(number: number): Promise<void> {
     const count = () => this.gateway.records("broker_connected").length;
-    await until(`connection ${number}`, () => count() >= number, { timeoutMs: 30_000 });
+    await poll(`connection ${number}`, () => count() >= number, { timeoutMs: 30_000 });
   }
 
   /** Starts everything, and waits until readings flow. */
@@ -151,7 +151,7 @@ export class FaultSite {
     await this.startGateway();
     await this.startFleet();
     const { devices } = this.fleet;
-    await until("readings", () => this.live.backend.received.length >= devices.length, {
+    await poll("readings", () => this.live.backend.received.length >= devices.length, {
       timeoutMs: WAIT_MAX_MS,
     });
   }
@@ -173,9 +173,9 @@ export class FaultSite {
     this.gatewayDied(killedMs);
   }
 
-  /** The gateway has died, now or at `diedMs` (monotonic): readings flow no more. */
-  gatewayDied(diedMs = performance.now()): void {
-    this.interrupted(diedMs);
+  /** The gateway has died, now or at `deadLetteredAtMs` (monotonic): readings flow no more. */
+  gatewayDied(deadLetteredAtMs = performance.now()): void {
+    this.interrupted(deadLetteredAtMs);
     // What it had sent already may still come; its next life needs longer than that to start.
     clearTimeout(this.#deaf);
     this.#deaf = setTimeout(() => this.#deaf = undefined, LAST_WORDS_MS);
@@ -195,7 +195,7 @@ export class FaultSite {
   /** Waits for the first reading since the fault; returns how long it took to come. */
   async forwardingAgain(): Promise<number> {
     const life = this.gateway;
-    const againMs = await until("readings to flow again", () => this.#againMs ?? !life.running, {
+    const againMs = await poll("readings to flow again", () => this.#againMs ?? !life.running, {
       timeoutMs: WAIT_MAX_MS,
     });
     if (againMs === true) throw new Error(`The gateway died by itself: ${this.#end()}`);
@@ -208,7 +208,7 @@ export class FaultSite {
     await this.fleet.quiet();
     try {
       if (!ending.mayBeMissing) await this.#allReceived();
-      await until("the outbox to be empty", () => this.pending() === 0, {
+      await poll("the outbox to be empty", () => this.pending() === 0, {
         timeoutMs: SETTLE_TIMEOUT_MS,
       });
       if (ending.answersMayBeLost || ending.mayBeMissing) await this.#answersQuiet();
@@ -276,7 +276,7 @@ export class FaultSite {
   async #eachOne(what: string, isTrue: (message: SentMessage) => boolean): Promise<void> {
     const due = this.fleet.sent.filter(({ refusable }) => !refusable);
     let done = 0;
-    await until(what, () => {
+    await poll(what, () => {
       while (done < due.length && isTrue(due[done]!)) done++;
       return done === due.length;
     }, { timeoutMs: SETTLE_TIMEOUT_MS });
@@ -285,7 +285,7 @@ export class FaultSite {
   async #answersQuiet(): Promise<void> {
     let before = this.fleet.unanswered;
     let sinceMs = performance.now();
-    await until("the last answer", () => {
+    await poll("the last answer", () => {
       const { unanswered } = this.fleet;
       if (unanswered < before) sinceMs = performance.now();
       before = unanswered;

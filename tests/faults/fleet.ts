@@ -1,6 +1,6 @@
 /** Devices that send all the time, and somebody who sends what they have sent once more. */
 
-import type { LiveSite } from "../e2e/live_site.ts";
+import type { LiveSite } from "../support/live_site.ts";
 import type { Named, SentMessage } from "./checker.ts";
 import { DeviceLink } from "./device_link.ts";
 import { Dice } from "./dice.ts";

@@ -1,18 +1,18 @@
 /** One life of the gateway as a process, from its start to its end, however that comes. */
 
 import { fileURLToPath } from "node:url";
-import { ChildProcess, type ProgramCommand } from "../../src/demo/child_process.ts";
-import { gatewayCommand, type LogRecord } from "../../src/demo/gateway_process.ts";
-import { until } from "../../src/demo/until.ts";
-import type { Point } from "../../src/core/point.ts";
-import { usageOf } from "../process_usage.ts";
+import { ChildProcess, type ProgramCommand } from "../../src/demo/sandbox/child_process.ts";
+import { gatewayCommand, type LogRecord } from "../../src/demo/sandbox/gateway_process.ts";
+import { poll } from "../../src/time/poll.ts";
+import type { Failpoint as FailpointName } from "../../src/core/failpoint.ts";
+import { usageOf } from "../support/process_usage.ts";
 
 const READY_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 15_000;
 
 /** Where a gateway ends itself: at the n-th passing of a point. */
 export interface Failpoint {
-  readonly point: Point;
+  readonly point: FailpointName;
   readonly passing: number;
 }
 
@@ -55,7 +55,7 @@ export class GatewayLife {
 
   /** Resolves once it takes messages; rejects with its log where it ends before. */
   async ready(): Promise<void> {
-    await until("the gateway to be ready", async () => {
+    await poll("the gateway to be ready", async () => {
       if (this.running) return /^ready$/m.test(this.log);
       await this.exited;
       throw new Error(`The gateway has ended:\n${this.log}`);
@@ -71,7 +71,7 @@ export class GatewayLife {
 
   /** Waits for an event in the log. */
   async logged(event: string, options: { timeoutMs?: number } = {}): Promise<LogRecord> {
-    return await until(`${event} in the log`, () => this.records(event)[0], options);
+    return await poll(`${event} in the log`, () => this.records(event)[0], options);
   }
 
   kill(signal: Deno.Signal): void {

@@ -3,17 +3,17 @@
  * `gateway_with_failpoint.ts DIRECTORY POINT N`.
  */
 
-import { configOf, layoutOf } from "../../src/cli/site.ts";
-import { POINTS } from "../../src/core/point.ts";
-import { openLog, writeToStderr } from "../../src/edge/log.ts";
-import { superviseGateway } from "../../src/supervisor.ts";
+import { configOf, layoutOf } from "../../src/cli/open_site.ts";
+import { FAILPOINTS } from "../../src/core/failpoint.ts";
+import { openLog, writeToStderr } from "../../src/log/log.ts";
+import { runGateway } from "../../src/process/gateway_runner.ts";
 
 const [directory = "", fatal = "", passing = ""] = Deno.args;
-if (!POINTS.some((point) => point === fatal)) throw new Error(`There is no point "${fatal}"`);
+if (!FAILPOINTS.some((point) => point === fatal)) throw new Error(`There is no point "${fatal}"`);
 
 let left = Number(passing);
 const config = configOf(layoutOf({ dir: directory }));
-await superviseGateway(config, new AbortController().signal, {
+await runGateway(config, new AbortController().signal, {
   log: openLog(config.log.level, writeToStderr),
   onReady: () => writeToStderr("ready\n"),
   at: (point) => {

@@ -1,8 +1,8 @@
 /** The gateway dies by SIGKILL under load: at moments that chance picks, and at every named point. */
 
 import { setTimeout as pause } from "node:timers/promises";
-import { until } from "../../src/demo/until.ts";
-import { POINTS } from "../../src/core/point.ts";
+import { poll } from "../../src/time/poll.ts";
+import { FAILPOINTS } from "../../src/core/failpoint.ts";
 import { Dice } from "./dice.ts";
 import { type FaultSite, withFaultSite } from "./fault_site.ts";
 import type { Failpoint } from "./gateway_life.ts";
@@ -95,7 +95,7 @@ async function killAtPoints(site: FaultSite, options: ScenarioOptions): Promise<
   await site.start();
   await site.killGateway();
   for (let round = 0; round < rounds; round++) {
-    for (const point of POINTS) {
+    for (const point of FAILPOINTS) {
       // The first passing of all, and then any.
       const passing = round === 1 ? 1 : 1 + dice.below(PASSING_MAX);
       await dieAt(site, { point, passing }, recoveries);
@@ -106,7 +106,7 @@ async function killAtPoints(site: FaultSite, options: ScenarioOptions): Promise<
   site.beginGateway();
   await recoveries.take(site);
   const figures = await site.judge();
-  return { ...figures, note: `${rounds * (POINTS.length + 1)} deaths; ${recoveries}` };
+  return { ...figures, note: `${rounds * (FAILPOINTS.length + 1)} deaths; ${recoveries}` };
 }
 
 async function endAfter(ms: number, site: FaultSite): Promise<void> {
@@ -118,11 +118,11 @@ async function endAfter(ms: number, site: FaultSite): Promise<void> {
 async function dieAt(site: FaultSite, failpoint: Failpoint, recoveries: Recoveries): Promise<void> {
   const life = site.beginGateway({ failpoint });
   const { point, passing } = failpoint;
-  await until("readings, or the end", () => site.forwards || !life.running, {
+  await poll("readings, or the end", () => site.forwards || !life.running, {
     timeoutMs: LIFE_TIMEOUT_MS,
   });
   if (site.forwards) await recoveries.take(site);
-  await until(`passing ${passing} of "${point}"`, () => !life.running, {
+  await poll(`passing ${passing} of "${point}"`, () => !life.running, {
     timeoutMs: LIFE_TIMEOUT_MS,
   });
   const { signal } = await life.exited;
@@ -142,7 +142,7 @@ async function dieAtBackend(
     if (--left === 0) life.kill("SIGKILL");
   };
   await recoveries.take(site);
-  await until("the end by the backend", () => !life.running, { timeoutMs: LIFE_TIMEOUT_MS });
+  await poll("the end by the backend", () => !life.running, { timeoutMs: LIFE_TIMEOUT_MS });
   await life.exited;
   site.beforeAnswer = () => {};
   site.gatewayDied();

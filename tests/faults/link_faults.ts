@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { until } from "../../src/demo/until.ts";
+import { poll } from "../../src/time/poll.ts";
 import { keyOf } from "./checker.ts";
 import { DeafListener } from "./deaf_listener.ts";
 import { Dice } from "./dice.ts";
@@ -195,7 +195,7 @@ async function isSilent(
     site.fleet.doubt();
     const listener = impostor();
     try {
-      await until("the gateway to make a new client", () => listener.accepted >= 2, {
+      await poll("the gateway to make a new client", () => listener.accepted >= 2, {
         timeoutMs: 60_000,
       });
     } finally {

@@ -13,7 +13,7 @@
 import { readEnvelope } from "../../src/core/envelope.ts";
 import { importSecret, sign } from "../../src/core/signature.ts";
 import { type SignedFields, signingInput } from "../../src/core/signing_input.ts";
-import { judge, NOW, outcomeOf, SECRET } from "../core/judge.ts";
+import { judge, NOW, outcomeOf, SECRET } from "../support/judge.ts";
 import {
   type Changes,
   CHANGES_OF_BYTES,

@@ -1,7 +1,7 @@
 /** More arrives than the backend takes. */
 
 import { setTimeout as pause } from "node:timers/promises";
-import { until } from "../../src/demo/until.ts";
+import { poll } from "../../src/time/poll.ts";
 import { type FaultSite, WAIT_MAX_MS, withFaultSite } from "./fault_site.ts";
 import type { Findings, Scenario, ScenarioOptions } from "./scenario.ts";
 
@@ -128,7 +128,7 @@ async function stuck(site: FaultSite, work: () => Promise<string>): Promise<Find
     await site.startGateway();
     await site.startFleet();
     await site.gateway.logged("intake_paused", { timeoutMs: WAIT_MAX_MS });
-    await until("more than may be under way", () => site.fleet.unanswered >= 2 * UNDER_WAY_MAX, {
+    await poll("more than may be under way", () => site.fleet.unanswered >= 2 * UNDER_WAY_MAX, {
       timeoutMs: WAIT_MAX_MS,
     });
     const bytes = await site.gateway.residentBytes();
@@ -163,7 +163,7 @@ async function overloadWithFlood(site: FaultSite, options: ScenarioOptions): Pro
     await Promise.all(flood);
   }
   // What does not wait is dropped, and none of it in silence.
-  const dropped = await until("the flood's rest to be counted", async () => {
+  const dropped = await poll("the flood's rest to be counted", async () => {
     const overrun = await site.live.metric("overrun_total");
     return overrun >= count - WAITING_MAX && overrun;
   }, { timeoutMs: WAIT_MAX_MS });

@@ -4,9 +4,9 @@
  */
 
 import { parseArgs } from "node:util";
-import { ensureMosquitto } from "../../src/demo/broker_process.ts";
-import { ChildProcess } from "../../src/demo/child_process.ts";
-import { removeFolders } from "../with_folder.ts";
+import { ensureMosquitto } from "../../src/demo/sandbox/broker_process.ts";
+import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
+import { removeFolders } from "../support/with_folder.ts";
 import { isClean, sumOf } from "./checker.ts";
 import type { Findings, Scenario } from "./scenario.ts";
 import { SCENARIOS } from "./scenarios.ts";

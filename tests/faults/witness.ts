@@ -5,13 +5,13 @@
  * the same transaction: so a message that was accepted twice is seen, whatever became of it.
  */
 
-import { DeadLetters } from "../../src/store/dead_letters.ts";
-import { entryOf } from "../../src/store/outbox.ts";
-import type { Store } from "../../src/store/store.ts";
+import { DeadLetters } from "../../src/store/sqlite/dead_letters.ts";
+import { entryOf } from "../../src/store/sqlite/outbox.ts";
+import type { Database } from "../../src/store/sqlite/database.ts";
 import type { Carried, StoreContents } from "./checker.ts";
 
 /** Puts the trigger into a store, before its gateway runs. */
-export function installWitness(store: Store): void {
+export function installWitness(store: Database): void {
   store.transaction(() => {
     store.prepare("CREATE TABLE witnessed (device_id TEXT, message_id TEXT) STRICT").run();
     store.prepare(`
@@ -22,7 +22,7 @@ export function installWitness(store: Store): void {
 }
 
 /** Everything that the checker asks a store for. */
-export function contentsOf(store: Store): StoreContents {
+export function contentsOf(store: Database): StoreContents {
   const names = store.prepare("SELECT device_id, message_id FROM witnessed ORDER BY rowid").all();
   const ids = store.prepare("SELECT device_id, message_id FROM replay_guard").all();
   const outbox = store.prepare("SELECT * FROM outbox ORDER BY sequence").all().map(entryOf);

@@ -1,0 +1,90 @@
+/** The site that a command works on. */
+
+import { type Config, readConfig, SITE_DIRECTORY_VARIABLE } from "../config/config.ts";
+import { Registry } from "../store/sqlite/registry.ts";
+import { readSealingKeys } from "../store/sealing_keys.ts";
+import { Database, StoreError } from "../store/sqlite/database.ts";
+import type { Settings } from "../config/settings.ts";
+import { type SiteLayout, siteLayout } from "../site/layout.ts";
+import { CommandError, EXIT } from "./terminal.ts";
+
+/** Options that every command has. */
+export interface SiteOption {
+  readonly dir?: string;
+}
+
+/** The layout of the site folder: `--dir`, else the environment's, else the current folder. */
+export function layoutOf(options: SiteOption): SiteLayout {
+  const directory = options.dir ?? Deno.env.get(SITE_DIRECTORY_VARIABLE) ?? ".";
+  if (directory === "") {
+    throw new CommandError("The site folder's name is empty", { exit: EXIT.wrongUse });
+  }
+  return siteLayout(directory);
+}
+
+/** The configuration of a site, or a failure that names every fault. */
+export function configOf(layout: SiteLayout): Config {
+  return settingsOf(layout).config;
+}
+
+/** The same, with the settings as they stand in gateway.toml and the environment. */
+export function settingsOf(layout: SiteLayout): { config: Config; settings: Settings } {
+  const environment = Deno.env.toObject();
+  const result = readConfig(readConfiguration(layout), {
+    environment,
+    directory: layout.directory,
+  });
+  if (!result.ok) {
+    throw new CommandError(result.faults, {
+      exit: EXIT.wrongUse,
+      hint: `Every setting stands in "${layout.configuration}" with its default`,
+    });
+  }
+  return result;
+}
+
+/** Opens a site's store for as long as `work` takes. */
+export async function withStore<T>(
+  config: Config,
+  work: (store: Database) => T | Promise<T>,
+): Promise<T> {
+  const store = openStore(config);
+  try {
+    return await work(store);
+  } catch (error) {
+    throw error instanceof StoreError ? new CommandError(error.message) : error;
+  } finally {
+    store.close();
+  }
+}
+
+/** The registry of a site, which opens its secrets where they are sealed. */
+export function openRegistry(store: Database, config: Config): Registry {
+  const registry = new Registry(store, readSealingKeys(config.store.sealingKey));
+  const fault = registry.missingSealingKeys();
+  if (fault !== undefined) throw new CommandError(fault);
+  return registry;
+}
+
+function openStore(config: Config): Database {
+  try {
+    return new Database(config.store.database, { synchronous: config.store.synchronous });
+  } catch (error) {
+    if (error instanceof StoreError) throw new CommandError(error.message);
+    throw error;
+  }
+}
+
+function readConfiguration(layout: SiteLayout): string {
+  try {
+    return Deno.readTextFileSync(layout.configuration);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new CommandError(`There is no site in "${layout.directory}": no gateway.toml`, {
+        hint:
+          `Name the site folder with --dir, or make one: secure-iot-gateway init --dir ${layout.directory}`,
+      });
+    }
+    throw new CommandError(`Cannot read "${layout.configuration}": ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * How the command line speaks.
+ *
+ * The rules are:
+ * - results go to stdout, everything else to stderr;
+ * - exit 0 fine, 1 failed, 2 used wrongly;
+ * - an error reads `error: …`, and where there is a likely slip, `hint: …`; never a stack trace;
+ * - text from outside cannot move the cursor.
+ */
+
+import { escapeUnprintable, writeToStderr } from "../log/log.ts";
+
+/** What a command returns to the shell. */
+export const EXIT = { fine: 0, failed: 1, wrongUse: 2 } as const;
+export type Exit = typeof EXIT[keyof typeof EXIT];
+
+/** A command that cannot go on; caught in one place and said in the program's voice. */
+export class CommandError extends Error {
+  override readonly name = "Failure";
+  readonly faults: readonly string[];
+  readonly exit: Exit;
+  readonly hint: string | undefined;
+
+  constructor(faults: string | readonly string[], options: { exit?: Exit; hint?: string } = {}) {
+    const all = typeof faults === "string" ? [faults] : faults;
+    super(all.join("; "));
+    this.faults = all;
+    this.exit = options.exit ?? EXIT.failed;
+    this.hint = options.hint;
+  }
+}
+
+/** A result, on stdout. */
+export function print(line: string): void {
+  const bytes = new TextEncoder().encode(`${line}\n`);
+  for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
+}
+
+/** Something for the person at the terminal, on stderr. */
+export function note(line: string): void {
+  writeToStderr(`${line}\n`);
+}
+
+/** Says what went wrong, each fault in a line of its own. */
+export function printError(failure: Pick<CommandError, "faults" | "hint">): void {
+  for (const fault of failure.faults) note(`error: ${printable(fault)}`);
+  if (failure.hint !== undefined) note(`hint: ${printable(failure.hint)}`);
+}
+
+/** Text from outside as one line that a terminal prints and does not obey. */
+export function printable(text: string): string {
+  return escapeUnprintable(text);
+}

@@ -1,0 +1,68 @@
+/** The backend's side of the gateway's API: HTTPS, with the site's authority and its Bearer key. */
+
+import type { SiteLayout } from "../site/layout.ts";
+
+const TIMEOUT_MS = 10_000;
+
+/** An answer of the API. */
+export interface ApiAnswer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** Talks to one gateway. */
+export class ApiClient {
+  /** Without a slash at its end. */
+  readonly url: string;
+  readonly #key: string;
+  readonly #http: Deno.HttpClient;
+
+  private constructor(url: string, key: string, authority: string) {
+    this.url = url;
+    this.#key = key;
+    this.#http = Deno.createHttpClient({ caCerts: [authority] });
+  }
+
+  /** Reads from the site what a backend must know. */
+  static async open(layout: SiteLayout, options: { port: number }): Promise<ApiClient> {
+    const key = (await Deno.readTextFile(layout.apiKey)).trim();
+    const authority = await Deno.readTextFile(layout.gatewayCa.certificate);
+    return new ApiClient(`https://localhost:${options.port}`, key, authority);
+  }
+
+  /** Sends a command to a device; `key` in place of the right one. */
+  command(deviceId: string, json: string, options: { key?: string } = {}): Promise<ApiAnswer> {
+    return this.#ask(`/command/${deviceId}`, {
+      method: "POST",
+      headers: { ...this.#bearer(options.key), "content-type": "application/json" },
+      body: json,
+    });
+  }
+
+  /** GETs a path. */
+  get(path: string): Promise<ApiAnswer> {
+    return this.#ask(path, { headers: this.#bearer() });
+  }
+
+  /** One value of the gateway's metrics, by its name with its labels. */
+  async metric(name: string): Promise<number> {
+    const { text } = await this.get("/metrics");
+    const line = text.split("\n").find((line) => line.startsWith(`${name} `));
+    return Number(line?.slice(name.length + 1));
+  }
+
+  /** Closes its connections. */
+  close(): void {
+    this.#http.close();
+  }
+
+  #bearer(key = this.#key): Record<string, string> {
+    return { authorization: `Bearer ${key}` };
+  }
+
+  async #ask(path: string, init: RequestInit): Promise<ApiAnswer> {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const response = await fetch(this.url + path, { ...init, client: this.#http, signal });
+    return { status: response.status, text: await response.text() };
+  }
+}

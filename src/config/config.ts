@@ -1,0 +1,268 @@
+/** gateway.toml and the environment, made into one readonly `Config`, or into every fault at once. */
+
+import { resolve } from "node:path";
+import { parse, TomlError } from "smol-toml";
+import { durationMs } from "./setting_types.ts";
+import {
+  environmentName,
+  listSettings,
+  type Setting,
+  SETTINGS,
+  type Settings,
+} from "./settings.ts";
+
+/** What a running gateway goes by: absolute paths, milliseconds, seconds. */
+export interface Config {
+  readonly broker: {
+    readonly host: string;
+    readonly port: number;
+    readonly clientId: string;
+    readonly keepaliveSeconds: number;
+    readonly ca: string;
+    readonly certificate: string;
+    readonly key: string;
+  };
+  readonly backend: {
+    /** Without a slash at its end. */
+    readonly url: string;
+    /** A path; undefined: the system's authorities. */
+    readonly ca: string | undefined;
+    readonly timeoutMs: number;
+    readonly concurrency: number;
+    readonly retryFirstMs: number;
+    readonly retryLongestMs: number;
+    readonly giveUpAfterMs: number;
+  };
+  readonly devices: {
+    /** Where devices find the broker. */
+    readonly host: string;
+    readonly port: number;
+    readonly authority: string;
+    readonly revocationList: string;
+  };
+  readonly api: {
+    readonly host: string;
+    readonly port: number;
+    readonly certificate: string;
+    readonly key: string;
+    readonly keyFile: string;
+  };
+  readonly checks: {
+    readonly toleranceSeconds: number;
+    /** How long an outage of the gateway is forgiven; 0: not at all. */
+    readonly graceSeconds: number;
+    /** Undefined: no limit. */
+    readonly rate: { readonly perSecond: number; readonly burst: number } | undefined;
+  };
+  readonly store: {
+    readonly database: string;
+    readonly synchronous: "FULL" | "NORMAL";
+    readonly maxPending: number;
+    readonly sealingKey: SealingKeyPlaces;
+  };
+  readonly deadLetters: { readonly maxCount: number; readonly maxAgeMs: number };
+  readonly audit: { readonly maxCount: number; readonly maxAgeMs: number };
+  readonly log: {
+    readonly level: "debug" | "info" | "warning" | "error";
+    readonly accepted: boolean;
+  };
+}
+
+/** Where the key that seals secrets may stand, as paths. */
+export interface SealingKeyPlaces {
+  /** In the site. */
+  readonly file: string;
+  /** A systemd credential, which goes first; undefined where systemd passes none. */
+  readonly credential: string | undefined;
+}
+
+/** A configuration, or every fault in it, each with its place and what is allowed there. */
+export type ConfigResult =
+  | { readonly ok: true; readonly config: Config; readonly settings: Settings }
+  | { readonly ok: false; readonly faults: readonly string[] };
+
+/** The environment variable that names the site folder; it is no setting. */
+export const SITE_DIRECTORY_VARIABLE = "SECURE_IOT_GATEWAY_DIR";
+
+/** The environment variable that names this program's own file, where it is a packed one. */
+export const PROGRAM_VARIABLE = "SECURE_IOT_GATEWAY_PROGRAM";
+/** Where systemd puts the credentials of a service. */
+const CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY";
+const SEALING_KEY_CREDENTIAL = "secrets.key";
+
+const PREFIX = "SECURE_IOT_GATEWAY_";
+
+/** With the prefix, and no settings: the site, and what a packed program's launcher goes by. */
+const NO_SETTINGS = [
+  SITE_DIRECTORY_VARIABLE,
+  PROGRAM_VARIABLE,
+  "SECURE_IOT_GATEWAY_CACHE",
+  "SECURE_IOT_GATEWAY_EMULATOR",
+];
+
+/**
+ * Reads gateway.toml's text with the environment's overrides. `directory` is the absolute site
+ * folder, from which paths are taken.
+ */
+export function readConfig(
+  toml: string,
+  options: { environment: Readonly<Record<string, string>>; directory: string },
+): ConfigResult {
+  let table: Record<string, unknown>;
+  try {
+    table = parse(toml);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const what = error.message.split("\n")[0]!.replace("Invalid TOML document: ", "");
+    return { ok: false, faults: [`gateway.toml: line ${error.line}: ${what}`] };
+  }
+  const overridden = override(table, options.environment);
+  const { settings, faults: misfits } = check(table, overridden.places);
+  const faults = [
+    ...overridden.faults,
+    ...(misfits.length === 0 ? crossFaults(settings) : misfits),
+  ];
+  if (faults.length > 0) return { ok: false, faults };
+  return { ok: true, settings, config: configOf(settings, options) };
+}
+
+/** Writes the environment's values into the table; says which setting came from where. */
+function override(table: Record<string, unknown>, environment: Readonly<Record<string, string>>) {
+  const places = new Map<string, string>();
+  const faults: string[] = [];
+  const known = new Map(listSettings().map((s) => [environmentName(s.section, s.key), s]));
+  for (const [name, value] of Object.entries(environment)) {
+    if (!name.startsWith(PREFIX) || NO_SETTINGS.includes(name)) continue;
+    const setting = known.get(name);
+    if (!setting) {
+      faults.push(`environment: ${name}: unknown setting`);
+      continue;
+    }
+    const section = table[setting.section] ??= {};
+    if (!isTable(section)) continue; // named as a fault of gateway.toml
+    section[setting.key] = valueOf(value, setting.defaultValue);
+    places.set(`${setting.section}.${setting.key}`, name);
+  }
+  return { places, faults };
+}
+
+/** An environment variable's text as the type that its setting has. */
+function valueOf(text: string, standard: string | number | boolean | undefined): unknown {
+  if (typeof standard === "number" && /^-?[0-9]+(\.[0-9]+)?$/.test(text)) return Number(text);
+  if (typeof standard === "boolean" && /^(true|false)$/.test(text)) return text === "true";
+  return text;
+}
+
+/**
+ * The settings in the table, with defaults filled in, and a line for each that is no setting or has
+ * a value that it cannot have. `places`: which came from the environment.
+ */
+function check(table: Record<string, unknown>, places: ReadonlyMap<string, string>) {
+  const settings: Record<string, Record<string, unknown>> = {};
+  const faults = unknownIn(table, SETTINGS);
+  for (const [section, known] of Object.entries<Record<string, Setting>>(SETTINGS)) {
+    const given = table[section] ?? {};
+    if (!isTable(given)) {
+      faults.push(`gateway.toml: ${section}: must be a section, [${section}]`);
+      continue;
+    }
+    faults.push(...unknownIn(given, known, `${section}.`));
+    const values: Record<string, unknown> = settings[section] = {};
+    for (const [key, { defaultValue, accepts, allowed }] of Object.entries(known)) {
+      values[key] = given[key] ?? defaultValue;
+      if (accepts(values[key])) continue;
+      const place = places.get(`${section}.${key}`);
+      const origin = place ? `environment: ${place}` : `gateway.toml: ${section}.${key}`;
+      faults.push(`${origin}: ${allowed}`);
+    }
+  }
+  return { settings: settings as unknown as Settings, faults };
+}
+
+/** A line for each name in a table that is not known there. */
+function unknownIn(table: Record<string, unknown>, known: object, prefix = ""): string[] {
+  const allowed = Object.keys(known).join(", ");
+  return Object.keys(table).filter((name) => !Object.hasOwn(known, name)).map((name) =>
+    `gateway.toml: ${prefix}${name}: unknown setting, allowed here: ${allowed}`
+  );
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    !(value instanceof Date);
+}
+
+/** Faults that only two settings together have. */
+function crossFaults({ backend }: Settings): string[] {
+  return durationMs(backend.retry_first) > durationMs(backend.retry_longest)
+    ? ["gateway.toml: backend.retry_first: must not be longer than backend.retry_longest"]
+    : [];
+}
+
+function configOf(
+  settings: Settings,
+  { environment, directory }: {
+    readonly environment: Readonly<Record<string, string>>;
+    readonly directory: string;
+  },
+): Config {
+  const { broker, backend, devices, api, checks, store, log } = settings;
+  const path = (text: string) => resolve(directory, text);
+  const credentials = environment[CREDENTIALS_VARIABLE];
+  const credential = credentials ? resolve(credentials, SEALING_KEY_CREDENTIAL) : undefined;
+  return {
+    broker: {
+      host: broker.host,
+      port: broker.port,
+      clientId: broker.client_id,
+      keepaliveSeconds: durationMs(broker.keepalive) / 1000,
+      ca: path(broker.ca),
+      certificate: path(broker.certificate),
+      key: path(broker.key),
+    },
+    backend: {
+      url: backend.url.replace(/\/+$/, ""),
+      ca: backend.ca === "" ? undefined : path(backend.ca),
+      timeoutMs: durationMs(backend.timeout),
+      concurrency: backend.concurrency,
+      retryFirstMs: durationMs(backend.retry_first),
+      retryLongestMs: durationMs(backend.retry_longest),
+      giveUpAfterMs: durationMs(backend.give_up_after),
+    },
+    devices: {
+      host: devices.host,
+      port: devices.port,
+      authority: path(devices.authority),
+      revocationList: path(devices.revocation_list),
+    },
+    api: {
+      host: api.host,
+      port: api.port,
+      certificate: path(api.certificate),
+      key: path(api.key),
+      keyFile: path(api.key_file),
+    },
+    checks: {
+      toleranceSeconds: durationMs(checks.tolerance) / 1000,
+      graceSeconds: durationMs(checks.outage_grace) / 1000,
+      rate: checks.rate_limit_per_second === 0
+        ? undefined
+        : { perSecond: checks.rate_limit_per_second, burst: checks.rate_limit_burst },
+    },
+    store: {
+      database: path(store.database),
+      synchronous: store.synchronous,
+      maxPending: store.max_pending,
+      sealingKey: { file: path(store.sealing_key), credential },
+    },
+    deadLetters: {
+      maxCount: settings.dead_letters.max_count,
+      maxAgeMs: durationMs(settings.dead_letters.max_age),
+    },
+    audit: {
+      maxCount: settings.audit.max_count,
+      maxAgeMs: durationMs(settings.audit.max_age),
+    },
+    log,
+  };
+}

@@ -1,0 +1,112 @@
+/** What a setting's value may be: how it is checked, and how that is said to an operator. */
+
+const DURATION = /^([0-9]{1,9})(ms|s|m|h|d)$/;
+const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** A kind of value. */
+export interface SettingType<T> {
+  /** What it must be: "must be a …". */
+  readonly allowed: string;
+  accepts(value: unknown): value is T;
+}
+
+/** True for a text that `durationMs` reads. */
+export function isDuration(text: string): boolean {
+  return DURATION.test(text);
+}
+
+/** Milliseconds of a duration that `isDuration`. */
+export function durationMs(text: string): number {
+  const [, count, unit] = DURATION.exec(text)!;
+  return Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
+}
+
+/** Any text but an empty one. */
+export function text(): SettingType<string> {
+  return textThat("must be a text that is not empty", (value) => value !== "");
+}
+
+/** A path; an empty text for none. */
+export function pathOrNone(): SettingType<string> {
+  return textThat("must be a path, or empty", () => true);
+}
+
+/** A whole number in a range, its ends included. */
+export function integer(min: number, max: number): SettingType<number> {
+  return {
+    allowed: `must be a whole number from ${min} to ${max}`,
+    accepts: (value): value is number => isWithin(value, min, max) && Number.isInteger(value),
+  };
+}
+
+/** A number in a range, its ends included. */
+export function number(min: number, max: number): SettingType<number> {
+  return {
+    allowed: `must be a number from ${min} to ${max}`,
+    accepts: (value): value is number => isWithin(value, min, max),
+  };
+}
+
+/** A TCP port. */
+export function port(): SettingType<number> {
+  return integer(1, 65_535);
+}
+
+/** A duration in a range, its ends included. */
+export function duration(least: string, most: string): SettingType<string> {
+  return textThat(
+    `must be a duration from "${least}" to "${most}", such as "10s", "5m" or "24h"`,
+    (value) =>
+      isDuration(value) && isWithin(durationMs(value), durationMs(least), durationMs(most)),
+  );
+}
+
+/** One of a few texts. */
+export function oneOf<const T extends string>(values: readonly T[]): SettingType<T> {
+  return {
+    allowed: `must be one of "${values.join('", "')}"`,
+    accepts: (value): value is T => values.some((one) => one === value),
+  };
+}
+
+/** True or false. */
+export function boolean(): SettingType<boolean> {
+  return {
+    allowed: "must be true or false",
+    accepts: (value) => typeof value === "boolean",
+  };
+}
+
+/** A client id that nobody guesses. */
+export function clientId(): SettingType<string> {
+  return textThat(
+    "must be 16 to 128 letters, digits or dashes",
+    (value) => /^[A-Za-z0-9-]{16,128}$/.test(value),
+  );
+}
+
+/** A URL that `/device/{id}/data` can be appended to. */
+export function backendUrl(): SettingType<string> {
+  return textThat(
+    "must be an http:// or https:// URL without user name, query or fragment",
+    isBackendUrl,
+  );
+}
+
+function isBackendUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const url = new URL(text);
+  return (url.protocol === "http:" || url.protocol === "https:") &&
+    url.username === "" && url.password === "" && url.search === "" && url.hash === "";
+}
+
+function textThat(allowed: string, fits: (value: string) => boolean): SettingType<string> {
+  return {
+    allowed,
+    accepts: (value): value is string => typeof value === "string" && fits(value),
+  };
+}
+
+function isWithin(value: unknown, min: number, max: number): value is number {
+  return typeof value === "number" && value >= min && value <= max;
+}

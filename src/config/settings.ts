@@ -1,0 +1,192 @@
+/**
+ * Every setting there is: its name, its default, what it may be and what it does.
+ *
+ * The rules are:
+ * - a setting exists here or not at all; gateway.toml, the environment and the README's table are
+ *   made from, or checked against, this file;
+ * - a path is taken from the site folder; a duration is a number and a unit: `500ms`, `10s`, `5m`,
+ *   `24h`, `7d`, or `0s`.
+ */
+
+import {
+  backendUrl,
+  boolean,
+  clientId,
+  duration,
+  integer,
+  number,
+  oneOf,
+  pathOrNone,
+  port,
+  type SettingType,
+  text,
+} from "./setting_types.ts";
+
+/** What is known of one setting. */
+export interface Setting<T = string | number | boolean> extends SettingType<T> {
+  /** Undefined where there is no default and a value must be given. */
+  readonly defaultValue: T | undefined;
+  readonly purpose: string;
+}
+
+function setting<T>(
+  kind: SettingType<T>,
+  defaultValue: T | undefined,
+  purpose: string,
+): Setting<T> {
+  return { ...kind, defaultValue, purpose };
+}
+
+/** Every setting, section by section, in the order of gateway.toml. */
+export const SETTINGS = {
+  broker: {
+    host: setting(text(), "127.0.0.1", "Where Mosquitto listens for the gateway"),
+    port: setting(port(), 8884, "Its port there"),
+    client_id: setting(
+      clientId(),
+      undefined,
+      "The gateway's name in the broker's session; long and random, never to be changed",
+    ),
+    keepalive: setting(duration("5s", "300s"), "30s", "Longest silence on the connection"),
+    ca: setting(text(), "certs/gateway-ca.crt", "Authority that signed the broker's name"),
+    certificate: setting(text(), "certs/gateway.crt", "The gateway's certificate"),
+    key: setting(text(), "certs/gateway.key", "The gateway's private key"),
+  },
+  backend: {
+    url: setting(
+      backendUrl(),
+      "http://127.0.0.1:5000",
+      "Readings are POSTed to {url}/device/{id}/data",
+    ),
+    ca: setting(pathOrNone(), "", "Authority of an https backend; empty: the system's authorities"),
+    timeout: setting(duration("100ms", "10m"), "10s", "Longest wait for one answer"),
+    concurrency: setting(integer(1, 1000), 32, "Most devices that are served at one time"),
+    retry_first: setting(duration("10ms", "1h"), "500ms", "Wait before the second try"),
+    retry_longest: setting(
+      duration("10ms", "24h"),
+      "30s",
+      "Waits double up to this; Retry-After may ask for up to 1h",
+    ),
+    give_up_after: setting(
+      duration("1s", "365d"),
+      "24h",
+      "An entry older than this becomes a dead letter when its next try fails",
+    ),
+  },
+  devices: {
+    host: setting(text(), "localhost", "Where devices find Mosquitto; for their folders"),
+    port: setting(port(), 8883, "Its port there"),
+    authority: setting(
+      text(),
+      "certs/device-ca.crt",
+      "Authority of the devices; watched for its end",
+    ),
+    revocation_list: setting(
+      text(),
+      "certs/device-ca.crl",
+      "Its revocation list; watched for its end",
+    ),
+  },
+  api: {
+    host: setting(text(), "0.0.0.0", "Address on which the API listens"),
+    port: setting(port(), 8443, "Its port"),
+    certificate: setting(text(), "certs/broker.crt", "The API's certificate"),
+    key: setting(text(), "certs/broker.key", "The API's private key"),
+    key_file: setting(text(), "api.key", "The operator's copy of an API key, for `command`"),
+  },
+  checks: {
+    tolerance: setting(
+      duration("1s", "1h"),
+      "300s",
+      "How far a timestamp may be from now, either way",
+    ),
+    outage_grace: setting(
+      duration("0s", "30d"),
+      "24h",
+      "What was sent while the gateway was away is taken when it is back; 0s: it is not",
+    ),
+    rate_limit_per_second: setting(
+      number(0, 1_000_000),
+      0,
+      "Messages a second that one device may send; 0: no limit",
+    ),
+    rate_limit_burst: setting(
+      integer(1, 1_000_000),
+      10,
+      "Messages that a device may send at once, where there is a rate limit",
+    ),
+  },
+  store: {
+    database: setting(text(), "data/gateway.db", "The SQLite file"),
+    synchronous: setting(
+      oneOf(["FULL", "NORMAL"]),
+      "FULL",
+      "FULL: safe against power loss; NORMAL: against a crash of the gateway only",
+    ),
+    sealing_key: setting(
+      text(),
+      "secrets.key",
+      "The key for secrets in a site that is sealed; a systemd credential goes first",
+    ),
+    max_pending: setting(
+      integer(1, 10_000_000),
+      100_000,
+      "Entries that may wait for the backend; at that many, intake pauses",
+    ),
+  },
+  dead_letters: {
+    max_count: setting(
+      integer(0, 10_000_000),
+      10_000,
+      "Dead letters that are kept; the oldest are dropped first",
+    ),
+    max_age: setting(duration("0s", "3650d"), "90d", "How long they are kept"),
+  },
+  audit: {
+    max_count: setting(
+      integer(100, 100_000_000),
+      200_000,
+      "Entries that are kept; beyond that, the oldest tenth goes",
+    ),
+    max_age: setting(duration("1d", "3650d"), "365d", "How long they are kept"),
+  },
+  log: {
+    level: setting(
+      oneOf(["debug", "info", "warning", "error"]),
+      "info",
+      "Lowest level that is written",
+    ),
+    accepted: setting(boolean(), false, "Also write a line for each accepted message"),
+  },
+};
+
+type Sections = typeof SETTINGS;
+type ValueOf<S> = S extends Setting<infer T> ? T : never;
+
+/** Settings as they stand in gateway.toml, with defaults filled in. */
+export type Settings = {
+  readonly [S in keyof Sections]: { readonly [K in keyof Sections[S]]: ValueOf<Sections[S][K]> };
+};
+
+/** One setting, for those who list them all. */
+export interface ListedSetting extends Pick<Setting, "defaultValue" | "purpose"> {
+  readonly section: keyof Settings;
+  readonly key: string;
+}
+
+/** Every setting in the order of this file. */
+export function listSettings(): ListedSetting[] {
+  return Object.entries(SETTINGS).flatMap(([section, settings]) =>
+    Object.entries(settings).map(([key, { defaultValue, purpose }]) => ({
+      section: section as keyof Settings,
+      key,
+      defaultValue,
+      purpose,
+    }))
+  );
+}
+
+/** The environment variable that overrides a setting: `SECURE_IOT_GATEWAY_BACKEND_URL`. */
+export function environmentName(section: string, key: string): string {
+  return `SECURE_IOT_GATEWAY_${section}_${key}`.toUpperCase();
+}

@@ -1,0 +1,158 @@
+/** Everything that plays in the demo: a temporary site, and the programs around it. */
+
+import { join } from "node:path";
+import { deviceFolder, type SiteLayout, siteLayout } from "../../site/layout.ts";
+import { ApiClient } from "../../client/api_client.ts";
+import { BrokerProcess } from "./broker_process.ts";
+import { ChildProcess } from "./child_process.ts";
+import { freePorts } from "./free_ports.ts";
+import { GatewayProcess, programCommand } from "./gateway_process.ts";
+import { type Reading, SampleBackend } from "./sample_backend.ts";
+import { DeviceClient } from "../../client/device_client.ts";
+import { poll } from "../../time/poll.ts";
+
+/** The ports that the programs listen on. */
+export interface StagePorts {
+  readonly mqtt: number;
+  readonly gateway: number;
+  readonly api: number;
+  readonly backend: number;
+}
+
+const LAST_LINES = 5;
+
+/** One stage; what stands on it is there after its `start…`. */
+export class Sandbox {
+  readonly layout: SiteLayout;
+  readonly ports: StagePorts;
+  readonly #folder: string;
+  #broker: BrokerProcess | undefined;
+  #gateway: GatewayProcess | undefined;
+  #backend: SampleBackend | undefined;
+  #client: ApiClient | undefined;
+  readonly #devices = new Map<string, DeviceClient>();
+  #closed = false;
+
+  private constructor(folder: string) {
+    const [mqtt, gateway, api, backend] = freePorts(4) as [number, number, number, number];
+    this.ports = { mqtt, gateway, api, backend };
+    this.#folder = folder;
+    this.layout = siteLayout(join(folder, "site"));
+  }
+
+  /** An empty stage in a temporary folder. */
+  static async open(): Promise<Sandbox> {
+    const folder = await Deno.makeTempDir({ prefix: "secure-iot-gateway-demo-" });
+    // The broker's own user must get through; what is secret in a site is closed by itself.
+    await Deno.chmod(folder, 0o755);
+    return new Sandbox(folder);
+  }
+
+  /** Ends everything and removes the folder; may be called at any time, and again. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.closeDevices();
+    await this.#backend?.stop();
+    await this.#gateway?.stop();
+    await this.#broker?.stop();
+    this.#client?.close();
+    this.#client = undefined;
+    await ChildProcess.killAll();
+    await Deno.remove(this.#folder, { recursive: true }).catch(ignoreMissing);
+  }
+
+  /** The arguments of the `init` that makes this site, without the folder. */
+  get initArguments(): string[] {
+    const { mqtt, gateway, api, backend } = this.ports;
+    return [
+      ...["init", "--backend", `http://127.0.0.1:${backend}`],
+      ...["--mqtt-port", `${mqtt}`, "--gateway-port", `${gateway}`, "--api-port", `${api}`],
+    ];
+  }
+
+  /** The last lines that the gateway and the broker wrote, for whoever looks for a fault. */
+  get lastWords(): Readonly<Record<string, string>> {
+    const lastLines = (log = "") => log.trimEnd().split("\n").slice(-LAST_LINES).join("\n");
+    return { gateway: lastLines(this.#gateway?.log()), broker: lastLines(this.#broker?.log()) };
+  }
+
+  /** Runs the program to its end; returns its stdout. */
+  async run(...args: string[]): Promise<string> {
+    this.#open();
+    return await ChildProcess.run(programCommand(...args));
+  }
+
+  /** Starts Mosquitto with the site's configuration. */
+  async startBroker(): Promise<void> {
+    this.#open();
+    this.#broker = await BrokerProcess.start(this.layout.brokerConfiguration);
+  }
+
+  /** Starts the gateway, again where it ran before. */
+  async startGateway(): Promise<void> {
+    this.#open();
+    this.#gateway = await GatewayProcess.start(this.layout.directory);
+    this.#client ??= await ApiClient.open(this.layout, { port: this.ports.api });
+  }
+
+  /** Starts the backend, again where it ran before: with nothing received. */
+  startBackend(): void {
+    this.#open();
+    this.#backend = SampleBackend.start({ port: this.ports.backend });
+  }
+
+  /** Connects a registered device. */
+  async connect(deviceId: string): Promise<DeviceClient> {
+    this.#open();
+    const { directory } = deviceFolder(this.layout, deviceId);
+    const device = await DeviceClient.connect(directory, { port: this.ports.mqtt });
+    this.#devices.set(deviceId, device);
+    return device;
+  }
+
+  /** Disconnects every device. */
+  async closeDevices(): Promise<void> {
+    for (const device of this.#devices.values()) await device.close();
+    this.#devices.clear();
+  }
+
+  get broker(): BrokerProcess {
+    return standing(this.#broker);
+  }
+
+  get gateway(): GatewayProcess {
+    return standing(this.#gateway);
+  }
+
+  get backend(): SampleBackend {
+    return standing(this.#backend);
+  }
+
+  get client(): ApiClient {
+    return standing(this.#client);
+  }
+
+  /** Waits until the backend has a message. */
+  readingAt(messageId: string): Promise<Reading> {
+    const arrived = () => this.backend.received.find((one) => one.messageId === messageId);
+    return poll(`message ${messageId} at the backend`, arrived);
+  }
+
+  /** A connected device. */
+  device(deviceId: string): DeviceClient {
+    return standing(this.#devices.get(deviceId));
+  }
+
+  #open(): void {
+    if (this.#closed) throw new Error("The stage is closed");
+  }
+}
+
+function standing<T>(thing: T | undefined): T {
+  if (thing === undefined) throw new Error("It is not on the stage yet");
+  return thing;
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}

@@ -1,0 +1,151 @@
+/** The lines of mosquitto.conf that matter, each with its reason. A new one is added here. */
+
+import type { Site } from "./check.ts";
+import type { Line, Listener } from "../site/mosquitto/conf_parser.ts";
+
+/** A line that must stand, or must not. */
+export interface LineRule {
+  readonly keyword: string;
+  /** True where the value is right; undefined is no line at all. */
+  readonly right: (value: string | undefined) => boolean;
+  /** What should stand there. */
+  readonly wanted: string;
+  readonly reason: string;
+  /** It works without, less well. */
+  readonly lenient?: true;
+}
+
+/** Suites with forward secrecy and authenticated encryption, by OpenSSL's names. */
+const GOOD_CIPHER = /^(ECDHE|DHE)-.*(GCM|CHACHA20-POLY1305|CCM)/;
+const LOOPBACK = ["127.0.0.1", "::1", "localhost"];
+
+/** What stands above the first listener, and holds for the whole broker. */
+export function mainRules({ layout }: Site): LineRule[] {
+  return [
+    on("per_listener_settings", "otherwise one access list and authority serves both doors"),
+    on("persistence", "what the gateway has not taken yet must survive a restart"),
+    off("retain_available", "a retained message would come again at every subscribe"),
+    {
+      keyword: "max_packet_size",
+      right: (value) => Number(value) >= 66_560 && Number(value) <= 1_048_576,
+      wanted: "66560",
+      reason: "a packet of any size would be taken into memory",
+    },
+    absent("message_size_limit", "it acknowledges what it drops; max_packet_size does not"),
+    absent("persistent_client_expiration", "a reload corrupts the list of sessions that expire"),
+    absent("connection", "a bridge carries messages past every check"),
+    lenient({
+      keyword: "autosave_interval",
+      right: (value) => value === "1",
+      wanted: "1",
+      reason: "a killed broker loses everything since it last saved",
+    }),
+    lenient(atLeast("max_queued_messages", 100_000, "one flooding device costs others theirs")),
+    lenient(atLeast("max_inflight_messages", 1_000, "it bounds how much is under way at once")),
+    lenient({
+      keyword: "log_dest",
+      right: (value) => !value?.startsWith("file"),
+      wanted: "stderr",
+      reason: "logrotate sends SIGHUP, which reads the access lists again",
+    }),
+    lenient(exactly("pid_file", layout.brokerPid, "device revoke finds the broker by it")),
+    lenient(on("set_tcp_nodelay", "every round trip waits 40 ms without")),
+  ];
+}
+
+/** What must stand below the devices' listener. */
+export function deviceRules({ layout }: Site): LineRule[] {
+  return [
+    ...doorRules,
+    exactly("cafile", layout.deviceCa.certificate, "only this authority vouches for devices"),
+    exactly("crlfile", layout.revocationList, "a revoked certificate would be let in"),
+    exactly("acl_file", layout.aclDevices, "every device could use every topic"),
+    on("use_username_as_clientid", "a device could take over another's session, and its commands"),
+    lenient(exactly("max_qos", "1", "the gateway knows a repeated message by its id")),
+  ];
+}
+
+/** What must stand below the gateway's listener. */
+export function gatewayRules({ layout, config }: Site): LineRule[] {
+  const local = LOOPBACK.includes(config.broker.host);
+  return [
+    ...doorRules,
+    exactly("cafile", layout.gatewayCa.certificate, "no device may come in as a gateway"),
+    exactly("acl_file", layout.aclGateway, "a gateway needs four topics, and no device's own"),
+    ...(local ? [loopback] : []),
+  ];
+}
+
+/** The lines of a listener, with its address as if it were one. */
+export function linesOf({ lines, address, place }: Listener): ReadonlyMap<string, Line> {
+  if (address === undefined) return lines;
+  return new Map([...lines, ["address", { keyword: "address", value: address, place }]]);
+}
+
+const loopback: LineRule = {
+  keyword: "address",
+  right: (value) => value !== undefined && LOOPBACK.includes(value),
+  wanted: "127.0.0.1 behind its port",
+  reason: "the gateway runs on this machine, and nobody else needs this door",
+};
+
+/** What holds for both doors. */
+const doorRules: readonly LineRule[] = [
+  on("require_certificate", "anybody could come in"),
+  on("use_identity_as_username", "the access list goes by the certificate's name"),
+  off("allow_anonymous", "anybody could come in"),
+  {
+    keyword: "tls_version",
+    right: (value) => value === "tlsv1.2" || value === "tlsv1.3",
+    wanted: "tlsv1.2",
+    reason: "older versions of TLS are broken",
+  },
+  present("certfile", "without it there is no TLS"),
+  present("keyfile", "without it there is no TLS"),
+  absent("capath", "further authorities could vouch for anybody"),
+  absent("psk_hint", "keys that are shared are no identities"),
+  absent("use_subject_as_username", "the access list goes by the certificate's CN"),
+  lenient(off("allow_zero_length_clientid", "nobody needs a session without a name")),
+  lenient({
+    keyword: "ciphers",
+    right: (value) => value?.split(":").every((name) => GOOD_CIPHER.test(name)) ?? false,
+    wanted: "suites with forward secrecy and authenticated encryption only",
+    reason: "TLS 1.2 has others too",
+  }),
+];
+
+function on(keyword: string, reason: string): LineRule {
+  return { keyword, right: (value) => isYes(value), wanted: "true", reason };
+}
+
+function off(keyword: string, reason: string): LineRule {
+  const right = (value?: string) => value !== undefined && !isYes(value);
+  return { keyword, right, wanted: "false", reason };
+}
+
+function exactly(keyword: string, wanted: string, reason: string): LineRule {
+  return { keyword, right: (value) => value === wanted, wanted, reason };
+}
+
+function atLeast(keyword: string, least: number, reason: string): LineRule {
+  const right = (value?: string) =>
+    value !== undefined && (value === "0" || Number(value) >= least);
+  return { keyword, right, wanted: `${least}`, reason };
+}
+
+function present(keyword: string, reason: string): LineRule {
+  return { keyword, right: (value) => value !== undefined, wanted: "a path", reason };
+}
+
+function absent(keyword: string, reason: string): LineRule {
+  return { keyword, right: (value) => value === undefined, wanted: "no such line", reason };
+}
+
+function lenient(rule: LineRule): LineRule {
+  return { ...rule, lenient: true };
+}
+
+/** As Mosquitto reads a boolean. */
+function isYes(value: string | undefined): boolean {
+  return value === "1" || value?.toLowerCase() === "true";
+}

@@ -1,0 +1,235 @@
+/**
+ * Why a message is malformed: the usual mistakes of those who write one by hand, and the message
+ * mended as far as it can be, so that what else is wrong shows at once.
+ */
+
+import { PAYLOAD_DEPTH_MAX } from "../../core/envelope.ts";
+import { FAULT, JsonScanner } from "../../core/json_scanner.ts";
+import { SIGNATURE_BYTES } from "../../core/signature.ts";
+import { bytesOfBase64 } from "./signature_mistakes.ts";
+
+/** What is wrong with a malformed message, and the message without it. */
+export interface Repaired {
+  /** A sentence each. */
+  readonly slips: readonly string[];
+  /** Undefined where nothing could be mended. */
+  readonly mended: Uint8Array | undefined;
+  /** The timestamp's text before it was mended; undefined where it was not. */
+  readonly unmendedTimestamp: string | undefined;
+}
+
+/** Finds the likely slips in a malformed message; total: any bytes give an answer. */
+export function formatMistakes(bytes: Uint8Array, nowSeconds: number): Repaired {
+  const slip = encodingSlip(bytes) ?? grammarSlip(bytes);
+  if (slip !== undefined) return { slips: [slip], mended: undefined, unmendedTimestamp: undefined };
+  const fields = fieldsOf(bytes);
+  const slips = fieldNamesSlips(fields);
+  const repairs: Repair[] = [];
+  for (const [name, look] of Object.entries(LOOKS)) {
+    const field = fields.get(name);
+    const finding = field && look(field.text, nowSeconds);
+    if (finding === undefined) continue;
+    slips.push(finding.slip);
+    if (finding.mended !== undefined) repairs.push({ ...field!, mended: finding.mended });
+  }
+  const mendedTimestamp = repairs.find(({ name }) => name === "timestamp");
+  return {
+    slips,
+    mended: repairs.length > 0 ? withRepairs(bytes, repairs) : undefined,
+    unmendedTimestamp: mendedTimestamp && unquoted(mendedTimestamp.text),
+  };
+}
+
+/** The names of a message's fields in their order; empty where it is not an object. */
+export function fieldNamesOf(bytes: Uint8Array): string[] {
+  return [...fieldsOf(bytes).keys()];
+}
+
+/** A field of the message's object: the text of its value, and where it stands. */
+interface Field {
+  readonly name: string;
+  readonly text: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+interface Repair extends Field {
+  readonly mended: string;
+}
+
+interface Finding {
+  readonly slip: string;
+  /** The value as it should be; undefined where that cannot be known. */
+  readonly mended?: string;
+}
+
+function encodingSlip(bytes: Uint8Array): string | undefined {
+  if (bytes.length === 0) return "The message is empty";
+  if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
+    return "The message begins with a byte order mark: write UTF-8 without it";
+  }
+  if (bytes[0] === 0xff || bytes[0] === 0xfe || bytes[1] === 0) {
+    return "The message is UTF-16: write UTF-8";
+  }
+  return undefined;
+}
+
+const GRAMMAR_SLIPS: readonly [before: RegExp, at: RegExp, slip: string][] = [
+  [
+    /$/,
+    /^'/,
+    "JSON has double quotation marks: in Python, write a message with json.dumps, not with str",
+  ],
+  [
+    /$/,
+    /^-?(nan|inf)/i,
+    "JSON has no NaN and no infinity: leave the value out, or send null",
+  ],
+  [/$/, /^(True|False|None)/, "JSON has true, false and null: in Python, use json.dumps"],
+  [/,\s*$/, /^[}\]]/, "JSON has no comma after the last element"],
+  [/$/, /^\0/, "A zero byte follows the message: send strlen() bytes, not the C string's end"],
+];
+
+/** How much is looked at on either side of a fault, bytes. */
+const AROUND_BYTES = 16;
+
+function grammarSlip(bytes: Uint8Array): string | undefined {
+  const scanner = new JsonScanner(bytes, PAYLOAD_DEPTH_MAX + 1);
+  const end = scanner.value(scanner.space(0));
+  const at = end === FAULT ? scanner.fault!.at : scanner.space(end);
+  const before = text(bytes.subarray(Math.max(0, at - AROUND_BYTES), at));
+  const after = text(bytes.subarray(at, at + AROUND_BYTES));
+  return GRAMMAR_SLIPS.find(([b, a]) => b.test(before) && a.test(after))?.[2];
+}
+
+/** The fields of the one object that `bytes` are, whatever they are called; the first of a name. */
+function fieldsOf(bytes: Uint8Array): Map<string, Field> {
+  const fields = new Map<string, Field>();
+  const scanner = new JsonScanner(bytes, PAYLOAD_DEPTH_MAX);
+  let at = scanner.space(0);
+  while (bytes[at] === 0x7b || bytes[at] === 0x2c) { // { or ,
+    const nameStart = scanner.space(at + 1);
+    const nameEnd = scanner.string(nameStart);
+    if (nameEnd === FAULT) break;
+    const colon = scanner.space(nameEnd);
+    if (bytes[colon] !== 0x3a) break;
+    const start = scanner.space(colon + 1);
+    const end = scanner.value(start);
+    if (end === FAULT) break;
+    const name = unquoted(new TextDecoder().decode(bytes.subarray(nameStart, nameEnd)));
+    if (!fields.has(name)) {
+      fields.set(name, { name, start, end, text: text(bytes.subarray(start, end)) });
+    }
+    at = scanner.space(end);
+  }
+  return fields;
+}
+
+function fieldNamesSlips(fields: ReadonlyMap<string, Field>): string[] {
+  const known = ["device_id", "timestamp", "message_id", "payload", "signature"];
+  if (fields.size === 4 && known.slice(1).every((name) => fields.has(name))) {
+    return ["Without device_id this is a command, which the gateway sends and a device verifies"];
+  }
+  return [...fields.keys()].filter((name) => !known.includes(name)).map((name) =>
+    `"${name}" is no field of a message, and nothing would sign it: put it into the payload`
+  );
+}
+
+/** What may be wrong with the value of a field. */
+const LOOKS: Record<string, (text: string, nowSeconds: number) => Finding | undefined> = {
+  timestamp: lookAtTimestamp,
+  message_id: lookAtMessageId,
+  signature: lookAtSignature,
+};
+
+/** 2000-01-01, from which some boards count. */
+const YEAR_2000_SECONDS = 946_684_800;
+const DAY_SECONDS = 86_400;
+
+function lookAtTimestamp(text: string, nowSeconds: number): Finding | undefined {
+  const digits = unquoted(text);
+  const mended = digits.slice(0, 10);
+  if (/^[0-9]{13}$/.test(digits)) {
+    return { slip: "The timestamp is in milliseconds: send seconds, ten digits", mended };
+  }
+  if (/^[0-9]{10}\.[0-9]+$/.test(digits)) {
+    return { slip: "The timestamp has a fraction: send whole seconds, ten digits", mended };
+  }
+  if (/^[0-9]{10}$/.test(digits) && digits !== text) {
+    return { slip: "The timestamp is in quotation marks: send a number", mended };
+  }
+  if (Math.abs(Number(digits) + YEAR_2000_SECONDS - nowSeconds) < DAY_SECONDS) {
+    return {
+      slip: `The timestamp counts from the year 2000: add ${YEAR_2000_SECONDS}`,
+      mended: String(Math.floor(Number(digits)) + YEAR_2000_SECONDS),
+    };
+  }
+  if (/^[0-9]{1,9}(\.[0-9]+)?$/.test(digits)) {
+    return { slip: "The device's clock is not set: ask a time server before the first message" };
+  }
+  return /^[0-9]{4}-/.test(digits)
+    ? { slip: "The timestamp is a date: send Unix seconds, ten digits" }
+    : undefined;
+}
+
+function lookAtMessageId(text: string): Finding | undefined {
+  const id = unquoted(text).replace(/^urn:uuid:|^\{|\}$/gi, "");
+  const parts =
+    /^([0-9a-f]{8})-?([0-9a-f]{4})-?(([0-9a-f])[0-9a-f]{3})-?([0-9a-f]{4})-?([0-9a-f]{12})$/i
+      .exec(id);
+  if (!parts) return { slip: "The message_id is not a UUID: make a random one (version 4)" };
+  const [, first, second, third, version, fourth, last] = parts;
+  if (version !== "4") {
+    return {
+      slip: `The message_id is a UUID of version ${version}: make a random one (version 4)`,
+    };
+  }
+  const mended = `"${[first, second, third, fourth, last].join("-")}"`;
+  return mended === text || !/^[89ab]/i.test(fourth!)
+    ? undefined
+    : { slip: "The message_id is spelled unlike 8-4-4-4-12 hex digits", mended };
+}
+
+/** Hashes that are mistaken for SHA-256, by the length of their hex digits. */
+const OTHER_HASHES: Record<number, string> = {
+  32: "MD5",
+  40: "SHA-1",
+  96: "SHA-384",
+  128: "SHA-512",
+};
+
+function lookAtSignature(text: string): Finding | undefined {
+  const signature = unquoted(text);
+  const prefixed = /^(?:0x|(?:hmac-)?sha-?256[=:])([0-9a-f]{64})$/i.exec(signature);
+  if (prefixed) {
+    return { slip: "The signature has a prefix: send 64 hex digits", mended: `"${prefixed[1]}"` };
+  }
+  const bytes = bytesOfBase64(signature);
+  if (bytes?.length === SIGNATURE_BYTES) {
+    return {
+      slip: "The signature is in base64: send it as 64 hex digits",
+      mended: `"${bytes.toHex()}"`,
+    };
+  }
+  const hash = /^[0-9a-f]+$/i.test(signature) && OTHER_HASHES[signature.length];
+  return hash ? { slip: `The signature is as long as one of ${hash}: use HMAC-SHA256` } : undefined;
+}
+
+function withRepairs(bytes: Uint8Array, repairs: readonly Repair[]): Uint8Array {
+  let latin1 = text(bytes);
+  for (const { start, end, mended } of repairs.toSorted((a, b) => b.start - a.start)) {
+    latin1 = latin1.slice(0, start) + mended + latin1.slice(end);
+  }
+  return Uint8Array.from(latin1, (character) => character.charCodeAt(0));
+}
+
+function unquoted(text: string): string {
+  return text.replace(/^"(.*)"$/s, "$1");
+}
+
+/** Bytes as Latin-1 text, a character each, so that positions stay. */
+function text(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}

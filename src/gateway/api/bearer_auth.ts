@@ -1,0 +1,73 @@
+/**
+ * Who may use the API: whoever has one of its keys.
+ *
+ * The rules are:
+ * - missing and wrong keys get the same answer after the same work, which grows with the number of
+ *   keys and with nothing else;
+ * - an address that sends too many wrong keys is told to wait; the right key always passes, so
+ *   that nobody behind the backend's address can lock it out;
+ * - what is remembered of addresses is bounded.
+ */
+
+import { timingSafeEqual } from "node:crypto";
+import type { ApiKey } from "../../store/sqlite/api_keys.ts";
+import type { Clock } from "../../time/clock.ts";
+import { problem } from "./problem.ts";
+
+/** Wrong keys that one address may send within a window. */
+export const WRONG_KEYS_MAX = 10;
+
+/** Length of that window, milliseconds. */
+export const WRONG_KEYS_WINDOW_MS = 60_000;
+
+/** Most addresses remembered; the one that was first seen longest ago goes. */
+const ADDRESSES_MAX = 10_000;
+
+/** Guards the API with Bearer keys. */
+export class BearerAuth {
+  readonly #keys: () => readonly ApiKey[];
+  readonly #clock: Clock;
+  readonly #wrong = new Map<string, { count: number; untilMs: number }>();
+
+  /** `keys` says which there are now. */
+  constructor(keys: () => readonly ApiKey[], clock: Clock) {
+    this.#keys = keys;
+    this.#clock = clock;
+  }
+
+  /** The key that the request has, or the answer to give where it has none. */
+  async authenticate(request: Request, address: string): Promise<ApiKey | Response> {
+    const field = request.headers.get("authorization") ?? "";
+    const presented = /^Bearer ([\x21-\x7e]+)$/i.exec(field)?.[1] ?? "";
+    const key = this.#find(await sha256(presented));
+    if (key !== undefined) return key;
+    const waitMs = this.#countWrong(address);
+    if (waitMs === 0) return problem("unauthorized", { headers: { "www-authenticate": "Bearer" } });
+    const retryAfter = String(Math.ceil(waitMs / 1000));
+    return problem("too-many-wrong-keys", { headers: { "retry-after": retryAfter } });
+  }
+
+  /** Compares with every key, also where an early one fits. */
+  #find(digest: Uint8Array): ApiKey | undefined {
+    let found: ApiKey | undefined;
+    for (const key of this.#keys()) if (timingSafeEqual(digest, key.digest)) found = key;
+    return found;
+  }
+
+  /** Counts a wrong key; returns how long the address must wait, 0 while it may go on. */
+  #countWrong(address: string): number {
+    const nowMs = this.#clock.monotonicMs();
+    let wrong = this.#wrong.get(address);
+    if (wrong === undefined || wrong.untilMs <= nowMs) {
+      this.#wrong.delete(address);
+      if (this.#wrong.size >= ADDRESSES_MAX) this.#wrong.delete(this.#wrong.keys().next().value!);
+      wrong = { count: 0, untilMs: nowMs + WRONG_KEYS_WINDOW_MS };
+      this.#wrong.set(address, wrong);
+    }
+    return ++wrong.count > WRONG_KEYS_MAX ? wrong.untilMs - nowMs : 0;
+  }
+}
+
+async function sha256(text: string): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+}

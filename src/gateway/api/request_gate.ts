@@ -1,0 +1,42 @@
+/** Where requests are received: by the gateway that is there, or they wait for the next one. */
+
+import type { ApiHandler } from "./routes.ts";
+
+/** Stands between the API's listeners and the gateway, either of which may be replaced. */
+export class RequestGate {
+  readonly #underWay = new Set<Promise<Response>>();
+  #api = Promise.withResolvers<ApiHandler>();
+
+  /** Requests go to `api` from now on, those that wait among them. */
+  open(api: ApiHandler): void {
+    this.#api.resolve(api); // those that wait
+    this.#api = Promise.withResolvers();
+    this.#api.resolve(api);
+  }
+
+  /** Requests wait from now on for the next `attach`; resolves when all others are answered. */
+  async hold(graceMs: number): Promise<void> {
+    this.#api = Promise.withResolvers();
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, graceMs);
+    await Promise.race([Promise.allSettled([...this.#underWay]), late]);
+    clearTimeout(timer);
+  }
+
+  /** No gateway comes any more: whoever waits is sent away. */
+  close(): void {
+    this.open(unavailable);
+  }
+
+  /** Answers one request; `address` is the client's. */
+  async handle(request: Request, address: string): Promise<Response> {
+    const api = await this.#api.promise;
+    const answer = api(request, address);
+    this.#underWay.add(answer);
+    return await answer.finally(() => this.#underWay.delete(answer));
+  }
+}
+
+function unavailable(): Promise<Response> {
+  return Promise.resolve(new Response(null, { status: 503, headers: { "retry-after": "5" } }));
+}

@@ -1,0 +1,150 @@
+/**
+ * The gateway's own HTTPS API: a function from Request to Response.
+ *
+ * The rules are:
+ * - whoever has no key learns nothing but that: the key is asked for before anything else;
+ * - a key that is for some devices learns nothing of the others, not even which there are;
+ * - a body is counted while it comes and has its time; nothing is read further than needed;
+ * - every error is a problem of `problem.ts`.
+ */
+
+import { Hono } from "hono";
+import { COMMAND_DEPTH_MAX, COMMAND_MAX_BYTES } from "../../core/command.ts";
+import { isDeviceId } from "../../core/device.ts";
+import { readJsonText } from "../../core/json_text.ts";
+import { reaches } from "../../store/sqlite/api_keys.ts";
+import type { BearerAuth } from "./bearer_auth.ts";
+import type { CommandResult } from "../pipeline/command_sender.ts";
+import { problem, type ProblemName } from "./problem.ts";
+
+/** Longest time for a request's body to come, milliseconds. */
+export const BODY_TIMEOUT_MS = 10_000;
+
+/** What a client waits before it tries again, seconds. */
+const RETRY_AFTER_SECONDS = 5;
+
+/** What the API needs of the gateway. */
+export interface RouteParts {
+  readonly guard: BearerAuth;
+  /** Why the gateway is not ready; empty where it is. */
+  notReady(): readonly string[];
+  metrics(): Promise<{ readonly text: string; readonly contentType: string }>;
+  dispatch(deviceId: string, payload: Uint8Array): Promise<CommandResult>;
+  readonly bodyTimeoutMs: number;
+  /** Something went wrong that should not have. */
+  failed(error: Error): void;
+}
+
+/** Answers one request; `address` is the client's. */
+export type ApiHandler = (request: Request, address: string) => Promise<Response>;
+
+/** Makes the API. */
+export function createRoutes(parts: RouteParts): ApiHandler {
+  const app = new Hono<{ Bindings: { address: string } }>();
+  app.get("/healthz", () => Response.json({ status: "alive" }));
+  app.get("/readyz", () => readiness(parts.notReady()));
+  app.get("/metrics", async (c) => {
+    const key = await parts.guard.authenticate(c.req.raw, c.env.address);
+    return key instanceof Response ? key : exposition(await parts.metrics());
+  });
+  app.post("/command/:id", async (c) => {
+    const key = await parts.guard.authenticate(c.req.raw, c.env.address);
+    if (key instanceof Response) return key;
+    const deviceId = c.req.param("id");
+    if (!reaches(key, deviceId)) return problem("unknown-device");
+    return await command(deviceId, c.req.raw, parts);
+  });
+  for (const path of ["/healthz", "/readyz", "/metrics"]) app.all(path, () => notAllowed("GET"));
+  app.all("/command/:id", () => notAllowed("POST"));
+  app.notFound(() => problem("not-found"));
+  app.onError((error) => {
+    parts.failed(error);
+    return problem("internal");
+  });
+  return async (request, address) =>
+    isHost(request.headers.get("host"))
+      ? await app.fetch(request, { address })
+      : problem("bad-host");
+}
+
+/** The server puts the Host field in front of the path, where it could begin one of its own. */
+function isHost(host: string | null): boolean {
+  return host === null || /^[A-Za-z0-9._~:[\]-]*$/.test(host); // RFC 9112 §3.2
+}
+
+function readiness(reasons: readonly string[]): Response {
+  return reasons.length === 0
+    ? Response.json({ status: "ready" })
+    : problem("not-ready", { detail: reasons.join("; "), headers: retryAfter() });
+}
+
+function exposition(metrics: { readonly text: string; readonly contentType: string }): Response {
+  return new Response(metrics.text, { headers: { "content-type": metrics.contentType } });
+}
+
+function notAllowed(allow: string): Response {
+  return problem("method-not-allowed", { headers: { allow } });
+}
+
+async function command(deviceId: string, request: Request, parts: RouteParts): Promise<Response> {
+  if (!isDeviceId(deviceId)) return problem("unknown-device");
+  if (!isJson(request.headers.get("content-type"))) return problem("not-application-json");
+  const body = await readBody(request, parts.bodyTimeoutMs);
+  if (typeof body === "string") return problem(body);
+  const json = readJsonText(body, COMMAND_DEPTH_MAX);
+  if (!json.ok) {
+    return problem("not-json", { detail: `${json.fault.what}, at byte ${json.fault.at}` });
+  }
+  const dispatched = await parts.dispatch(deviceId, json.compact);
+  switch (dispatched.kind) {
+    case "sent":
+      return Response.json({
+        device_id: deviceId,
+        message_id: dispatched.messageId,
+        timestamp: dispatched.timestamp,
+        delivery: dispatched.subscribers ? "queued" : "no_subscriber",
+      }, { status: 202 });
+    case "unknown_device":
+      return problem("unknown-device");
+    case "unsent":
+      return problem("broker-unavailable", { headers: retryAfter() });
+    default:
+      return dispatched satisfies never;
+  }
+}
+
+function isJson(contentType: string | null): boolean {
+  return /^application\/json[ \t]*(;|$)/i.test(contentType ?? "");
+}
+
+/** The whole body, or the name of the problem with it. */
+async function readBody(request: Request, timeoutMs: number): Promise<Uint8Array | ProblemName> {
+  if (Number(request.headers.get("content-length")) > COMMAND_MAX_BYTES) return "too-large";
+  const reader = request.body?.getReader();
+  const body = new Uint8Array(COMMAND_MAX_BYTES);
+  let length = 0;
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    reader?.cancel(); // Deno keeps some 64 kB of such a request; only who has the key can make one
+  }, timeoutMs);
+  try {
+    for (let next = await reader?.read(); next && !next.done; next = await reader!.read()) {
+      if (length + next.value.length > COMMAND_MAX_BYTES) {
+        await reader!.cancel();
+        return "too-large";
+      }
+      body.set(next.value, length);
+      length += next.value.length;
+    }
+  } catch {
+    return "not-json"; // the client went away in the middle; nobody reads the answer
+  } finally {
+    clearTimeout(timer);
+  }
+  return late ? "timeout" : body.subarray(0, length);
+}
+
+function retryAfter(): Record<string, string> {
+  return { "retry-after": String(RETRY_AFTER_SECONDS) };
+}

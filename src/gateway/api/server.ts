@@ -1,0 +1,111 @@
+/**
+ * One TLS listener of the API.
+ *
+ * The rules are:
+ * - before it ends it lets clients know: each connection ends with its next answer;
+ * - where the system takes the listener away, it is opened again.
+ */
+
+import type { Config } from "../../config/config.ts";
+import { type Credentials, StartError } from "../../config/credentials.ts";
+import type { ApiHandler } from "./routes.ts";
+import type { Log } from "../../log/log.ts";
+
+const LISTEN_AGAIN_MS = 1_000;
+
+/** Where it listens; at port 0, where the system likes. */
+export type ApiAddress = Pick<Config["api"], "host" | "port">;
+
+/** What an API server works with. */
+export interface ApiServerOptions {
+  readonly log: Log;
+  readonly credentials: Credentials["api"];
+  readonly receive: ApiHandler;
+  /** Told where it had to listen again, which may be at another port. */
+  readonly onListenAgain?: (port: number) => void;
+  /** The client's address where a connection is only led here; undefined: turn it away. */
+  readonly addressOf?: (remote: Deno.NetAddr) => Promise<string | undefined>;
+}
+
+/** One listening API server. */
+export class ApiServer {
+  readonly #address: ApiAddress;
+  readonly #options: ApiServerOptions;
+  readonly #abort = new AbortController();
+  #server: Deno.HttpServer<Deno.NetAddr>;
+  #draining = false;
+  #closing: Promise<void> | undefined;
+
+  /** Listens at once; throws a `StartError` where it cannot. */
+  constructor(address: ApiAddress, options: ApiServerOptions) {
+    this.#address = address;
+    this.#options = options;
+    this.#server = this.#listen();
+  }
+
+  /** Where it listens now. */
+  get port(): number {
+    return this.#server.addr.port;
+  }
+
+  /** Each connection ends with its next answer from now on: none is idle when the end comes. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** Listens no more; resolves when every request is answered, or broken off after the grace. */
+  shutdown(graceMs: number): Promise<void> {
+    return this.#closing ??= this.#shutdown(graceMs);
+  }
+
+  async #shutdown(graceMs: number): Promise<void> {
+    const hurry = setTimeout(() => this.#abort.abort(), graceMs);
+    await this.#server.shutdown();
+    clearTimeout(hurry);
+  }
+
+  #listen(): Deno.HttpServer<Deno.NetAddr> {
+    const { host, port } = this.#address;
+    const { certificate: cert, key } = this.#options.credentials;
+    try {
+      const server = Deno.serve({
+        hostname: host,
+        port,
+        cert,
+        key,
+        signal: this.#abort.signal,
+        onListen: () => {},
+        handler: (request, { remoteAddr }) => this.#answer(request, remoteAddr),
+      });
+      server.finished.catch((error) => this.#listenAgain(error));
+      return server;
+    } catch (error) {
+      throw new StartError(`Cannot listen on ${host}:${port}: ${(error as Error).message}`);
+    }
+  }
+
+  /** The listener has failed, as it does where the system grants no more sockets. */
+  #listenAgain(error: Error): void {
+    if (this.#closing || this.#draining) return;
+    const message = `The API stopped listening: ${error.message}`;
+    this.#options.log("error", "api_failed", { message });
+    setTimeout(() => {
+      if (this.#closing) return;
+      try {
+        this.#server = this.#listen();
+        this.#options.onListenAgain?.(this.port);
+      } catch (error) {
+        this.#listenAgain(error as Error);
+      }
+    }, LISTEN_AGAIN_MS);
+  }
+
+  async #answer(request: Request, remote: Deno.NetAddr): Promise<Response> {
+    const { addressOf, receive } = this.#options;
+    const address = addressOf ? await addressOf(remote) : remote.hostname;
+    if (address === undefined) return new Response(null, { status: 403 });
+    const answer = await receive(request, address);
+    if (this.#draining) answer.headers.set("connection", "close"); // RFC 9112 §9.6
+    return answer;
+  }
+}

@@ -1,0 +1,101 @@
+/** What the gateway counts, in Prometheus' text format. */
+
+import { Counter, Gauge, Histogram, Registry as PrometheusRegistry } from "prom-client";
+import { REJECTION_CODES } from "../../core/rejection.ts";
+
+const PREFIX = "secure_iot_gateway_";
+
+/** Upper bounds of the intake-to-backend histogram, seconds. */
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600];
+
+/** What gauges ask when they are read. */
+export interface Gauges {
+  readonly pending: () => number;
+  readonly dead: () => number;
+  readonly replayIds: () => number;
+  readonly devices: () => number;
+  readonly brokerConnected: () => boolean;
+  readonly intakePaused: () => boolean;
+  readonly catchingUp: () => boolean;
+}
+
+/** All counters of one gateway. */
+export class Metrics {
+  readonly #prometheus = new PrometheusRegistry();
+  readonly accepted = this.#counter("accepted_total", "Messages accepted and stored");
+  readonly duplicates = this.#counter("duplicates_total", "Repeated deliveries by the broker");
+  readonly rejected = new Counter({
+    name: `${PREFIX}rejected_total`,
+    help: "Messages rejected, by code",
+    labelNames: ["code"],
+    registers: [this.#prometheus],
+  });
+  readonly delivered = this.#counter("delivered_total", "Entries that the backend took");
+  readonly retried = this.#counter("retried_total", "Tries that failed and will be repeated");
+  readonly buried = this.#counter("buried_total", "Entries that became dead letters");
+  readonly late = this.#counter("late_total", "Messages accepted that had waited in the broker");
+  readonly trimmed = this.#counter("dead_dropped_total", "Dead letters dropped over the limits");
+  readonly brokerDropped = this.#counter(
+    "broker_dropped_total",
+    "Messages that the broker says it has dropped",
+  );
+  readonly overrun = this.#counter(
+    "overrun_total",
+    "Messages with QoS 0 that were dropped because too many waited",
+  );
+  readonly commands = this.#counter("commands_total", "Commands that the broker acknowledged");
+  readonly brokerConnects = this.#counter("broker_connects_total", "Connections to the broker");
+  readonly intakeToBackend = new Histogram({
+    name: `${PREFIX}intake_to_backend_seconds`,
+    help: "From a message's arrival to its first POST to the backend",
+    buckets: SECONDS,
+    registers: [this.#prometheus],
+  });
+  readonly fileEnds = new Gauge({
+    name: `${PREFIX}expires_timestamp_seconds`,
+    help: "When the first certificate or list in a file expires, Unix seconds",
+    labelNames: ["file"],
+    registers: [this.#prometheus],
+  });
+  readonly devicesEnding = new Gauge({
+    name: `${PREFIX}devices_expiring`,
+    help: "Devices whose certificate expires within 30 days, or has expired",
+    registers: [this.#prometheus],
+  });
+
+  constructor(gauges: Gauges) {
+    for (const code of REJECTION_CODES) this.rejected.inc({ code }, 0);
+    this.#gauge("pending", "Entries in the outbox", gauges.pending);
+    this.#gauge("dead", "Dead letters", gauges.dead);
+    this.#gauge("replay_ids", "Message ids remembered", gauges.replayIds);
+    this.#gauge("devices", "Devices in the registry", gauges.devices);
+    this.#gauge("broker_connected", "1 while connected", () => Number(gauges.brokerConnected()));
+    this.#gauge("catching_up", "1 while taking what waited", () => Number(gauges.catchingUp()));
+    this.#gauge("intake_paused", "1 while the outbox is full", () => Number(gauges.intakePaused()));
+  }
+
+  /** The exposition's content type. */
+  get contentType(): string {
+    return this.#prometheus.contentType;
+  }
+
+  /** The exposition, read now. */
+  async text(): Promise<string> {
+    return await this.#prometheus.metrics();
+  }
+
+  #counter(name: string, help: string): Counter {
+    return new Counter({ name: PREFIX + name, help, registers: [this.#prometheus] });
+  }
+
+  #gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name: PREFIX + name,
+      help,
+      registers: [this.#prometheus],
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * What the part of the program that touches bytes from outside may do.
+ *
+ * The rules are:
+ * - it reaches the broker and the backend, and nothing else on any network;
+ * - it reads and writes the database; besides it reads certificates and lists, which are no secrets,
+ *   to see when they end, and the key of sealed secrets, which it has to have and to follow while it
+ *   is rotated: what it needs of other keys is handed to it as text;
+ * - it has no environment, no subprocess, no foreign code, nothing of the system's.
+ */
+
+import type { Config } from "../config/config.ts";
+
+/** Where it may listen: at a port of the system's choice, which only the door leads to. */
+const BEHIND_THE_DOOR = "127.0.0.1:0";
+
+/** The exact permissions of a gateway with this configuration. */
+export function permissionsOf(
+  { broker, backend, api, devices, store }: Config,
+): Deno.PermissionOptionsObject {
+  return {
+    net: [
+      address(broker.host, broker.port),
+      addressOfUrl(backend.url),
+      BEHIND_THE_DOOR,
+    ],
+    read: [
+      store.database,
+      broker.ca,
+      broker.certificate,
+      api.certificate,
+      devices.authority,
+      devices.revocationList,
+      store.sealingKey.file,
+      ...(store.sealingKey.credential === undefined ? [] : [store.sealingKey.credential]),
+    ],
+    write: [store.database],
+    env: false,
+    run: false,
+    ffi: false,
+    sys: false,
+    import: false,
+  };
+}
+
+function address(host: string, port: number | string): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+function addressOfUrl(text: string): string {
+  const { hostname, port, protocol } = new URL(text);
+  return `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`;
+}

@@ -1,0 +1,140 @@
+/**
+ * A canary: connects to the broker with certificates made for the purpose, and finds out what it
+ * really allows. What it publishes is refused, or is no message: the gateway takes none of it.
+ */
+
+import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
+import { commandTopic, dataTopic } from "../../core/topic.ts";
+import type { IssuedCertificate } from "../pki/authority.ts";
+
+/** A listener of the broker, and the authority that it is vouched for by, as PEM text. */
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  readonly ca: string;
+}
+
+/** What a client shows at the door, as PEM texts. */
+export type Credential = Pick<IssuedCertificate, "certificatePem" | "keyPem">;
+
+/** What a client that got in may do. */
+export interface Access {
+  /** True where it may publish to its own data topic. */
+  readonly canPublish: boolean;
+  /** True where it may publish to another device's. */
+  readonly canPublishAsOthers: boolean;
+  /** True where it canReceive what is sent to it. */
+  readonly canReceive: boolean;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+/** MQTT 5 §3.4.2.1: Not authorized. */
+const NOT_AUTHORIZED = 0x87;
+/** Of nobody: "nobody" is no device while the underscore is the first character. */
+const NOBODY = "_nobody";
+
+/** Why the broker does not let a certificate in, or somebody without one; undefined where it does. */
+export async function connectError(
+  door: Listener,
+  credential: Credential | undefined,
+  clientId: string,
+): Promise<string | undefined> {
+  try {
+    await (await connect(door, credential, clientId)).endAsync();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/**
+ * Connects as `clientId`, which ends any other connection of that name (MQTT 5 §3.1.4), and tries
+ * what it may do; `speaker` is the gateway's door and credential, with which it is spoken to.
+ */
+export async function probeAccess(
+  door: Listener,
+  clientId: string,
+  options: {
+    readonly credential: Credential;
+    readonly speaker: { readonly door: Listener; readonly credential: Credential };
+    /** False: its own data topic is left alone, since the gateway would log what comes. */
+    readonly speak: boolean;
+  },
+): Promise<Access> {
+  const { credential, speaker, speak } = options;
+  const client = await connect(door, credential, clientId);
+  const gateway = await connect(speaker.door, speaker.credential, `canary-${crypto.randomUUID()}`)
+    .catch(async (error) => {
+      await client.endAsync(true);
+      throw error;
+    });
+  try {
+    let canReceive = false;
+    client.on("message", () => canReceive = true);
+    await client.subscribeAsync(commandTopic(clientId), { qos: 1 });
+    await reasonOf(gateway, commandTopic(clientId));
+    // The answers to these come behind whatever the broker has sent us before.
+    const canPublishAsOthers = await reasonOf(client, dataTopic(NOBODY)) !== NOT_AUTHORIZED;
+    const canPublish = speak && await reasonOf(client, dataTopic(clientId)) !== NOT_AUTHORIZED;
+    return { canPublish, canPublishAsOthers, canReceive };
+  } finally {
+    await Promise.all([client.endAsync(!client.connected), gateway.endAsync(!gateway.connected)]);
+  }
+}
+
+async function connect(
+  door: Listener,
+  credential: Credential | undefined,
+  clientId: string,
+): Promise<MqttClient> {
+  const client = mqtt.connect(clientOptions(door, credential, clientId));
+  try {
+    await new Promise<void>((resolve, reject) => {
+      client.on("connect", () => resolve());
+      client.on("error", reject);
+      client.on("close", () => reject(new Error("the broker closed the connection")));
+    });
+    return client;
+  } catch (error) {
+    await client.endAsync(true);
+    const reason = (error as Error).message || (error as { code?: string }).code;
+    throw new Error(reason ?? "the connection failed");
+  }
+}
+
+/** Publishes an empty text with QoS 1; resolves with the PUBACK's reason code. */
+function reasonOf(client: MqttClient, topic: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const lost = () => reject(new Error("the broker closed the connection"));
+    client.once("close", lost);
+    client.publish(topic, "canary", {
+      qos: 1,
+      properties: { messageExpiryInterval: 1 },
+    }, (error) => {
+      client.off("close", lost);
+      const code = error ? (error as { code?: unknown }).code : 0;
+      if (typeof code === "number") resolve(code);
+      else reject(error as Error);
+    });
+  });
+}
+
+function clientOptions(
+  door: Listener,
+  credential: Credential | undefined,
+  clientId: string,
+): IClientOptions {
+  return {
+    protocol: "mqtts",
+    host: door.host,
+    port: door.port,
+    ca: door.ca,
+    ...(credential && { cert: credential.certificatePem, key: credential.keyPem }),
+    protocolVersion: 5,
+    clientId,
+    clean: true,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    reconnectPeriod: 0,
+    timerVariant: "native",
+  };
+}

@@ -1,0 +1,123 @@
+/**
+ * Telling a running Mosquitto that its lists are new.
+ *
+ * The rules are:
+ * - only the process whose number the broker wrote itself, and which really is a Mosquitto, is
+ *   signalled: a number that was left behind may be anybody's by now;
+ * - Mosquitto 2.0 puts a session that sleeps on its list of sessions that will expire a second time
+ *   when it is reloaded. When the session wakes up, one of the two points to freed memory, and the
+ *   broker throws out whoever is there next. So where such a session sleeps, it is not reloaded.
+ */
+
+import { basename } from "node:path";
+import type { SiteLayout } from "../layout.ts";
+
+/** Whether the broker was told, and if not, why, and what helps. */
+export type Told =
+  | { readonly told: true; readonly pid: number }
+  | { readonly told: false; readonly reason: string; readonly hint: string };
+
+/** Mosquitto's own file: 15 bytes of magic, a checksum and a version, then chunks. */
+const SESSIONS_HEADER_BYTES = 15 + 4 + 4;
+const CHUNK_HEADER_BYTES = 8;
+const CLIENT_CHUNK = 6;
+/** session_expiry_time (8), session_expiry_interval (4), last_mid (2), id_len (2), port, name, gap. */
+const CLIENT_ID_LENGTH_AT = 14;
+const CLIENT_ID_AT = 24;
+
+const RESTART_HINT = "Restart it when it suits (systemctl restart mosquitto), and run this again";
+
+/** Has the broker read its lists again; resolves once it was signalled, not once it has read them. */
+export async function reloadBroker(layout: SiteLayout): Promise<Told> {
+  const pid = await brokerPid(layout);
+  if (typeof pid !== "number") return { told: false, ...pid };
+  const asleep = expiringSessions(await readIfThere(layout.brokerSessions));
+  if (asleep.length > 0) return { told: false, ...unsafe(asleep) };
+  try {
+    Deno.kill(pid, "SIGHUP");
+  } catch (error) {
+    const hint = `As root: kill -HUP ${pid}, or systemctl reload mosquitto; and run this again`;
+    return { told: false, reason: `cannot signal process ${pid}: ${messageOf(error)}`, hint };
+  }
+  return { told: true, pid };
+}
+
+/** Ends the broker in good order: better none than one that lets everybody do everything. */
+export async function stopBroker(layout: SiteLayout): Promise<boolean> {
+  const pid = await brokerPid(layout);
+  if (typeof pid !== "number") return false;
+  try {
+    Deno.kill(pid, "SIGTERM");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The number of the broker's process, or why it is not known. */
+export async function brokerPid(
+  { brokerPid: path }: SiteLayout,
+): Promise<number | { readonly reason: string; readonly hint: string }> {
+  const text = new TextDecoder().decode(await readIfThere(path)).trim();
+  if (!/^[1-9][0-9]{0,9}$/.test(text)) {
+    return {
+      reason: `there is no process number in "${path}": it does not run, or runs elsewhere`,
+      hint: "Start it, or restart it where it runs, and run this again",
+    };
+  }
+  const program = basename((await commandLine(text))[0] ?? "");
+  if (program === "mosquitto") return Number(text);
+  return {
+    reason: `process ${text}, named in "${path}", is no Mosquitto (any more)`,
+    hint: RESTART_HINT,
+  };
+}
+
+/** Client ids of the sessions that sleep and have a time to expire at, in Mosquitto's mosquitto.db. */
+export function expiringSessions(file: Uint8Array): string[] {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const found: string[] = [];
+  for (let at = SESSIONS_HEADER_BYTES; at + CHUNK_HEADER_BYTES <= file.length;) {
+    const [kind, length] = [view.getUint32(at), view.getUint32(at + 4)];
+    const start = at + CHUNK_HEADER_BYTES;
+    at = start + length;
+    if (kind !== CLIENT_CHUNK || at > file.length || length < CLIENT_ID_AT) continue;
+    if (view.getBigInt64(start) === 0n) continue; // connected, or kept for ever
+    const idLength = view.getUint16(start + CLIENT_ID_LENGTH_AT);
+    const id = file.subarray(start + CLIENT_ID_AT, start + CLIENT_ID_AT + idLength);
+    found.push(new TextDecoder().decode(id));
+  }
+  return found;
+}
+
+function unsafe(asleep: readonly string[]): { reason: string; hint: string } {
+  const [first] = asleep;
+  const others = asleep.length > 1 ? ` and ${asleep.length - 1} more` : "";
+  const reason = `a reload would corrupt Mosquitto's memory while ${first}${others} ` +
+    "is away with a session that expires";
+  return { reason, hint: RESTART_HINT };
+}
+
+/** The arguments of a process; none where there is no such process. */
+async function commandLine(pid: string): Promise<string[]> {
+  // Deno itself may read /proc only with every permission there is.
+  const { success, stdout } = await new Deno.Command("cat", {
+    args: [`/proc/${pid}/cmdline`],
+    stdin: "null",
+    stderr: "null",
+  }).output();
+  return success ? new TextDecoder().decode(stdout).split("\0") : [];
+}
+
+async function readIfThere(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return await Deno.readFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return new Uint8Array();
+    throw error;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

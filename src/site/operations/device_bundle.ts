@@ -1,0 +1,275 @@
+/**
+ * What goes onto one device: the folder `devices/ID/` of a site, or the file `devices/ID.pem`; whole
+ * or not at all.
+ */
+
+import { DEVICE_ID_RULE, isDeviceId } from "../../core/device.ts";
+import { commandTopic, dataTopic, responseTopic } from "../../core/topic.ts";
+import {
+  type Authority,
+  certifyClient,
+  type EndCertificate,
+  issueClientCertificate,
+  readCertificateRequest,
+} from "../pki/authority.ts";
+import { openIssuingAuthority } from "../pki/device_authorities.ts";
+import { deviceFolder, deviceFolderAt, type SiteLayout } from "../layout.ts";
+
+/** Whom to make the folder for, and where the device finds the broker. */
+export interface DeviceBundleOptions {
+  readonly layout: SiteLayout;
+  readonly deviceId: string;
+  readonly secret: string;
+  readonly nowMs: number;
+  readonly brokerHost: string;
+  readonly mqttPort: number;
+  /** How long the certificate is good; ten years where not given, never longer than its authority. */
+  readonly validDays?: number;
+  /** A certificate request as PEM text: the device keeps its key, and gets no key file. */
+  readonly request?: string;
+  /** One PEM file instead of a folder. */
+  readonly onePem?: boolean;
+  /** Take the place of the bundle that is there. */
+  readonly replace?: boolean;
+}
+
+/** The new certificate (`serial` in lower-case hex, times in unix seconds), or why there is none. */
+export type DeviceBundleResult =
+  | {
+    readonly ok: true;
+    /** The folder, or the file. */
+    readonly directory: string;
+    readonly serial: string;
+    readonly notBefore: number;
+    readonly notAfter: number;
+    readonly issuer: string;
+  }
+  | { readonly ok: false; readonly fault: string };
+
+const OLD_PREFIX = ".old-";
+
+/** Of the folders in which bundles are made. */
+export const DRAFT_PREFIX = ".new-";
+
+/** A certificate, and its key where we made it. */
+type DeviceCertificate = EndCertificate & { readonly keyPem?: string };
+
+interface BundleFile {
+  readonly name: string;
+  readonly text: string;
+  readonly mode: number;
+}
+
+/** Issues the device's certificate and writes its bundle; refuses a device that has one. */
+export async function createDeviceBundle(
+  options: DeviceBundleOptions,
+): Promise<DeviceBundleResult> {
+  const fault = bundleFault(options, await bundleNames(options.layout));
+  if (fault !== undefined) {
+    return { ok: false, fault };
+  }
+  const opened = await openIssuingAuthority(options.layout);
+  if (!opened.ok) {
+    return { ok: false, fault: `Cannot issue a certificate: ${opened.fault}` };
+  }
+  const { layout, replace } = options;
+  const drafts = await Deno.makeTempDir({ dir: layout.devicesFolder, prefix: DRAFT_PREFIX });
+  try {
+    const draft = await draftDeviceBundle(opened.authority, drafts, options);
+    if (typeof draft === "string") return { ok: false, fault: draft };
+    if (replace) await moveAway(draft.to, layout);
+    // Moved there when complete: nobody sees half a bundle.
+    await Deno.rename(draft.from, draft.to);
+    if (replace) await removeOld(layout);
+    const { serial, notBefore, notAfter, issuer } = draft.certificate;
+    return { ok: true, directory: draft.to, serial, notBefore, notAfter, issuer };
+  } finally {
+    await Deno.remove(drafts, { recursive: true });
+  }
+}
+
+/** A bundle that is complete, and still stands beside its place. */
+export interface BundleDraft {
+  readonly certificate: EndCertificate;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Issues a certificate and writes the bundle into the folder `drafts`; a text says why not. */
+export async function draftDeviceBundle(
+  authority: Authority,
+  drafts: string,
+  options: DeviceBundleOptions,
+): Promise<BundleDraft | string> {
+  const { layout, deviceId, nowMs } = options;
+  const issued = await issue(authority, options);
+  if (typeof issued === "string") return issued;
+  if (issued.notAfter * 1000 <= nowMs) {
+    return `Cannot issue a certificate: "${layout.deviceCa.certificate}" has expired`;
+  }
+  const { directory } = deviceFolder(layout, deviceId);
+  const from = `${drafts}/${deviceId}`;
+  const files = await bundleFiles(options, issued);
+  if (options.onePem) {
+    await writeFile(from, onePem(options, files));
+    return { certificate: issued, from, to: pemPath(directory) };
+  }
+  await Deno.mkdir(from, { mode: 0o700 });
+  for (const file of files) await writeFile(`${from}/${file.name}`, file);
+  return { certificate: issued, from, to: directory };
+}
+
+/** Removes the device's folder and file; false where it had none. */
+export async function removeDeviceBundle(layout: SiteLayout, deviceId: string): Promise<boolean> {
+  // What is no id could name a folder elsewhere.
+  if (!isDeviceId(deviceId)) return false;
+  const { directory } = deviceFolder(layout, deviceId);
+  const removed = await Promise.all([
+    removeIfThere(directory, { directory: true }),
+    removeIfThere(pemPath(directory), { directory: false }),
+  ]);
+  return removed.includes(true);
+}
+
+/** The file `secret` of a device's folder; undefined where the device has no folder. */
+export async function secretFileOf(
+  layout: SiteLayout,
+  deviceId: string,
+): Promise<string | undefined> {
+  const path = deviceFolder(layout, deviceId).secret;
+  try {
+    return (await Deno.stat(path)).isFile ? path : undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** What stands in the folder of bundles, by lower-case name; makes the folder where it is missing. */
+export async function bundleNames(layout: SiteLayout): Promise<ReadonlyMap<string, string>> {
+  // A copied or checked-out site may lack it: empty folders get lost on the way.
+  await Deno.mkdir(layout.devicesFolder, { recursive: true, mode: 0o700 });
+  const names = new Map<string, string>();
+  for await (const { name } of Deno.readDir(layout.devicesFolder)) {
+    names.set(name.toLowerCase(), name);
+  }
+  return names;
+}
+
+/** Why a bundle cannot be made beside those of `names`; undefined where it can. */
+export function bundleFault(
+  { layout, deviceId, replace }: Pick<DeviceBundleOptions, "layout" | "deviceId" | "replace">,
+  names: ReadonlyMap<string, string>,
+): string | undefined {
+  if (!isDeviceId(deviceId)) {
+    return `Cannot name a device ${JSON.stringify(deviceId)}: a device id has ${DEVICE_ID_RULE}`;
+  }
+  if (replace) return undefined;
+  // Ids that differ only in case would share a folder on some file systems.
+  const wanted = deviceId.toLowerCase();
+  const existing = names.get(wanted) ?? names.get(pemPath(wanted));
+  return existing === undefined
+    ? undefined
+    : `Cannot make the device's folder: "${layout.devicesFolder}/${existing}" exists already`;
+}
+
+/** The certificate, or why there is none. */
+async function issue(
+  authority: Authority,
+  { deviceId, nowMs, validDays, request }: DeviceBundleOptions,
+): Promise<DeviceCertificate | string> {
+  const options = {
+    commonName: deviceId,
+    nowMs,
+    ...(validDays !== undefined && { days: validDays }),
+  };
+  if (request === undefined) return await issueClientCertificate(authority, options);
+  const read = await readCertificateRequest(request);
+  if (!read.ok) return `Cannot take the certificate request: ${read.fault}`;
+  return await certifyClient(authority, { ...options, publicKey: read.publicKey });
+}
+
+/** Two renames: there is never half a folder, and for a moment none. */
+async function moveAway(directory: string, layout: SiteLayout): Promise<void> {
+  try {
+    await Deno.rename(directory, `${layout.devicesFolder}/${OLD_PREFIX}${crypto.randomUUID()}`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Also what a run that broke off has left. */
+async function removeOld({ devicesFolder }: SiteLayout): Promise<void> {
+  for await (const { name } of Deno.readDir(devicesFolder)) {
+    if (name.startsWith(OLD_PREFIX)) {
+      await removeIfThere(`${devicesFolder}/${name}`, { directory: true });
+    }
+  }
+}
+
+async function writeFile(path: string, { text, mode }: BundleFile): Promise<void> {
+  await Deno.writeTextFile(path, text, { createNew: true, mode: 0o600 });
+  await Deno.chmod(path, mode);
+}
+
+async function bundleFiles(
+  options: DeviceBundleOptions,
+  issued: DeviceCertificate,
+): Promise<BundleFile[]> {
+  const gatewayCa = await Deno.readTextFile(options.layout.gatewayCa.certificate);
+  const { keyPem } = issued;
+  const names = deviceFolderAt("");
+  return [
+    { name: names.ca, text: gatewayCa, mode: 0o644 },
+    { name: names.certificate, text: issued.certificatePem, mode: 0o644 },
+    ...(keyPem === undefined ? [] : [{ name: names.key, text: keyPem, mode: 0o600 }]),
+    // No newline at the end: firmware takes the file's bytes as the key's.
+    { name: names.secret, text: options.secret, mode: 0o600 },
+    { name: names.description, text: describe(options, issued), mode: 0o644 },
+  ];
+}
+
+/** RFC 7468 §2 lets text stand before each part; every reader of PEM skips it. */
+function onePem({ secret }: DeviceBundleOptions, files: readonly BundleFile[]): BundleFile {
+  const names = deviceFolderAt("");
+  const textOf = (name: string) => files.find((file) => file.name === name)?.text ?? "";
+  const text = [
+    `# What goes onto the device: ${JSON.stringify(JSON.parse(textOf(names.description)))}`,
+    `# secret: ${secret}`,
+    `${textOf(names.certificate)}${textOf(names.key)}# What vouches for the broker:`,
+    textOf(names.ca),
+  ].join("\n");
+  return { name: "", text, mode: 0o600 };
+}
+
+function describe(options: DeviceBundleOptions, issued: DeviceCertificate): string {
+  const { deviceId, brokerHost, mqttPort } = options;
+  const description = {
+    device_id: deviceId,
+    client_id: deviceId,
+    broker: { host: brokerHost, port: mqttPort },
+    topics: {
+      data: dataTopic(deviceId),
+      response: responseTopic(deviceId),
+      command: commandTopic(deviceId),
+    },
+    certificate_not_after: new Date(issued.notAfter * 1000).toISOString().replace(".000Z", "Z"),
+  };
+  return JSON.stringify(description, null, 2) + "\n";
+}
+
+function pemPath(directory: string): string {
+  return `${directory}.pem`;
+}
+
+/** A file is not taken for a folder, nor the other way round: "a.pem" may be a device's id. */
+async function removeIfThere(path: string, kind: { directory: boolean }): Promise<boolean> {
+  try {
+    if ((await Deno.lstat(path)).isDirectory !== kind.directory) return false;
+    await Deno.remove(path, { recursive: kind.directory });
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,344 @@
+/**
+ * The site folder that `init` makes.
+ *
+ * The rules are:
+ * - Nothing is overwritten: what stands in the way is named, all of it, before anything is written.
+ * - All or nothing: where a write fails, everything made so far is taken away again.
+ * - Keys and access lists are readable by their owner only, whatever the umask.
+ */
+
+import { isIP } from "node:net";
+import { dirname } from "node:path";
+import {
+  createAuthority,
+  createRevocationList,
+  issueClientCertificate,
+  issueServerCertificate,
+  SERIAL_BYTES,
+  serialFrom,
+} from "../pki/authority.ts";
+import {
+  brokerPathFault,
+  type BrokerUser,
+  chooseBrokerUser,
+  type FolderAccess,
+  GATEWAY_COMMON_NAME,
+  renderBrokerFiles,
+} from "../mosquitto/configuration.ts";
+import { exists } from "../exists.ts";
+import { type SiteLayout, siteLayout } from "../layout.ts";
+
+/** What the configuration file must be told of a new site. */
+export interface ConfigurationValues {
+  readonly clientId: string;
+  readonly backendUrl: string;
+  readonly gatewayPort: number;
+  readonly mqttPort: number;
+  readonly apiPort: number;
+}
+
+/** What `init` was asked for; `hosts` come on top of localhost and 127.0.0.1. */
+export interface SiteOptions {
+  readonly directory: string;
+  readonly hosts: readonly string[];
+  readonly backendUrl: string;
+  readonly mqttPort: number;
+  readonly gatewayPort: number;
+  readonly apiPort: number;
+  readonly nowMs: number;
+  readonly renderConfiguration: (values: ConfigurationValues) => string;
+  /** Makes the database, which knows `apiKey` from the start. */
+  readonly createDatabase: (path: string, apiKey: string) => void;
+}
+
+/** A site with what the operator should know, or every reason why there is none. */
+export type SiteResult =
+  | { readonly ok: true; readonly layout: SiteLayout; readonly notes: readonly string[] }
+  | {
+    readonly ok: false;
+    /** Wrong arguments, files in the way, or a system that refused. */
+    readonly because: "arguments" | "existing_files" | "system";
+    readonly faults: readonly string[];
+  };
+
+interface SiteFile {
+  readonly path: string;
+  readonly text: string;
+  readonly mode: number;
+}
+
+const LOCAL_HOSTS = ["localhost", "127.0.0.1"];
+const API_KEY_BYTES = 32;
+const CLIENT_ID_RANDOM_BYTES = 16;
+const HOST_MAX_CHARS = 253;
+const OWNER_ONLY = 0o600;
+const EVERYBODY_READS = 0o644;
+const PASSWD = "/etc/passwd";
+
+/** Makes a site, or says everything that keeps it from being made. */
+export async function createSite(options: SiteOptions): Promise<SiteResult> {
+  const faults = argumentFaults(options);
+  if (faults.length > 0) {
+    return { ok: false, because: "arguments", faults };
+  }
+  const layout = siteLayout(options.directory);
+  const made: string[] = [];
+  try {
+    const existing = await existingFiles(layout);
+    if (existing.length > 0) {
+      return { ok: false, because: "existing_files", faults: existing.map(inTheWay) };
+    }
+    const apiKey = createApiKey();
+    const files = await siteFiles(layout, { ...options, apiKey });
+    const notes = await writeSite(layout, { ...options, apiKey, files, made });
+    return { ok: true, layout, notes };
+  } catch (error) {
+    await takeAway(made);
+    if (!isSystemError(error)) throw error;
+    return { ok: false, because: "system", faults: [`Cannot make the site: ${error.message}`] };
+  }
+}
+
+/** A new key for the API: 256 random bits. */
+export function createApiKey(): string {
+  return randomBytes(API_KEY_BYTES).toBase64({ alphabet: "base64url", omitPadding: true });
+}
+
+/** Every fault of the arguments, in the order of the options. */
+export function argumentFaults(options: SiteOptions): string[] {
+  return [
+    brokerPathFault(siteLayout(options.directory).directory),
+    ...options.hosts.map(hostFault),
+    backendFault(options.backendUrl),
+    portFault("MQTT", options.mqttPort),
+    portFault("gateway", options.gatewayPort),
+    portFault("API", options.apiPort),
+    samePortFault([options.mqttPort, options.gatewayPort, options.apiPort]),
+  ].filter((fault) => fault !== undefined);
+}
+
+function hostFault(host: string): string | undefined {
+  return isIP(host) && !host.includes("%") || isHostName(host)
+    ? undefined
+    : `Cannot use the host: ${JSON.stringify(host)} is neither a DNS name nor an IP address`;
+}
+
+/** RFC 1123 §2.1; an all-digit last label would be a mistyped address. */
+function isHostName(host: string): boolean {
+  const labels = host.split(".");
+  return host.length <= HOST_MAX_CHARS && !/^\d+$/.test(labels.at(-1) ?? "") &&
+    labels.every((label) => /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label));
+}
+
+function backendFault(backendUrl: string): string | undefined {
+  const url = URL.parse(backendUrl);
+  // Paths are appended to it, and fetch refuses a URL with a password in it.
+  const plain = url !== null && ["http:", "https:"].includes(url.protocol) &&
+    url.username === "" && url.password === "" && !/[?#]/.test(backendUrl);
+  return plain
+    ? undefined
+    : 'Cannot use the backend: its URL is not "http://…" or "https://…" without user, query and fragment';
+}
+
+function portFault(name: string, port: number): string | undefined {
+  return Number.isInteger(port) && port >= 1 && port <= 65_535
+    ? undefined
+    : `Cannot use the ${name} port: ${port} is not a whole number from 1 to 65535`;
+}
+
+function samePortFault(ports: readonly number[]): string | undefined {
+  return new Set(ports).size === ports.length
+    ? undefined
+    : `Cannot use the ports: MQTT, gateway and API need one each, not ${ports.join(", ")}`;
+}
+
+async function existingFiles(layout: SiteLayout): Promise<string[]> {
+  const credentials = [layout.deviceCa, layout.gatewayCa, layout.broker, layout.gateway];
+  const targets = [
+    layout.configuration,
+    layout.apiKey,
+    ...credentials.flatMap(({ certificate, key }) => [certificate, key]),
+    layout.revocationList,
+    layout.brokerConfiguration,
+    layout.aclDevices,
+    layout.aclGateway,
+    ...databaseFiles(layout),
+  ];
+  const there: string[] = [];
+  for (const path of targets) if (await exists(path)) there.push(path);
+  return there;
+}
+
+/** SQLite would take a forgotten journal for the new database's. */
+function databaseFiles({ database }: SiteLayout): string[] {
+  return [database, `${database}-wal`, `${database}-shm`, `${database}-journal`];
+}
+
+function inTheWay(path: string): string {
+  return `Cannot make the site: ${JSON.stringify(path)} exists already`;
+}
+
+/** Everything but the broker's own files, which depend on who owns what is written. */
+async function siteFiles(
+  layout: SiteLayout,
+  options: SiteOptions & { apiKey: string },
+): Promise<SiteFile[]> {
+  const { nowMs, apiKey } = options;
+  const deviceCa = await createAuthority({ commonName: "Device authority", nowMs });
+  const gatewayCa = await createAuthority({ commonName: "Gateway authority", nowMs });
+  const hosts = [...new Set([...LOCAL_HOSTS, ...options.hosts])];
+  const broker = await issueServerCertificate(gatewayCa, { commonName: "broker", hosts, nowMs });
+  const gateway = await issueClientCertificate(gatewayCa, {
+    commonName: GATEWAY_COMMON_NAME,
+    nowMs,
+  });
+  // Of nobody: with it, `doctor` can show at any time that the broker goes by the list.
+  const unused = { serial: serialFrom(randomBytes(SERIAL_BYTES)), revokedAtMs: nowMs };
+  const revocationList = await createRevocationList(deviceCa, {
+    revoked: [unused],
+    number: 1,
+    nowMs,
+  });
+  const clientId = `secure-iot-gateway-${randomBytes(CLIENT_ID_RANDOM_BYTES).toHex()}`;
+  const readable = (path: string, text: string) => ({ path, text, mode: EVERYBODY_READS });
+  const secret = (path: string, text: string) => ({ path, text, mode: OWNER_ONLY });
+  return [
+    readable(layout.configuration, options.renderConfiguration({ ...options, clientId })),
+    secret(layout.apiKey, `${apiKey}\n`),
+    readable(layout.deviceCa.certificate, deviceCa.certificatePem),
+    secret(layout.deviceCa.key, deviceCa.keyPem),
+    readable(layout.gatewayCa.certificate, gatewayCa.certificatePem),
+    secret(layout.gatewayCa.key, gatewayCa.keyPem),
+    readable(layout.broker.certificate, broker.certificatePem),
+    secret(layout.broker.key, broker.keyPem),
+    readable(layout.gateway.certificate, gateway.certificatePem),
+    secret(layout.gateway.key, gateway.keyPem),
+    readable(layout.revocationList, revocationList),
+  ];
+}
+
+/** Writes the site and lists in `made`, as it goes, what it made; returns notes for the operator. */
+async function writeSite(
+  layout: SiteLayout,
+  options: SiteOptions & { apiKey: string; files: readonly SiteFile[]; made: string[] },
+): Promise<string[]> {
+  const { apiKey, files, made } = options;
+  for (const [path, mode] of siteFolders(layout)) {
+    await makeFolder(path, { mode, made });
+  }
+  for (const file of files) {
+    await writeNew(file, made);
+  }
+  made.push(...databaseFiles(layout));
+  options.createDatabase(layout.database, apiKey);
+  await Deno.chmod(layout.database, OWNER_ONLY);
+
+  const user = await brokerUser(layout);
+  for (const file of brokerFiles(layout, { ...options, user })) {
+    await writeNew(file, made);
+  }
+  await handOver(layout, user);
+  return user.note === undefined ? [] : [user.note];
+}
+
+function siteFolders(layout: SiteLayout): [path: string, mode: number][] {
+  return [
+    [layout.directory, 0o755],
+    [layout.certificatesFolder, 0o755],
+    [layout.brokerFolder, 0o755],
+    [layout.dataFolder, 0o700],
+    [layout.devicesFolder, 0o700],
+  ];
+}
+
+function brokerFiles(
+  layout: SiteLayout,
+  options: { mqttPort: number; gatewayPort: number; user: BrokerUser },
+): SiteFile[] {
+  const texts = renderBrokerFiles({ layout, ...options });
+  return [
+    { path: layout.brokerConfiguration, text: texts.brokerConfiguration, mode: EVERYBODY_READS },
+    { path: layout.aclDevices, text: texts.aclDevices, mode: OWNER_ONLY },
+    { path: layout.aclGateway, text: texts.aclGateway, mode: OWNER_ONLY },
+  ];
+}
+
+/** Makes a folder and the missing ones above it; one that is there keeps its mode. */
+async function makeFolder(
+  path: string,
+  options: { mode: number; made: string[] },
+): Promise<void> {
+  if (await isFolder(path)) return;
+  await makeFolder(dirname(path), { ...options, mode: 0o755 });
+  await Deno.mkdir(path, { mode: 0o700 });
+  options.made.push(path);
+  await Deno.chmod(path, options.mode);
+}
+
+/** Listed in `made` between creating and filling: never a file of somebody else's, never half of ours. */
+async function writeNew(file: SiteFile, made: string[]): Promise<void> {
+  await Deno.writeTextFile(file.path, "", { createNew: true, mode: OWNER_ONLY });
+  made.push(file.path);
+  await Deno.writeTextFile(file.path, file.text, { create: false });
+  await Deno.chmod(file.path, file.mode);
+}
+
+async function brokerUser(layout: SiteLayout): Promise<BrokerUser> {
+  const owner = await Deno.stat(layout.broker.key);
+  return chooseBrokerUser({
+    ownerUid: owner.uid ?? 0,
+    passwd: await exists(PASSWD) ? await Deno.readTextFile(PASSWD) : "",
+    folders: await foldersDownTo([layout.certificatesFolder, layout.brokerFolder]),
+  });
+}
+
+/** The given folders with all above them, also those behind a symbolic link. */
+async function foldersDownTo(paths: readonly string[]): Promise<FolderAccess[]> {
+  const real = await Promise.all(paths.map((path) => Deno.realPath(path)));
+  const all = new Set([...paths, ...real].flatMap(withParents).sort());
+  return await Promise.all([...all].map(async (path) => {
+    const { mode, uid, gid } = await Deno.stat(path);
+    return { path, mode: mode ?? 0, uid: uid ?? 0, gid: gid ?? 0 };
+  }));
+}
+
+function withParents(path: string): string[] {
+  const parent = dirname(path);
+  return parent === path ? [path] : [...withParents(parent), path];
+}
+
+/** Gives the broker's user what the broker reads and a folder to keep its state in. */
+async function handOver(layout: SiteLayout, { recipient }: BrokerUser): Promise<void> {
+  if (recipient === undefined) return;
+  for (const path of [layout.broker.key, layout.aclDevices, layout.aclGateway]) {
+    await Deno.chown(path, recipient.uid, recipient.gid);
+  }
+  // Its group may add files; the sticky bit keeps it from replacing mosquitto.conf, which root reads.
+  await Deno.chown(layout.brokerFolder, null, recipient.gid);
+  await Deno.chmod(layout.brokerFolder, 0o1775);
+}
+
+async function takeAway(made: readonly string[]): Promise<void> {
+  for (const path of made.toReversed()) {
+    // What cannot be removed, or was never made, must not hide the fault that led here.
+    await Deno.remove(path).catch(() => {});
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** The system's refusals carry a code such as "EACCES"; a bug of ours carries none. */
+function isSystemError(error: unknown): error is Error {
+  return error instanceof Error && typeof (error as Error & { code?: unknown }).code === "string";
+}
+
+function randomBytes(count: number): Uint8Array<ArrayBuffer> {
+  return crypto.getRandomValues(new Uint8Array(count));
+}

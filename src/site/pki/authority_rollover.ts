@@ -1,0 +1,121 @@
+/**
+ * The move from one device authority to the next, with both trusted in between.
+ *
+ * The rules are:
+ * - the issuing authority is the first in device-ca.crt, and device-ca.key is its key; during a move
+ *   the one before stands second, and whole in device-ca.previous.crt and .key, since somebody must
+ *   go on signing its revocation list;
+ * - each step is one file that is replaced, in an order in which every device can connect at any
+ *   time; a move that broke off is gone on with by the same command.
+ */
+
+import { createAuthority, fingerprintOf, keyBelongsToCertificate } from "./authority.ts";
+import { certificatesOf } from "./device_authorities.ts";
+import type { CredentialPaths, SiteLayout } from "../layout.ts";
+import { atomicWrite } from "../atomic_write.ts";
+
+/** What became of a move: the fingerprints of the authorities, or why there is none. */
+export type RolloverResult =
+  | { readonly ok: true; readonly issuer: string; readonly previous: string | undefined }
+  | { readonly ok: false; readonly fault: string };
+
+/** Runs `work` while nobody else moves the authority of this site. */
+export async function withAuthorityLock<T>(
+  layout: SiteLayout,
+  work: () => Promise<T>,
+): Promise<T> {
+  using file = await Deno.open(layout.gatewayCa.certificate); // which is never replaced
+  await file.lock(true);
+  return await work();
+}
+
+/** Makes a new authority and puts it before the present one, or goes on where that broke off. */
+export async function beginRollover(layout: SiteLayout, nowMs: number): Promise<RolloverResult> {
+  const { deviceCa, previousDeviceCa, nextDeviceCa } = layout;
+  const [issuing = ""] = certificatesOf(await Deno.readTextFile(deviceCa.certificate));
+  const next = await readPair(nextDeviceCa) ?? await makeNext(layout, nowMs);
+  const begun = await readPair(previousDeviceCa);
+  if (next === undefined) return moveOf(issuing, begun?.certificatePem);
+
+  if (issuing !== next.certificatePem) {
+    const keyPem = await Deno.readTextFile(deviceCa.key);
+    if (!keyBelongsToCertificate(issuing, keyPem)) {
+      return { ok: false, fault: `"${deviceCa.key}" is not the key of "${deviceCa.certificate}"` };
+    }
+    await writePair(previousDeviceCa, { certificatePem: issuing, keyPem });
+    await atomicWrite(deviceCa.certificate, next.certificatePem + issuing);
+  }
+  await atomicWrite(deviceCa.key, next.keyPem);
+  await removePair(nextDeviceCa);
+  const previous = await readPair(previousDeviceCa);
+  return moveOf(next.certificatePem, previous?.certificatePem);
+}
+
+/** The authorities as they are now. */
+export async function currentRollover(layout: SiteLayout): Promise<RolloverResult> {
+  const [issuing = ""] = certificatesOf(await Deno.readTextFile(layout.deviceCa.certificate));
+  return moveOf(issuing, (await readPair(layout.previousDeviceCa))?.certificatePem);
+}
+
+/** Takes the previous authority away; its key is gone afterwards. */
+export async function finishRollover(layout: SiteLayout): Promise<void> {
+  const [issuing = ""] = certificatesOf(await Deno.readTextFile(layout.deviceCa.certificate));
+  await atomicWrite(layout.deviceCa.certificate, issuing);
+  await removePair(layout.previousDeviceCa);
+}
+
+interface Pair {
+  readonly certificatePem: string;
+  readonly keyPem: string;
+}
+
+/** The authority to move to; undefined where a move is under way already. */
+async function makeNext(layout: SiteLayout, nowMs: number): Promise<Pair | undefined> {
+  if (await readPair(layout.previousDeviceCa)) return undefined;
+  // Of another name than the one before: OpenSSL looks lists and authorities up by their names.
+  const day = new Date(nowMs).toISOString().slice(0, 10);
+  const commonName = `Device authority ${day} ${crypto.randomUUID().slice(0, 8)}`;
+  const next = await createAuthority({ commonName, nowMs });
+  await writePair(layout.nextDeviceCa, next);
+  return next;
+}
+
+/** The certificate last: where it is, the key is too. */
+async function writePair(paths: CredentialPaths, pair: Pair): Promise<void> {
+  await writeWhole(paths.key, pair.keyPem, 0o600);
+  await writeWhole(paths.certificate, pair.certificatePem, 0o644);
+}
+
+async function writeWhole(path: string, text: string, mode: number): Promise<void> {
+  const draft = `${path}.${crypto.randomUUID()}`;
+  await Deno.writeTextFile(draft, text, { createNew: true, mode: 0o600 });
+  await Deno.chmod(draft, mode);
+  await Deno.rename(draft, path);
+}
+
+/** The certificate first, for the same reason. */
+async function removePair(paths: CredentialPaths): Promise<void> {
+  for (const path of [paths.certificate, paths.key]) {
+    await Deno.remove(path).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+  }
+}
+
+async function readPair(paths: CredentialPaths): Promise<Pair | undefined> {
+  try {
+    const certificatePem = await Deno.readTextFile(paths.certificate);
+    return { certificatePem, keyPem: await Deno.readTextFile(paths.key) };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function moveOf(issuing: string, previous: string | undefined): RolloverResult {
+  return {
+    ok: true,
+    issuer: fingerprintOf(issuing),
+    previous: previous === undefined ? undefined : fingerprintOf(previous),
+  };
+}

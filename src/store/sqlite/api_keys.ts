@@ -1,0 +1,121 @@
+/**
+ * The keys of the API, in the store.
+ *
+ * The rules are:
+ * - the store has their SHA-256 only, which is enough for keys of 256 random bits;
+ * - what another process changes counts from the next request on;
+ * - a key is taken over from a file only into a store that never had one: what was removed stays
+ *   removed.
+ */
+
+import type { StatementSync } from "node:sqlite";
+import type { Database } from "./database.ts";
+
+/** Most keys in a store, since each request is compared with all of them. */
+export const API_KEYS_MAX = 100;
+
+/** The name of a site's first key. */
+export const FIRST_KEY_NAME = "backend";
+
+/** A key of the API, as the store has it. */
+export interface ApiKey {
+  readonly name: string;
+  /** SHA-256 of the key. */
+  readonly digest: Uint8Array;
+  /** Unix seconds. */
+  readonly createdAt: number;
+  /** The devices that it may send commands to; undefined: all. */
+  readonly deviceIds: readonly string[] | undefined;
+}
+
+/** True where a key is good for commands to a device. */
+export function reaches({ deviceIds }: ApiKey, deviceId: string): boolean {
+  return deviceIds === undefined || deviceIds.includes(deviceId);
+}
+
+/** The keys of the API. */
+export class ApiKeys {
+  readonly #store: Database;
+  readonly #all: StatementSync;
+  readonly #scope: StatementSync;
+  #current: readonly ApiKey[] = [];
+  #dataVersion = -1;
+  #revision = -1;
+
+  constructor(store: Database) {
+    this.#store = store;
+    this.#all = store.prepare("SELECT * FROM api_keys ORDER BY name");
+    this.#scope = store.prepare(
+      "SELECT device_id FROM api_key_devices WHERE name = ? ORDER BY device_id",
+    );
+  }
+
+  /** Every key as of now, by name; cheap where another process has changed nothing. */
+  current(): readonly ApiKey[] {
+    const dataVersion = this.#store.dataVersion();
+    if (dataVersion === this.#dataVersion) return this.#current;
+    const revision = this.#store.readMark("registry_revision");
+    if (revision !== this.#revision) this.#current = this.list();
+    this.#revision = revision;
+    this.#dataVersion = dataVersion;
+    return this.#current;
+  }
+
+  /** Every key, by name. */
+  list(): ApiKey[] {
+    return this.#all.all().map((row) => {
+      const name = row["name"] as string;
+      const devices = this.#scope.all(name).map((scope) => scope["device_id"] as string);
+      return {
+        name,
+        digest: row["digest"] as Uint8Array,
+        createdAt: row["created_at"] as number,
+        deviceIds: row["every_device"] === 1 ? undefined : devices,
+      };
+    });
+  }
+
+  /** True where the store knows a key. */
+  has(digest: Uint8Array): boolean {
+    const known = this.#store.prepare("SELECT 1 FROM api_keys WHERE digest = ?");
+    return known.get(digest) !== undefined;
+  }
+
+  /** Adds a key; false where the name is taken. `deviceIds` undefined: for every device. */
+  add(
+    digest: Uint8Array,
+    options: {
+      readonly name: string;
+      /** Unix seconds. */
+      readonly createdAt: number;
+      readonly deviceIds: readonly string[] | undefined;
+    },
+  ): boolean {
+    const { name, createdAt, deviceIds } = options;
+    return this.#store.transaction(() => {
+      const { changes } = this.#store.prepare("INSERT OR IGNORE INTO api_keys VALUES (?, ?, ?, ?)")
+        .run(name, digest, createdAt, deviceIds === undefined ? 1 : 0);
+      if (changes === 0) return false;
+      const scope = this.#store.prepare("INSERT OR IGNORE INTO api_key_devices VALUES (?, ?)");
+      for (const deviceId of deviceIds ?? []) scope.run(name, deviceId);
+      this.#store.writeMark("api_keys_begun", 1);
+      this.#dataVersion = -1; // which counts the commits of others only
+      return true;
+    });
+  }
+
+  /** Takes a key over into a store that never had one; false where it had. */
+  takeOverFirst(digest: Uint8Array, nowMs: number): boolean {
+    if (this.#store.readMark("api_keys_begun") !== 0) return false;
+    const createdAt = Math.floor(nowMs / 1000);
+    return this.add(digest, { name: FIRST_KEY_NAME, createdAt, deviceIds: undefined });
+  }
+
+  /** Takes a key out; false where there is none of that name. */
+  remove(name: string): boolean {
+    return this.#store.transaction(() => {
+      this.#dataVersion = -1;
+      return this.#store.prepare("DELETE FROM api_keys WHERE name = ?").run(name).changes > 0;
+    });
+  }
+}

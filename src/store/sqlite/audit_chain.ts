@@ -1,0 +1,116 @@
+/**
+ * The audit's chain, as every transaction on the store extends it.
+ *
+ * The rules are:
+ * - the hash of an entry is SHA-256 over the hash before it (32 zero bytes before the first) and the
+ *   JSON array `[sequence, at, author, event, subject, detail, count]` without white space;
+ * - triggers note what changes in the tables, whichever program changes it, and the transaction
+ *   chains it before it commits; what a program without a chain has left is chained by the next;
+ * - no secret, key, signature or payload is ever in it.
+ */
+
+import { createHash } from "node:crypto";
+import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
+
+/** Who made an entry: the gateway, a command of this program, or somebody else on the database. */
+export type AuditAuthor = "gateway" | "command" | "another program";
+
+/** Something to be entered. */
+export interface AuditNote {
+  /** Unix seconds. */
+  readonly at: number;
+  readonly event: string;
+  /** The device, or the name of the API key; empty where neither fits. */
+  readonly subject: string;
+  readonly detail: string;
+  /** How often it happened. */
+  readonly count: number;
+}
+
+/** An entry in the chain. */
+export interface AuditEntry extends AuditNote {
+  /** From 1, without a gap. */
+  readonly sequence: number;
+  readonly author: string;
+  /** SHA-256, 32 bytes. */
+  readonly hash: Uint8Array;
+}
+
+/** The last entry: whoever knows its hash knows all before it. */
+export interface AuditHead {
+  /** 0: there is no entry yet. */
+  readonly sequence: number;
+  readonly hash: Uint8Array;
+}
+
+/** The hash before the first entry. */
+export const AUDIT_GENESIS = new Uint8Array(32);
+
+/** Notes that are in memory at one time. */
+const PAGE_MAX = 1_000;
+
+/** The chain, for one connection. */
+export class AuditChain {
+  readonly #anyNote: StatementSync;
+  readonly #notes: StatementSync;
+  readonly #note: StatementSync;
+  readonly #forget: StatementSync;
+  readonly #head: StatementSync;
+  readonly #append: StatementSync;
+
+  constructor(database: Pick<DatabaseSync, "prepare">) {
+    this.#anyNote = database.prepare("SELECT 1 FROM audit_notes LIMIT 1");
+    this.#notes = database.prepare(`SELECT * FROM audit_notes ORDER BY number LIMIT ${PAGE_MAX}`);
+    this.#note = database.prepare("INSERT INTO audit_notes VALUES (NULL, ?, ?, ?, ?, ?)");
+    this.#forget = database.prepare("DELETE FROM audit_notes WHERE number <= ?");
+    this.#head = database.prepare(
+      "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1",
+    );
+    this.#append = database.prepare("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+  }
+
+  /** Notes something that no trigger sees; belongs inside a transaction. */
+  note({ at, event, subject, detail, count }: AuditNote): void {
+    this.#note.run(at, event, subject, detail, count);
+  }
+
+  /** Chains every note; belongs inside a transaction. Costs next to nothing where there is none. */
+  chain(author: AuditAuthor): void {
+    while (this.#anyNote.get() !== undefined) {
+      const notes = this.#notes.all();
+      let { sequence, hash } = this.head();
+      for (const row of notes) {
+        const entry = { ...noteOf(row), sequence: ++sequence, author };
+        hash = auditHash(entry, hash);
+        const { at, event, subject, detail, count } = entry;
+        this.#append.run(sequence, at, author, event, subject, detail, count, hash);
+      }
+      this.#forget.run(notes.at(-1)!["number"]!);
+    }
+  }
+
+  /** The last entry. */
+  head(): AuditHead {
+    const row = this.#head.get();
+    if (row === undefined) return { sequence: 0, hash: AUDIT_GENESIS };
+    return { sequence: row["sequence"] as number, hash: row["hash"] as Uint8Array };
+  }
+}
+
+/** The hash that an entry must have after one with the hash `before`. */
+export function auditHash(entry: Omit<AuditEntry, "hash">, before: Uint8Array): Uint8Array {
+  const { sequence, at, author, event, subject, detail, count } = entry;
+  const text = JSON.stringify([sequence, at, author, event, subject, detail, count]);
+  return createHash("sha256").update(before).update(text).digest();
+}
+
+/** The columns that notes and entries share. */
+export function noteOf(row: Record<string, SQLOutputValue>): AuditNote {
+  return {
+    at: row["at"] as number,
+    event: row["event"] as string,
+    subject: row["subject"] as string,
+    detail: row["detail"] as string,
+    count: row["count"] as number,
+  };
+}

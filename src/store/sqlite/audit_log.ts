@@ -1,0 +1,175 @@
+/**
+ * The audit as a whole: reading it, proving it, and trimming its beginning.
+ *
+ * The rules are:
+ * - what is trimmed leaves an entry, `audit_trimmed`, with the number and the hash of the last one
+ *   that went, so that the rest still proves itself;
+ * - an end that was cut off shows in SQLite's own count of the table, and, to whoever has kept the
+ *   hash of a head, beyond doubt: somebody who can write the file can make up a whole chain.
+ */
+
+import { Buffer } from "node:buffer";
+import type { SQLOutputValue, StatementSync } from "node:sqlite";
+import {
+  AUDIT_GENESIS,
+  type AuditEntry,
+  auditHash,
+  type AuditHead,
+  noteOf,
+} from "./audit_chain.ts";
+import type { Database } from "./database.ts";
+
+/** How much of the audit is kept. */
+export interface AuditLimits {
+  readonly maxCount: number;
+  readonly maxAgeMs: number;
+}
+
+/** What proving the chain has come to. */
+export interface AuditProof {
+  /** Empty where nothing was altered, removed or put in another order. */
+  readonly faults: readonly string[];
+  /** How many entries there are. */
+  readonly count: number;
+  readonly head: AuditHead;
+}
+
+/** Most entries that one transaction trims. */
+const TRIM_MAX = 5_000;
+
+/** How much older than the limit the first entry may get: each trimming is an entry itself. */
+const AGE_SLACK_SECONDS = 86_400;
+
+/** Most faults that are named; after that it is clear enough. */
+const FAULTS_MAX = 20;
+
+const TRIMMED = "audit_trimmed";
+
+/** The audit. */
+export class AuditLog {
+  readonly #store: Database;
+  readonly #entries: StatementSync;
+  readonly #find: StatementSync;
+  readonly #firstSince: StatementSync;
+  readonly #drop: StatementSync;
+
+  constructor(store: Database) {
+    this.#store = store;
+    this.#entries = store.prepare("SELECT * FROM audit WHERE at >= ? ORDER BY sequence");
+    this.#find = store.prepare("SELECT * FROM audit WHERE sequence = ?");
+    this.#firstSince = store.prepare(
+      "SELECT sequence FROM audit WHERE at >= ? ORDER BY sequence LIMIT 1",
+    );
+    this.#drop = store.prepare("DELETE FROM audit WHERE sequence <= ?");
+  }
+
+  /** The entries from a time on, Unix seconds, in their order; as they were when this began. */
+  *since(at: number): Iterable<AuditEntry> {
+    for (const row of this.#entries.iterate(at)) yield entryOf(row);
+  }
+
+  /** Proves the chain; `pinned`, where given, must be the hash of one of its entries. */
+  prove(pinned?: Uint8Array): AuditProof {
+    this.#store.prepare("BEGIN").run(); // one view of it, and no lock
+    try {
+      return this.#prove(pinned);
+    } finally {
+      this.#store.prepare("ROLLBACK").run();
+    }
+  }
+
+  /** Drops what is over the limits, oldest first. Belongs inside a transaction. */
+  trim(limits: AuditLimits, nowMs: number): void {
+    const first = this.#first();
+    const { sequence } = this.#store.audit.head();
+    const oldest = this.#find.get(first);
+    if (oldest === undefined) return;
+    const at = Math.floor((nowMs - limits.maxAgeMs) / 1000);
+    const count = sequence - first + 1;
+    // With some room made, or every new entry would be one to trim, with an entry about it.
+    const surplus = count > limits.maxCount ? count - Math.floor(limits.maxCount * 0.9) : 0;
+    const aged = (oldest["at"] as number) < at - AGE_SLACK_SECONDS
+      ? this.#countBefore(at, first, sequence)
+      : 0;
+    const dropped = Math.min(Math.max(surplus, aged), TRIM_MAX, count - 1); // the head stays
+    if (dropped > 0) this.#trimThrough(first + dropped - 1, { at: Math.floor(nowMs / 1000) });
+  }
+
+  #trimThrough(through: number, { at }: { at: number }): void {
+    const last = entryOf(this.#find.get(through)!);
+    const count = through - this.#first() + 1;
+    const detail = `${through} ${last.hash.toHex()}`;
+    this.#store.audit.note({ at, event: TRIMMED, subject: "", detail, count });
+    this.#store.writeMark("audit_first", through + 1);
+    this.#drop.run(through);
+  }
+
+  #first(): number {
+    return this.#store.readMark("audit_first");
+  }
+
+  #countBefore(at: number, first: number, last: number): number {
+    const since = this.#firstSince.get(at)?.["sequence"] as number | undefined;
+    return (since ?? last + 1) - first;
+  }
+
+  #prove(pinned: Uint8Array | undefined): AuditProof {
+    const faults: string[] = [];
+    const pin = pinned?.toHex();
+    let head = this.#beginning(faults);
+    let pinnedSeen = pin === undefined || pin === AUDIT_GENESIS.toHex();
+    let count = 0;
+    for (const row of this.#entries.iterate(Number.MIN_SAFE_INTEGER)) {
+      const entry = entryOf(row);
+      const missing = entry.sequence - head.sequence - 1;
+      if (missing !== 0) faults.push(gap(head.sequence, entry.sequence));
+      else if (auditHash(entry, head.hash).toHex() !== entry.hash.toHex()) {
+        faults.push(`Entry ${entry.sequence} was altered, or is not in its place`);
+      }
+      pinnedSeen ||= entry.hash.toHex() === pin;
+      head = entry;
+      count++;
+    }
+    const last = this.#lastEver();
+    if (last !== head.sequence) faults.push(gap(head.sequence, last + 1));
+    if (!pinnedSeen) {
+      faults.push(`No entry has the hash ${pin}: entries were removed, altered or trimmed since`);
+    }
+    return { faults: faults.slice(0, FAULTS_MAX), count, head };
+  }
+
+  /** What stands before the first entry that is there. */
+  #beginning(faults: string[]): AuditHead {
+    const first = this.#first();
+    if (first === 1) return { sequence: 0, hash: AUDIT_GENESIS };
+    const row = this.#store.prepare(
+      "SELECT detail FROM audit WHERE event = ? ORDER BY sequence DESC LIMIT 1",
+    ).get(TRIMMED);
+    const [through, hash = ""] = String(row?.["detail"] ?? "").split(" ");
+    if (Number(through) !== first - 1) {
+      faults.push(`Entries before ${first} are missing, and no entry says that they were trimmed`);
+    }
+    return { sequence: first - 1, hash: Buffer.from(hash, "hex") };
+  }
+
+  /** The highest number that was ever given; SQLite keeps it beside the table. */
+  #lastEver(): number {
+    const row = this.#store.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").get();
+    return (row?.["seq"] ?? 0) as number;
+  }
+}
+
+function gap(before: number, after: number): string {
+  if (after <= before) return `Entry ${after} is not in its place`;
+  const [from, to] = [before + 1, after - 1];
+  return from === to ? `Entry ${from} is missing` : `Entries ${from} to ${to} are missing`;
+}
+
+function entryOf(row: Record<string, SQLOutputValue>): AuditEntry {
+  return {
+    ...noteOf(row),
+    sequence: row["sequence"] as number,
+    author: row["author"] as string,
+    hash: row["hash"] as Uint8Array,
+  };
+}

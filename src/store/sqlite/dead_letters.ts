@@ -1,0 +1,181 @@
+/**
+ * Messages that were accepted and could not be delivered, in the store, with their bytes.
+ *
+ * The rules are:
+ * - a dead letter that is tried again goes to the end of its device's lane, with the same bytes and
+ *   the same Idempotency-Key, and as an entry with a number of its own;
+ * - those that are tried again together keep the order in which they were last accepted or retried;
+ * - there is a limit to how many are kept and for how long; the oldest go first;
+ * - a running gateway writes to the same store: however many are listed, retried or dropped, it is
+ *   held up for a moment only, by one page or one batch.
+ */
+
+import type { SQLOutputValue, StatementSync } from "node:sqlite";
+import type { DeadLetterCause } from "../../core/delivery.ts";
+import { entryOf, type OutboxEntry } from "./outbox.ts";
+import type { Database } from "./database.ts";
+
+/** A dead letter; `sequence` is the one that it had in the outbox, and its name. */
+export type DeadLetter = OutboxEntry & DeadLetterCause;
+
+/** A dead letter whose payload is not at hand. */
+export type DeadLetterSummary = Omit<DeadLetter, "payload">;
+
+/** Which dead letters are meant. */
+export type Selection =
+  | { readonly sequence: number }
+  | { readonly deviceId: string }
+  | "all";
+
+/** How many are kept, and for how long. */
+export interface DeadLetterLimits {
+  readonly maxCount: number;
+  readonly maxAgeMs: number;
+}
+
+/** How much room a table of them needs. */
+export interface Extent {
+  /** The highest sequence number; 0 where there are none. */
+  readonly lastSequence: number;
+  /** The longest device id's length. */
+  readonly deviceIdMaxChars: number;
+}
+
+/** Most dead letters that are read at one time. */
+const PAGE_MAX = 256;
+
+/** Most dead letters in one transaction: about 4 MB of the largest ones. */
+const BATCH_MAX = 64;
+
+/** A selection as SQL takes it: first and last sequence number, device or null, device or null. */
+type Range = [number, number, string | null, string | null];
+
+const IN_RANGE = "sequence BETWEEN ? AND ? AND (? IS NULL OR device_id = ?)";
+
+/** The dead letters. */
+export class DeadLetters {
+  readonly #store: Database;
+  readonly #bury: StatementSync;
+  readonly #count: StatementSync;
+  readonly #extent: StatementSync;
+  readonly #page: StatementSync;
+  readonly #find: StatementSync;
+  readonly #revive: StatementSync;
+  readonly #remove: StatementSync;
+  readonly #dropOlder: StatementSync;
+  readonly #dropSurplus: StatementSync;
+
+  constructor(store: Database) {
+    this.#store = store;
+    this.#bury = store.prepare(`
+      INSERT INTO dead_letters
+      SELECT sequence, device_id, message_id, timestamp, accepted_ms, payload, ?, ?, ?
+      FROM outbox WHERE sequence = ?`);
+    this.#count = store.prepare("SELECT count(*) AS n FROM dead_letters");
+    this.#extent = store.prepare(`
+      SELECT coalesce(max(sequence), 0) AS last, coalesce(max(length(device_id)), 0) AS chars
+      FROM dead_letters`);
+    this.#page = store.prepare(`
+      SELECT sequence, device_id, message_id, timestamp, accepted_ms, died_ms, status, reason
+      FROM dead_letters WHERE (died_ms, sequence) > (?, ?) AND sequence <= ?
+      ORDER BY died_ms, sequence LIMIT ${PAGE_MAX}`);
+    this.#find = store.prepare("SELECT * FROM dead_letters WHERE sequence = ?");
+    this.#revive = store.prepare(`
+      INSERT INTO outbox (device_id, message_id, timestamp, accepted_ms, payload)
+      SELECT device_id, message_id, timestamp, ?, payload
+      FROM dead_letters WHERE ${IN_RANGE} ORDER BY sequence LIMIT ${BATCH_MAX}`);
+    this.#remove = store.prepare(`
+      DELETE FROM dead_letters WHERE sequence IN
+        (SELECT sequence FROM dead_letters WHERE ${IN_RANGE} ORDER BY sequence LIMIT ${BATCH_MAX})`);
+    this.#dropOlder = store.prepare("DELETE FROM dead_letters WHERE died_ms < ?");
+    this.#dropSurplus = store.prepare(`
+      DELETE FROM dead_letters WHERE sequence IN
+        (SELECT sequence FROM dead_letters ORDER BY died_ms, sequence LIMIT ?)`);
+  }
+
+  /** Copies an outbox entry; belongs inside the transaction that takes it out there. */
+  deadLetter(sequence: number, death: DeadLetterCause): void {
+    this.#bury.run(death.deadLetteredAtMs, death.status ?? null, death.reason, sequence);
+  }
+
+  /** How many there are. */
+  count(): number {
+    return this.#count.get()!["n"] as number;
+  }
+
+  /** How much room a table of them needs. */
+  extent(): Extent {
+    const { last, chars } = this.#extent.get()!;
+    return { lastSequence: last as number, deviceIdMaxChars: chars as number };
+  }
+
+  /** Those that are there now, oldest death first; the store is free while the caller has one. */
+  *list(): Iterable<DeadLetterSummary> {
+    const { lastSequence } = this.extent();
+    let page: DeadLetterSummary[] = [];
+    let [deadLetteredAtMs, sequence] = [Number.MIN_SAFE_INTEGER, 0];
+    do {
+      page = this.#page.all(deadLetteredAtMs, sequence, lastSequence).map(summaryOf);
+      yield* page;
+      ({ deadLetteredAtMs, sequence } = page.at(-1) ?? { deadLetteredAtMs, sequence });
+    } while (page.length === PAGE_MAX);
+  }
+
+  /** The dead letter of a sequence number; undefined where there is none. */
+  find(sequence: number): DeadLetter | undefined {
+    const row = this.#find.get(sequence);
+    return row && { ...entryOf(row), ...deathOf(row) };
+  }
+
+  /**
+   * Puts those of a selection that are there now back into the outbox, in their order. Each step is
+   * a transaction of its own; it yields how many that one took. `nowMs` is the wall clock.
+   */
+  *requeue(selection: Selection, nowMs: number): Iterable<number> {
+    yield* this.#inBatches(selection, (range) => {
+      this.#revive.run(nowMs, ...range);
+      return Number(this.#remove.run(...range).changes);
+    });
+  }
+
+  /** Drops those of a selection that are there now for good, in steps as `retry` does. */
+  *drop(selection: Selection): Iterable<number> {
+    yield* this.#inBatches(selection, (range) => Number(this.#remove.run(...range).changes));
+  }
+
+  /** Drops what is over the limits, oldest first; returns how many. Belongs inside a transaction. */
+  expire(limits: DeadLetterLimits, nowMs: number): number {
+    const older = Number(this.#dropOlder.run(nowMs - limits.maxAgeMs).changes);
+    const surplus = this.count() - limits.maxCount;
+    return older + (surplus > 0 ? Number(this.#dropSurplus.run(surplus).changes) : 0);
+  }
+
+  /** Up to the last one that is there now: one that is refused again is not caught again. */
+  *#inBatches(selection: Selection, work: (range: Range) => number): Iterable<number> {
+    const range = rangeOf(selection, this.extent().lastSequence);
+    for (let done = BATCH_MAX; done === BATCH_MAX;) {
+      done = this.#store.transaction(() => work(range));
+      yield done;
+    }
+  }
+}
+
+function rangeOf(selection: Selection, lastSequence: number): Range {
+  if (selection === "all") return [1, lastSequence, null, null];
+  return "sequence" in selection
+    ? [selection.sequence, selection.sequence, null, null]
+    : [1, lastSequence, selection.deviceId, selection.deviceId];
+}
+
+function summaryOf(row: Record<string, SQLOutputValue>): DeadLetterSummary {
+  const { payload: _, ...entry } = entryOf(row);
+  return { ...entry, ...deathOf(row) };
+}
+
+function deathOf(row: Record<string, SQLOutputValue>): DeadLetterCause {
+  return {
+    status: (row["status"] ?? undefined) as number | undefined,
+    reason: row["reason"] as string,
+    deadLetteredAtMs: row["died_ms"] as number,
+  };
+}

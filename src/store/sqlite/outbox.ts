@@ -1,0 +1,94 @@
+/** Accepted messages on their way to the backend, in the store. */
+
+import type { SQLOutputValue, StatementSync } from "node:sqlite";
+import type { SignedFields } from "../../core/signing_input.ts";
+import type { Database } from "./database.ts";
+
+/** Most entries that are read at once. */
+export const READ_MAX = 8;
+
+/** An accepted message that the backend has not settled yet. */
+export interface OutboxEntry extends SignedFields {
+  /** Counts up in the order in which the broker delivered. */
+  readonly sequence: number;
+  /** When it was accepted: wall clock, Unix milliseconds. */
+  readonly acceptedMs: number;
+  /** The bytes under the signature; what the backend receives. */
+  readonly payload: Uint8Array;
+}
+
+/** An entry whose payload is not at hand. */
+export type WaitingEntry = Pick<OutboxEntry, "sequence" | "deviceId">;
+
+/** The outbox; `append`, `restamp` and `remove` belong inside a transaction. */
+export class Outbox {
+  readonly #insert: StatementSync;
+  readonly #delete: StatementSync;
+  readonly #read: StatementSync;
+  readonly #lanes: StatementSync;
+  readonly #restamp: StatementSync;
+  readonly #count: StatementSync;
+
+  constructor(store: Database) {
+    this.#insert = store.prepare(`
+      INSERT INTO outbox (device_id, message_id, timestamp, accepted_ms, payload)
+      VALUES (?, ?, ?, ?, ?)`);
+    this.#delete = store.prepare("DELETE FROM outbox WHERE sequence = ?");
+    const places = Array(READ_MAX).fill("?").join();
+    this.#read = store.prepare(
+      `SELECT * FROM outbox WHERE sequence IN (${places}) ORDER BY sequence`,
+    );
+    this.#lanes = store.prepare(
+      "SELECT sequence, device_id FROM outbox WHERE sequence > ? ORDER BY sequence",
+    );
+    this.#restamp = store.prepare("UPDATE outbox SET accepted_ms = ? WHERE sequence > ?");
+    this.#count = store.prepare("SELECT count(*) AS n FROM outbox");
+  }
+
+  /** Adds an accepted message; returns the entry it has become. */
+  append(entry: Omit<OutboxEntry, "sequence">): OutboxEntry {
+    const { deviceId, messageId, timestamp, acceptedMs, payload } = entry;
+    const added = this.#insert.run(deviceId, messageId, timestamp, acceptedMs, payload);
+    return { ...entry, sequence: Number(added.lastInsertRowid) };
+  }
+
+  /** Has every entry after `sequence` accepted anew. */
+  reassignAcceptTime(sequence: number, acceptedMs: number): void {
+    this.#restamp.run(acceptedMs, sequence);
+  }
+
+  /** Takes an entry out. */
+  remove(sequence: number): void {
+    this.#delete.run(sequence);
+  }
+
+  /** Those of the entries (at most `READ_MAX`) that are there, in the order of their numbers. */
+  read(sequences: readonly number[]): OutboxEntry[] {
+    const places = Array.from({ length: READ_MAX }, (_, i) => sequences[i] ?? null);
+    return this.#read.all(...places).map(entryOf);
+  }
+
+  /** Sequence number and device of every entry after `sequence`, in order. */
+  *after(sequence: number): Iterable<WaitingEntry> {
+    for (const row of this.#lanes.iterate(sequence)) {
+      yield { sequence: row["sequence"] as number, deviceId: row["device_id"] as string };
+    }
+  }
+
+  /** How many entries wait. */
+  count(): number {
+    return this.#count.get()!["n"] as number;
+  }
+}
+
+/** The entry in a row that has an outbox's columns. */
+export function entryOf(row: Record<string, SQLOutputValue>): OutboxEntry {
+  return {
+    sequence: row["sequence"] as number,
+    deviceId: row["device_id"] as string,
+    messageId: row["message_id"] as string,
+    timestamp: row["timestamp"] as string,
+    acceptedMs: row["accepted_ms"] as number,
+    payload: row["payload"] as Uint8Array,
+  };
+}

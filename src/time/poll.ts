@@ -1,0 +1,25 @@
+/** Waiting for something that shows only by being looked at. */
+
+const POLL_EVERY_MS = 10;
+const TIMEOUT_MS = 10_000;
+
+/** What a condition may say while it does not hold. */
+type NotYet = undefined | false;
+
+/** Asks until `condition` holds and returns what it gave; rejects where it takes too long. */
+export async function poll<T>(
+  what: string,
+  condition: () => T | NotYet | Promise<T | NotYet>,
+  options: { timeoutMs?: number } = {},
+): Promise<T> {
+  const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+  const deadlineMs = performance.now() + timeoutMs;
+  while (true) {
+    const result = await condition();
+    if (result !== undefined && result !== false) return result;
+    if (performance.now() >= deadlineMs) {
+      throw new Error(`Timed out after ${timeoutMs} ms waiting for ${what}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_EVERY_MS));
+  }
+}

@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { poll } from "../../../src/time/poll.ts";
+import { isHealthy } from "../../../src/doctor/doctor_run.ts";
+import { shell } from "../../support/shell.ts";
+import { contentsOf, examine, named, setting, withPatient } from "../../support/broken_site.ts";
+
+Deno.test("doctor on odd sites: a backend that refuses for now, sealed secrets, bad settings", async (t) => {
+  await withPatient(async (site) => {
+    const { directory, configuration } = site.layout;
+
+    await t.step(
+      "a backend that does not take a message: good message, and no trace of it",
+      async () => {
+        const before = await contentsOf(site);
+        const { answer } = site.backend;
+        site.backend.answer = () => new Response(null, { status: 503 });
+        const findings = await examine(site);
+        assert.deepEqual(named(findings, "failed"), ["good message"]);
+        assert.match(
+          findings.find(({ name }) => name === "good message")!.observed,
+          /^no answer of http:.* came back within 5\.1 s$/,
+        );
+        assert.deepEqual(await contentsOf(site), before);
+        site.backend.answer = answer;
+        await poll("an empty outbox", async () => await site.metric("pending") === 0);
+      },
+    );
+
+    await t.step(
+      "sealed secrets are no hindrance; without their key nothing is registered",
+      async () => {
+        assert.equal((await shell(["secrets", "seal", "--dir", directory])).code, 0);
+        const findings = await examine(site);
+        assert.ok(isHealthy(findings), JSON.stringify(findings));
+        await Deno.rename(`${directory}/secrets.key`, `${directory}/kept`);
+        const before = await contentsOf(site);
+        const without = await examine(site);
+        assert.deepEqual(named(without, "failed"), ["secrets"]);
+        assert.ok(named(without, "skipped").includes("unsigned message"));
+        assert.deepEqual(await contentsOf(site), before);
+        await Deno.rename(`${directory}/kept`, `${directory}/secrets.key`);
+      },
+    );
+
+    await t.step(
+      "settings that cannot be used: settings, and nothing else is looked at",
+      async () => {
+        const toml = await Deno.readTextFile(configuration);
+        await Deno.writeTextFile(configuration, setting(toml, "timeout", "soon"));
+        const { code, stdout } = await shell(["doctor", "--json", "--dir", directory]);
+        await Deno.writeTextFile(configuration, toml);
+        assert.equal(code, 1);
+        const [row, ...more] = JSON.parse(stdout);
+        assert.deepEqual(more, []);
+        assert.equal(row.status, "failed");
+        assert.match(row.seen, /backend\.timeout: must be a duration/);
+      },
+    );
+  }, { backendTimeout: "100ms" });
+});

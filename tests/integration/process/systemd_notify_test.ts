@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { poll } from "../../../src/time/poll.ts";
+import { ServiceNotifier } from "../../../src/process/systemd_notify.ts";
+import { withSystemd } from "../../support/with_systemd.ts";
+
+function environment(variables: Readonly<Record<string, string>>) {
+  return (name: string) => variables[name];
+}
+
+Deno.test("systemd is told when messages flow and when they end", async () => {
+  await withSystemd(async ({ path, words }) => {
+    using notifier = new ServiceNotifier(environment({ NOTIFY_SOCKET: path }), { log: () => {} });
+    await notifier.ready();
+    await notifier.stopping();
+    await poll("two words", () => words.length === 2);
+    assert.match(words[0]!, /^READY=1\nSTATUS=/);
+    assert.match(words[1]!, /^STOPPING=1\nSTATUS=/);
+  });
+});
+
+Deno.test("the watchdog is fed while the gateway answers, and starves when it does not", async () => {
+  await withSystemd(async ({ path, words }) => {
+    const variables = { NOTIFY_SOCKET: path, WATCHDOG_USEC: "30000", WATCHDOG_PID: `${Deno.pid}` };
+    using notifier = new ServiceNotifier(environment(variables), { log: () => {} });
+    let asked = 0;
+    const answers = [
+      () => Promise.resolve(true),
+      () => Promise.resolve(true),
+      () => Promise.resolve(false),
+      () => Promise.reject(new Error("dead")),
+      () => new Promise<boolean>(() => {}), // never answers: nothing is asked after it
+    ];
+    notifier.feedWhile(() => answers[asked++]!());
+    await poll("every answer", () => asked === answers.length);
+    await notifier.stopping();
+    await poll("the last word", () => words.some((word) => word.startsWith("STOPPING=1")));
+    assert.deepEqual(words.filter((word) => word === "WATCHDOG=1").length, 2);
+    assert.equal(asked, answers.length);
+  });
+});
+
+Deno.test("another process's watchdog is not fed, and without systemd nothing is said", async () => {
+  await withSystemd(async ({ path, words }) => {
+    const foreign = { NOTIFY_SOCKET: path, WATCHDOG_USEC: "1000", WATCHDOG_PID: "1" };
+    for (const variables of [foreign, { NOTIFY_SOCKET: path }, {}]) {
+      using notifier = new ServiceNotifier(environment(variables), { log: () => {} });
+      notifier.feedWhile(() => Promise.reject(new Error("it must not be asked")));
+      await notifier.ready();
+    }
+    await poll("two words", () => words.length === 2);
+    assert.ok(words.every((word) => word.startsWith("READY=1")));
+  });
+});
+
+Deno.test("a word that does not arrive is logged, and stops nothing", async () => {
+  const events: string[] = [];
+  const log = (_level: string, event: string) => void events.push(event);
+  using notifier = new ServiceNotifier(environment({ NOTIFY_SOCKET: "/none/such" }), { log });
+  await notifier.ready();
+  assert.deepEqual(events, ["service_notice_failed"]);
+});

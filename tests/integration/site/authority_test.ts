@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import {
+  type Authority,
+  createAuthority,
+  createRevocationList,
+  issueClientCertificate,
+  issueServerCertificate,
+  keyBelongsToCertificate,
+  openAuthority,
+  serialFrom,
+} from "../../../src/site/pki/authority.ts";
+
+const NOW_MS = Date.UTC(2030, 0, 15, 12, 0, 0, 789);
+
+Deno.test("createAuthority() makes a CA that OpenSSL reads as one that signs no further CA", async () => {
+  const authority = await createAuthority({ commonName: "Test authority", nowMs: NOW_MS });
+  const text = await openssl(["x509", "-noout", "-text"], authority.certificatePem);
+  assert.match(text, /Basic Constraints: critical\s+CA:TRUE, pathlen:0/);
+  assert.match(text, /Key Usage: critical\s+Certificate Sign, CRL Sign/);
+  assert.match(text, /ASN1 OID: prime256v1/);
+  assert.match(text, /Not Before: Jan 14 12:00:00 2030 GMT/);
+  assert.match(text, /Not After : Jan 15 12:00:00 2050 GMT/);
+});
+
+Deno.test("issueClientCertificate() makes a client, and nothing else, that OpenSSL verifies", async () => {
+  const authority = await createAuthority({ commonName: "Test authority", nowMs: NOW_MS });
+  const issued = await issueClientCertificate(authority, {
+    commonName: "sensor_001",
+    nowMs: NOW_MS,
+  });
+  const text = await openssl(["x509", "-noout", "-text"], issued.certificatePem);
+  assert.match(text, /Subject: CN = sensor_001\n/);
+  assert.match(text, /Basic Constraints: critical\s+CA:FALSE/);
+  assert.match(text, /Key Usage: critical\s+Digital Signature\n/);
+  assert.match(text, /Extended Key Usage: \s+TLS Web Client Authentication\n/);
+  assert.match(text, /Subject Key Identifier/);
+  assert.match(text, /Authority Key Identifier/);
+  assert.equal(issued.notBefore, Date.UTC(2030, 0, 14, 12) / 1000);
+  assert.equal(issued.notAfter, Date.UTC(2040, 0, 15, 12) / 1000);
+  const serial = await openssl(["x509", "-noout", "-serial"], issued.certificatePem);
+  assert.equal(serial.trim().toLowerCase(), `serial=${issued.serial}`);
+
+  assert.match(await verify(authority, issued.certificatePem, ["-purpose", "sslclient"]), /OK/);
+  assert.match(
+    await verify(authority, issued.certificatePem, ["-purpose", "sslserver"]),
+    /unsuitable certificate purpose/,
+  );
+});
+
+Deno.test("issueServerCertificate() answers to names and to addresses of both kinds", async () => {
+  const authority = await createAuthority({ commonName: "Test authority", nowMs: NOW_MS });
+  const hosts = ["localhost", "127.0.0.1", "gateway.example", "2001:db8::7", "::ffff:10.1.2.3"];
+  const issued = await issueServerCertificate(authority, {
+    commonName: "broker",
+    hosts,
+    nowMs: NOW_MS,
+  });
+  for (const host of hosts) {
+    const option = /^[\d.]+$|:/.test(host) ? "-verify_ip" : "-verify_hostname";
+    const verdict = await verify(authority, issued.certificatePem, [
+      "-purpose",
+      "sslserver",
+      option,
+      host,
+    ]);
+    assert.match(verdict, /OK/, host);
+  }
+  assert.match(
+    await verify(authority, issued.certificatePem, ["-verify_hostname", "elsewhere.example"]),
+    /hostname mismatch/,
+  );
+});
+
+Deno.test("a certificate does not outlive its authority", async () => {
+  const authority = await createAuthority({ commonName: "Test authority", nowMs: NOW_MS });
+  const late = NOW_MS + 15 * 365 * 86_400_000;
+  const issued = await issueClientCertificate(authority, { commonName: "late", nowMs: late });
+  assert.equal(issued.notAfter, authority.certificate.notAfter.getTime() / 1000);
+});
+
+Deno.test("openAuthority() reads an authority back that issues what the first one vouches for", async () => {
+  const authority = await createAuthority({ commonName: "Test authority", nowMs: NOW_MS });
+  const { certificatePem, keyPem } = authority;
+  const opened = await openAuthority({ certificatePem, keyPem });
+  const issued = await issueClientCertificate(opened, { commonName: "sensor_001", nowMs: NOW_MS });
+  assert.match(await verify(authority, issued.certificatePem, []), /OK/);
+});
+
+Deno.test("createRevocationList() makes an empty list that OpenSSL verifies and checks by", async () => {
+  const authority = await createAuthority({ commonName: "Test authority", nowMs: NOW_MS });
+  const list = await createRevocationList(authority, { revoked: [], number: 1, nowMs: NOW_MS });
+  assert.match(list, /^-----BEGIN X509 CRL-----\n[^]*-----END X509 CRL-----\n$/);
+  const text = await openssl(["crl", "-noout", "-text"], list);
+  assert.match(text, /Version 2/);
+  assert.match(text, /X509v3 CRL Number: \s+1\n/);
+  assert.match(text, /Authority Key Identifier/);
+  assert.match(text, /Next Update: Jan 15 12:00:00 2050 GMT/);
+  assert.match(text, /No Revoked Certificates/);
+  const issued = await issueClientCertificate(authority, {
+    commonName: "sensor_001",
+    nowMs: NOW_MS,
+  });
+  assert.match(await verify(authority, issued.certificatePem, ["-crl_check"], list), /OK/);
+});
+
+Deno.test("createRevocationList() revokes the certificate whose serial it names", async () => {
+  const authority = await createAuthority({ commonName: "Test authority", nowMs: NOW_MS });
+  const issued = await issueClientCertificate(authority, {
+    commonName: "sensor_001",
+    nowMs: NOW_MS,
+  });
+  const revoked = [{ serial: issued.serial, revokedAtMs: NOW_MS }];
+  const list = await createRevocationList(authority, { revoked, number: 128, nowMs: NOW_MS });
+  assert.match(await openssl(["crl", "-noout", "-text"], list), /CRL Number: \s+128\n/);
+  assert.match(
+    await verify(authority, issued.certificatePem, ["-crl_check"], list),
+    /certificate revoked/,
+  );
+});
+
+Deno.test("keyBelongsToCertificate() tells a pair from two halves, and does not throw", async () => {
+  const options = { commonName: "sensor_001", nowMs: NOW_MS };
+  const authority = await createAuthority(options);
+  const one = await issueClientCertificate(authority, options);
+  const other = await issueClientCertificate(authority, options);
+  assert.equal(keyBelongsToCertificate(one.certificatePem, one.keyPem), true);
+  assert.equal(keyBelongsToCertificate(one.certificatePem, other.keyPem), false);
+  assert.equal(keyBelongsToCertificate("no certificate", one.keyPem), false);
+  assert.equal(keyBelongsToCertificate(one.certificatePem, ""), false);
+});
+
+Deno.test("serialFrom() is positive, non-zero and 16 bytes long whatever the random bytes are", () => {
+  assert.equal(serialFrom(new Uint8Array(16)), "40" + "00".repeat(15));
+  assert.equal(serialFrom(new Uint8Array(16).fill(0xff)), "7f" + "ff".repeat(15));
+});
+
+/** What `openssl verify` says, at the tests' own time. */
+async function verify(
+  authority: Authority,
+  certificatePem: string,
+  ...[options, revocationList = ""]: [options: string[], revocationList?: string]
+): Promise<string> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const anchors = join(folder, "ca.pem");
+    await Deno.writeTextFile(anchors, authority.certificatePem + revocationList);
+    const time = String(Math.floor(NOW_MS / 1000) + 60);
+    return await openssl(
+      ["verify", "-x509_strict", "-attime", time, "-CAfile", anchors, ...options],
+      certificatePem,
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function openssl(args: string[], input: string): Promise<string> {
+  const process = new Deno.Command("openssl", {
+    args,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = process.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(input));
+  await writer.close();
+  const { stdout, stderr } = await process.output();
+  return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+}

@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { readConfig } from "../../../src/config/config.ts";
+import { listSettings } from "../../../src/config/settings.ts";
+import { renderGatewayToml } from "../../../src/site/gateway_toml.ts";
+
+const VALUES = {
+  clientId: "secure-iot-gateway-0123456789abcdef",
+  backendUrl: "https://backend.example/base/",
+  gatewayPort: 18884,
+  apiPort: 18443,
+  deviceHost: "gateway.example",
+  devicePort: 18883,
+};
+
+const read = (toml: string, environment: Record<string, string> = {}) =>
+  readConfig(toml, { environment, directory: "/site" });
+
+function faultsOf(toml: string, environment: Record<string, string> = {}): readonly string[] {
+  const result = read(toml, environment);
+  return result.ok ? [] : result.faults;
+}
+
+Deno.test("the gateway.toml that init writes has every setting and reads back", () => {
+  const toml = renderGatewayToml(VALUES);
+  for (const { section, key } of listSettings()) {
+    assert.match(toml, new RegExp(`^\\[${section}\\]$`, "m"));
+    assert.match(toml, new RegExp(`^(# )?${key} = `, "m"));
+  }
+  const result = read(toml);
+  assert.ok(result.ok);
+  assert.equal(result.config.broker.clientId, VALUES.clientId);
+  assert.equal(result.config.backend.url, "https://backend.example/base");
+  assert.equal(result.config.store.database, "/site/data/gateway.db");
+  assert.deepEqual(result.config.devices, {
+    host: "gateway.example",
+    port: 18883,
+    authority: "/site/certs/device-ca.crt",
+    revocationList: "/site/certs/device-ca.crl",
+  });
+});
+
+Deno.test("every default that gateway.toml shows is the one in force", () => {
+  const toml = renderGatewayToml(VALUES);
+  const shown = toml.replaceAll(/^# ([a-z_]+ = )/gm, "$1");
+  assert.deepEqual(read(shown), read(toml));
+});
+
+Deno.test("an environment variable overrides a setting, whatever its type", () => {
+  const result = read(renderGatewayToml(VALUES), {
+    SECURE_IOT_GATEWAY_BACKEND_URL: "http://127.0.0.1:1",
+    SECURE_IOT_GATEWAY_API_PORT: "9",
+    SECURE_IOT_GATEWAY_LOG_ACCEPTED: "true",
+    SECURE_IOT_GATEWAY_CHECKS_RATE_LIMIT_PER_SECOND: "0.5",
+    SECURE_IOT_GATEWAY_DIR: "/elsewhere",
+    UNRELATED: "x",
+  });
+  assert.ok(result.ok);
+  assert.equal(result.config.backend.url, "http://127.0.0.1:1");
+  assert.equal(result.config.api.port, 9);
+  assert.equal(result.config.log.accepted, true);
+  assert.deepEqual(result.config.checks.rate, { perSecond: 0.5, burst: 10 });
+});
+
+Deno.test("all faults are named at once, each with its place and what is allowed", () => {
+  const toml = `
+    [broker]
+    client_id = "short"
+    port = 0
+    [backend]
+    url = "ftp://x"
+    timeout = "10 s"
+    nonsense = 1
+    [log]
+    level = "loud"
+    [other]
+  `;
+  const faults = faultsOf(toml, {
+    SECURE_IOT_GATEWAY_STORE_MAX_PENDING: "many",
+    SECURE_IOT_GATEWAY_BACKEND_URI: "http://x",
+  });
+  const expected = [
+    /^environment: SECURE_IOT_GATEWAY_BACKEND_URI: unknown setting/,
+    /^gateway.toml: broker.client_id: must be 16 to 128 letters/,
+    /^gateway.toml: broker.port: must be a whole number from 1 to 65535/,
+    /^gateway.toml: backend.url: must be an http:\/\/ or https:\/\/ URL/,
+    /^gateway.toml: backend.timeout: must be a duration from "100ms" to "10m"/,
+    /^gateway.toml: backend.nonsense: unknown setting, allowed here: url, ca,/,
+    /^environment: SECURE_IOT_GATEWAY_STORE_MAX_PENDING: must be a whole number/,
+    /^gateway.toml: log.level: must be one of "debug", "info"/,
+    /^gateway.toml: other: unknown setting, allowed here: broker, backend,/,
+  ];
+  for (const pattern of expected) {
+    assert.ok(faults.some((fault) => pattern.test(fault)), `${pattern} in ${faults.join("\n")}`);
+  }
+  assert.equal(faults.length, expected.length);
+});
+
+Deno.test("a value of another type, or outside of its range, is a fault wherever it stands", () => {
+  const id = 'client_id = "secure-iot-gateway-0123456789abcdef"';
+  const faulty: readonly (readonly [toml: string, fault: RegExp])[] = [
+    ["[broker]\nclient_id = 1", /broker.client_id: must be 16 to 128/],
+    ["[broker]", /broker.client_id: must be 16 to 128/],
+    [`[broker]\n${id}\nhost = ""`, /broker.host: must be a text that is not empty/],
+    [`[broker]\n${id}\nport = 1.5`, /broker.port: must be a whole number/],
+    [`[broker]\n${id}\nport = "1"`, /broker.port: must be a whole number/],
+    [`[broker]\n${id}\nport = nan`, /broker.port: must be a whole number/],
+    [`[broker]\n${id}\nport = 65536`, /broker.port: must be a whole number/],
+    [`[broker]\n${id}\nkeepalive = "4s"`, /broker.keepalive: must be a duration from "5s"/],
+    [`[broker]\n${id}\nkeepalive = "6m"`, /broker.keepalive: must be a duration from "5s"/],
+    [`[broker]\n${id}\n[backend]\nca = false`, /backend.ca: must be a path, or empty/],
+    [`[broker]\n${id}\n[backend]\nurl = "http://u@x"`, /backend.url: must be an http/],
+    [`[broker]\n${id}\n[backend]\nurl = "http://x/?q"`, /backend.url: must be an http/],
+    [`[broker]\n${id}\n[checks]\nrate_limit_per_second = inf`, /second: must be a number from 0/],
+    [`[broker]\n${id}\n[log]\naccepted = 1`, /log.accepted: must be true or false/],
+    [`log = 1\n[broker]\n${id}`, /^gateway.toml: log: must be a section, \[log\]$/],
+    [`log = 2026-01-01\n[broker]\n${id}`, /^gateway.toml: log: must be a section, \[log\]$/],
+    [`[[log]]\n[broker]\n${id}`, /^gateway.toml: log: must be a section, \[log\]$/],
+    [`[broker]\n${id}\n__proto__ = 1`, /broker.__proto__: unknown setting/],
+    [`[broker]\n${id}\n[constructor]`, /constructor: unknown setting/],
+  ];
+  for (const [toml, fault] of faulty) {
+    const faults = faultsOf(toml);
+    assert.equal(faults.length, 1, `${toml}\n${faults.join("\n")}`);
+    assert.match(faults[0]!, fault, toml);
+  }
+  assert.deepEqual(faultsOf(`[broker]\n${id}\nkeepalive = "300s"\nport = 65535`), []);
+});
+
+Deno.test("a file that is no TOML is refused with the line", () => {
+  assert.match(faultsOf("[log]\nlevel = \n")[0]!, /^gateway.toml: line 2: /);
+});
+
+Deno.test("two settings that do not go together are a fault", () => {
+  const toml = renderGatewayToml(VALUES).replace(/# retry_first = .*/, 'retry_first = "1h"');
+  assert.match(faultsOf(toml)[0]!, /backend.retry_first: must not be longer/);
+  const both = faultsOf(toml, { SECURE_IOT_GATEWAY_BACKEND_URI: "http://x" });
+  assert.match(both[0]!, /BACKEND_URI: unknown setting/);
+  assert.match(both[1]!, /backend.retry_first: must not be longer/);
+});

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { type Rejection } from "../../src/core/rejection.ts";
+import { openLog } from "../../src/log/log.ts";
+import { LINES_PER_SECOND, RejectionLog } from "../../src/gateway/telemetry/rejection_log.ts";
+
+const INVALID: Rejection = { kind: "rejected", code: "invalid_signature", detail: "" };
+
+Deno.test("a log line is one JSON object with time, level, event and message", () => {
+  const lines: string[] = [];
+  const log = openLog("info", (line) => lines.push(line));
+  log("warning", "something", { message: "It happened", device_id: "a", count: 3 });
+  assert.equal(lines.length, 1);
+  const { time, ...rest } = JSON.parse(lines[0]!);
+  assert.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  assert.deepEqual(rest, {
+    level: "warning",
+    event: "something",
+    message: "It happened",
+    device_id: "a",
+    count: 3,
+  });
+});
+
+Deno.test("levels below the set one are not written", () => {
+  const lines: string[] = [];
+  const log = openLog("warning", (line) => lines.push(line));
+  log("info", "quiet", { message: "x" });
+  log("error", "loud", { message: "x" });
+  assert.deepEqual(lines.map((line) => JSON.parse(line).event), ["loud"]);
+});
+
+Deno.test("text from outside cannot start a new line or move a cursor", () => {
+  const lines: string[] = [];
+  const log = openLog("info", (line) => lines.push(line));
+  const evil = 'a\nb\r\u001b[2J\u009b31m\u2028\u202e\u007f\u0000{curly} "quoted"';
+  log("info", "evil", { message: evil, device_id: evil });
+  assert.equal(lines[0]!.indexOf("\n"), lines[0]!.length - 1);
+  // deno-lint-ignore no-control-regex
+  assert.doesNotMatch(lines[0]!.trimEnd(), /[\u0000-\u001f\u007f-\u009f\u2028\u202e]/);
+  assert.equal(JSON.parse(lines[0]!).message, evil);
+  assert.equal(JSON.parse(lines[0]!).device_id, evil);
+});
+
+Deno.test("a property that is named like a secret is struck out", () => {
+  const lines: string[] = [];
+  const log = openLog("info", (line) => lines.push(line));
+  log("info", "slip", { message: "x", shared_secret: "hunter2", signature: "00ff" });
+  assert.doesNotMatch(lines[0]!, /hunter2|00ff/);
+});
+
+Deno.test("more than 100 rejections a second of one code are summed up, none is dropped", () => {
+  const records: Record<string, unknown>[] = [];
+  const rejections = new RejectionLog((level, event, line) => {
+    records.push({ level, event, ...line });
+  });
+  for (let i = 0; i < 250; i++) rejections.add(INVALID, "sensor_001");
+  rejections.add({ ...INVALID, code: "replayed" }, "sensor_002");
+  rejections.flush();
+  const own = records.filter(({ event }) => event === "message_rejected");
+  const sums = records.filter(({ event }) => event === "messages_rejected");
+  assert.equal(own.length, LINES_PER_SECOND + 1);
+  assert.deepEqual(sums.map(({ code, count }) => [code, count]), [["invalid_signature", 150]]);
+  assert.equal(own[0]!["message"], "Rejected message from sensor_001: Invalid signature");
+  assert.equal(own[0]!["code"], "invalid_signature");
+  assert.equal(own[0]!["device_id"], "sensor_001");
+});
+
+Deno.test("the sum of a second comes by itself when the second is over", async () => {
+  const counts: unknown[] = [];
+  const summed = Promise.withResolvers<void>();
+  const rejections = new RejectionLog((_level, event, { count }) => {
+    if (event !== "messages_rejected") return;
+    counts.push(count);
+    summed.resolve();
+  });
+  for (let i = 0; i < LINES_PER_SECOND + 7; i++) rejections.add(INVALID, "sensor_001");
+  await summed.promise;
+  assert.deepEqual(counts, [7]);
+});

@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { readEnvelope } from "../../../src/core/envelope.ts";
+import { sign } from "../../../src/core/signature.ts";
+import { signingInput } from "../../../src/core/signing_input.ts";
+import { DeviceKeys } from "../../../src/store/key_ring.ts";
+import { Registry } from "../../../src/store/sqlite/registry.ts";
+import { Database } from "../../../src/store/sqlite/database.ts";
+import { withFolder } from "../../support/with_folder.ts";
+
+const CERTIFICATE = { serial: "01", notBefore: 1_000, notAfter: 2_000 };
+
+async function withRegistry(
+  work: (registry: Registry, store: Database, path: string) => void | Promise<void>,
+): Promise<void> {
+  await withFolder(async (folder) => {
+    const store = new Database(`${folder}/gateway.db`, { create: true });
+    try {
+      await work(new Registry(store), store, store.path);
+    } finally {
+      store.close();
+    }
+  });
+}
+
+Deno.test("Registry finds the id that another differs from only in case", async () => {
+  await withRegistry((registry) => {
+    registry.add({ deviceId: "sensor_A", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
+    assert.equal(registry.clash("sensor_A"), "sensor_A");
+    assert.equal(registry.clash("SENSOR_a"), "sensor_A");
+    assert.equal(registry.clash("sensor_B"), undefined);
+  });
+});
+
+Deno.test("a device is expired after its newest certificate's end, and not at it", async () => {
+  await withRegistry((registry, store) => {
+    registry.add({ deviceId: "a", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
+    const ring = new DeviceKeys(store, registry);
+    assert.equal(ring.statusOf("a", 2_000), "active");
+    assert.equal(ring.statusOf("a", 2_001), "expired");
+    assert.equal(ring.statusOf("b", 2_000), "unknown");
+  });
+});
+
+Deno.test("a device of which no certificate is known does not expire", async () => {
+  await withRegistry((registry, store) => {
+    store.prepare("INSERT INTO devices VALUES ('a', 's', NULL)").run();
+    assert.equal(new DeviceKeys(store, registry).statusOf("a", 9_999_999_999), "active");
+  });
+});
+
+Deno.test("KeyRing sees at once what another process changes", async () => {
+  await withRegistry(async (registry, store, path) => {
+    const ring = new DeviceKeys(store, registry);
+    const other = new Database(path);
+    const elsewhere = new Registry(other);
+    elsewhere.add({ deviceId: "a", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
+    assert.equal(ring.statusOf("a", 1_500), "unknown");
+    ring.refresh();
+    assert.equal(ring.statusOf("a", 1_500), "active");
+    const key = await ring.key("a");
+    elsewhere.revoke("a", { revokedAt: 1_400, reason: "lost" });
+    ring.refresh();
+    assert.equal(ring.statusOf("a", 1_500), "revoked");
+    assert.equal(await ring.key("a"), key, "an unchanged secret keeps its key");
+    other.prepare("UPDATE devices SET shared_secret = 't'").run();
+    ring.refresh();
+    assert.notEqual(await ring.key("a"), key);
+    elsewhere.remove("a");
+    ring.refresh();
+    assert.equal(ring.statusOf("a", 1_500), "unknown");
+    other.close();
+  });
+});
+
+Deno.test("KeyRing keeps the keys that are in use, and makes those anew that were not", async () => {
+  await withRegistry(async (registry, store) => {
+    const names = Array.from({ length: 2_000 }, (_, i) => `d${i}`);
+    registry.addAll(names.map((deviceId) => ({
+      deviceId,
+      sharedSecret: `secret of ${deviceId}`,
+      createdAt: 1,
+    })));
+    const ring = new DeviceKeys(store, registry);
+    const inUse = await ring.key("d0");
+    const first = await ring.key("d1");
+    for (const name of names.slice(2)) {
+      await ring.key(name);
+      assert.equal(await ring.key("d0"), inUse, name);
+    }
+    const again = await ring.key("d1");
+    assert.notEqual(again, first, "it was let go");
+    const text = new TextEncoder().encode("the same");
+    assert.equal(await sign(again!, text), await sign(first!, text));
+    assert.notEqual(await sign(again!, text), await sign(inUse!, text));
+  });
+});
+
+Deno.test("an empty secret in an old registry is no key, and no failure", async () => {
+  await withRegistry(async (registry, store) => {
+    store.prepare("INSERT INTO devices VALUES ('a', '', NULL)").run();
+    assert.equal(await new DeviceKeys(store, registry).key("a"), undefined);
+  });
+});
+
+Deno.test("a device is spoken to with the newest good secret that it has used", async () => {
+  await withRegistry(async (registry, store) => {
+    registry.add({ deviceId: "a", sharedSecret: "old", createdAt: 1 }, CERTIFICATE);
+    const ring = new DeviceKeys(store, registry);
+    const old = await ring.key("a");
+    registry.rotateSecret("a", "new", { until: 1_600 });
+    const rotated = new DeviceKeys(store, registry);
+    assert.notEqual(await rotated.key("a", 1_601), await rotated.key("a", 1_600));
+    registry.recordUses([{ deviceId: "a", generation: 1, lastUsed: 1_500 }]);
+    registry.recordUses([{ deviceId: "a", generation: 2, lastUsed: 1_501 }]);
+    const used = new DeviceKeys(store, registry);
+    assert.equal(await used.key("a", 1_502), await used.key("a", 1_601), "the new one");
+    assert.notEqual(await used.key("a", 1_502), old);
+  });
+});
+
+Deno.test("each use of a secret is noted, the first at once and the others once a minute", async () => {
+  await withRegistry(async (registry, store) => {
+    registry.add({ deviceId: "a", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
+    const ring = new DeviceKeys(store, registry);
+    const key = await ring.key("a");
+    const fields = { deviceId: "a", timestamp: "1727712000", messageId: crypto.randomUUID() };
+    const signature = await sign(key!, signingInput(fields, new TextEncoder().encode("1")));
+    const envelope = readEnvelope(new TextEncoder().encode(
+      `{"device_id":"a","timestamp":1727712000,"message_id":"${fields.messageId}",` +
+        `"payload":1,"signature":"${signature}"}`,
+    ));
+    assert.ok(envelope.kind === "envelope");
+    const noted = async (nowSeconds: number) => {
+      await ring.signedPayload(envelope, nowSeconds);
+      ring.recordUses({ all: false });
+      return registry.secretUses("a")[0]?.lastUsed;
+    };
+    assert.deepEqual(ring.recordUses({ all: false }), []);
+    assert.equal(await noted(1_001), 1_001);
+    assert.equal(await noted(1_030), 1_001);
+    assert.equal(await noted(1_061), 1_061);
+    assert.equal(await noted(1_120), 1_061);
+    ring.recordUses({ all: true });
+    assert.equal(registry.secretUses("a")[0]?.lastUsed, 1_120);
+  });
+});

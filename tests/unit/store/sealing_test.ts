@@ -1,0 +1,320 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { dirname } from "node:path";
+import { backup, DatabaseSync } from "node:sqlite";
+import { fileURLToPath } from "node:url";
+import { AuditLog } from "../../../src/store/sqlite/audit_log.ts";
+import { DeviceKeys } from "../../../src/store/key_ring.ts";
+import { Registry } from "../../../src/store/sqlite/registry.ts";
+import { rotateSealingKey, sealSecrets, unsealSecrets } from "../../../src/store/sqlite/sealing.ts";
+import { readSealingKeys, writeSealingKeys } from "../../../src/store/sealing_keys.ts";
+import { Database, StoreLostError } from "../../../src/store/sqlite/database.ts";
+import { withFolder } from "../../support/with_folder.ts";
+
+/** More than two transactions of secrets. */
+const DEVICES = 450;
+
+/** What every secret here begins with; nine bytes, so that base64 shows them by themselves. */
+const MARKER = "hush-hush";
+
+interface Place {
+  readonly store: Database;
+  readonly places: { readonly file: string; readonly credential: undefined };
+  readonly secrets: ReadonlyMap<string, string>;
+}
+
+/**
+ * A registry with a past: devices came, went and changed their secrets while those were plain, by a
+ * program that overwrites nothing it deletes.
+ */
+async function withRegistry(work: (place: Place) => Promise<void>): Promise<void> {
+  await withFolder(async (folder) => {
+    const secrets = new Map<string, string>();
+    const old = new DatabaseSync(`${folder}/gateway.db`);
+    old.exec(`
+      CREATE TABLE devices (
+        device_id TEXT PRIMARY KEY, shared_secret TEXT NOT NULL, created_at INTEGER
+      )`);
+    old.exec("BEGIN");
+    for (let i = 0; i < 6 * DEVICES; i++) {
+      const secret = `${MARKER}${crypto.randomUUID()}`;
+      secrets.set(`sensor_${i}`, secret);
+      old.prepare("INSERT INTO devices VALUES (?, ?, 1)").run(`sensor_${i}`, secret);
+    }
+    old.exec("COMMIT; BEGIN");
+    const remove = old.prepare("DELETE FROM devices WHERE device_id = ?");
+    for (let i = DEVICES; i < 6 * DEVICES; i++) remove.run(`sensor_${i}`);
+    old.exec("COMMIT");
+    old.close();
+    const store = new Database(`${folder}/gateway.db`);
+    try {
+      await work({
+        store,
+        places: { file: `${folder}/secrets.key`, credential: undefined },
+        secrets,
+      });
+    } finally {
+      store.close();
+    }
+  });
+}
+
+function assertAllOpen({ store, places, secrets }: Place): void {
+  const devices = new Registry(store, readSealingKeys(places)).list();
+  assert.equal(devices.length, DEVICES);
+  for (const { deviceId, sharedSecret } of devices) {
+    assert.equal(sharedSecret, secrets.get(deviceId), deviceId);
+  }
+}
+
+/** How often the beginning of a secret stands in the files of a folder: as text, in hex, in base64. */
+async function countHits(folder: string): Promise<number> {
+  const needles = [
+    MARKER,
+    Buffer.from(MARKER).toString("hex"),
+    Buffer.from(MARKER).toString("base64"),
+  ];
+  let hits = 0;
+  for await (const { name, isFile } of Deno.readDir(folder)) {
+    if (!isFile) continue;
+    const text = Buffer.from(await Deno.readFile(`${folder}/${name}`)).toString("latin1");
+    for (const needle of needles) hits += text.split(needle).length - 1;
+  }
+  return hits;
+}
+
+/** Runs one conversion in a process of its own; true where it killed itself at `point`. */
+async function runAndKill(place: Place, verb: string, point: string): Promise<boolean> {
+  const script = fileURLToPath(new URL("../../support/sealing_run.ts", import.meta.url));
+  const config = fileURLToPath(new URL("../../../deno.json", import.meta.url));
+  const [name = "", count = "1"] = point.split(" ");
+  const { success, signal, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "-q", "--no-prompt", "--config", config, "-P=test", script],
+      ...[place.store.path, place.places.file, verb, name, count],
+    ],
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  assert.ok(success || signal === "SIGKILL", new TextDecoder().decode(stderr));
+  return signal === "SIGKILL";
+}
+
+Deno.test("after sealing, no secret stands in database, log, free pages or a backup", async () => {
+  await withRegistry(async (place) => {
+    const { store, places } = place;
+    const folder = dirname(store.path);
+    assert.ok(
+      await countHits(folder) > DEVICES,
+      "the search finds what is and was there",
+    );
+    const { count, keyId } = await sealSecrets({ store, places });
+    assert.equal(count, DEVICES);
+    assert.equal(readSealingKeys(places)[0]!.id, keyId);
+    const source = new DatabaseSync(store.path);
+    await backup(source, `${folder}/backup.db`);
+    source.close();
+    assert.equal(await countHits(folder), 0);
+    assertAllOpen(place);
+    assert.equal(Deno.statSync(places.file).mode! & 0o777, 0o600);
+    assert.equal((await sealSecrets({ store, places })).count, 0, "it can be done again");
+  });
+});
+
+Deno.test("what a sealed site takes in is sealed, whichever program brings it", async () => {
+  await withRegistry(async (place) => {
+    const { store, places } = place;
+    await sealSecrets({ store, places });
+    const keys = readSealingKeys(places);
+    const device = { deviceId: "late", sharedSecret: `${MARKER}late`, createdAt: 1 };
+    const certificate = { serial: "01", notBefore: 1, notAfter: 2 };
+    assert.throws(() => new Registry(store).add(device, certificate), /secrets are sealed/);
+    assert.equal(new Registry(store).find("late"), undefined, "nothing half done");
+    new Registry(store, keys).add(device, certificate);
+    assert.equal(new Registry(store, keys).find("late")!.sharedSecret, device.sharedSecret);
+    const other = new DatabaseSync(store.path);
+    for (
+      const sql of [
+        "INSERT INTO devices VALUES ('x', 'plain', 1)",
+        "INSERT OR REPLACE INTO devices VALUES ('sensor_1', 'plain', 1)",
+        "UPDATE devices SET shared_secret = 'plain' WHERE device_id = 'sensor_1'",
+      ]
+    ) {
+      assert.throws(() => other.exec(sql), /the secrets of this site are sealed/);
+    }
+    other.exec("UPDATE devices SET created_at = 2");
+    other.close();
+    assert.equal(
+      await countHits(dirname(store.path)),
+      0,
+    );
+    const shown = JSON.stringify(new Registry(store, keys).list()) +
+      Deno.inspect(new Registry(store, keys).list());
+    assert.ok(!shown.includes(device.sharedSecret));
+  });
+});
+
+Deno.test("unsealing gives the plain form back, byte for byte", async () => {
+  await withRegistry(async (place) => {
+    const { store, places, secrets } = place;
+    await sealSecrets({ store, places });
+    assert.equal((await unsealSecrets({ store, places })).count, DEVICES);
+    for (const row of store.prepare("SELECT * FROM devices").all()) {
+      assert.equal(row["shared_secret"], secrets.get(row["device_id"] as string));
+    }
+    assert.equal((await sealSecrets({ store, places })).count, DEVICES, "and back again");
+  });
+});
+
+Deno.test("rotating seals under a new key, and nothing opens under the old one", async () => {
+  await withRegistry(async (place) => {
+    const { store, places } = place;
+    await assert.rejects(rotateSealingKey({ store, places }), /are not sealed/);
+    await sealSecrets({ store, places });
+    const [old] = readSealingKeys(places);
+    assert.equal((await rotateSealingKey({ store, places })).count, DEVICES);
+    const keys = readSealingKeys(places);
+    assert.equal(keys.length, 1);
+    assert.notEqual(keys[0]!.id, old!.id);
+    assertAllOpen(place);
+    const database = Buffer.from(await Deno.readFile(store.path)).toString("latin1");
+    assert.ok(!database.includes(`$${old!.id}$`), "no secret is left that the old key opens");
+    assert.throws(() => new DeviceKeys(store, new Registry(store, [old!])), StoreLostError);
+    await unsealSecrets({ store, places });
+    const audit = new AuditLog(store);
+    const events = [...audit.since(0)].map(({ event, detail }) => `${event} ${detail}`.trim());
+    const kinds = events.filter((event, i) => event !== events[i - 1]);
+    assert.deepEqual(kinds, [
+      ...[`sealing_key_set ${old!.id}`, "secret_sealed"],
+      ...[`sealing_key_set ${keys[0]!.id}`, "secret_resealed"],
+      ...["sealing_ended", "secret_unsealed"],
+    ]);
+    assert.equal(events.length, 3 * (DEVICES + 1));
+    assert.deepEqual(audit.prove().faults, []);
+  });
+});
+
+const POINTS: Record<string, readonly string[]> = {
+  seal: ["key_written", "marked", "in_batch", "batch", "in_batch 3", "converted", "clean"],
+  rotate: ["key_written", "marked", "in_batch 2", "batch 2", "converted", "clean"],
+  unseal: ["marked", "in_batch 2", "batch 2"],
+};
+
+for (const [verb, points] of Object.entries(POINTS)) {
+  Deno.test(`${verb}, killed at any point: every secret still opens, and doing it again ends it`, async () => {
+    await withRegistry(async (place) => {
+      const { store, places } = place;
+      const folder = dirname(store.path);
+      for (const point of points) {
+        if (verb === "seal") {
+          await unsealSecrets({ store, places }); // back to the beginning
+          await Deno.remove(places.file).catch(() => {});
+        } else await sealSecrets({ store, places });
+        assert.ok(await runAndKill(place, verb, point), point);
+        assertAllOpen(place);
+        assert.equal(
+          new Registry(store, readSealingKeys(places)).missingSealingKeys(),
+          undefined,
+          point,
+        );
+        if (verb === "unseal") {
+          await unsealSecrets({ store, places });
+          continue;
+        }
+        const again = verb === "seal" ? sealSecrets : rotateSealingKey;
+        await again({ store, places });
+        assertAllOpen(place);
+        assert.equal(readSealingKeys(places).length, 1, point);
+        assert.equal(await countHits(folder), 0, point);
+      }
+    });
+  });
+}
+
+Deno.test("the secret before the newest is sealed, rotated and taken in like it", async () => {
+  await withRegistry(async ({ store, places }) => {
+    const folder = dirname(store.path);
+    const plain = new Registry(store);
+    plain.rotateSecret("sensor_1", `${MARKER}second`, { until: 2_000_000_000 });
+    const before = plain.find("sensor_1")!;
+    const assertOpens = () => {
+      const device = new Registry(store, readSealingKeys(places)).find("sensor_1")!;
+      assert.equal(device.sharedSecret, before.sharedSecret);
+      assert.equal(device.previous!.sharedSecret, before.previous!.sharedSecret);
+    };
+    assert.equal((await sealSecrets({ store, places })).count, DEVICES + 1);
+    assert.equal(await countHits(folder), 0);
+    assertOpens();
+    assert.equal((await rotateSealingKey({ store, places })).count, DEVICES + 1);
+    assertOpens();
+    const sealed = new Registry(store, readSealingKeys(places));
+    sealed.rotateSecret("sensor_2", `${MARKER}third`, { until: 2_000_000_000 });
+    assert.equal(sealed.find("sensor_2")!.sharedSecret, `${MARKER}third`);
+    assert.throws(
+      () => store.prepare("UPDATE device_secrets SET previous_secret = 'plain'").run(),
+      /the secrets of this site are sealed/,
+    );
+    assert.equal(await countHits(folder), 0);
+    assert.equal((await unsealSecrets({ store, places })).count, DEVICES + 2);
+    assertOpens();
+  });
+});
+
+Deno.test("a wrong or missing key opens nothing, and is named", async () => {
+  await withRegistry(async (place) => {
+    const { store, places } = place;
+    await sealSecrets({ store, places });
+    const [key] = readSealingKeys(places);
+    const ring = (keys: ConstructorParameters<typeof Registry>[1]) =>
+      new DeviceKeys(store, new Registry(store, keys));
+    assert.throws(
+      () => ring([]),
+      new RegExp(`sealed under ${key!.id}, and secrets.key there is none`),
+    );
+    await Deno.remove(places.file);
+    await assert.rejects(sealSecrets({ store, places }), /Cannot open the secrets/);
+    await assert.rejects(unsealSecrets({ store, places }), /Cannot open the secrets/);
+    const other = { id: "0123456789ab", bytes: new Uint8Array(32) };
+    assert.throws(() => ring([other]), new RegExp(`${key!.id}, and secrets.key has 0123456789ab`));
+    writeSealingKeys(places, [key!]);
+    assertAllOpen(place);
+  });
+});
+
+Deno.test("a secret that was altered, or moved to another device, is no key; the others are", async () => {
+  await withRegistry(async ({ store, places }) => {
+    await sealSecrets({ store, places });
+    store.prepare(
+      `UPDATE devices SET shared_secret =
+       (SELECT shared_secret FROM devices WHERE device_id = 'sensor_2') WHERE device_id = 'sensor_1'`,
+    ).run();
+    const registry = new Registry(store, readSealingKeys(places));
+    const ring = new DeviceKeys(store, registry);
+    assert.equal(await ring.key("sensor_1"), undefined);
+    assert.ok(await ring.key("sensor_2"));
+    assert.throws(() => registry.find("sensor_1")!.sharedSecret, /"sensor_1": it was altered/);
+  });
+});
+
+Deno.test("a key file that others may read, or that is none, is refused without showing it", async () => {
+  await withFolder(async (folder) => {
+    const places = { file: `${folder}/secrets.key`, credential: undefined };
+    assert.deepEqual(readSealingKeys(places), []);
+    writeSealingKeys(places, [{ id: "", bytes: new Uint8Array(32).fill(1) }]);
+    assert.equal(readSealingKeys(places).length, 1);
+    await Deno.chmod(places.file, 0o640);
+    assert.throws(() => readSealingKeys(places), /others may read it/);
+    await Deno.chmod(places.file, 0o600);
+    for (const text of ["hunter2\n", "# nothing\n", "", "A".repeat(44) + "\n"]) {
+      await Deno.writeTextFile(places.file, text);
+      assert.throws(
+        () => readSealingKeys(places),
+        (error: Error) =>
+          /is no key|no key in it/.test(error.message) && !error.message.includes("hunter2"),
+      );
+    }
+    const credential = `${folder}/credential`;
+    await Deno.writeTextFile(credential, `${"A".repeat(43)}\n`, { mode: 0o440 });
+    assert.equal(readSealingKeys({ ...places, credential }).length, 1, "a credential goes first");
+  });
+});

@@ -1,0 +1,219 @@
+/**
+ * The house's own rules, checked.
+ *
+ * The rules are:
+ * - a folder of src/ imports only what `MAY_IMPORT` grants it, and nothing is loose in src/;
+ * - core/ is pure; only store/ has SQL; gateway/ and site/ never meet;
+ * - there are no import cycles;
+ * - no function has more than 70 lines, no file more than 600;
+ * - the papers and the sources name no path of a machine, and no secret is in the tree.
+ */
+
+import assert from "node:assert/strict";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { RUNTIME_FLAGS } from "../../src/process/runtime_flags.ts";
+import { listSettings } from "../../src/config/settings.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const FUNCTION_MAX_LINES = 70;
+const FILE_MAX_LINES = 600;
+
+interface Source {
+  /** From the project's root. */
+  readonly path: string;
+  readonly text: string;
+  /** Paths of the project's own files that it imports, types among them. */
+  readonly imports: readonly string[];
+  /** Bare imports. */
+  readonly packages: readonly string[];
+}
+
+const SOURCES = readSources("src").concat(readSources("tests"), readSource("main.ts"));
+const OURS = SOURCES.filter(({ path }) => !path.startsWith("tests/"));
+
+function readSources(folder: string): Source[] {
+  return [...Deno.readDirSync(join(ROOT, folder))].flatMap(({ name, isDirectory }) => {
+    if (isDirectory) return readSources(`${folder}/${name}`);
+    return name.endsWith(".ts") ? [readSource(`${folder}/${name}`)] : [];
+  });
+}
+
+function readSource(path: string): Source {
+  const text = Deno.readTextFileSync(join(ROOT, path));
+  const specifiers = [...text.matchAll(/(?:from |import\(?\s*)"([^"\n]+)"/g)].map(([, name]) =>
+    name!
+  );
+  const own = specifiers.filter((name) => name.startsWith("."));
+  return {
+    path,
+    text,
+    imports: own.map((name) => relative(ROOT, join(ROOT, dirname(path), name))),
+    packages: specifiers.filter((name) => !name.startsWith(".")),
+  };
+}
+
+/**
+ * What each folder of src/ may import, besides itself. A folder that is not here fails the test, and
+ * so does an import that is not: there are no exceptions.
+ */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  time: [],
+  log: [],
+  config: ["core"],
+  store: ["core", "config", "time"],
+  gateway: ["store", "core", "config", "time", "log"],
+  site: ["store", "core", "config", "time"],
+  process: ["gateway", "store", "core", "config", "time", "log"],
+  client: ["core", "site", "time"],
+  doctor: ["client", "site", "store", "core", "config", "time", "log"],
+  demo: ["client", "process", "site", "core", "config", "time", "log"],
+  cli: ["doctor", "demo", "client", "process", "site", "store", "core", "config", "time", "log"],
+  build: ["process"],
+};
+
+/** The folder of src/ that a file is in; undefined outside, and for a file that is loose in it. */
+function folderOf(path: string): string | undefined {
+  const [top, folder, file] = path.split("/");
+  return top === "src" && file !== undefined ? folder : undefined;
+}
+
+Deno.test("every source file is in a folder that has a rule", () => {
+  for (const { path } of OURS) {
+    if (path === "main.ts") continue;
+    assert.ok(Object.hasOwn(MAY_IMPORT, folderOf(path) ?? ""), path);
+  }
+});
+
+Deno.test("a folder imports only what it may", () => {
+  for (const { path, imports } of OURS) {
+    const from = folderOf(path);
+    if (from === undefined) continue;
+    for (const imported of imports) {
+      const to = folderOf(imported);
+      if (to === undefined) continue; // a template, or deno.json
+      assert.ok(to === from || MAY_IMPORT[from]?.includes(to), `${path} imports ${imported}`);
+    }
+  }
+});
+
+Deno.test("only store/ has SQL", () => {
+  const statement = /\b(SELECT .* FROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM|PRAGMA)\b/;
+  for (const { path, text } of OURS) {
+    if (folderOf(path) === "store") continue;
+    const found = statement.exec(text)?.[0];
+    assert.equal(found, undefined, path);
+    assert.doesNotMatch(text, /node:sqlite/, path);
+  }
+});
+
+Deno.test("core/ is pure: no packages, no clock, no chance, no console, nothing of Deno", () => {
+  for (const { path, text, packages } of OURS) {
+    if (folderOf(path) !== "core") continue;
+    assert.deepEqual(packages, [], path);
+    const impure = text.match(
+      /\b(Deno\.|fetch\(|Date\.now|Math\.random|randomUUID|getRandom|console)/,
+    );
+    assert.equal(impure, null, `${path}: ${impure?.[0]}`);
+  }
+});
+
+Deno.test("there are no import cycles", () => {
+  const byPath = new Map(SOURCES.map((source) => [source.path, source]));
+  const done = new Set<string>();
+  const visit = (path: string, trail: readonly string[]): void => {
+    assert.ok(!trail.includes(path), `cycle: ${[...trail, path].join(" > ")}`);
+    if (done.has(path)) return;
+    for (const next of byPath.get(path)?.imports ?? []) visit(next, [...trail, path]);
+    done.add(path);
+  };
+  for (const { path } of SOURCES) visit(path, []);
+});
+
+Deno.test(`no function has more than ${FUNCTION_MAX_LINES} lines, no file more than ${FILE_MAX_LINES}`, () => {
+  for (const { path, text } of SOURCES) {
+    const lines = text.split("\n");
+    assert.ok(lines.length <= FILE_MAX_LINES, `${path}: ${lines.length} lines`);
+    for (const [name, length] of functionLengths(lines)) {
+      assert.ok(length <= FUNCTION_MAX_LINES, `${path}: ${name} has ${length} lines`);
+    }
+  }
+});
+
+/** Functions and methods by indentation, which the formatter fixes. */
+function functionLengths(lines: readonly string[]): [name: string, length: number][] {
+  const opening =
+    /^( *)(?:export )?(?:async )?(?:static )?(?:async )?(?:function\*? |\*|#|get )?(#?\w+)(?:<[^(]*>)?\(.*\{$|^( *)\): .*\{$/;
+  return lines.flatMap((line, start): [string, number][] => {
+    const match = opening.exec(line);
+    if (!match || /^ *(if|for|while|switch|else|return|Deno)\b/.test(line)) return [];
+    const indent = match[1] ?? match[3] ?? "";
+    const end = lines.findIndex((later, i) => i > start && later.startsWith(`${indent}}`));
+    return [[match[2] ?? line.trim(), end - start + 1]];
+  });
+}
+
+Deno.test("top-level functions are declarations, and exports have a sentence", () => {
+  for (const { path, text } of OURS) {
+    const lines = text.split("\n");
+    lines.forEach((line, i) => {
+      assert.doesNotMatch(
+        line,
+        /^(export )?const \w+ = (async )?(\([^)]*\)|\w+) =>/,
+        `${path}:${i + 1}`,
+      );
+      if (!/^export (?!type \{|\{|\*|type \w+ = typeof|type \w+ =)/.test(line)) return;
+      assert.match(lines[i - 1] ?? "", /\*\/$/, `${path}:${i + 1}: ${line}`);
+    });
+  }
+});
+
+Deno.test("file names are nouns in snake_case, and none is a grab bag", () => {
+  for (const { path } of SOURCES) {
+    const name = path.split("/").at(-1)!;
+    assert.match(name, /^[a-z][a-z0-9_]*\.ts$/, path);
+    assert.doesNotMatch(name, /helper|util|manager|service|common|handler|processor|misc/, path);
+  }
+});
+
+Deno.test("every package is pinned exactly, and every one is used", () => {
+  const { imports } = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json")));
+  const used = new Set(SOURCES.flatMap(({ packages }) => packages));
+  for (const [name, specifier] of Object.entries<string>(imports)) {
+    assert.match(specifier, /^npm:.+@\d+\.\d+\.\d+$/, name);
+    assert.ok(used.has(name), `${name} is not used`);
+  }
+});
+
+Deno.test("tasks and papers never ask for every permission", () => {
+  for (const path of ["deno.json", "README.md", "CHANGELOG.md", ".ci/run"]) {
+    const text = Deno.readTextFileSync(join(ROOT, path));
+    assert.doesNotMatch(text, /(^|\s)(-A|--allow-all)(\s|"|$)/m, path);
+  }
+});
+
+Deno.test("the task for the gateway gives the runtime the same flags as everything else", () => {
+  const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`));
+  for (const flag of RUNTIME_FLAGS) assert.ok(tasks.gateway.command.includes(` ${flag} `), flag);
+});
+
+Deno.test("the README has every setting with its default", () => {
+  const readme = Deno.readTextFileSync(join(ROOT, "README.md"));
+  const rows = readme.split("\n").filter((line) => line.startsWith("| `")).map((line) =>
+    line.split("|").map((cell) => cell.trim())
+  );
+  for (const { section, key, defaultValue, purpose } of listSettings()) {
+    const shown = defaultValue === undefined
+      ? "made by `init`"
+      : `\`${JSON.stringify(defaultValue)}\``;
+    const row = rows.find(([, name]) => name === `\`${section}.${key}\``);
+    assert.deepEqual(row?.slice(2, 4), [shown, purpose], `${section}.${key}`);
+  }
+});
+
+Deno.test("the changelog begins with the version in deno.json", () => {
+  const { version } = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json")));
+  const changelog = Deno.readTextFileSync(join(ROOT, "CHANGELOG.md"));
+  assert.equal(/^## (\S+)/m.exec(changelog)?.[1], version);
+});
