@@ -24,7 +24,6 @@ export interface GatewayStore {
   close(): void;
 }
 
-// deno-lint-ignore require-await -- asynchronous in its signature: another engine has to wait
 /** Opens the store of a site for its gateway; throws a `StoreError`. */
 export async function openGatewayStore(config: Config): Promise<GatewayStore> {
   const sealingKeys = readSealingKeys(config.store.sealingKey);
@@ -35,12 +34,12 @@ export async function openGatewayStore(config: Config): Promise<GatewayStore> {
     secureDelete: "FAST", // it writes no secrets, and payloads come and go
   });
   const registry = new Registry(database, sealingKeys);
-  return {
+  return await Promise.resolve({
     messages: new SqliteMessages(database, config),
     keys: new DeviceKeys(database, registry),
     apiKeys: new ApiKeys(database),
     certificateEnds: () => Promise.resolve(registry.certificateEnds()),
     auditHead: () => Promise.resolve(database.audit.head()),
     close: () => database.close(),
-  };
+  });
 }

@@ -258,7 +258,10 @@ Deno.test("over max_count the oldest go first, with a log line and a count", asy
   await withLiveSite(async (site) => {
     const device = await site.device("sensor_001");
     const messageIds = await refused(site, device, "1", "2", "3", "4", "5");
-    await poll("two to be dropped", async () => await site.metric("dead_letters_expired_total") === 2);
+    await poll(
+      "two to be dropped",
+      async () => await site.metric("dead_letters_expired_total") === 2,
+    );
     const left = await list(site);
     assert.deepEqual(left.map(({ message_id }) => message_id), messageIds.slice(2));
     assert.equal(await site.metric("dead_letters"), 3);
@@ -277,7 +280,10 @@ Deno.test("over max_age they go, with a log line and a count; a younger one stay
     const [young] = await refused(site, device, '"young"');
     assert.equal(await site.metric("dead_letters"), 2);
     site.clockOffsetMs = 3_700_000;
-    await poll("one to be dropped", async () => await site.metric("dead_letters_expired_total") === 1);
+    await poll(
+      "one to be dropped",
+      async () => await site.metric("dead_letters_expired_total") === 1,
+    );
     assert.deepEqual((await list(site)).map(({ message_id }) => message_id), [young]);
     assert.equal(droppedIn(site), 1);
   }, { settings: { DEAD_LETTERS_MAX_AGE: "1h" } });

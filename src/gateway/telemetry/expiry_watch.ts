@@ -3,19 +3,14 @@
  * device, an expired certificate its owner.
  */
 
-import { X509Certificate } from "node:crypto";
 import type { Config } from "../../config/config.ts";
-import { nextUpdateOf } from "../../core/revocation_list.ts";
+import { DAY_SECONDS } from "../../core/time.ts";
+import { earliestEnd, WARN_DAYS } from "../../config/expiry.ts";
 import type { Clock } from "../../time/clock.ts";
 import type { Emit } from "../../core/event.ts";
 
-/** How long ahead it warns, days. */
-export const WARN_DAYS = 30;
-
-const DAY_SECONDS = 86_400;
 /** A wrong answer for an hour harms nobody, and a file that was replaced is seen within one. */
 const CHECK_EVERY_MS = 3_600_000;
-const PEM = /-----BEGIN (CERTIFICATE|X509 CRL|CRL)-----([^-]+)-----END/g;
 
 /** A device and the end of its newest certificate, Unix seconds. */
 export interface DeviceExpiry {
@@ -100,17 +95,6 @@ export class ExpiryWatch {
     this.#said.set(subject, nowMs);
     this.#parts.emit({ kind: "expires_soon", what, expired });
   }
-}
-
-/** When the first thing in a PEM file ends, Unix seconds; undefined where nothing has an end. */
-export function earliestEnd(pem: string): number | undefined {
-  const ends = [...pem.matchAll(PEM)].map(([, label, base64]) => {
-    const der = Uint8Array.fromBase64(base64!);
-    return label === "CERTIFICATE"
-      ? Math.floor(new X509Certificate(der).validToDate.getTime() / 1000)
-      : nextUpdateOf(der);
-  }).filter((end) => end !== undefined);
-  return ends.length === 0 ? undefined : Math.min(...ends);
 }
 
 /** The files of a site whose end is watched. */
