@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { AUDIT_GENESIS } from "../../../../src/store/audit.ts";
+import { batch, candidate, messagesOf } from "./sample_batch.ts";
+import { all, type Contract } from "./contract.ts";
+
+/** What holds for the audit log. */
+export const AUDIT_CONTRACT: Contract = {
+  "a change of the registry is an entry, with who made it": async (open) => {
+    const { registry, audit } = await open("command");
+    const device = { deviceId: "a", sharedSecret: "hush", createdAt: 1 };
+    await registry.addAll([device]);
+    await (await open("gateway")).registry.revoke("a", { revokedAt: 1, reason: "lost" });
+    const entries = await all(audit.since(0));
+    assert.deepEqual([...new Set(entries.map(({ subject }) => subject))], ["a"]);
+    assert.equal(entries.find(({ event }) => event === "device_added")?.author, "command");
+    const revoked = entries.find(({ event }) => event === "device_revoked");
+    assert.deepEqual([revoked?.author, revoked?.detail], ["gateway", "lost"]);
+    assert.ok(!JSON.stringify(entries).includes("hush"), "and no secret");
+  },
+
+  "numbers have no gap, the head is the last entry, and the chain proves itself": async (open) => {
+    const { registry, audit } = await open();
+    assert.deepEqual(await audit.head(), { sequence: 0, hash: AUDIT_GENESIS });
+    for (const deviceId of ["a", "b", "c"]) {
+      await registry.addAll([{ deviceId, sharedSecret: deviceId, createdAt: 1 }]);
+    }
+    const entries = await all(audit.since(0));
+    assert.deepEqual(entries.map(({ sequence }) => sequence), entries.map((_, i) => i + 1));
+    const head = await audit.head();
+    assert.equal(head.sequence, entries.length);
+    const { faults, count, head: proved } = await audit.prove(entries[0]!.hash);
+    assert.deepEqual([faults, count, proved.sequence], [[], entries.length, entries.length]);
+    const { faults: [fault] } = await audit.prove(new Uint8Array(32).fill(7));
+    assert.match(fault!, /No entry has the hash/);
+  },
+
+  "a change that fails leaves no entry": async (open) => {
+    const { registry, audit } = await open();
+    const devices = [{ deviceId: "a", sharedSecret: "a", createdAt: 1 }];
+    await assert.rejects(registry.addAll(devices, { place: () => assert.fail("no room") }));
+    assert.equal((await audit.head()).sequence, 0);
+  },
+
+  "a rejected message is an entry in the commit of its batch": async (open) => {
+    const store = await open("gateway");
+    const messages = messagesOf(store);
+    await messages.commit(batch({ examined: [candidate("a", { verified: false })] }));
+    const [entry] = await all(store.audit.since(0));
+    assert.deepEqual([entry?.event, entry?.subject, entry?.author], [
+      "message_rejected",
+      "a",
+      "gateway",
+    ]);
+  },
+};

@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { batch, candidate, deadLetter, messagesOf } from "./sample_batch.ts";
+import { all, type Contract } from "./contract.ts";
+
+const ID = "3f1c9a52-7f0e-4a53-9a4b-0d5f6b6f6b01";
+
+/** What holds for the messages on their way. */
+export const MESSAGES_CONTRACT: Contract = {
+  "an accepted message is an entry, byte for byte, after it is opened again": async (open) => {
+    const examined = [candidate("a", { messageId: ID, text: '{"t": 21.50}' })];
+    await messagesOf(await open("gateway")).commit(batch({ examined }));
+    const again = messagesOf(await open("gateway"));
+    const [waiting] = await all(again.backlog());
+    assert.equal(waiting?.deviceId, "a");
+    const [entry] = await again.read([waiting!.sequence]);
+    assert.equal(entry?.messageId, ID);
+    assert.equal(new TextDecoder().decode(entry?.payload), '{"t": 21.50}');
+  },
+
+  "entries have rising numbers, and are read in their order": async (open) => {
+    const messages = messagesOf(await open("gateway"));
+    const examined = ["a", "b", "a", "c"].map((deviceId) => candidate(deviceId));
+    const { committed, pending } = await messages.commit(batch({ examined }));
+    const sequences = committed.map((one) => one.kind === "accepted" ? one.entry.sequence : 0);
+    assert.deepEqual(sequences, sequences.toSorted((one, other) => one - other));
+    assert.equal(new Set(sequences).size, 4);
+    assert.equal(pending, 4);
+    const read = await messages.read([sequences[3]!, sequences[0]!]);
+    assert.deepEqual(read.map(({ deviceId }) => deviceId), ["a", "c"]);
+  },
+
+  "an id is taken once: in a batch, in the next, and after it is opened again": async (open) => {
+    const messages = messagesOf(await open("gateway"));
+    const twice = [candidate("a", { messageId: ID }), candidate("a", { messageId: ID })];
+    const kindsOf = async (on: typeof messages, examined: ReturnType<typeof candidate>[]) =>
+      (await on.commit(batch({ examined }))).committed.map(({ kind }) => kind);
+    assert.deepEqual(await kindsOf(messages, twice), ["accepted", "rejected"]);
+    assert.deepEqual(await kindsOf(messages, twice), ["rejected", "rejected"]);
+    const again = messagesOf(await open("gateway"));
+    assert.deepEqual(await kindsOf(again, twice), ["rejected", "rejected"]);
+    const redelivered = [candidate("a", { messageId: ID.toUpperCase(), redelivered: true })];
+    assert.deepEqual(await kindsOf(again, redelivered), ["duplicate"]);
+    assert.deepEqual(await kindsOf(again, [candidate("b", { messageId: ID })]), ["accepted"]);
+  },
+
+  "a message that did not verify leaves no entry, and its id is free": async (open) => {
+    const messages = messagesOf(await open("gateway"));
+    const forged = [candidate("a", { messageId: ID, verified: false })];
+    assert.equal((await messages.commit(batch({ examined: forged }))).pending, 0);
+    const { committed } = await messages.commit(batch({
+      examined: [candidate("a", { messageId: ID })],
+    }));
+    assert.equal(committed[0]?.kind, "accepted");
+  },
+
+  "a settled entry is gone, and its number is not used again": async (open) => {
+    const messages = messagesOf(await open("gateway"));
+    const first = await messages.commit(batch({ examined: [candidate("a")] }));
+    const sequence = first.committed[0]?.kind === "accepted" && first.committed[0].entry.sequence;
+    const settlements = [{ sequence: sequence as number, deadLetter: undefined }];
+    const next = await messages.commit(batch({ examined: [candidate("a")], settlements }));
+    assert.equal(next.pending, 1);
+    assert.deepEqual(await messages.read([sequence as number]), []);
+    const later = next.committed[0]?.kind === "accepted" ? next.committed[0].entry.sequence : 0;
+    assert.ok(later > (sequence as number));
+  },
+
+  "what another program requeues is handed on by the next commit, once": async (open) => {
+    const messages = messagesOf(await open("gateway"));
+    await deadLetter(messages, "a");
+    await all((await open()).deadLetters.requeue("all", 1));
+    const { requeued, pending } = await messages.commit(batch({ examined: [candidate("b")] }));
+    assert.deepEqual(requeued.map(({ deviceId }) => deviceId), ["a"]);
+    assert.equal(pending, 2);
+    assert.deepEqual((await messages.commit(batch({ examined: [candidate("b")] }))).requeued, []);
+  },
+
+  "marks say when a gateway was last taking messages, and the newest timestamp": async (open) => {
+    const messages = messagesOf(await open("gateway"));
+    assert.deepEqual(await messages.marks(), { attendedSeconds: undefined, newestSeconds: 0 });
+    const examined = [candidate("a")];
+    await messages.commit(batch({ examined, attendedSeconds: 1_700_000_000 }));
+    const { timestampSeconds: newestSeconds } = examined[0]!.envelope;
+    const marks = { attendedSeconds: 1_700_000_000, newestSeconds };
+    assert.deepEqual(await messages.marks(), marks);
+    assert.deepEqual(await (await open()).marks(), marks);
+  },
+
+  "a lower count of the broker's drops is a new broker's": async (open) => {
+    const messages = messagesOf(await open("gateway"));
+    const counts = [];
+    for (const total of [5, 5, 7, 2]) counts.push(await messages.countBrokerDrops(total));
+    assert.deepEqual(counts, [5, 0, 2, 2]);
+  },
+};

@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import type { RegistryStore } from "../../../../src/store/registry.ts";
+import type { Contract } from "./contract.ts";
+
+const CERTIFICATE = { serial: "01", notBefore: 1_000, notAfter: 2_000 };
+
+async function add(registry: RegistryStore, deviceId: string, serial = deviceId): Promise<void> {
+  const certificate = { ...CERTIFICATE, serial };
+  await registry.addAll([
+    { deviceId, sharedSecret: `secret of ${deviceId}`, createdAt: 1, certificate },
+  ]);
+}
+
+async function ids(registry: RegistryStore): Promise<string[]> {
+  return (await registry.list()).map(({ deviceId }) => deviceId);
+}
+
+/** What holds for the registry. */
+export const REGISTRY_CONTRACT: Contract = {
+  "a device is found with its secret and its certificate's end": async (open) => {
+    const { registry } = await open();
+    await add(registry, "a");
+    const device = await registry.find("a");
+    assert.equal(device?.sharedSecret, "secret of a");
+    assert.equal(device?.notAfter, 2_000);
+    assert.equal(device?.generation, 1);
+    assert.equal(await registry.find("b"), undefined);
+    assert.ok(!JSON.stringify(device).includes("secret of a"), "and shows it to nobody");
+  },
+
+  "an id clashes with one that differs only in case": async (open) => {
+    const { registry } = await open();
+    await add(registry, "sensor_A");
+    assert.equal(await registry.clash("SENSOR_a"), "sensor_A");
+    assert.equal(await registry.clash("sensor_B"), undefined);
+  },
+
+  "of many devices all are registered, or none": async (open) => {
+    const { registry } = await open();
+    await add(registry, "a");
+    const devices = ["b", "c", "a"].map((deviceId) => ({
+      deviceId,
+      sharedSecret: deviceId,
+      createdAt: undefined,
+    }));
+    await assert.rejects(registry.addAll(devices));
+    assert.deepEqual(await ids(registry), ["a"]);
+    const place = () => assert.fail("no room");
+    await assert.rejects(registry.addAll(devices.slice(0, 2), { place }), /no room/);
+    assert.deepEqual(await ids(registry), ["a"]);
+    await registry.addAll(devices.slice(0, 2));
+    assert.deepEqual(await ids(registry), ["a", "b", "c"]);
+  },
+
+  "the revision changes with whatever any program changes, and with nothing else": async (open) => {
+    const { registry } = await open();
+    const { registry: elsewhere } = await open();
+    const seen = [await registry.revision()];
+    const changes: (() => Promise<unknown>)[] = [
+      () => add(elsewhere, "a"),
+      () => elsewhere.revoke("a", { revokedAt: 1, reason: "" }),
+      () => registry.restore("a"),
+      () => elsewhere.rotateSecret("a", "new", { until: 5 }),
+      () => registry.remove("a"),
+    ];
+    for (const change of changes) {
+      await change();
+      seen.push(await registry.revision());
+      assert.equal(await registry.revision(), seen.at(-1));
+    }
+    assert.equal(new Set(seen).size, seen.length);
+  },
+
+  "a revoked device keeps its time, and is restored once": async (open) => {
+    const { registry } = await open();
+    await add(registry, "a");
+    await registry.revoke("a", { revokedAt: 5, reason: "lost" });
+    await registry.revoke("a", { revokedAt: 6, reason: "stolen" });
+    const { revokedAt, revokedReason } = (await registry.find("a"))!;
+    assert.deepEqual([revokedAt, revokedReason], [5, "stolen"]);
+    assert.equal(await registry.restore("a"), true);
+    assert.equal(await registry.restore("a"), false);
+    assert.equal((await registry.find("a"))?.revokedAt, undefined);
+  },
+
+  "a rotation keeps the previous secret until its end, and an unused one not at all": async (
+    open,
+  ) => {
+    const { registry } = await open();
+    await add(registry, "a");
+    await registry.rotateSecret("a", "second", { until: 9_000 });
+    await registry.rotateSecret("a", "third", { until: 9_500 });
+    const device = (await registry.find("a"))!;
+    assert.equal(device.sharedSecret, "third");
+    assert.equal(device.previous?.sharedSecret, "secret of a", "the device never used the second");
+    assert.equal(device.previous?.until, 9_500);
+    assert.deepEqual(
+      await registry.secretHolders(),
+      new Map([["third", "a"], ["secret of a", "a"]]),
+    );
+    await registry.endOverlap("a", 8_000);
+    assert.equal((await registry.find("a"))?.previous?.until, 7_999);
+  },
+
+  "uses of secrets are recorded for devices that are there": async (open) => {
+    const { registry } = await open();
+    await add(registry, "a");
+    await registry.recordUses([
+      { deviceId: "a", generation: 1, lastUsed: 5 },
+      { deviceId: "gone", generation: 1, lastUsed: 5 },
+    ]);
+    const use = { deviceId: "a", generation: 1, lastUsed: 5 };
+    assert.deepEqual(await registry.secretUses(), [use]);
+    assert.deepEqual(await registry.secretUses("a"), [use]);
+  },
+
+  "a certificate that was withdrawn, or whose device is gone, is on the list until its end": async (
+    open,
+  ) => {
+    const { registry } = await open();
+    await add(registry, "a", "01");
+    await registry.addCertificate("a", { ...CERTIFICATE, serial: "02", notAfter: 3_000 });
+    assert.deepEqual((await registry.certificates("a")).map(({ serial }) => serial), ["02", "01"]);
+    assert.equal(await registry.withdrawOthers("a", "02", 1_500), 1);
+    const listed = async (since: number) =>
+      (await registry.revokedCertificates(since)).map(({ serial }) => serial);
+    assert.deepEqual(await listed(0), ["01"]);
+    assert.equal(await registry.remove("a"), true);
+    assert.equal(await registry.remove("a"), false);
+    assert.deepEqual(await listed(0), ["01", "02"]);
+    assert.deepEqual(await listed(2_001), ["02"]);
+    assert.deepEqual(await registry.certificateEnds(), []);
+  },
+
+  "certificates of another authority are withdrawn; those of an unknown one are not": async (
+    open,
+  ) => {
+    const { registry } = await open();
+    await add(registry, "a", "01");
+    await registry.addCertificate("a", { ...CERTIFICATE, serial: "02", issuer: "old" });
+    await registry.addCertificate("a", { ...CERTIFICATE, serial: "03", issuer: "new" });
+    await registry.withdrawIssuedByOthers("new", 1_500);
+    assert.deepEqual((await registry.certificates("a")).map(({ serial }) => serial), ["03", "01"]);
+  },
+
+  "revocation lists are numbered without a repetition": async (open) => {
+    const { registry } = await open();
+    const { registry: elsewhere } = await open();
+    const numbers = [await registry.nextRevocationListNumber()];
+    numbers.push(await elsewhere.nextRevocationListNumber());
+    numbers.push(await registry.nextRevocationListNumber());
+    assert.deepEqual(numbers, [2, 3, 4], "the first is made with the site");
+  },
+
+  "a temporary device is found by its name, and removed with its traces only": async (open) => {
+    const { registry, temporaryDevices } = await open();
+    const temporary = `doctor-${crypto.randomUUID()}`;
+    await add(registry, temporary, "01");
+    await add(registry, "doctor-strange", "02");
+    assert.deepEqual(await temporaryDevices.list(), [temporary]);
+    await temporaryDevices.remove(temporary);
+    assert.deepEqual(await temporaryDevices.list(), []);
+    await assert.rejects(temporaryDevices.remove("doctor-strange"), /not a temporary device/);
+    assert.deepEqual(await ids(registry), ["doctor-strange"]);
+  },
+};
