@@ -16,18 +16,18 @@ export async function demo(options: { readonly keep?: true }): Promise<void> {
   const colour = Deno.stdout.isTerminal() && !Deno.noColor;
   const narrator = new Narrator({ write: print, colour });
   const stop = stopSignal();
-  const stage = await Sandbox.open();
+  const sandbox = await Sandbox.open();
   try {
-    await play(stage, narrator, { ...options, stop });
+    await play(sandbox, narrator, { ...options, stop });
   } finally {
     narrator.hush();
-    await stage.close();
+    await sandbox.close();
   }
 }
 
 /** The story, its result, and what comes after it with `--keep`. */
 async function play(
-  stage: Sandbox,
+  sandbox: Sandbox,
   narrator: Narrator,
   options: { readonly keep?: true; readonly stop: Promise<void> },
 ): Promise<void> {
@@ -36,30 +36,30 @@ async function play(
   const interrupted = options.stop.then(() => {
     throw new CommandError("The demo was interrupted");
   });
-  const complete = await Promise.race([tell(stage, narrator, options), interrupted]);
+  const complete = await Promise.race([tell(sandbox, narrator, options), interrupted]);
   sayResult(narrator, performance.now() - startedMs);
   interrupted.catch(() => {}); // from here on, a signal is the way to end
   if (options.keep && complete) {
-    await stage.closeDevices();
-    inviteToTry(stage, narrator);
-    await watch(stage, narrator, options);
+    await sandbox.closeDevices();
+    inviteToTry(sandbox, narrator);
+    await watch(sandbox, narrator, options);
   }
   if (narrator.claims.failed > 0) throw new CommandError("The demo did not go as told");
 }
 
 /** True where the story came to its end; what broke it off is a claim that failed. */
 async function tell(
-  stage: Sandbox,
+  sandbox: Sandbox,
   narrator: Narrator,
   options: { readonly keep?: true },
 ): Promise<boolean> {
   try {
-    await tellStory(stage, narrator);
-    if (!options.keep) await stopInGoodOrder(stage, narrator);
+    await tellStory(sandbox, narrator);
+    if (!options.keep) await stopInGoodOrder(sandbox, narrator);
     return true;
   } catch (error) {
     narrator.check("The story comes to its end", false, (error as Error).message);
-    for (const [who, words] of Object.entries(stage.lastWords)) {
+    for (const [who, words] of Object.entries(sandbox.lastWords)) {
       if (words === "") continue;
       narrator.tell(`Last words of the ${who}:`);
       narrator.quote(words);

@@ -1,4 +1,4 @@
-/** What can be tried on a stage that is left standing after the story. */
+/** What can be tried in a sandbox that goes on after the story. */
 
 import { programCommand } from "./sandbox/gateway_process.ts";
 import type { Narrator } from "./narrator.ts";
@@ -7,8 +7,8 @@ import type { Sandbox } from "./sandbox/sandbox.ts";
 const LOOK_EVERY_MS = 200;
 
 /** Says where everything is, with commands that can be pasted into another terminal. */
-export function inviteToTry(stage: Sandbox, narrator: Narrator): void {
-  const { layout, ports, client, backend } = stage;
+export function inviteToTry(sandbox: Sandbox, narrator: Narrator): void {
+  const { layout, ports, client, backend } = sandbox;
   narrator.scene("Left running until Ctrl-C");
   narrator.tell(`site      ${layout.directory}`);
   narrator.tell(`broker    mqtts://localhost:${ports.mqtt} for devices`);
@@ -23,12 +23,12 @@ export function inviteToTry(stage: Sandbox, narrator: Narrator): void {
   narrator.tell("A reading of sensor_001 (send the same file again, or change it, to be refused):");
   narrator.tell("");
   narrator.tell("gateway sign sensor_001 '{\"temperature\":23.0}' > reading.json");
-  narrator.tell(`${mosquittoClient("pub", stage, "sensor_001")} \\`);
+  narrator.tell(`${mosquittoClient("pub", sandbox, "sensor_001")} \\`);
   narrator.tell("  -q 1 -t device/sensor_001/data -f reading.json");
   narrator.tell("");
   narrator.tell("A command to sensor_002, which listens:");
   narrator.tell("");
-  narrator.tell(`${mosquittoClient("sub", stage, "sensor_002")} \\`);
+  narrator.tell(`${mosquittoClient("sub", sandbox, "sensor_002")} \\`);
   narrator.tell("  -q 1 -t device/sensor_002/command -C 1 & sleep 1");
   narrator.tell('curl --cacert certs/gateway-ca.crt -H "Authorization: Bearer $(cat api.key)" \\');
   narrator.tell("  -H 'Content-Type: application/json' -d '{\"action\":\"reboot\"}' \\");
@@ -38,19 +38,19 @@ export function inviteToTry(stage: Sandbox, narrator: Narrator): void {
 
 /** Shows what the gateway logs and the backend receives, until `stop`. */
 export async function watch(
-  stage: Sandbox,
+  sandbox: Sandbox,
   narrator: Narrator,
   { stop }: { stop: Promise<void> },
 ): Promise<void> {
-  let lines = stage.gateway.lines().length;
-  let received = stage.backend.received.length;
+  let lines = sandbox.gateway.lines().length;
+  let received = sandbox.backend.received.length;
   for (let going = true; going; going = await stillGoing(stop)) {
-    for (const line of stage.gateway.lines().slice(lines)) narrator.quote(JSON.stringify(line));
-    for (const reading of stage.backend.received.slice(received)) {
+    for (const line of sandbox.gateway.lines().slice(lines)) narrator.quote(JSON.stringify(line));
+    for (const reading of sandbox.backend.received.slice(received)) {
       narrator.quote(`backend: ${reading.method} ${reading.path} ${reading.text}`);
     }
-    lines = stage.gateway.lines().length;
-    received = stage.backend.received.length;
+    lines = sandbox.gateway.lines().length;
+    received = sandbox.backend.received.length;
   }
 }
 
@@ -67,9 +67,9 @@ async function stillGoing(stop: Promise<void>): Promise<boolean> {
   }
 }
 
-function mosquittoClient(verb: "pub" | "sub", stage: Sandbox, deviceId: string): string {
+function mosquittoClient(verb: "pub" | "sub", sandbox: Sandbox, deviceId: string): string {
   const folder = `devices/${deviceId}`;
-  return `mosquitto_${verb} -V mqttv5 -h localhost -p ${stage.ports.mqtt} -i ${deviceId} ` +
+  return `mosquitto_${verb} -V mqttv5 -h localhost -p ${sandbox.ports.mqtt} -i ${deviceId} ` +
     `--cafile ${folder}/ca.crt \\\n     --cert ${folder}/client.crt --key ${folder}/client.key`;
 }
 

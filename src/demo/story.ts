@@ -12,58 +12,58 @@ import { poll } from "../time/poll.ts";
 
 const READINGS_IN_OUTAGE = 5;
 
-/** Tells the whole story on an empty stage; leaves everything running at its end. */
-export async function tellStory(stage: Sandbox, narrator: Narrator): Promise<void> {
-  await setTheStage(stage, narrator);
-  const reading = await readingArrives(stage, narrator);
-  await commandArrives(stage, narrator);
-  await attacksFail(stage, narrator, { reading });
-  await outageLosesNothing(stage, narrator);
+/** Tells the whole story in an empty sandbox; leaves everything running at its end. */
+export async function tellStory(sandbox: Sandbox, narrator: Narrator): Promise<void> {
+  await setUp(sandbox, narrator);
+  const reading = await readingArrives(sandbox, narrator);
+  await commandArrives(sandbox, narrator);
+  await attacksFail(sandbox, narrator, { reading });
+  await outageLosesNothing(sandbox, narrator);
 }
 
 /** Ends the gateway in good order, as part of the story. */
-export async function stopInGoodOrder(stage: Sandbox, narrator: Narrator): Promise<void> {
+export async function stopInGoodOrder(sandbox: Sandbox, narrator: Narrator): Promise<void> {
   narrator.scene("The end");
-  const code = await stage.gateway.stop();
+  const code = await sandbox.gateway.stop();
   narrator.check("On SIGTERM the gateway drains and ends with exit code 0", code === 0, `${code}`);
 }
 
-async function setTheStage(stage: Sandbox, narrator: Narrator): Promise<void> {
+async function setUp(sandbox: Sandbox, narrator: Narrator): Promise<void> {
   narrator.scene("A site with its own authorities, a broker, a gateway, a backend, two devices");
-  narrator.tell(`DIR is ${stage.layout.directory}`);
-  await runShown(stage, narrator, stage.initArguments);
-  await runShown(stage, narrator, ["device", "add", "sensor_001"]);
-  await runShown(stage, narrator, ["device", "add", "sensor_002"]);
+  narrator.tell(`DIR is ${sandbox.layout.directory}`);
+  await runShown(sandbox, narrator, sandbox.initArguments);
+  await runShown(sandbox, narrator, ["device", "add", "sensor_001"]);
+  await runShown(sandbox, narrator, ["device", "add", "sensor_002"]);
   narrator.quote("$ mosquitto -c DIR/mosquitto/mosquitto.conf");
-  await stage.startBroker();
-  stage.startBackend();
+  await sandbox.startBroker();
+  sandbox.startBackend();
   narrator.quote("$ secure-iot-gateway run --dir DIR");
-  await stage.startGateway();
-  const { status, text } = await stage.client.get("/readyz");
+  await sandbox.startGateway();
+  const { status, text } = await sandbox.client.get("/readyz");
   narrator.check("The gateway is connected to the broker and ready", status === 200, text);
-  await stage.connect("sensor_001");
-  await stage.connect("sensor_002");
+  await sandbox.connect("sensor_001");
+  await sandbox.connect("sensor_002");
   narrator.check("Two devices are connected, each with its own certificate", true);
 }
 
 async function runShown(
-  stage: Sandbox,
+  sandbox: Sandbox,
   narrator: Narrator,
   args: readonly string[],
 ): Promise<void> {
   narrator.quote(`$ secure-iot-gateway ${args.join(" ")} --dir DIR`);
-  await stage.run(...args, "--dir", stage.layout.directory);
+  await sandbox.run(...args, "--dir", sandbox.layout.directory);
 }
 
-async function readingArrives(stage: Sandbox, narrator: Narrator): Promise<SignedMessage> {
-  const device = stage.device("sensor_001");
+async function readingArrives(sandbox: Sandbox, narrator: Narrator): Promise<SignedMessage> {
+  const device = sandbox.device("sensor_001");
   narrator.scene("A signed reading goes in, clean JSON comes out");
   narrator.tell("sensor_001 signs a reading and publishes it on device/sensor_001/data:");
   const signed = await device.sign('{"temperature": 22.50, "counter": 12345678901234567890}');
   narrator.quote(signed.message);
   await device.publish(signed.message);
 
-  const posted = await stage.readingAt(signed.messageId);
+  const posted = await sandbox.readingAt(signed.messageId);
   narrator.tell(`The backend receives ${posted.method} ${posted.path}:`);
   narrator.quote(posted.text);
   narrator.check(
@@ -81,13 +81,13 @@ async function readingArrives(stage: Sandbox, narrator: Narrator): Promise<Signe
   return signed;
 }
 
-async function commandArrives(stage: Sandbox, narrator: Narrator): Promise<void> {
-  const device = stage.device("sensor_001");
+async function commandArrives(sandbox: Sandbox, narrator: Narrator): Promise<void> {
+  const device = sandbox.device("sensor_001");
   const command = '{"action":"reboot"}';
   narrator.scene("A signed command goes back");
-  narrator.tell(`The backend asks: POST ${stage.client.url}/command/sensor_001`);
+  narrator.tell(`The backend asks: POST ${sandbox.client.url}/command/sensor_001`);
   narrator.quote(command);
-  const { status, text } = await stage.client.command("sensor_001", command);
+  const { status, text } = await sandbox.client.command("sensor_001", command);
   narrator.quote(`${status} ${text}`);
   narrator.check("The gateway takes it: the broker has it for the device", status === 202);
 
@@ -98,34 +98,34 @@ async function commandArrives(stage: Sandbox, narrator: Narrator): Promise<void>
     "The device verifies signature and time, and finds what the backend said",
     heard.valid && heard.payload === command && JSON.parse(text).message_id === heard.messageId,
   );
-  const refused = await stage.client.command("sensor_001", command, { key: "guessed" });
+  const refused = await sandbox.client.command("sensor_001", command, { key: "guessed" });
   narrator.check("With a guessed API key the answer is 401", refused.status === 401, refused.text);
 }
 
-async function outageLosesNothing(stage: Sandbox, narrator: Narrator): Promise<void> {
+async function outageLosesNothing(sandbox: Sandbox, narrator: Narrator): Promise<void> {
   narrator.scene("The backend goes away, then the gateway is killed");
-  await stage.backend.stop();
-  const sent = await sendDuringOutage(stage);
+  await sandbox.backend.stop();
+  const sent = await sendDuringOutage(sandbox);
   narrator.tell(`The backend is stopped. The devices send ${sent.length} readings meanwhile.`);
-  await poll(`${sent.length} entries in the outbox`, () => pendingIs(stage, sent.length));
+  await poll(`${sent.length} entries in the outbox`, () => pendingIs(sandbox, sent.length));
   narrator.quote(`secure_iot_gateway_pending ${sent.length}`);
   narrator.check(`All ${sent.length} wait on the gateway's disk, as its metrics say`, true);
 
-  stage.gateway.kill("SIGKILL");
-  const { signal } = await stage.gateway.exited;
+  sandbox.gateway.kill("SIGKILL");
+  const { signal } = await sandbox.gateway.exited;
   narrator.check("The gateway is killed with SIGKILL", signal === "SIGKILL", `${signal}`);
 
-  stage.startBackend();
-  await stage.startGateway();
+  sandbox.startBackend();
+  await sandbox.startGateway();
   narrator.tell("The backend and the gateway are started again.");
-  for (const { messageId } of sent) await stage.readingAt(messageId);
+  for (const { messageId } of sent) await sandbox.readingAt(messageId);
   for (const { device, messageId } of sent) await device.response(messageId);
-  await poll("an empty outbox", () => pendingIs(stage, 0));
-  checkArrivals(sent, stage.backend.received, narrator);
+  await poll("an empty outbox", () => pendingIs(sandbox, 0));
+  checkArrivals(sent, sandbox.backend.received, narrator);
 }
 
-async function pendingIs(stage: Sandbox, count: number): Promise<boolean> {
-  return await stage.client.metric("secure_iot_gateway_pending") === count;
+async function pendingIs(sandbox: Sandbox, count: number): Promise<boolean> {
+  return await sandbox.client.metric("secure_iot_gateway_pending") === count;
 }
 
 interface Sent {
@@ -134,10 +134,10 @@ interface Sent {
   readonly messageId: string;
 }
 
-async function sendDuringOutage(stage: Sandbox): Promise<Sent[]> {
+async function sendDuringOutage(sandbox: Sandbox): Promise<Sent[]> {
   const sent: Sent[] = [];
   for (let count = 1; count <= READINGS_IN_OUTAGE; count++) {
-    for (const device of [stage.device("sensor_001"), stage.device("sensor_002")]) {
+    for (const device of [sandbox.device("sensor_001"), sandbox.device("sensor_002")]) {
       const payload = `{"count":${count},"temperature":${20 + count}.0}`;
       sent.push({ device, payload, ...await device.send(payload) });
     }

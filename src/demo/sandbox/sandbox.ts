@@ -12,7 +12,7 @@ import { DeviceClient } from "../../client/device_client.ts";
 import { poll } from "../../time/poll.ts";
 
 /** The ports that the programs listen on. */
-export interface StagePorts {
+export interface SandboxPorts {
   readonly mqtt: number;
   readonly gateway: number;
   readonly api: number;
@@ -21,10 +21,10 @@ export interface StagePorts {
 
 const LAST_LINES = 5;
 
-/** One stage; what stands on it is there after its `start…`. */
+/** One sandbox; each part is there after its `start…`. */
 export class Sandbox {
   readonly layout: SiteLayout;
-  readonly ports: StagePorts;
+  readonly ports: SandboxPorts;
   readonly #folder: string;
   #broker: BrokerProcess | undefined;
   #gateway: GatewayProcess | undefined;
@@ -40,7 +40,7 @@ export class Sandbox {
     this.layout = siteLayout(join(folder, "site"));
   }
 
-  /** An empty stage in a temporary folder. */
+  /** An empty sandbox in a temporary folder. */
   static async open(): Promise<Sandbox> {
     const folder = await Deno.makeTempDir({ prefix: "secure-iot-gateway-demo-" });
     // The broker's own user must get through; what is secret in a site is closed by itself.
@@ -144,12 +144,12 @@ export class Sandbox {
   }
 
   #open(): void {
-    if (this.#closed) throw new Error("The stage is closed");
+    if (this.#closed) throw new Error("The sandbox is closed");
   }
 }
 
 function standing<T>(thing: T | undefined): T {
-  if (thing === undefined) throw new Error("It is not on the stage yet");
+  if (thing === undefined) throw new Error("It is not in the sandbox yet");
   return thing;
 }
 
