@@ -8,7 +8,7 @@ import { CommandError, EXIT, note, print, printable } from "./terminal.ts";
 
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const NAME_WIDTH = Math.max(...ALL_CHECKS.map(({ name }) => name.length));
-const VERDICT_WIDTH = "skipped".length;
+const STATUS_WIDTH = "STATUS".length;
 
 /** What is left out, and how it is printed. */
 export interface DoctorOptions extends SiteOption {
@@ -18,43 +18,41 @@ export interface DoctorOptions extends SiteOption {
   readonly message: boolean;
 }
 
-/** Examines the site and prints what was observed; fails where something must be mended. */
+/** Checks the site and prints what was observed; fails if a check failed or could not be made. */
 export async function doctor(options: DoctorOptions): Promise<void> {
   const layout = layoutOf(options);
-  const findings: CheckResult[] = [];
-  if (!options.json) sayRow("CHECK", "VERDICT", "SEEN");
+  const results: CheckResult[] = [];
+  if (!options.json) sayRow("CHECK", "STATUS", "OBSERVED");
   try {
-    await examine(layout, options, (finding) => {
-      findings.push(finding);
-      if (!options.json) sayFinding(finding);
+    await check(layout, options, (result) => {
+      results.push(result);
+      if (!options.json) sayResult(result);
     });
   } finally {
-    if (options.json) sayJson(findings);
+    if (options.json) sayJson(results);
   }
-  if (!isHealthy(findings)) throw new CommandError(`Not all is well: ${sumOf(findings)}`);
-  note(`All is well: ${sumOf(findings)}`);
+  if (!isHealthy(results)) throw new CommandError(`Some checks failed: ${sumOf(results)}`);
+  note(`All checks passed: ${sumOf(results)}`);
 }
 
-async function examine(
+async function check(
   layout: SiteLayout,
   { offline, message }: DoctorOptions,
-  report: (finding: CheckResult) => void,
+  report: (result: CheckResult) => void,
 ): Promise<void> {
   const config = configOrFaults(layout);
   report(config instanceof CommandError ? faulty(config) : sound(layout));
   if (config instanceof CommandError) return;
   const site = { layout, config, nowMs: Date.now() };
-  const examination = begin(() =>
-    new DoctorRun(site, { offline: !!offline, silent: !message }, report)
-  );
+  const run = begin(() => new DoctorRun(site, { offline: !!offline, silent: !message }, report));
   const stop = Promise.withResolvers<never>();
   const onSignal = () =>
     stop.reject(new CommandError("Stopped before the end; nothing is left behind"));
   for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, onSignal);
   try {
-    await Promise.race([examination.run(), stop.promise]);
+    await Promise.race([run.run(), stop.promise]);
   } finally {
-    await examination.close().catch(leftBehind);
+    await run.close().catch(leftBehind);
     for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, onSignal);
   }
 }
@@ -73,7 +71,7 @@ function begin(make: () => DoctorRun): DoctorRun {
   }
 }
 
-/** The settings, or what is wrong with them; where there is no site at all, there is no patient. */
+/** The settings, or what is wrong with them; throws if there is no site at all. */
 function configOrFaults(layout: SiteLayout) {
   try {
     return configOf(layout);
@@ -84,38 +82,38 @@ function configOrFaults(layout: SiteLayout) {
 }
 
 function sound({ configuration }: SiteLayout): CheckResult {
-  return { name: "settings", status: "ok", observed: `${configuration} can be used` };
+  return { name: "settings", status: "pass", observed: `${configuration} can be used` };
 }
 
 function faulty({ faults, hint }: CommandError): CheckResult {
   const observed = faults.join("; ");
   return {
     name: "settings",
-    status: "failed",
+    status: "fail",
     observed,
     ...(hint !== undefined && { remedy: hint }),
   };
 }
 
-function sayFinding({ name, status, observed, remedy }: CheckResult): void {
+function sayResult({ name, status, observed, remedy }: CheckResult): void {
   sayRow(name, status, observed);
   if (remedy !== undefined) sayRow("", "", `-> ${remedy}`);
 }
 
 function sayRow(name: string, status: string, observed: string): void {
-  print(`${name.padEnd(NAME_WIDTH)}  ${status.padEnd(VERDICT_WIDTH)}  ${printable(observed)}`);
+  print(`${name.padEnd(NAME_WIDTH)}  ${status.padEnd(STATUS_WIDTH)}  ${printable(observed)}`);
 }
 
-function sayJson(findings: readonly CheckResult[]): void {
-  const lines = findings.map(({ name, status, observed, remedy }) =>
+function sayJson(results: readonly CheckResult[]): void {
+  const lines = results.map(({ name, status, observed, remedy }) =>
     printable(JSON.stringify({ name, status, observed, remedy: remedy ?? null }))
   );
   print(lines.length === 0 ? "[]" : `[\n  ${lines.join(",\n  ")}\n]`);
 }
 
-function sumOf(findings: readonly CheckResult[]): string {
-  const counts = (["ok", "warning", "failed", "skipped"] as const).map((wanted) => {
-    const count = findings.filter(({ status }) => status === wanted).length;
+function sumOf(results: readonly CheckResult[]): string {
+  const counts = (["pass", "warn", "fail", "skip"] as const).map((wanted) => {
+    const count = results.filter(({ status }) => status === wanted).length;
     return count === 0 ? [] : [`${count} ${wanted}`];
   });
   return counts.flat().join(", ");

@@ -8,11 +8,7 @@ import { signingInput } from "../core/signing_input.ts";
 import { durationMs } from "../config/setting_types.ts";
 import { SETTINGS } from "../config/settings.ts";
 import { readSecret } from "./device.ts";
-import {
-  examineAlone,
-  examineInSite,
-  type MessageTrial,
-} from "../doctor/diagnosis/message_trial.ts";
+import { type MessageTrial, tryAlone, tryInSite } from "../doctor/diagnosis/message_trial.ts";
 import { configOf, layoutOf, type SiteOption, withStorePort } from "./open_site.ts";
 import { likelyMistakes } from "../doctor/diagnosis/explanation.ts";
 import { CommandError, EXIT, note, print, printable } from "./terminal.ts";
@@ -32,7 +28,7 @@ const STDIN = "-";
 
 /**
  * Prints how the gateway judges the message in `file` (`-`: stdin) from the device's data topic:
- * the report on stdout, likely slips on stderr. Throws a `Failure` where it is rejected.
+ * the report on stdout, likely mistakes on stderr. Throws a `Failure` where it is rejected.
  */
 export async function verify(
   deviceId: string,
@@ -42,7 +38,7 @@ export async function verify(
   refuseWrongArguments(deviceId, options);
   const examination = await examine(deviceId, readFile(file), options);
   await sayReport(examination);
-  for (const slip of await likelyMistakes(examination)) note(`hint: ${printable(slip)}`);
+  for (const mistake of await likelyMistakes(examination)) note(`hint: ${printable(mistake)}`);
   // The verdict is said already; what is left is the exit code.
   if (examination.verdict.kind === "rejected") throw new CommandError([]);
 }
@@ -68,13 +64,13 @@ async function examine(
   const subject = { bytes, identity, nowSeconds, now: at === undefined };
   const secret = secretFile === undefined ? undefined : readSecret(secretFile);
   if (secret !== undefined && options.dir === undefined) {
-    return await examineAlone({ ...subject, toleranceSeconds: standardTolerance() }, secret);
+    return await tryAlone({ ...subject, toleranceSeconds: standardTolerance() }, secret);
   }
   const config = configOf(layoutOf(options));
   const { toleranceSeconds } = config.checks;
   return await withStorePort(
     config,
-    (store) => examineInSite({ ...subject, toleranceSeconds }, { store, secret }),
+    (store) => tryInSite({ ...subject, toleranceSeconds }, { store, secret }),
   );
 }
 

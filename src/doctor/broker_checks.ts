@@ -3,7 +3,7 @@
 import { accessListFaults, deviceListFaults } from "../site/mosquitto/access_list.ts";
 import { renderBrokerFiles } from "../site/mosquitto/configuration.ts";
 import { deviceRules, gatewayRules, type LineRule, linesOf, mainRules } from "./broker_rules.ts";
-import { type Check, type CheckOutcome, failed, ok, type Site, warning } from "./check.ts";
+import { type Check, type CheckOutcome, fail, pass, type Site, warn } from "./check.ts";
 import {
   type Line,
   type Listener,
@@ -28,10 +28,10 @@ const OPENS_1883 = [
   ...["use_username_as_clientid", "allow_zero_length_clientid", "max_connections", "protocol"],
 ];
 
-const LINES_MEND = "Put the line there as `init` writes it, and restart the broker";
+const LINES_REMEDY = "Put the line there as `init` writes it, and restart the broker";
 
-/** The doors that there should be; undefined where there is no such listener. */
-export function doorsOf({ layout, config }: Site, { listeners }: MosquittoConf): {
+/** The two listeners that there should be; undefined if one is missing. */
+export function listenersOf({ layout, config }: Site, { listeners }: MosquittoConf): {
   readonly devices: Listener | undefined;
   readonly gateway: Listener | undefined;
 } {
@@ -50,35 +50,35 @@ async function mainLines(site: Site): Promise<CheckOutcome> {
 
 async function listeners(site: Site): Promise<CheckOutcome> {
   const conf = await confOf(site);
-  const { devices, gateway } = doorsOf(site, conf);
+  const { devices, gateway } = listenersOf(site, conf);
   const faults = OPENS_1883.map((keyword) => conf.main.get(keyword)).filter((line) => !!line)
-    .map((line) => `${shown(line)} stands above every listener and opens port 1883 to everybody`);
+    .map((line) => `${shown(line)} is above every listener and opens port 1883 to everybody`);
   if (!gateway) {
     faults.push(`there is no listener on port ${site.config.broker.port}, the gateway's`);
   }
   if (!devices) faults.push("there is no listener for devices");
   const extra = conf.listeners.filter((one) => one !== devices && one !== gateway);
   const open = extra.filter((one) => !isGuarded(one));
-  faults.push(...open.map((one) => `${doorOf(one)} takes clients without a certificate`));
-  if (faults.length > 0) return failed(faults.join("; "), "Take it out, and restart the broker");
+  faults.push(...open.map((one) => `${describe(one)} takes clients without a certificate`));
+  if (faults.length > 0) return fail(faults.join("; "), "Take it out, and restart the broker");
   const observed = `devices on port ${devices!.port}, the gateway on port ${gateway!.port}`;
-  if (extra.length === 0) return ok(`${observed}, nobody else`);
-  return warning(
-    `${observed}, and besides ${extra.map(doorOf).join("; ")}`,
+  if (extra.length === 0) return pass(`${observed}, nobody else`);
+  return warn(
+    `${observed}, and besides ${extra.map(describe).join("; ")}`,
     "Take it out unless you know what for",
   );
 }
 
 async function devicesListener(site: Site): Promise<CheckOutcome> {
-  const { devices } = doorsOf(site, await confOf(site));
-  return devices ? judge(linesOf(devices), deviceRules(site)) : failed("there is none", LINES_MEND);
+  const { devices } = listenersOf(site, await confOf(site));
+  return devices ? judge(linesOf(devices), deviceRules(site)) : fail("there is none", LINES_REMEDY);
 }
 
 async function gatewaysListener(site: Site): Promise<CheckOutcome> {
-  const { gateway } = doorsOf(site, await confOf(site));
+  const { gateway } = listenersOf(site, await confOf(site));
   return gateway
     ? judge(linesOf(gateway), gatewayRules(site))
-    : failed("there is none", LINES_MEND);
+    : fail("there is none", LINES_REMEDY);
 }
 
 async function devicesList(site: Site): Promise<CheckOutcome> {
@@ -96,17 +96,17 @@ async function gatewaysList(site: Site): Promise<CheckOutcome> {
 
 function judge(lines: ReadonlyMap<string, Line>, rules: readonly LineRule[]): CheckOutcome {
   const broken = rules.filter(({ keyword, right }) => !right(lines.get(keyword)?.value));
-  if (broken.length === 0) return ok(`${rules.length} lines are as they must be`);
+  if (broken.length === 0) return pass(`${rules.length} lines are as they must be`);
   const faults = broken.map(({ keyword, wanted, reason }) => {
     const line = lines.get(keyword);
     const found = line ? shown(line) : `there is no line "${keyword}"`;
     return `${found}, not "${wanted}": ${reason}`;
   });
-  const status = broken.every(({ lenient }) => lenient) ? warning : failed;
-  return status(faults.join("; "), LINES_MEND);
+  const status = broken.every(({ lenient }) => lenient) ? warn : fail;
+  return status(faults.join("; "), LINES_REMEDY);
 }
 
-/** What grants more than it has to. A rule for one's own topics is odd; one for all is a hole. */
+/** Rules that grant more than they must: for a device's own topics, odd; for all, a hole. */
 function judgeList(
   text: string,
   faults: readonly string[],
@@ -116,12 +116,12 @@ function judgeList(
   const extra = granted.filter((rule) => !usual.includes(rule));
   const holes = extra.filter((rule) => /[#+]/.test(rule) || !rule.includes("%u"));
   const all = [...faults, ...holes.map((rule) => `"${rule}" lets in more than it has to`)];
-  const remedy = "Mend the list, and restart the broker, which prefers no list to a broken one";
-  if (all.length > 0) return failed(all.join("; "), remedy);
+  const remedy = "Fix the list, and restart the broker, which uses none if it is broken";
+  if (all.length > 0) return fail(all.join("; "), remedy);
   const observed = `${usual.length} rules, as they must be`;
   return extra.length === 0
-    ? ok(observed)
-    : warning(`${observed}, and "${extra.join('", "')}"`, remedy);
+    ? pass(observed)
+    : warn(`${observed}, and "${extra.join('", "')}"`, remedy);
 }
 
 function rulesOf(text: string): string[] {
@@ -148,7 +148,7 @@ function isGuarded({ lines }: Listener): boolean {
     lines.has("certfile") && lines.has("acl_file");
 }
 
-function doorOf({ port, address, place }: Listener): string {
+function describe({ port, address, place }: Listener): string {
   const where = port === 0 ? `socket ${address}` : `port ${port}${address ? ` of ${address}` : ""}`;
   return `the listener on ${where} (${place})`;
 }

@@ -22,7 +22,7 @@ const LOOPBACK = ["127.0.0.1", "::1", "localhost"];
 /** What stands above the first listener, and holds for the whole broker. */
 export function mainRules({ layout }: Site): LineRule[] {
   return [
-    on("per_listener_settings", "otherwise one access list and authority serves both doors"),
+    on("per_listener_settings", "otherwise one access list and authority serves both listeners"),
     on("persistence", "what the gateway has not taken yet must survive a restart"),
     off("retain_available", "a retained message would come again at every subscribe"),
     {
@@ -56,7 +56,7 @@ export function mainRules({ layout }: Site): LineRule[] {
 /** What must stand below the devices' listener. */
 export function deviceRules({ layout }: Site): LineRule[] {
   return [
-    ...doorRules,
+    ...commonRules,
     exactly("cafile", layout.deviceCa.certificate, "only this authority vouches for devices"),
     exactly("crlfile", layout.revocationList, "a revoked certificate would be let in"),
     exactly("acl_file", layout.aclDevices, "every device could use every topic"),
@@ -69,7 +69,7 @@ export function deviceRules({ layout }: Site): LineRule[] {
 export function gatewayRules({ layout, config }: Site): LineRule[] {
   const local = LOOPBACK.includes(config.broker.host);
   return [
-    ...doorRules,
+    ...commonRules,
     exactly("cafile", layout.gatewayCa.certificate, "no device may come in as a gateway"),
     exactly("acl_file", layout.aclGateway, "a gateway needs four topics, and no device's own"),
     ...(local ? [loopback] : []),
@@ -86,11 +86,11 @@ const loopback: LineRule = {
   keyword: "address",
   right: (value) => value !== undefined && LOOPBACK.includes(value),
   wanted: "127.0.0.1 behind its port",
-  reason: "the gateway runs on this machine, and nobody else needs this door",
+  reason: "the gateway runs on this machine, and nobody else needs this listener",
 };
 
-/** What holds for both doors. */
-const doorRules: readonly LineRule[] = [
+/** What holds for both listeners. */
+const commonRules: readonly LineRule[] = [
   on("require_certificate", "anybody could come in"),
   on("use_identity_as_username", "the access list goes by the certificate's name"),
   off("allow_anonymous", "anybody could come in"),

@@ -5,15 +5,7 @@ import { isIP } from "node:net";
 import { earliestEnd, WARN_DAYS } from "../config/expiry.ts";
 import { keyBelongsToCertificate, openCertificate, revokedBy } from "../site/pki/authority.ts";
 import { certificatesOf } from "../site/pki/device_authorities.ts";
-import {
-  type Check,
-  type CheckOutcome,
-  failed,
-  ok,
-  passUnless,
-  type Site,
-  warning,
-} from "./check.ts";
+import { type Check, type CheckOutcome, fail, pass, passUnless, type Site, warn } from "./check.ts";
 import { deviceFolders, sitePairs, textIfThere } from "./site_files.ts";
 
 /** The checks of this family. */
@@ -93,16 +85,16 @@ async function revocationList(site: Site): Promise<CheckOutcome> {
   const pems = certificatesOf(await Deno.readTextFile(layout.deviceCa.certificate));
   const named = await Promise.all(pems.map((one) => revokedBy(openCertificate(one), pem)));
   if (named.includes(undefined)) {
-    return failed(
+    return fail(
       `"${path}" is not signed by its authority`,
       "Run device restore, which writes it",
     );
   }
   const count = `${named.reduce((sum, one) => sum + one!.length, 0)} on it`;
   const end = earliestEnd(pem);
-  if (end === undefined) return ok(`${count}, without an end`);
+  if (end === undefined) return pass(`${count}, without an end`);
   const judged = judgeEnds([{ path, endMs: end * 1000 }], { nowMs });
-  return judged.status === "ok" ? ok(`${count}, good until ${dayOf(end * 1000)}`) : judged;
+  return judged.status === "pass" ? pass(`${count}, good until ${dayOf(end * 1000)}`) : judged;
 }
 
 function judgeEnds(
@@ -112,13 +104,13 @@ function judgeEnds(
   const near = found.filter(({ endMs }) => endMs - nowMs <= WARN_DAYS * DAY_MS);
   const [first] = found;
   if (near.length === 0) {
-    return ok(`the first to end: "${first?.path}", ${dayOf(first?.endMs ?? 0)}`);
+    return pass(`the first to end: "${first?.path}", ${dayOf(first?.endMs ?? 0)}`);
   }
   const over = near.some(({ endMs }) => endMs < nowMs);
   const faults = near.map(({ path, endMs }) =>
     `"${path}" ${endMs < nowMs ? "has ended" : "ends"}: ${dayOf(endMs)}`
   );
-  return (over ? failed : warning)(faults.join("; "), "Replace it; who has expired is refused");
+  return (over ? fail : warn)(faults.join("; "), "Replace it; who has expired is refused");
 }
 
 function strangers(

@@ -3,7 +3,7 @@
  *
  * The rules are:
  * - a check is one small function in the list of its family; it changes nothing that stays;
- * - what it says was observed, not supposed; where something is wrong it says what to do;
+ * - what it says was observed, not supposed; if something is wrong it says what to do;
  * - a check that cannot look has failed.
  */
 
@@ -11,13 +11,13 @@ import type { Config } from "../config/config.ts";
 import type { SiteLayout } from "../site/layout.ts";
 
 /** How a check came out. */
-export type Status = "ok" | "warning" | "failed" | "skipped";
+export type Status = "pass" | "warn" | "fail" | "skip";
 
 /** What one check has observed. */
 export interface CheckOutcome {
   readonly status: Status;
   readonly observed: string;
-  /** What to do about it; undefined where there is nothing to do. */
+  /** What to do about it; undefined if there is nothing to do. */
   readonly remedy?: string;
   /** True where it was skipped because that was asked for. */
   readonly asked?: true;
@@ -43,35 +43,32 @@ export interface Check<Subject> {
 }
 
 /** All is as it should be. */
-export function ok(observed: string): CheckOutcome {
-  return { status: "ok", observed };
+export function pass(observed: string): CheckOutcome {
+  return { status: "pass", observed };
 }
 
 /** It works, and should be otherwise. */
-export function warning(observed: string, remedy: string): CheckOutcome {
-  return { status: "warning", observed, remedy };
+export function warn(observed: string, remedy: string): CheckOutcome {
+  return { status: "warn", observed, remedy };
 }
 
-/** It must be mended. */
-export function failed(observed: string, remedy: string): CheckOutcome {
-  return { status: "failed", observed, remedy };
+/** It must be fixed. */
+export function fail(observed: string, remedy: string): CheckOutcome {
+  return { status: "fail", observed, remedy };
 }
 
 /** It could not be looked at. */
-export function skipped(reason: string): CheckOutcome {
-  return { status: "skipped", observed: reason };
+export function skip(reason: string): CheckOutcome {
+  return { status: "skip", observed: reason };
 }
 
-/** Ok where there are no faults, otherwise all of them. */
+/** A pass if there are no faults, otherwise all of them. */
 export function passUnless(
   faults: readonly string[],
-  { observed, remedy }: Required<Reading>,
+  { observed, remedy }: { readonly observed: string; readonly remedy: string },
 ): CheckOutcome {
-  return faults.length === 0 ? ok(observed) : failed(faults.join("; "), remedy);
+  return faults.length === 0 ? pass(observed) : fail(faults.join("; "), remedy);
 }
-
-/** What to say where all is well, and what to do where it is not. */
-export type Reading = Pick<CheckOutcome, "observed" | "remedy">;
 
 /** Runs a check; what it throws has kept it from looking. */
 export async function perform<T>({ name, look }: Check<T>, subject: T): Promise<CheckResult> {
@@ -80,7 +77,7 @@ export async function perform<T>({ name, look }: Check<T>, subject: T): Promise<
   } catch (error) {
     const observed = `Cannot look: ${messageOf(error)}`;
     const remedy = "See that what it names is there, and run this as the owner of the site's files";
-    return { name, ...failed(observed, remedy) };
+    return { name, ...fail(observed, remedy) };
   }
 }
 

@@ -1,60 +1,63 @@
-/** Who tries to come in: everybody but a device with a good certificate is refused. */
+/** Attempts to connect: all are refused, except that of a device with a good certificate. */
 
 import { createAuthority, openCertificate, revokedBy } from "../site/pki/authority.ts";
 import { brokerPid } from "../site/mosquitto/reload.ts";
 import { connectError, type Credential, type Listener } from "../site/mosquitto/access_probe.ts";
 import { certificatesOf } from "../site/pki/device_authorities.ts";
-import { type Check, type CheckOutcome, failed, ok, warning } from "./check.ts";
+import { type Check, type CheckOutcome, fail, pass, warn } from "./check.ts";
 import type { Listeners, OwnListeners } from "./listeners.ts";
 import { listeningPorts } from "./listening_ports.ts";
 import { parseMosquittoConf } from "../site/mosquitto/conf_parser.ts";
 import { offerOldTls } from "./legacy_tls.ts";
 import { temporaryCertificate, temporaryId } from "./temporary_device.ts";
 
-/** Whether anybody with a good certificate is let in: without that, a refusal says nothing. */
-export const WELCOME_CHECK: Check<OwnListeners> = { name: "good certificate", look: welcome };
+/** Whether a good certificate is accepted: without that, a refusal proves nothing. */
+export const ACCEPTANCE_CHECK: Check<OwnListeners> = {
+  name: "good certificate",
+  look: acceptsValid,
+};
 
-/** The attacks that anybody can make. */
-export const DOOR_ATTACKS: readonly Check<Listeners>[] = [
-  { name: "no certificate", look: nobody },
-  { name: "foreign authority", look: foreigner },
-  { name: "TLS 1.1", look: oldTls },
+/** The attacks that need no certificate of this site. */
+export const CONNECT_ATTACKS: readonly Check<Listeners>[] = [
+  { name: "no certificate", look: rejectsNoCertificate },
+  { name: "foreign authority", look: rejectsForeignCa },
+  { name: "TLS 1.1", look: rejectsOldTls },
   { name: "open ports", look: openPorts },
 ];
 
 /** The attacks with a certificate of the site's own authority. */
 export const CERTIFICATE_ATTACKS: readonly Check<OwnListeners>[] = [
-  { name: "revoked certificate", look: revoked },
-  { name: "device at the gateway's door", look: climber },
+  { name: "revoked certificate", look: rejectsRevoked },
+  { name: "device at the gateway's listener", look: rejectsDeviceAtGatewayListener },
 ];
 
-const MEND = "Restart the broker with the configuration of this site";
+const REMEDY = "Restart the broker with the configuration of this site";
 
-async function welcome({ devices, authority, site }: OwnListeners): Promise<CheckOutcome> {
+async function acceptsValid({ devices, authority, site }: OwnListeners): Promise<CheckOutcome> {
   const name = temporaryId();
   const credential = await temporaryCertificate(authority, name, site);
   const refusal = await connectError(devices, credential, name);
   return refusal === undefined
-    ? ok(`let in at ${devices.host}:${devices.port}`)
-    : failed(`refused: ${refusal}`, "See the broker's log; it refuses every device like that");
+    ? pass(`let in at ${devices.host}:${devices.port}`)
+    : fail(`refused: ${refusal}`, "See the broker's log; it refuses every device like that");
 }
 
-async function nobody({ devices, gateway }: Listeners): Promise<CheckOutcome> {
-  const atDevices = await tryDoor(devices, undefined);
-  return atDevices.status === "ok" ? await tryDoor(gateway, undefined) : atDevices;
+async function rejectsNoCertificate({ devices, gateway }: Listeners): Promise<CheckOutcome> {
+  const atDevices = await tryToConnect(devices, undefined);
+  return atDevices.status === "pass" ? await tryToConnect(gateway, undefined) : atDevices;
 }
 
-/** One that bears the same name as ours. */
-async function foreigner({ devices, site }: Listeners): Promise<CheckOutcome> {
+/** An authority that has the same name as ours. */
+async function rejectsForeignCa({ devices, site }: Listeners): Promise<CheckOutcome> {
   const { nowMs, layout } = site;
   const own = certificatesOf(await Deno.readTextFile(layout.deviceCa.certificate))[0] ?? "";
   const [commonName = ""] = openCertificate(own).subjectName.getField("CN");
   const foreign = await createAuthority({ commonName, nowMs });
-  return await tryDoor(devices, await temporaryCertificate(foreign, temporaryId(), { nowMs }));
+  return await tryToConnect(devices, await temporaryCertificate(foreign, temporaryId(), { nowMs }));
 }
 
 /** Its serial number is the newest on the list, so that it was never good. */
-async function revoked({ devices, site, authority }: OwnListeners): Promise<CheckOutcome> {
+async function rejectsRevoked({ devices, site, authority }: OwnListeners): Promise<CheckOutcome> {
   const { layout, nowMs } = site;
   const listed = await revokedBy(
     authority.certificate,
@@ -62,51 +65,56 @@ async function revoked({ devices, site, authority }: OwnListeners): Promise<Chec
   );
   const newest = listed?.toSorted((one, other) => other.revokedAtMs - one.revokedAtMs)[0];
   if (newest === undefined) {
-    return warning(
+    return warn(
       `"${layout.revocationList}" names nobody, so that nothing can be shown by it`,
       "The next device revoke, or restore, puts a number of nobody on it",
     );
   }
   const { serial } = newest;
-  return await tryDoor(
+  return await tryToConnect(
     devices,
     await temporaryCertificate(authority, temporaryId(), { nowMs, serial }),
   );
 }
 
-async function climber({ gateway, authority, site }: OwnListeners): Promise<CheckOutcome> {
-  return await tryDoor(gateway, await temporaryCertificate(authority, temporaryId(), site));
+async function rejectsDeviceAtGatewayListener(
+  { gateway, authority, site }: OwnListeners,
+): Promise<CheckOutcome> {
+  return await tryToConnect(gateway, await temporaryCertificate(authority, temporaryId(), site));
 }
 
-async function oldTls({ devices, gateway }: Listeners): Promise<CheckOutcome> {
-  for (const door of [devices, gateway]) {
-    const { accepted, answer } = await offerOldTls(door);
-    if (accepted) return failed(`${door.host}:${door.port}: ${answer}`, MEND);
-    if (door === gateway) return ok(`refused: ${answer}`);
+async function rejectsOldTls({ devices, gateway }: Listeners): Promise<CheckOutcome> {
+  for (const listener of [devices, gateway]) {
+    const { accepted, answer } = await offerOldTls(listener);
+    if (accepted) return fail(`${listener.host}:${listener.port}: ${answer}`, REMEDY);
+    if (listener === gateway) return pass(`refused: ${answer}`);
   }
-  throw new Error("there is no door");
+  throw new Error("there is no listener");
 }
 
 /** What really is open may be more than the configuration says by now. */
 async function openPorts({ site }: Listeners): Promise<CheckOutcome> {
   const pid = await brokerPid(site.layout);
-  if (typeof pid !== "number") return warning(`cannot be observed: ${pid.reason}`, pid.hint);
+  if (typeof pid !== "number") return warn(`cannot be observed: ${pid.reason}`, pid.hint);
   const open = await listeningPorts(pid);
   if (open === undefined) {
-    return warning(`the sockets of process ${pid} cannot be seen`, "Run this as root");
+    return warn(`the sockets of process ${pid} cannot be seen`, "Run this as root");
   }
   const { listeners } = await parseMosquittoConf(site.layout.brokerConfiguration);
   const extra = open.filter((port) => !listeners.some((one) => one.port === port));
   const remedy = "Restart the broker: it runs with another configuration than this one";
-  if (extra.length > 0) return failed(`port ${extra.join(", ")}, which it is not told to`, remedy);
-  return ok(`process ${pid} listens on ${open.join(" and ")}, and nowhere else`);
+  if (extra.length > 0) return fail(`port ${extra.join(", ")}, which it is not told to`, remedy);
+  return pass(`process ${pid} listens on ${open.join(" and ")}, and nowhere else`);
 }
 
-async function tryDoor(door: Listener, credential: Credential | undefined): Promise<CheckOutcome> {
-  const refusal = await connectError(door, credential, temporaryId());
-  const where = `${door.host}:${door.port}`;
-  if (refusal === undefined) return failed(`let in at ${where}`, MEND);
+async function tryToConnect(
+  listener: Listener,
+  credential: Credential | undefined,
+): Promise<CheckOutcome> {
+  const refusal = await connectError(listener, credential, temporaryId());
+  const where = `${listener.host}:${listener.port}`;
+  if (refusal === undefined) return fail(`let in at ${where}`, REMEDY);
   // Somebody who was not there did not refuse.
   if (/ECONNREFUSED|timed? ?out/i.test(refusal)) throw new Error(`${where}: ${refusal}`);
-  return ok(`refused: ${refusal}`);
+  return pass(`refused: ${refusal}`);
 }

@@ -1,9 +1,9 @@
 /**
- * The whole examination of a site, check by check, in its order.
+ * All checks of a site, one after the other, in their order.
  *
  * The rules are:
  * - what needs something that is not there is skipped, and says what; nothing is tried twice;
- * - two doctors on one site would take each other's devices for remains: the second has to wait;
+ * - two doctors on one site would remove each other's devices as left over: the second has to wait;
  * - what it adds to the registry it takes out, whatever happens, and so what an earlier run left.
  */
 
@@ -16,14 +16,14 @@ import {
   type CheckOutcome,
   type CheckResult,
   messageOf,
-  ok,
+  pass,
   perform,
   type Site,
-  skipped,
-  warning,
+  skip,
+  warn,
 } from "./check.ts";
 import { TestSession } from "./test_session.ts";
-import { CERTIFICATE_ATTACKS, DOOR_ATTACKS, WELCOME_CHECK } from "./connect_attacks.ts";
+import { ACCEPTANCE_CHECK, CERTIFICATE_ATTACKS, CONNECT_ATTACKS } from "./connect_attacks.ts";
 import {
   closedListener,
   findListeners,
@@ -34,7 +34,7 @@ import {
 } from "./listeners.ts";
 import { FILE_CHECKS } from "./file_checks.ts";
 import { BACKEND_CHECK, GATEWAY_CHECK } from "./gateway_checks.ts";
-import { DELIVERY_CHECKS, MESSAGE_ATTACKS, SPY_CHECK } from "./message_attacks.ts";
+import { DELIVERY_CHECKS, MESSAGE_ATTACKS, SHARED_SUBSCRIPTION_CHECK } from "./message_attacks.ts";
 import { STORE_CHECK, STORE_CHECKS } from "./store_checks.ts";
 import { TOPIC_ATTACKS } from "./topic_attacks.ts";
 
@@ -47,36 +47,42 @@ export interface DoctorOptions {
 }
 
 const UNSOUND = "the store is not as it should be";
-const REMAINS = { name: "earlier runs", look: removeRemains };
+const LEFTOVERS = { name: "earlier runs", look: removeLeftovers };
 
 /** Every check there is, in the order in which they are made. */
 export const ALL_CHECKS: readonly Pick<CheckResult, "name">[] = [
   ...[...FILE_CHECKS, ...CERTIFICATE_CHECKS, ...BROKER_CHECKS],
-  ...[STORE_CHECK, REMAINS, ...STORE_CHECKS],
-  ...[...DOOR_ATTACKS, WELCOME_CHECK, ...CERTIFICATE_ATTACKS, ...TOPIC_ATTACKS],
-  ...[GATEWAY_CHECK, ...MESSAGE_ATTACKS, BACKEND_CHECK, ...DELIVERY_CHECKS, SPY_CHECK],
+  ...[STORE_CHECK, LEFTOVERS, ...STORE_CHECKS],
+  ...[...CONNECT_ATTACKS, ACCEPTANCE_CHECK, ...CERTIFICATE_ATTACKS, ...TOPIC_ATTACKS],
+  ...[
+    GATEWAY_CHECK,
+    ...MESSAGE_ATTACKS,
+    BACKEND_CHECK,
+    ...DELIVERY_CHECKS,
+    SHARED_SUBSCRIPTION_CHECK,
+  ],
 ];
 
-/** True where all was observed, and nothing has to be mended. */
-export function isHealthy(findings: readonly CheckResult[]): boolean {
-  return findings.every(({ status, asked }) =>
-    status !== "failed" && (status !== "skipped" || asked === true)
+/** True if every check was made, or left out on request, and none failed. */
+export function isHealthy(results: readonly CheckResult[]): boolean {
+  return results.every(({ status, asked }) =>
+    status !== "fail" && (status !== "skip" || asked === true)
   );
 }
 
-/** One examination. */
+/** One run of the checks. */
 export class DoctorRun {
   readonly #site: Site;
   readonly #options: DoctorOptions;
-  readonly #report: (finding: CheckResult) => void;
+  readonly #report: (result: CheckResult) => void;
   readonly #lock: Deno.FsFile;
   #store: Store | undefined;
-  #guests: TestDevices | undefined;
-  #enrolled: string | undefined;
+  #devices: TestDevices | undefined;
+  #registered: string | undefined;
   #closed = false;
 
-  /** Throws where another examination is under way. */
-  constructor(site: Site, options: DoctorOptions, report: (finding: CheckResult) => void) {
+  /** Throws if another run is under way. */
+  constructor(site: Site, options: DoctorOptions, report: (result: CheckResult) => void) {
     this.#site = site;
     this.#options = options;
     this.#report = report;
@@ -90,10 +96,10 @@ export class DoctorRun {
   async run(): Promise<void> {
     await this.#each([...FILE_CHECKS, ...CERTIFICATE_CHECKS, ...BROKER_CHECKS], this.#site);
     const [store] = await this.#each([STORE_CHECK], this.#site);
-    if (store!.status === "ok") {
+    if (store!.status === "pass") {
       this.#store = await openStore(this.#site.config.store, { author: "command" });
     }
-    await this.#each([REMAINS], this.#store ?? UNSOUND);
+    await this.#each([LEFTOVERS], this.#store ?? UNSOUND);
     await this.#each(STORE_CHECKS, this.#store ? { ...this.#site, store: this.#store } : UNSOUND);
     if (this.#options.offline) this.#skip(LIVE, asked("--offline"));
     else await this.#attackGateway(await this.#attackBroker());
@@ -104,98 +110,101 @@ export class DoctorRun {
     if (this.#closed) return;
     this.#closed = true;
     try {
-      if (this.#enrolled !== undefined) await this.#store?.temporaryDevices.remove(this.#enrolled);
+      if (this.#registered !== undefined) {
+        await this.#store?.temporaryDevices.remove(this.#registered);
+      }
     } finally {
-      await this.#guests?.close();
+      await this.#devices?.close();
       await this.#store?.close();
       this.#lock.close();
     }
   }
 
-  /** Guests, where the broker lets them in; otherwise why not. */
+  /** Test devices, if the broker accepts them; otherwise why not. */
   async #attackBroker(): Promise<TestDevices | string> {
-    const doors = await this.#openDoors();
-    await this.#each(DOOR_ATTACKS, doors);
-    const own = typeof doors === "string" ? doors : await ownListeners(doors);
-    const [welcome] = await this.#each([WELCOME_CHECK], own);
+    const listeners = await this.#findListeners();
+    await this.#each(CONNECT_ATTACKS, listeners);
+    const own = typeof listeners === "string" ? listeners : await ownListeners(listeners);
+    const [acceptance] = await this.#each([ACCEPTANCE_CHECK], own);
     await this.#each(CERTIFICATE_ATTACKS, own);
-    const guests = this.#invite(own, welcome!);
-    await this.#each(TOPIC_ATTACKS, guests);
-    return guests;
+    const devices = this.#testDevices(own, acceptance!);
+    await this.#each(TOPIC_ATTACKS, devices);
+    return devices;
   }
 
-  #invite(doors: OwnListeners | string, welcome: CheckResult): TestDevices | string {
-    if (typeof doors === "string") return doors;
-    if (welcome.status !== "ok") return "the broker lets no device in";
-    return this.#guests = new TestDevices(doors);
+  #testDevices(listeners: OwnListeners | string, acceptance: CheckResult): TestDevices | string {
+    if (typeof listeners === "string") return listeners;
+    if (acceptance.status !== "pass") return "the broker accepts no device";
+    return this.#devices = new TestDevices(listeners);
   }
 
-  async #openDoors(): Promise<Listeners | string> {
+  async #findListeners(): Promise<Listeners | string> {
     try {
-      const doors = await findListeners(this.#site);
-      return await closedListener(doors.devices) ?? await closedListener(doors.gateway) ?? doors;
+      const listeners = await findListeners(this.#site);
+      return await closedListener(listeners.devices) ?? await closedListener(listeners.gateway) ??
+        listeners;
     } catch (error) {
       return messageOf(error);
     }
   }
 
-  async #attackGateway(guests: TestDevices | string): Promise<void> {
+  async #attackGateway(devices: TestDevices | string): Promise<void> {
     const [gateway] = await this.#each([GATEWAY_CHECK], this.#site);
-    const conversation = gateway!.status === "skipped"
+    const session = gateway!.status === "skip"
       ? gateway!.observed
-      : await this.#converse(guests);
-    await this.#each(MESSAGE_ATTACKS, conversation);
+      : await this.#beginSession(devices);
+    await this.#each(MESSAGE_ATTACKS, session);
     const [backend] = await this.#each([BACKEND_CHECK], this.#site);
-    const reachable = backend!.status === "ok" ? conversation : "the backend cannot be reached";
+    const reachable = backend!.status === "pass" ? session : "the backend cannot be reached";
     if (this.#options.silent) this.#skip(DELIVERY_CHECKS, asked("--no-message"));
     else await this.#each(DELIVERY_CHECKS, reachable);
-    await this.#each([SPY_CHECK], conversation);
+    await this.#each([SHARED_SUBSCRIPTION_CHECK], session);
   }
 
-  async #converse(guests: TestDevices | string): Promise<TestSession | string> {
-    if (typeof guests === "string") return guests;
+  async #beginSession(devices: TestDevices | string): Promise<TestSession | string> {
+    if (typeof devices === "string") return devices;
     if (this.#store === undefined) return UNSOUND;
     try {
-      return await TestSession.begin(this.#store, guests, (deviceId) => {
-        if (this.#closed) throw new Error("the examination is over");
-        this.#enrolled = deviceId;
+      return await TestSession.begin(this.#store, devices, (deviceId) => {
+        if (this.#closed) throw new Error("the run is over");
+        this.#registered = deviceId;
       });
     } catch (error) {
       return `no device can be registered: ${messageOf(error)}`;
     }
   }
 
-  /** Makes checks of a subject one after the other, or skips them where there is none, and says why. */
+  /** Makes checks of a subject one after the other, or skips them if there is none, and says why. */
   async #each<T extends object>(
     checks: readonly Check<T>[],
     subject: T | string,
   ): Promise<CheckResult[]> {
-    if (typeof subject === "string") return this.#skip(checks, skipped(subject));
-    const findings: CheckResult[] = [];
-    for (const check of checks) findings.push(this.#tell(await perform(check, subject)));
-    return findings;
+    if (typeof subject === "string") return this.#skip(checks, skip(subject));
+    const results: CheckResult[] = [];
+    for (const check of checks) results.push(this.#tell(await perform(check, subject)));
+    return results;
   }
 
   #skip(checks: readonly Pick<CheckResult, "name">[], outcome: CheckOutcome): CheckResult[] {
     return checks.map(({ name }) => this.#tell({ name, ...outcome }));
   }
 
-  #tell(finding: CheckResult): CheckResult {
-    if (!this.#closed) this.#report(finding);
-    return finding;
+  #tell(result: CheckResult): CheckResult {
+    if (!this.#closed) this.#report(result);
+    return result;
   }
 }
 
 /** Those that need something that runs. */
-const LIVE = ALL_CHECKS.slice(ALL_CHECKS.indexOf(DOOR_ATTACKS[0]!));
+const LIVE = ALL_CHECKS.slice(ALL_CHECKS.indexOf(CONNECT_ATTACKS[0]!));
 
 function asked(option: string): CheckOutcome {
-  return { ...skipped(option), asked: true };
+  return { ...skip(option), asked: true };
 }
 
-async function removeRemains({ temporaryDevices }: Store): Promise<CheckOutcome> {
+async function removeLeftovers({ temporaryDevices }: Store): Promise<CheckOutcome> {
   const found = await temporaryDevices.list();
   for (const deviceId of found) await temporaryDevices.remove(deviceId);
-  if (found.length === 0) return ok("nothing is left of them");
-  return warning(`removed ${found.join(", ")}`, "Nothing more to do: an earlier run was killed");
+  if (found.length === 0) return pass("nothing is left of them");
+  return warn(`removed ${found.join(", ")}`, "Nothing more to do: an earlier run was killed");
 }

@@ -1,15 +1,7 @@
 /** Who may read and write the files of the site, and whether there is room for more. */
 
 import { dirname, relative } from "node:path";
-import {
-  type Check,
-  type CheckOutcome,
-  failed,
-  ok,
-  passUnless,
-  type Site,
-  warning,
-} from "./check.ts";
+import { type Check, type CheckOutcome, fail, pass, passUnless, type Site, warn } from "./check.ts";
 import { parseMosquittoConf } from "../site/mosquitto/conf_parser.ts";
 import { privateFiles, publicFiles, type SiteFile, textIfThere } from "./site_files.ts";
 
@@ -90,8 +82,8 @@ async function diskSpace({ config }: Site): Promise<CheckOutcome> {
   if (!success || Number.isNaN(free)) throw new Error(`df says nothing about "${folder}"`);
   const observed = `${Math.floor(free / 1024 ** 2)} MiB are free for the database`;
   const remedy = "Make room: nothing is acknowledged that cannot be stored";
-  if (free < TOO_LITTLE_BYTES) return failed(observed, remedy);
-  return free < LITTLE_BYTES ? warning(observed, remedy) : ok(observed);
+  if (free < TOO_LITTLE_BYTES) return fail(observed, remedy);
+  return free < LITTLE_BYTES ? warn(observed, remedy) : pass(observed);
 }
 
 function shown({ layout }: Site, path: string): string {

@@ -1,14 +1,6 @@
 /** Whether the gateway runs and can work, and whether the backend is there. */
 
-import {
-  type Check,
-  type CheckOutcome,
-  failed,
-  messageOf,
-  ok,
-  type Site,
-  skipped,
-} from "./check.ts";
+import { type Check, type CheckOutcome, fail, messageOf, pass, type Site, skip } from "./check.ts";
 
 /** Whether there is a gateway that can be attacked. */
 export const GATEWAY_CHECK: Check<Site> = { name: "gateway", look: gateway };
@@ -26,7 +18,7 @@ async function gateway({ layout, config }: Site): Promise<CheckOutcome> {
   try {
     (await Deno.connect({ hostname, port })).close();
   } catch (error) {
-    return skipped(`nobody answers at ${hostname}:${port}: ${messageOf(error)}`);
+    return skip(`nobody answers at ${hostname}:${port}: ${messageOf(error)}`);
   }
   using client = Deno.createHttpClient({
     caCerts: [await Deno.readTextFile(layout.gatewayCa.certificate)],
@@ -34,8 +26,8 @@ async function gateway({ layout, config }: Site): Promise<CheckOutcome> {
   const response = await fetch(url, { client, signal: AbortSignal.timeout(TIMEOUT_MS) });
   const answer = await response.text();
   return response.ok
-    ? ok(`${url} says that it is ready`)
-    : failed(`${url} answers ${response.status}: ${answer}`, "See the gateway's log");
+    ? pass(`${url} says that it is ready`)
+    : fail(`${url} answers ${response.status}: ${answer}`, "See the gateway's log");
 }
 
 /** As the gateway goes there, without asking for anything. */
@@ -50,15 +42,15 @@ async function backend({ config }: Site): Promise<CheckOutcome> {
   try {
     (await Deno.connect(address)).close();
   } catch (error) {
-    return failed(`${url}: ${messageOf(error)}`, "Start it, or set backend.url right");
+    return fail(`${url}: ${messageOf(error)}`, "Start it, or set backend.url right");
   }
-  if (!secure) return ok(`${url} is there`);
+  if (!secure) return pass(`${url} is there`);
   const caCerts = ca === undefined ? [] : [await Deno.readTextFile(ca)];
   try {
     const connection = await Deno.connectTls({ ...address, caCerts });
     await connection.handshake().finally(() => connection.close());
-    return ok(`${url} is there, and its certificate is trusted`);
+    return pass(`${url} is there, and its certificate is trusted`);
   } catch (error) {
-    return failed(`${url}: ${messageOf(error)}`, "Set backend.ca to the authority of the backend");
+    return fail(`${url}: ${messageOf(error)}`, "Set backend.ca to the authority of the backend");
   }
 }

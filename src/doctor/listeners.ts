@@ -1,15 +1,15 @@
-/** The broker as it runs: its doors, and who goes there. */
+/** The broker as it runs: its listeners, and the doctor's devices there. */
 
 import { type ConnectOptions, DeviceClient, type DeviceIdentity } from "../client/device_client.ts";
 import type { Authority } from "../site/pki/authority.ts";
 import type { Listener } from "../site/mosquitto/access_probe.ts";
 import { openDeviceAuthorities } from "../site/pki/device_authorities.ts";
-import { doorsOf } from "./broker_checks.ts";
+import { listenersOf } from "./broker_checks.ts";
 import type { Site } from "./check.ts";
 import { parseMosquittoConf } from "../site/mosquitto/conf_parser.ts";
 import { temporaryCertificate, temporaryId, temporarySecret } from "./temporary_device.ts";
 
-/** The broker's two doors, as its configuration has them. */
+/** The broker's two listeners, as its configuration has them. */
 export interface Listeners {
   readonly site: Site;
   readonly devices: Listener;
@@ -21,33 +21,36 @@ export interface OwnListeners extends Listeners {
   readonly authority: Authority;
 }
 
-/** An address that means every one of the machine is none to connect to. */
+/** Addresses that mean every one of the machine; there is no connecting to them. */
 const EVERY_ADDRESS = ["0.0.0.0", "::"];
 
-/** Where the doors are; throws where that cannot be read. */
+/** Where the listeners are; throws if that cannot be read. */
 export async function findListeners(site: Site): Promise<Listeners> {
   const { layout, config } = site;
-  const { devices, gateway } = doorsOf(site, await parseMosquittoConf(layout.brokerConfiguration));
+  const { devices, gateway } = listenersOf(
+    site,
+    await parseMosquittoConf(layout.brokerConfiguration),
+  );
   const ca = await Deno.readTextFile(config.broker.ca);
-  const door = (port: number, address = config.broker.host) => ({
+  const listener = (port: number, address = config.broker.host) => ({
     host: EVERY_ADDRESS.includes(address) ? config.broker.host : address,
     port,
     ca,
   });
   return {
     site,
-    devices: door(devices?.port ?? config.devices.port, devices?.address),
-    gateway: door(gateway?.port ?? config.broker.port, gateway?.address),
+    devices: listener(devices?.port ?? config.devices.port, devices?.address),
+    gateway: listener(gateway?.port ?? config.broker.port, gateway?.address),
   };
 }
 
-/** The doors with the authority's key, or why that is not to be had. */
-export async function ownListeners(doors: Listeners): Promise<OwnListeners | string> {
-  const opened = await openDeviceAuthorities(doors.site.layout);
-  return opened.ok ? { ...doors, authority: opened.authorities[0] } : opened.fault;
+/** The listeners with the authority's key, or why it cannot be read. */
+export async function ownListeners(listeners: Listeners): Promise<OwnListeners | string> {
+  const opened = await openDeviceAuthorities(listeners.site.layout);
+  return opened.ok ? { ...listeners, authority: opened.authorities[0] } : opened.fault;
 }
 
-/** Why nobody answers at a door; undefined where somebody does. */
+/** Why a listener does not accept a connection; undefined if it does. */
 export async function closedListener({ host, port }: Listener): Promise<string | undefined> {
   try {
     (await Deno.connect({ hostname: host, port })).close();
@@ -57,23 +60,23 @@ export async function closedListener({ host, port }: Listener): Promise<string |
   }
 }
 
-/** Guests of the devices' door: devices of the doctor's that are connected. */
+/** Devices of the doctor's, connected at the devices' listener. */
 export class TestDevices {
-  readonly doors: OwnListeners;
+  readonly listeners: OwnListeners;
   readonly #connected: DeviceClient[] = [];
 
-  constructor(doors: OwnListeners) {
-    this.doors = doors;
+  constructor(listeners: OwnListeners) {
+    this.listeners = listeners;
   }
 
-  /** A device that nobody knows, with a certificate that the broker accepts. */
-  async invite(options: Partial<ConnectOptions> = {}): Promise<DeviceClient> {
-    return await this.seat(await this.identity(), options);
+  /** Connects a device that is not registered, with a certificate that the broker accepts. */
+  async connectNew(options: Partial<ConnectOptions> = {}): Promise<DeviceClient> {
+    return await this.connect(await this.identity(), options);
   }
 
-  /** An identity that is known to nobody but us. */
+  /** The identity of a new device. */
   async identity(): Promise<DeviceIdentity & Awaited<ReturnType<typeof temporaryCertificate>>> {
-    const { authority, devices, site } = this.doors;
+    const { authority, devices, site } = this.listeners;
     const deviceId = temporaryId();
     const issued = await temporaryCertificate(authority, deviceId, { nowMs: site.nowMs });
     return {
@@ -87,18 +90,18 @@ export class TestDevices {
   }
 
   /** Connects one. */
-  async seat(
+  async connect(
     identity: DeviceIdentity,
     options: Partial<ConnectOptions> = {},
   ): Promise<DeviceClient> {
-    const { host, port } = this.doors.devices;
-    const guest = await DeviceClient.connect(identity, { host, port, ...options });
-    this.#connected.push(guest);
-    return guest;
+    const { host, port } = this.listeners.devices;
+    const device = await DeviceClient.connect(identity, { host, port, ...options });
+    this.#connected.push(device);
+    return device;
   }
 
-  /** Sends all of them home. */
+  /** Disconnects all of them. */
   async close(): Promise<void> {
-    for (const guest of this.#connected) await guest.close();
+    for (const device of this.#connected) await device.close();
   }
 }

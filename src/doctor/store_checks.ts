@@ -7,12 +7,12 @@ import type { Store } from "../store/store.ts";
 import {
   type Check,
   type CheckOutcome,
-  failed,
+  fail,
   messageOf,
-  ok,
+  pass,
   passUnless,
   type Site,
-  warning,
+  warn,
 } from "./check.ts";
 
 /** Whether the database can be used at all; the others, and every attack with a device, need it. */
@@ -41,17 +41,17 @@ async function integrity({ config }: Site): Promise<CheckOutcome> {
   const remedy = "Stop the gateway, keep the file, and bring back the newest backup";
   try {
     const { damage, isForeign, schema, newestSchema } = await inspectStore(config.store);
-    if (damage !== undefined) return failed(`"${database}" is damaged: ${damage}`, remedy);
-    if (isForeign) return failed(`"${database}" is another program's`, remedy);
+    if (damage !== undefined) return fail(`"${database}" is damaged: ${damage}`, remedy);
+    if (isForeign) return fail(`"${database}" is another program's`, remedy);
     const observed = `whole, schema ${schema} of ${newestSchema}`;
     if (schema > newestSchema) {
-      return failed(`${observed}: a newer program wrote it`, "Update this one");
+      return fail(`${observed}: a newer program wrote it`, "Update this one");
     }
-    if (schema < newestSchema) return warning(observed, "Restart the gateway, which brings it up");
+    if (schema < newestSchema) return warn(observed, "Restart the gateway, which brings it up");
     await proveWritable(config);
-    return ok(observed);
+    return pass(observed);
   } catch (error) {
-    return failed(`"${database}" cannot be read: ${messageOf(error)}`, remedy);
+    return fail(`"${database}" cannot be read: ${messageOf(error)}`, remedy);
   }
 }
 
@@ -67,10 +67,10 @@ async function proveWritable(config: Site["config"]): Promise<void> {
 async function deviceEnds({ store, nowMs }: SiteWithStore): Promise<CheckOutcome> {
   const ends = await store.registry.certificateEnds();
   const near = ends.filter(({ notAfter }) => notAfter - nowMs / 1000 <= WARN_DAYS * DAY_SECONDS);
-  if (near.length === 0) return ok(`${ends.length} devices, none ends within ${WARN_DAYS} days`);
+  if (near.length === 0) return pass(`${ends.length} devices, none ends within ${WARN_DAYS} days`);
   const names = near.slice(0, NAMED_MAX).map(({ deviceId }) => deviceId).join(", ");
   const others = near.length > NAMED_MAX ? ` and ${near.length - NAMED_MAX} more` : "";
-  return warning(
+  return warn(
     `${names}${others}: the certificate ends within ${WARN_DAYS} days, or has ended`,
     "Give them new certificates",
   );
@@ -79,10 +79,10 @@ async function deviceEnds({ store, nowMs }: SiteWithStore): Promise<CheckOutcome
 async function secrets({ config, store }: SiteWithStore): Promise<CheckOutcome> {
   const keys = readSealingKeys(config.store.sealingKey);
   const fault = await store.registry.missingSealingKeys();
-  if (fault !== undefined) return failed(fault, "Bring back secrets.key");
+  if (fault !== undefined) return fail(fault, "Bring back secrets.key");
   return keys.length === 0
-    ? ok("plain in the database, as the site wants it: see secrets seal")
-    : ok("sealed, and secrets.key opens them");
+    ? pass("plain in the database, as the site wants it: see secrets seal")
+    : pass("sealed, and secrets.key opens them");
 }
 
 async function audit({ store }: SiteWithStore): Promise<CheckOutcome> {
@@ -103,8 +103,8 @@ async function clock({ config, store, nowMs }: SiteWithStore): Promise<CheckOutc
   ].filter(({ ahead, allowed }) => ahead > allowed);
   const behind = aheads.map(({ what, ahead }) => `${what} that was accepted is ${ahead} s ahead`);
   if (behind.length > 0) {
-    return failed(`${behind.join("; ")} of this clock`, "Set the clock right, by NTP");
+    return fail(`${behind.join("; ")} of this clock`, "Set the clock right, by NTP");
   }
-  if (newest === 0) return ok("no message to compare it with yet");
-  return ok(`the newest message is of ${new Date(newest * 1000).toISOString()}, not ahead`);
+  if (newest === 0) return pass("no message to compare it with yet");
+  return pass(`the newest message is of ${new Date(newest * 1000).toISOString()}, not ahead`);
 }

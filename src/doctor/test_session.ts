@@ -1,4 +1,4 @@
-/** A registered device of the doctor's that talks to the gateway, and what the gateway says of it. */
+/** A registered device of the doctor's that sends to the gateway, and the gateway's rejections. */
 
 import type { AuditEntry, AuditStore } from "../store/audit.ts";
 import type { DeviceClient, SignedMessage } from "../client/device_client.ts";
@@ -7,18 +7,18 @@ import type { Store } from "../store/store.ts";
 import type { Site } from "./check.ts";
 import type { TestDevices } from "./listeners.ts";
 
-/** Everybody's clock may step while we talk. */
+/** Any clock may step during the session. */
 const CLOCK_SLACK_SECONDS = 60;
 
 /** A group of its own, on the topics of all devices. */
-const SPYING_FILTER = "$share/doctor/device/+/data";
+const EAVESDROPPER_FILTER = "$share/doctor/device/+/data";
 
-/** One conversation; `end` takes back what it needed. */
+/** One session of a device that is registered for it. */
 export class TestSession {
   readonly site: Site;
   readonly device: DeviceClient;
-  /** Hears what it can of everything said, in the way that takes messages from others. */
-  readonly spy: DeviceClient;
+  /** Receives what it can of other devices' messages, by a shared subscription. */
+  readonly eavesdropper: DeviceClient;
   /** The one message that is good, once it was sent. */
   accepted: SignedMessage | undefined;
   /** Messages that the gateway was observed to have had. */
@@ -29,11 +29,11 @@ export class TestSession {
   private constructor(
     site: Site,
     audit: { readonly store: AuditStore; readonly lastSequence: number },
-    guests: { readonly device: DeviceClient; readonly spy: DeviceClient },
+    devices: { readonly device: DeviceClient; readonly eavesdropper: DeviceClient },
   ) {
     this.site = site;
-    this.device = guests.device;
-    this.spy = guests.spy;
+    this.device = devices.device;
+    this.eavesdropper = devices.eavesdropper;
     this.#audit = audit.store;
     this.#lastSequence = audit.lastSequence;
   }
@@ -41,12 +41,12 @@ export class TestSession {
   /** Registers a device and connects it; `began` is told its id before anything is written. */
   static async begin(
     store: Store,
-    guests: TestDevices,
+    devices: TestDevices,
     began: (deviceId: string) => void,
   ): Promise<TestSession> {
-    const { site } = guests.doors;
-    const identity = await guests.identity();
-    const spy = await guests.invite({ subscribe: [SPYING_FILTER] });
+    const { site } = devices.listeners;
+    const identity = await devices.identity();
+    const eavesdropper = await devices.connectNew({ subscribe: [EAVESDROPPER_FILTER] });
     began(identity.deviceId);
     const { deviceId, secret } = identity;
     const createdAt = Math.floor(site.nowMs / 1000);
@@ -55,22 +55,22 @@ export class TestSession {
     ]);
     try {
       const { sequence: lastSequence } = await store.audit.head();
-      const device = await guests.seat(identity);
-      return new TestSession(site, { store: store.audit, lastSequence }, { device, spy });
+      const device = await devices.connect(identity);
+      return new TestSession(site, { store: store.audit, lastSequence }, { device, eavesdropper });
     } catch (error) {
       await store.temporaryDevices.remove(deviceId);
       throw error;
     }
   }
 
-  /** What the gateway says of the device next, in the audit. */
-  async nextWord(): Promise<AuditEntry> {
+  /** The gateway's next rejection of a message of the device, from the audit log. */
+  async nextRejection(): Promise<AuditEntry> {
     const since = Math.floor(Date.now() / 1000) - CLOCK_SLACK_SECONDS;
     const isNews = ({ event, subject, sequence }: AuditEntry) =>
       event === "message_rejected" && subject === this.device.deviceId &&
       sequence > this.#lastSequence;
     const entry = await poll(
-      "the gateway's word in the audit",
+      "the rejection in the audit log",
       () => firstOf(this.#audit.since(since), isNews),
     );
     this.#lastSequence = entry.sequence;

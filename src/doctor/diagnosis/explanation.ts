@@ -1,4 +1,4 @@
-/** The likely slip behind a rejection, in words for whoever wrote the message. */
+/** The likely mistake behind a rejection, in words for the author of the message. */
 
 import { type Envelope, readEnvelope } from "../../core/envelope.ts";
 import { importSecret } from "../../core/signature.ts";
@@ -8,23 +8,23 @@ import { fieldNamesOf, formatMistakes } from "./format_mistakes.ts";
 import { signatureMistakes } from "./signature_mistakes.ts";
 
 /** What probably went wrong, a sentence each; empty for a message that is accepted. */
-export async function likelyMistakes(examination: MessageTrial): Promise<readonly string[]> {
-  const { verdict, read } = examination;
+export async function likelyMistakes(trial: MessageTrial): Promise<readonly string[]> {
+  const { verdict, read } = trial;
   if (verdict.kind !== "rejected") return [];
-  if (read.kind === "rejected") return await slipsInMalformed(examination);
+  if (read.kind === "rejected") return await mistakesInMalformed(trial);
   switch (verdict.code) {
     case "identity_mismatch":
       return [
-        `The message says "${read.deviceId}", the topic and the certificate "${examination.identity}"`,
+        `The message says "${read.deviceId}", the topic and the certificate "${trial.identity}"`,
       ];
     case "unknown_device":
-      return [unknownDeviceSlip(read, examination)];
+      return [unknownDeviceMistake(read, trial)];
     case "device_revoked":
-      return [revokedSlip(read, examination)];
+      return [revokedMistake(read, trial)];
     case "invalid_signature":
-      return await slipsInSignature(read, examination);
+      return await mistakesInSignature(read, trial);
     case "timestamp_out_of_range":
-      return clockSlips(read, examination);
+      return clockMistakes(read, trial);
     case "replayed":
       return [
         "The gateway has accepted this message_id before: make a new UUID for each message, from " +
@@ -38,25 +38,25 @@ export async function likelyMistakes(examination: MessageTrial): Promise<readonl
   }
 }
 
-async function slipsInMalformed(examination: MessageTrial): Promise<readonly string[]> {
-  const { bytes, nowSeconds, secretOf } = examination;
-  const { slips, mended, unmendedTimestamp } = formatMistakes(bytes, nowSeconds);
-  const envelope = mended && readEnvelope(mended);
-  if (envelope?.kind !== "envelope") return slips;
+async function mistakesInMalformed(trial: MessageTrial): Promise<readonly string[]> {
+  const { bytes, nowSeconds, secretOf } = trial;
+  const { mistakes, repaired, unrepairedTimestamp } = formatMistakes(bytes, nowSeconds);
+  const envelope = repaired && readEnvelope(repaired);
+  if (envelope?.kind !== "envelope") return mistakes;
   const secret = secretOf(envelope.deviceId);
-  if (secret === undefined) return slips;
+  if (secret === undefined) return mistakes;
   if (await signedPayloadOf(envelope, await importSecret(secret))) {
-    return [...slips, "With that mended, the signature is right"];
+    return [...mistakes, "With that fixed, the signature is right"];
   }
-  return [...slips, ...await slipsInSignature(envelope, examination, { unmendedTimestamp })];
+  return [...mistakes, ...await mistakesInSignature(envelope, trial, { unrepairedTimestamp })];
 }
 
-async function slipsInSignature(
+async function mistakesInSignature(
   envelope: Envelope,
-  examination: MessageTrial,
-  options: { unmendedTimestamp?: string | undefined } = {},
+  trial: MessageTrial,
+  options: { unrepairedTimestamp?: string | undefined } = {},
 ): Promise<readonly string[]> {
-  const { bytes, devices, secretOf } = examination;
+  const { bytes, devices, secretOf } = trial;
   const secret = secretOf(envelope.deviceId);
   if (secret === undefined) return [];
   const others = [...devices?.values() ?? []].filter(({ deviceId }) =>
@@ -67,14 +67,14 @@ async function slipsInSignature(
     secret,
     otherSecrets: new Map(others.map((device) => [device.deviceId, device.sharedSecret])),
     fieldNames: fieldNamesOf(bytes),
-    unmendedTimestamp: options.unmendedTimestamp,
+    unrepairedTimestamp: options.unrepairedTimestamp,
   }) ?? [
-    "None of the usual slips gives this signature: the device has another secret, or the message " +
+    "None of the usual mistakes gives this signature: the device has another secret, or the message " +
     "was changed after it was signed",
   ];
 }
 
-function unknownDeviceSlip({ deviceId }: Envelope, { devices }: MessageTrial): string {
+function unknownDeviceMistake({ deviceId }: Envelope, { devices }: MessageTrial): string {
   const lower = deviceId.toLowerCase();
   const similar = [...devices?.keys() ?? []].find((id) => id.toLowerCase() === lower);
   return similar === undefined
@@ -82,7 +82,7 @@ function unknownDeviceSlip({ deviceId }: Envelope, { devices }: MessageTrial): s
     : `"${similar}" is registered: upper and lower case differ`;
 }
 
-function revokedSlip({ deviceId }: Envelope, { devices }: MessageTrial): string {
+function revokedMistake({ deviceId }: Envelope, { devices }: MessageTrial): string {
   const { revokedAt, notAfter } = devices!.get(deviceId)!;
   return revokedAt !== undefined
     ? `It was revoked at ${dateOf(revokedAt)}`
@@ -94,8 +94,8 @@ const TIME_ZONE_MAX_SECONDS = 14 * 3600;
 /** How much a message may be older than a time zone makes it seem. */
 const TIME_ZONE_SLACK_SECONDS = 60;
 
-function clockSlips(envelope: Envelope, examination: MessageTrial): string[] {
-  const { nowSeconds, toleranceSeconds, now } = examination;
+function clockMistakes(envelope: Envelope, trial: MessageTrial): string[] {
+  const { nowSeconds, toleranceSeconds, now } = trial;
   const { timestamp, timestampSeconds } = envelope;
   const offSeconds = timestampSeconds - nowSeconds;
   if (Math.abs(offSeconds) <= toleranceSeconds) {
@@ -103,22 +103,22 @@ function clockSlips(envelope: Envelope, examination: MessageTrial): string[] {
       "The gateway's clock was ahead before: what it may have forgotten since then, it refuses",
     ];
   }
-  const slips = [
+  const mistakes = [
     `The timestamp is ${offInWords(offSeconds)}, ${toleranceSeconds} s are allowed: ` +
     `${dateOf(timestampSeconds)} against ${dateOf(nowSeconds)}`,
   ];
   const zoneSeconds = timeZoneOf(offSeconds);
   if (zoneSeconds !== undefined) {
-    slips.push(
+    mistakes.push(
       `That looks like a time zone, UTC${zoneSeconds < 0 ? "-" : "+"}${
         Math.abs(zoneSeconds) / 3600
       } h: Unix seconds are counted in UTC everywhere`,
     );
   }
   if (now && offSeconds < 0) {
-    slips.push(`Where the message was only kept for long, judge it at its time: --at ${timestamp}`);
+    mistakes.push(`If the message was only kept for long, judge it at its time: --at ${timestamp}`);
   }
-  return slips;
+  return mistakes;
 }
 
 /** The time zone that a clock seems to have been set by; undefined where it is none. */

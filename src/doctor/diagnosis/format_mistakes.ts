@@ -1,6 +1,6 @@
 /**
  * Why a message is malformed: the usual mistakes of those who write one by hand, and the message
- * mended as far as it can be, so that what else is wrong shows at once.
+ * repaired as far as it can be, so that what else is wrong shows at once.
  */
 
 import { PAYLOAD_DEPTH_MAX } from "../../core/envelope.ts";
@@ -11,32 +11,34 @@ import { bytesOfBase64 } from "./signature_mistakes.ts";
 /** What is wrong with a malformed message, and the message without it. */
 export interface Repaired {
   /** A sentence each. */
-  readonly slips: readonly string[];
-  /** Undefined where nothing could be mended. */
-  readonly mended: Uint8Array | undefined;
-  /** The timestamp's text before it was mended; undefined where it was not. */
-  readonly unmendedTimestamp: string | undefined;
+  readonly mistakes: readonly string[];
+  /** Undefined where nothing could be repaired. */
+  readonly repaired: Uint8Array | undefined;
+  /** The timestamp's text before it was repaired; undefined where it was not. */
+  readonly unrepairedTimestamp: string | undefined;
 }
 
-/** Finds the likely slips in a malformed message; total: any bytes give an answer. */
+/** Finds the likely mistakes in a malformed message; total: any bytes give an answer. */
 export function formatMistakes(bytes: Uint8Array, nowSeconds: number): Repaired {
-  const slip = encodingSlip(bytes) ?? grammarSlip(bytes);
-  if (slip !== undefined) return { slips: [slip], mended: undefined, unmendedTimestamp: undefined };
+  const mistake = encodingMistake(bytes) ?? grammarMistake(bytes);
+  if (mistake !== undefined) {
+    return { mistakes: [mistake], repaired: undefined, unrepairedTimestamp: undefined };
+  }
   const fields = fieldsOf(bytes);
-  const slips = fieldNamesSlips(fields);
+  const mistakes = fieldNamesMistakes(fields);
   const repairs: Repair[] = [];
   for (const [name, look] of Object.entries(LOOKS)) {
     const field = fields.get(name);
     const finding = field && look(field.text, nowSeconds);
     if (finding === undefined) continue;
-    slips.push(finding.slip);
-    if (finding.mended !== undefined) repairs.push({ ...field!, mended: finding.mended });
+    mistakes.push(finding.mistake);
+    if (finding.repaired !== undefined) repairs.push({ ...field!, repaired: finding.repaired });
   }
-  const mendedTimestamp = repairs.find(({ name }) => name === "timestamp");
+  const repairedTimestamp = repairs.find(({ name }) => name === "timestamp");
   return {
-    slips,
-    mended: repairs.length > 0 ? withRepairs(bytes, repairs) : undefined,
-    unmendedTimestamp: mendedTimestamp && unquoted(mendedTimestamp.text),
+    mistakes,
+    repaired: repairs.length > 0 ? withRepairs(bytes, repairs) : undefined,
+    unrepairedTimestamp: repairedTimestamp && unquoted(repairedTimestamp.text),
   };
 }
 
@@ -54,16 +56,16 @@ interface Field {
 }
 
 interface Repair extends Field {
-  readonly mended: string;
+  readonly repaired: string;
 }
 
 interface Finding {
-  readonly slip: string;
+  readonly mistake: string;
   /** The value as it should be; undefined where that cannot be known. */
-  readonly mended?: string;
+  readonly repaired?: string;
 }
 
-function encodingSlip(bytes: Uint8Array): string | undefined {
+function encodingMistake(bytes: Uint8Array): string | undefined {
   if (bytes.length === 0) return "The message is empty";
   if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
     return "The message begins with a byte order mark: write UTF-8 without it";
@@ -74,7 +76,7 @@ function encodingSlip(bytes: Uint8Array): string | undefined {
   return undefined;
 }
 
-const GRAMMAR_SLIPS: readonly [before: RegExp, at: RegExp, slip: string][] = [
+const GRAMMAR_SLIPS: readonly [before: RegExp, at: RegExp, mistake: string][] = [
   [
     /$/,
     /^'/,
@@ -93,7 +95,7 @@ const GRAMMAR_SLIPS: readonly [before: RegExp, at: RegExp, slip: string][] = [
 /** How much is looked at on either side of a fault, bytes. */
 const AROUND_BYTES = 16;
 
-function grammarSlip(bytes: Uint8Array): string | undefined {
+function grammarMistake(bytes: Uint8Array): string | undefined {
   const scanner = new JsonScanner(bytes, PAYLOAD_DEPTH_MAX + 1);
   const end = scanner.value(scanner.space(0));
   const at = end === FAULT ? scanner.fault!.at : scanner.space(end);
@@ -125,7 +127,7 @@ function fieldsOf(bytes: Uint8Array): Map<string, Field> {
   return fields;
 }
 
-function fieldNamesSlips(fields: ReadonlyMap<string, Field>): string[] {
+function fieldNamesMistakes(fields: ReadonlyMap<string, Field>): string[] {
   const known = ["device_id", "timestamp", "message_id", "payload", "signature"];
   if (fields.size === 4 && known.slice(1).every((name) => fields.has(name))) {
     return ["Without device_id this is a command, which the gateway sends and a device verifies"];
@@ -148,27 +150,27 @@ const DAY_SECONDS = 86_400;
 
 function lookAtTimestamp(text: string, nowSeconds: number): Finding | undefined {
   const digits = unquoted(text);
-  const mended = digits.slice(0, 10);
+  const repaired = digits.slice(0, 10);
   if (/^[0-9]{13}$/.test(digits)) {
-    return { slip: "The timestamp is in milliseconds: send seconds, ten digits", mended };
+    return { mistake: "The timestamp is in milliseconds: send seconds, ten digits", repaired };
   }
   if (/^[0-9]{10}\.[0-9]+$/.test(digits)) {
-    return { slip: "The timestamp has a fraction: send whole seconds, ten digits", mended };
+    return { mistake: "The timestamp has a fraction: send whole seconds, ten digits", repaired };
   }
   if (/^[0-9]{10}$/.test(digits) && digits !== text) {
-    return { slip: "The timestamp is in quotation marks: send a number", mended };
+    return { mistake: "The timestamp is in quotation marks: send a number", repaired };
   }
   if (Math.abs(Number(digits) + YEAR_2000_SECONDS - nowSeconds) < DAY_SECONDS) {
     return {
-      slip: `The timestamp counts from the year 2000: add ${YEAR_2000_SECONDS}`,
-      mended: String(Math.floor(Number(digits)) + YEAR_2000_SECONDS),
+      mistake: `The timestamp counts from the year 2000: add ${YEAR_2000_SECONDS}`,
+      repaired: String(Math.floor(Number(digits)) + YEAR_2000_SECONDS),
     };
   }
   if (/^[0-9]{1,9}(\.[0-9]+)?$/.test(digits)) {
-    return { slip: "The device's clock is not set: ask a time server before the first message" };
+    return { mistake: "The device's clock is not set: ask a time server before the first message" };
   }
   return /^[0-9]{4}-/.test(digits)
-    ? { slip: "The timestamp is a date: send Unix seconds, ten digits" }
+    ? { mistake: "The timestamp is a date: send Unix seconds, ten digits" }
     : undefined;
 }
 
@@ -177,17 +179,17 @@ function lookAtMessageId(text: string): Finding | undefined {
   const parts =
     /^([0-9a-f]{8})-?([0-9a-f]{4})-?(([0-9a-f])[0-9a-f]{3})-?([0-9a-f]{4})-?([0-9a-f]{12})$/i
       .exec(id);
-  if (!parts) return { slip: "The message_id is not a UUID: make a random one (version 4)" };
+  if (!parts) return { mistake: "The message_id is not a UUID: make a random one (version 4)" };
   const [, first, second, third, version, fourth, last] = parts;
   if (version !== "4") {
     return {
-      slip: `The message_id is a UUID of version ${version}: make a random one (version 4)`,
+      mistake: `The message_id is a UUID of version ${version}: make a random one (version 4)`,
     };
   }
-  const mended = `"${[first, second, third, fourth, last].join("-")}"`;
-  return mended === text || !/^[89ab]/i.test(fourth!)
+  const repaired = `"${[first, second, third, fourth, last].join("-")}"`;
+  return repaired === text || !/^[89ab]/i.test(fourth!)
     ? undefined
-    : { slip: "The message_id is spelled unlike 8-4-4-4-12 hex digits", mended };
+    : { mistake: "The message_id is spelled unlike 8-4-4-4-12 hex digits", repaired };
 }
 
 /** Hashes that are mistaken for SHA-256, by the length of their hex digits. */
@@ -202,23 +204,28 @@ function lookAtSignature(text: string): Finding | undefined {
   const signature = unquoted(text);
   const prefixed = /^(?:0x|(?:hmac-)?sha-?256[=:])([0-9a-f]{64})$/i.exec(signature);
   if (prefixed) {
-    return { slip: "The signature has a prefix: send 64 hex digits", mended: `"${prefixed[1]}"` };
+    return {
+      mistake: "The signature has a prefix: send 64 hex digits",
+      repaired: `"${prefixed[1]}"`,
+    };
   }
   const bytes = bytesOfBase64(signature);
   if (bytes?.length === SIGNATURE_BYTES) {
     return {
-      slip: "The signature is in base64: send it as 64 hex digits",
-      mended: `"${bytes.toHex()}"`,
+      mistake: "The signature is in base64: send it as 64 hex digits",
+      repaired: `"${bytes.toHex()}"`,
     };
   }
   const hash = /^[0-9a-f]+$/i.test(signature) && OTHER_HASHES[signature.length];
-  return hash ? { slip: `The signature is as long as one of ${hash}: use HMAC-SHA256` } : undefined;
+  return hash
+    ? { mistake: `The signature is as long as one of ${hash}: use HMAC-SHA256` }
+    : undefined;
 }
 
 function withRepairs(bytes: Uint8Array, repairs: readonly Repair[]): Uint8Array {
   let latin1 = text(bytes);
-  for (const { start, end, mended } of repairs.toSorted((a, b) => b.start - a.start)) {
-    latin1 = latin1.slice(0, start) + mended + latin1.slice(end);
+  for (const { start, end, repaired } of repairs.toSorted((a, b) => b.start - a.start)) {
+    latin1 = latin1.slice(0, start) + repaired + latin1.slice(end);
   }
   return Uint8Array.from(latin1, (character) => character.charCodeAt(0));
 }

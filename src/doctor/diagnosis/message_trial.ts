@@ -41,8 +41,8 @@ interface Basis {
   readonly remembers: (envelope: Envelope) => Promise<boolean>;
 }
 
-/** Examines a message with a site's registry and memory, and `secret` where one is given. */
-export async function examineInSite(
+/** Tries a message with a site's registry and memory, and `secret` where one is given. */
+export async function tryInSite(
   subject: Subject,
   options: { store: Pick<Store, "registry" | "replayIds">; secret: string | undefined },
 ): Promise<MessageTrial> {
@@ -61,8 +61,8 @@ export async function examineInSite(
   });
 }
 
-/** Examines a message with nothing but a secret: any device is as good as registered. */
-export async function examineAlone(subject: Subject, secret: string): Promise<MessageTrial> {
+/** Tries a message with nothing but a secret, as if its device were registered. */
+export async function tryAlone(subject: Subject, secret: string): Promise<MessageTrial> {
   return await examine(subject, {
     devices: undefined,
     secretsOf: () => [secret],

@@ -4,16 +4,16 @@
 export interface PayloadVariant {
   readonly text: string;
   /** Each a sentence for a hint; empty for the text itself. */
-  readonly slips: readonly string[];
+  readonly mistakes: readonly string[];
 }
 
-/** Spellings of compact JSON text, those with fewer slips first, each text once. */
+/** Spellings of compact JSON text, those with fewer mistakes first, each text once. */
 export function payloadVariants(compact: string): PayloadVariant[] {
-  let all: PayloadVariant[] = [{ text: compact, slips: [] }];
+  let all: PayloadVariant[] = [{ text: compact, mistakes: [] }];
   for (const respell of [rewritten, escaped, separated]) {
     all = all.flatMap((one) => [one, ...respell(one.text).map((other) => after(one, other))]);
   }
-  all.sort((a, b) => a.slips.length - b.slips.length);
+  all.sort((a, b) => a.mistakes.length - b.mistakes.length);
   return [...new Map(all.toReversed().map((one) => [one.text, one])).values()].toReversed();
 }
 
@@ -28,11 +28,11 @@ function withSeparators(json: string, comma: string, colon: string): string {
 /** One change: the text after it, and the sentence. */
 interface Change {
   readonly text: string;
-  readonly slip: string;
+  readonly mistake: string;
 }
 
-function after(one: PayloadVariant, { text, slip }: Change): PayloadVariant {
-  return { text, slips: [...one.slips, slip] };
+function after(one: PayloadVariant, { text, mistake }: Change): PayloadVariant {
+  return { text, mistakes: [...one.mistakes, mistake] };
 }
 
 const VERY_TEXT = "sign the very text that is sent";
@@ -45,10 +45,10 @@ function rewritten(text: string): Change[] {
   return [
     {
       text: again,
-      slip: `The signed payload was parsed and written again (${sent} is sent, ${signed} is ` +
+      mistake: `The signed payload was parsed and written again (${sent} is sent, ${signed} is ` +
         `signed): ${VERY_TEXT}`,
     },
-    { text: sorted, slip: `The signed payload has its keys sorted: ${VERY_TEXT}` },
+    { text: sorted, mistake: `The signed payload has its keys sorted: ${VERY_TEXT}` },
   ].filter((change) => change.text !== text);
 }
 
@@ -56,12 +56,14 @@ function escaped(text: string): Change[] {
   return [
     {
       text: asAscii(text),
-      slip: "The signed payload has \\u escapes where the message has the characters themselves " +
+      mistake:
+        "The signed payload has \\u escapes where the message has the characters themselves " +
         `(in Python, ensure_ascii=False keeps them): ${VERY_TEXT}`,
     },
     {
       text: unescaped(text),
-      slip: "The signed payload has the characters themselves where the message has \\u escapes: " +
+      mistake:
+        "The signed payload has the characters themselves where the message has \\u escapes: " +
         VERY_TEXT,
     },
   ].filter((change) => change.text !== text);
@@ -71,7 +73,7 @@ function separated(text: string): Change[] {
   const separators = [[", ", ": "], [",", ": "], [", ", ":"]] as const;
   return separators.map(([comma, colon]) => ({
     text: withSeparators(text, comma, colon),
-    slip: separatorsMistake(comma, colon),
+    mistake: separatorsMistake(comma, colon),
   })).filter((change) => change.text !== text);
 }
 

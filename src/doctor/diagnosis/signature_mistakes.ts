@@ -3,7 +3,7 @@
  * that stands in the message.
  *
  * The rules are:
- * - the explanation with the fewest slips wins;
+ * - the explanation with the fewest mistakes wins;
  * - nothing is decided here: what verifies is core's business, and this runs when it did not.
  */
 
@@ -21,11 +21,11 @@ export interface Suspect {
   readonly otherSecrets: ReadonlyMap<string, string>;
   /** The message's field names in their order. */
   readonly fieldNames: readonly string[];
-  /** What stood in the message as its timestamp, where that had to be mended. */
-  readonly unmendedTimestamp: string | undefined;
+  /** What stood in the message as its timestamp, where that had to be repaired. */
+  readonly unrepairedTimestamp: string | undefined;
 }
 
-/** Most slips that are looked for in one signature. */
+/** Most mistakes that are looked for in one signature. */
 const SLIPS_MAX = 3;
 
 /** What was done to get the signature, a sentence each; undefined where nothing explains it. */
@@ -39,7 +39,7 @@ export async function signatureMistakes(suspect: Suspect): Promise<readonly stri
       const input = fitting.length > 0 ? text.value() : utf8("");
       for (const algorithm of fitting) {
         const signature = (await algorithm.value(input)).toHex();
-        if (signature === wanted) return [...text.slips, ...algorithm.slips];
+        if (signature === wanted) return [...text.mistakes, ...algorithm.mistakes];
       }
     }
   }
@@ -50,17 +50,17 @@ export async function signatureMistakes(suspect: Suspect): Promise<readonly stri
 interface Way<T> {
   readonly value: T;
   /** Empty where it is the right way. */
-  readonly slips: readonly string[];
-  /** How unlikely it is; the number of slips, or `SLIPS_MAX` for what comes in great numbers. */
+  readonly mistakes: readonly string[];
+  /** How unlikely it is; the number of mistakes, or `SLIPS_MAX` for what comes in great numbers. */
   readonly weight: number;
 }
 
 function right<T>(value: T): Way<T> {
-  return { value, slips: [], weight: 0 };
+  return { value, mistakes: [], weight: 0 };
 }
 
-function wrong<T>(value: T, slip: string, options: { weight?: number } = {}): Way<T> {
-  return { value, slips: [slip], weight: options.weight ?? 1 };
+function wrong<T>(value: T, mistake: string, options: { weight?: number } = {}): Way<T> {
+  return { value, mistakes: [mistake], weight: options.weight ?? 1 };
 }
 
 /** Every two ways together, as far as they are likely enough. */
@@ -68,9 +68,10 @@ function cross<A, B, C>(as: readonly Way<A>[], bs: readonly Way<B>[], join: (a: 
   const ways: Way<C>[] = [];
   for (const a of as) {
     for (const b of bs) {
-      const slips = [...new Set([...a.slips, ...b.slips])];
-      const weight = a.weight + b.weight - (a.slips.length + b.slips.length - slips.length);
-      if (weight <= SLIPS_MAX) ways.push({ value: join(a.value, b.value), slips, weight });
+      const mistakes = [...new Set([...a.mistakes, ...b.mistakes])];
+      const weight = a.weight + b.weight -
+        (a.mistakes.length + b.mistakes.length - mistakes.length);
+      if (weight <= SLIPS_MAX) ways.push({ value: join(a.value, b.value), mistakes, weight });
     }
   }
   return ways;
@@ -82,14 +83,14 @@ interface Parts extends SignedFields {
 }
 
 /** Texts that may have been signed; made when they are asked for. */
-function textsOf({ envelope, fieldNames, unmendedTimestamp }: Suspect) {
+function textsOf({ envelope, fieldNames, unrepairedTimestamp }: Suspect) {
   const { deviceId, timestamp, messageId } = envelope;
   const payload = text(envelope.compactPayload);
   const sent: Parts = { deviceId, timestamp, messageId, payload };
   let parts = [right(sent)];
   parts = cross(
     parts,
-    timestampsOf(timestamp, unmendedTimestamp),
+    timestampsOf(timestamp, unrepairedTimestamp),
     (parts, timestamp) => ({ ...parts, timestamp }),
   );
   parts = cross(
@@ -101,18 +102,18 @@ function textsOf({ envelope, fieldNames, unmendedTimestamp }: Suspect) {
   return cross(layoutsOf(fieldNames), parts, (layout, parts) => () => layout(parts));
 }
 
-function timestampsOf(timestamp: string, unmended: string | undefined): Way<string>[] {
-  if (unmended !== undefined) {
-    const slip = `The signed timestamp is ${unmended} too: sign the ten digits that are sent`;
-    return [right(timestamp), wrong(unmended, slip)];
+function timestampsOf(timestamp: string, unrepaired: string | undefined): Way<string>[] {
+  if (unrepaired !== undefined) {
+    const mistake = `The signed timestamp is ${unrepaired} too: sign the ten digits that are sent`;
+    return [right(timestamp), wrong(unrepaired, mistake)];
   }
-  const slip = "The signed timestamp has milliseconds: sign the ten digits that are sent";
+  const mistake = "The signed timestamp has milliseconds: sign the ten digits that are sent";
   const milliseconds = Array.from({ length: 1000 }, (_, ms) => String(ms).padStart(3, "0"));
   return [
     right(timestamp),
     wrong(`${timestamp}.0`, "The signed timestamp has a fraction: sign the digits that are sent"),
-    wrong(`${timestamp}000`, slip),
-    ...milliseconds.map((ms) => wrong(timestamp + ms, slip, { weight: SLIPS_MAX })),
+    wrong(`${timestamp}000`, mistake),
+    ...milliseconds.map((ms) => wrong(timestamp + ms, mistake, { weight: SLIPS_MAX })),
   ];
 }
 
@@ -133,7 +134,7 @@ function messageIdsOf(messageId: string): Way<string>[] {
 
 function payloadsOf(envelope: Envelope, compact: string): Way<string>[] {
   const ways = payloadVariants(compact)
-    .map(({ text, slips }) => ({ value: text, slips, weight: slips.length }));
+    .map(({ text, mistakes }) => ({ value: text, mistakes, weight: mistakes.length }));
   const asItStands = envelope.payload === envelope.compactPayload
     ? []
     : [right(text(envelope.payload))];
@@ -148,7 +149,7 @@ function layoutsOf(
 ): Way<(parts: Parts) => Uint8Array<ArrayBuffer>>[] {
   const whole = "The signature is over a whole JSON message: " +
     "sign device_id + timestamp + message_id + payload, nothing else";
-  const spaced = { slips: [whole, separatorsMistake(", ", ": ")], weight: 2 };
+  const spaced = { mistakes: [whole, separatorsMistake(", ", ": ")], weight: 2 };
   return [
     right((parts) => signingInput(parts, utf8(parts.payload))),
     ...JOINTS.map((joint) =>
@@ -203,8 +204,8 @@ function algorithmsOf({ secret, otherSecrets }: Suspect): Way<Algorithm>[] {
   const sha256 = "The signature is a plain SHA-256, not HMAC-SHA256 with the secret as its key";
   return [
     right((input) => hmac(key, input)),
-    ...otherKeysOf(secret).map(([bytes, slip]) =>
-      wrong<Algorithm>((input) => hmac(bytes, input), slip)
+    ...otherKeysOf(secret).map(([bytes, mistake]) =>
+      wrong<Algorithm>((input) => hmac(bytes, input), mistake)
     ),
     wrong((input) => digest(input), sha256),
     wrong((input) => digest(joined(key, input)), sha256),
@@ -224,7 +225,7 @@ function algorithmsOf({ secret, otherSecrets }: Suspect): Way<Algorithm>[] {
 }
 
 /** What else may be taken for the key, and the sentence that says so. */
-function otherKeysOf(secret: string): [bytes: Uint8Array<ArrayBuffer>, slip: string][] {
+function otherKeysOf(secret: string): [bytes: Uint8Array<ArrayBuffer>, mistake: string][] {
   const strip = "strip what its file has at the end";
   const decoded = "before it became the key: the key is the secret's text as it is";
   const keys: [Uint8Array<ArrayBuffer> | undefined, string][] = [

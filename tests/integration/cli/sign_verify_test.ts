@@ -1,7 +1,7 @@
 /** `sign` and `verify`, as a firmware author uses them. */
 
 import assert from "node:assert/strict";
-import { examineInSite } from "../../../src/doctor/diagnosis/message_trial.ts";
+import { tryInSite } from "../../../src/doctor/diagnosis/message_trial.ts";
 import { readEnvelope } from "../../../src/core/envelope.ts";
 import { REJECTION_CODES } from "../../../src/core/rejection.ts";
 import { identityOf } from "../../../src/core/topic.ts";
@@ -389,7 +389,7 @@ Deno.test("verify's verdict is the contract's on every vector", async () => {
           now: false,
           toleranceSeconds: 300,
         };
-        const { verdict } = await examineInSite(subject, { store, secret: undefined });
+        const { verdict } = await tryInSite(subject, { store, secret: undefined });
         assert.equal(outcomeOf(verdict), expect, name);
       }
     } finally {

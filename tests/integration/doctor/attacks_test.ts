@@ -5,7 +5,7 @@ import { examine, named } from "../../support/broken_site.ts";
 
 type Lines = readonly (readonly [RegExp, string])[];
 
-/** What keeps the whole broker and the devices' door shut, and what it becomes. */
+/** What keeps the whole broker and the devices' listener shut, and what it becomes. */
 const OPENED: Lines = [
   [/^use_username_as_clientid .*$/gm, ""],
   [/^crlfile .*$/gm, ""],
@@ -15,7 +15,7 @@ const OPENED: Lines = [
   [/^ciphers .*$/gm, "ciphers ALL:@SECLEVEL=0"],
 ];
 
-/** The same for the gateway's door. */
+/** The same for the gateway's listener. */
 const GATEWAY_OPENED: Lines = [
   [/^require_certificate .*$/m, "require_certificate false"],
   [/^allow_anonymous .*$/m, "allow_anonymous true"],
@@ -37,11 +37,11 @@ Deno.test("doctor's attacks succeed where the broker is open, each in its row", 
     await site.startGateway();
     const findings = await examine(site);
     const attacks = findings.slice(findings.findIndex(({ name }) => name === "no certificate"));
-    assert.deepEqual(named(attacks, "failed"), [
+    assert.deepEqual(named(attacks, "fail"), [
       "no certificate",
       "TLS 1.1",
       "revoked certificate",
-      "device at the gateway's door",
+      "device at the gateway's listener",
       "another device's topic",
       "subscription to #",
       "subscription to $SYS/#",
@@ -64,7 +64,7 @@ Deno.test("doctor sees a port that the broker has open and its configuration has
     await site.startBroker();
     await Deno.writeTextFile(brokerConfiguration, text);
     const findings = await examine(site);
-    assert.deepEqual(named(findings, "failed"), ["open ports"]);
+    assert.deepEqual(named(findings, "fail"), ["open ports"]);
     assert.match(
       findings.find(({ name }) => name === "open ports")!.observed,
       new RegExp(`${port}`),

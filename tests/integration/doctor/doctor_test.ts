@@ -167,14 +167,14 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
         const { code, stdout, stderr } = await shell([
           ...["doctor", "--json", "--dir", site.layout.directory],
         ]);
-        const rows: { name: string; status: string; seen: string }[] = JSON.parse(stdout);
-        assert.deepEqual(rows.filter(({ status }) => status !== "ok"), []);
+        const rows: { name: string; status: string; observed: string }[] = JSON.parse(stdout);
+        assert.deepEqual(rows.filter(({ status }) => status !== "pass"), []);
         assert.deepEqual(rows.map(({ name }) => name), [
           "settings",
           ...ALL_CHECKS.map((c) => c.name),
         ]);
         assert.equal(code, 0, stderr);
-        assert.match(stderr, /^All is well: \d+ ok$/m);
+        assert.match(stderr, /^All checks passed: \d+ pass$/m);
         assert.deepEqual(await contentsOf(site), before);
         const [, trial, ...more] = site.backend.received;
         assert.match(trial!.deviceId, /^doctor-/);
@@ -193,7 +193,7 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
       const findings = await examine(site);
       site.backend.answer = answer;
       const { status, observed } = findings.find(({ name }) => name === "good message")!;
-      assert.equal(status, "ok", observed);
+      assert.equal(status, "pass", observed);
       assert.match(observed, /answered 404/);
       assert.deepEqual(await contentsOf(site), before);
       await settled(site);
@@ -207,7 +207,7 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
         const talk = (async () => {
           while (!done) sent.push((await neighbour.send(READING)).messageId);
         })();
-        assert.deepEqual(named(await examine(site), "ok"), ALL_CHECKS.map(({ name }) => name));
+        assert.deepEqual(named(await examine(site), "pass"), ALL_CHECKS.map(({ name }) => name));
         done = true;
         await talk;
         await Promise.all(sent.map((id) => neighbour.response(id)));
@@ -226,8 +226,8 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
     for (const fault of FAULTS) {
       await t.step(`${fault.what}: ${fault.row}`, async () => {
         const findings = await withFault(site, fault);
-        assert.deepEqual(named(findings, "failed"), [fault.row], JSON.stringify(findings));
-        assert.equal(named(findings, "skipped").length === 0, fault.live ?? false);
+        assert.deepEqual(named(findings, "fail"), [fault.row], JSON.stringify(findings));
+        assert.equal(named(findings, "skip").length === 0, fault.live ?? false);
         assert.ok(!isHealthy(findings));
       });
     }
@@ -242,7 +242,7 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
         await Deno.writeTextFile(revocationList, list);
         const findings = await examine(site, { silent: true });
         await Deno.writeTextFile(revocationList, before);
-        assert.deepEqual(named(findings, "warning"), ["revoked certificate"]);
+        assert.deepEqual(named(findings, "warn"), ["revoked certificate"]);
         assert.ok(isHealthy(findings));
       },
     );
@@ -254,9 +254,9 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
         await Deno.rename(key, `${key}.away`);
         const findings = await examine(site);
         await Deno.rename(`${key}.away`, key);
-        assert.deepEqual(named(findings, "failed"), []);
-        assert.ok(named(findings, "ok").includes("no certificate"));
-        const skipped = findings.filter(({ status }) => status === "skipped");
+        assert.deepEqual(named(findings, "fail"), []);
+        assert.ok(named(findings, "pass").includes("no certificate"));
+        const skipped = findings.filter(({ status }) => status === "skip");
         assert.equal(skipped[0]!.name, "good certificate");
         assert.match(skipped[0]!.observed, /^Cannot read the device authority/);
         assert.ok(!isHealthy(findings));
@@ -268,11 +268,11 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
       const { code, stdout, stderr } = await shell(["doctor", "--dir", site.layout.directory]);
       await Deno.chmod(site.layout.broker.key, 0o600);
       assert.equal(code, 1);
-      assert.deepEqual(stdout.match(/^.* failed .*$/gm)?.map((row) => row.trim()), [
-        "file modes                    failed   certs/broker.key has mode 0644: others may reach it",
+      assert.deepEqual(stdout.match(/^.* fail .*$/gm)?.map((row) => row.trim()), [
+        "file modes                        fail    certs/broker.key has mode 0644: others may reach it",
       ]);
       assert.match(stdout, /^ +-> chmod go=/m);
-      assert.match(stderr, /^error: Not all is well: \d+ ok, 1 failed$/m);
+      assert.match(stderr, /^error: Some checks failed: \d+ pass, 1 fail$/m);
     });
 
     await t.step("a clock that is an hour behind: clock", async () => {
@@ -283,7 +283,7 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
       shift(3_600);
       const findings = await examine(site);
       shift(-3_600);
-      assert.deepEqual(named(findings, "failed"), ["clock"]);
+      assert.deepEqual(named(findings, "fail"), ["clock"]);
       assert.match(findings.find(({ name }) => name === "clock")!.observed, /is 3[56]\d\d s ahead/);
     });
 
@@ -291,7 +291,7 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
       const received = site.backend.received.length;
       const findings = await examine(site, { silent: true });
       assert.ok(isHealthy(findings));
-      assert.deepEqual(named(findings, "skipped"), ["good message", "replayed message"]);
+      assert.deepEqual(named(findings, "skip"), ["good message", "replayed message"]);
       assert.equal(site.backend.received.length, received);
     });
 
@@ -319,7 +319,7 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
         resolve();
         site.backend.answer = answer;
         const findings = await examine(site);
-        assert.deepEqual(named(findings, "warning"), ["earlier runs"]);
+        assert.deepEqual(named(findings, "warn"), ["earlier runs"]);
         assert.ok(isHealthy(findings));
         assert.deepEqual(await contentsOf(site), before);
         await settled(site);
@@ -330,16 +330,16 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
       const before = await contentsOf(site);
       await site.backend.stop();
       const findings = await examine(site);
-      assert.deepEqual(named(findings, "failed"), ["backend"]);
-      assert.deepEqual(named(findings, "skipped"), ["good message", "replayed message"]);
+      assert.deepEqual(named(findings, "fail"), ["backend"]);
+      assert.deepEqual(named(findings, "skip"), ["good message", "replayed message"]);
       assert.deepEqual(await contentsOf(site), before);
     });
 
     await t.step("the gateway is away: its rows are skipped, and that is not fine", async () => {
       await gateway.stop();
       const findings = await examine(site);
-      assert.deepEqual(named(findings, "failed"), ["backend"]);
-      const skipped = findings.filter(({ status }) => status === "skipped");
+      assert.deepEqual(named(findings, "fail"), ["backend"]);
+      const skipped = findings.filter(({ status }) => status === "skip");
       assert.match(skipped[0]!.observed, /^nobody answers at localhost/);
       assert.ok(skipped.some(({ name }) => name === "unsigned message"));
       assert.ok(!isHealthy(findings));
@@ -348,12 +348,12 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
     await t.step("the broker is away: skipped, which is fine only with --offline", async () => {
       await site.stopBroker();
       const findings = await examine(site);
-      const skipped = findings.filter(({ status }) => status === "skipped");
+      const skipped = findings.filter(({ status }) => status === "skip");
       assert.equal(skipped[0]!.name, "no certificate");
       assert.match(skipped[0]!.observed, /^nobody answers at 127.0.0.1/);
       assert.ok(!isHealthy(findings));
       const offline = await examine(site, { offline: true });
-      assert.deepEqual(named(offline, "failed"), []);
+      assert.deepEqual(named(offline, "fail"), []);
       assert.ok(isHealthy(offline));
     });
 
@@ -364,7 +364,7 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
       await file.write(new Uint8Array(4_096).fill(0x55));
       file.close();
       const findings = await examine(site, { offline: true });
-      assert.deepEqual(named(findings, "failed"), ["store"]);
+      assert.deepEqual(named(findings, "fail"), ["store"]);
       assert.match(findings.find(({ name }) => name === "store")!.observed, /is damaged/);
     });
   });

@@ -15,7 +15,7 @@ Deno.test("doctor on odd sites: a backend that refuses for now, sealed secrets, 
         const { answer } = site.backend;
         site.backend.answer = () => new Response(null, { status: 503 });
         const findings = await examine(site);
-        assert.deepEqual(named(findings, "failed"), ["good message"]);
+        assert.deepEqual(named(findings, "fail"), ["good message"]);
         assert.match(
           findings.find(({ name }) => name === "good message")!.observed,
           /^no answer of http:.* came back within 5\.1 s$/,
@@ -35,8 +35,8 @@ Deno.test("doctor on odd sites: a backend that refuses for now, sealed secrets, 
         await Deno.rename(`${directory}/secrets.key`, `${directory}/kept`);
         const before = await contentsOf(site);
         const without = await examine(site);
-        assert.deepEqual(named(without, "failed"), ["secrets"]);
-        assert.ok(named(without, "skipped").includes("unsigned message"));
+        assert.deepEqual(named(without, "fail"), ["secrets"]);
+        assert.ok(named(without, "skip").includes("unsigned message"));
         assert.deepEqual(await contentsOf(site), before);
         await Deno.rename(`${directory}/kept`, `${directory}/secrets.key`);
       },
@@ -52,7 +52,7 @@ Deno.test("doctor on odd sites: a backend that refuses for now, sealed secrets, 
         assert.equal(code, 1);
         const [row, ...more] = JSON.parse(stdout);
         assert.deepEqual(more, []);
-        assert.equal(row.status, "failed");
+        assert.equal(row.status, "fail");
         assert.match(row.observed, /backend\.timeout: must be a duration/);
       },
     );

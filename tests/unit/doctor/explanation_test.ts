@@ -1,10 +1,10 @@
-/** The likely slips: each is made on purpose, and must be named. */
+/** The likely mistakes: each is made on purpose, and must be named. */
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createHash, createHmac } from "node:crypto";
 import fc from "fast-check";
-import { examineAlone, type MessageTrial } from "../../../src/doctor/diagnosis/message_trial.ts";
+import { type MessageTrial, tryAlone } from "../../../src/doctor/diagnosis/message_trial.ts";
 import { likelyMistakes } from "../../../src/doctor/diagnosis/explanation.ts";
 import { DEVICE_ID, MESSAGE_ID, NOW, SECRET, TIMESTAMP } from "../../support/judge.ts";
 
@@ -48,11 +48,11 @@ async function examine(
   const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
   const nowSeconds = options.nowSeconds ?? NOW;
   const subject = { bytes, identity: DEVICE_ID, nowSeconds, now: true, toleranceSeconds: 300 };
-  return await examineAlone(subject, options.secret ?? SECRET);
+  return await tryAlone(subject, options.secret ?? SECRET);
 }
 
-/** Each slip, and what must be said of it and nothing else. */
-type Row = readonly [slip: string, making: Making, ...said: readonly RegExp[]];
+/** Each mistake, and what must be said of it and nothing else. */
+type Row = readonly [mistake: string, making: Making, ...said: readonly RegExp[]];
 
 const NESTED = '{"a":1,"b":[1,2],"c":"x, y: \\"z\\""}';
 const WHOLE = `{"device_id":"${DEVICE_ID}","timestamp":${TIMESTAMP},"message_id":"${MESSAGE_ID}",` +
@@ -153,7 +153,7 @@ const TEXT_ROWS: readonly Row[] = [
     /signed timestamp has a fraction/,
   ],
   [
-    "three slips at once",
+    "three mistakes at once",
     {
       payload: '{"a":1.0}',
       messageId: UPPER_ID,
@@ -180,7 +180,7 @@ const KEY_ROWS: readonly Row[] = [
   [
     "another secret",
     { key: "not at all" },
-    /None of the usual slips .* another secret, or the message was changed/,
+    /None of the usual mistakes .* another secret, or the message was changed/,
   ],
   [
     "a changed payload",
@@ -194,7 +194,7 @@ const FIELD_ROWS: readonly Row[] = [
     "milliseconds in the message only",
     { timestamp: `${TIMESTAMP}123` },
     /timestamp is in milliseconds: send seconds/,
-    /With that mended, the signature is right/,
+    /With that fixed, the signature is right/,
   ],
   [
     "milliseconds in the message and under the signature",
@@ -218,7 +218,7 @@ const FIELD_ROWS: readonly Row[] = [
     "a timestamp that counts from 2000",
     { timestamp: String(NOW - 946_684_800) },
     /counts from the year 2000: add 946684800/,
-    /None of the usual slips/,
+    /None of the usual mistakes/,
   ],
   ["a clock that was never set", { timestamp: "42" }, /clock is not set/],
   ["a date for a timestamp", { timestamp: '"2024-09-30T16:00:00Z"' }, /is a date/],
@@ -280,14 +280,14 @@ const FIELD_ROWS: readonly Row[] = [
   ],
 ];
 
-for (const [slip, making, ...said] of [...TEXT_ROWS, ...KEY_ROWS, ...FIELD_ROWS]) {
-  Deno.test(`verify names the slip: ${slip}`, async () => {
+for (const [mistake, making, ...said] of [...TEXT_ROWS, ...KEY_ROWS, ...FIELD_ROWS]) {
+  Deno.test(`verify names the mistake: ${mistake}`, async () => {
     await assertSaid(await examine(message(making)), said);
   });
 }
 
 const RIGHT = message({});
-const NOT_JSON: readonly [slip: string, bytes: string | Uint8Array, said: RegExp][] = [
+const NOT_JSON: readonly [mistake: string, bytes: string | Uint8Array, said: RegExp][] = [
   ["no bytes at all", "", /message is empty/],
   ["a byte order mark", `\ufeff${RIGHT}`, /byte order mark/],
   ["UTF-16", Uint8Array.from(Buffer.from(RIGHT, "utf16le")), /UTF-16/],
@@ -302,11 +302,11 @@ const NOT_JSON: readonly [slip: string, bytes: string | Uint8Array, said: RegExp
   ["a command", RIGHT.replace(`"device_id":"${DEVICE_ID}",`, ""), /this is a command/],
 ];
 
-for (const [slip, bytes, said] of NOT_JSON) {
-  Deno.test(`verify names the slip: ${slip}`, async () => {
-    const examination = await examine(bytes);
-    assert.equal(examination.read.kind, "rejected");
-    await assertSaid(examination, [said]);
+for (const [mistake, bytes, said] of NOT_JSON) {
+  Deno.test(`verify names the mistake: ${mistake}`, async () => {
+    const trial = await examine(bytes);
+    assert.equal(trial.read.kind, "rejected");
+    await assertSaid(trial, [said]);
   });
 }
 
@@ -316,20 +316,20 @@ for (
     ["base64", Buffer.from(HEX_SECRET, "base64")],
   ] as const
 ) {
-  Deno.test(`verify names the slip: a secret decoded from ${encoding}`, async () => {
+  Deno.test(`verify names the mistake: a secret decoded from ${encoding}`, async () => {
     await assertSaid(await examine(message({ key }), { secret: HEX_SECRET }), [
       new RegExp(`decoded from ${encoding} before it became the key`),
     ]);
   });
 }
 
-Deno.test("verify names the slip: a base64url secret, as the program makes them, decoded", async () => {
+Deno.test("verify names the mistake: a base64url secret, as the program makes them, decoded", async () => {
   const key = crypto.getRandomValues(new Uint8Array(32));
   const secret = Buffer.from(key).toString("base64url");
   await assertSaid(await examine(message({ key }), { secret }), [/decoded from base64/]);
 });
 
-const CLOCKS: readonly [slip: string, offSeconds: number, ...said: readonly RegExp[]][] = [
+const CLOCKS: readonly [mistake: string, offSeconds: number, ...said: readonly RegExp[]][] = [
   ["a clock behind", -4000, /is 4000 s behind now, 300 s are allowed/, /--at 1727712000/],
   ["a clock ahead", 400, /is 400 s ahead of now/],
   ["a time zone east", 7203, /is 7203 s ahead of now/, /time zone, UTC\+2 h/],
@@ -337,20 +337,20 @@ const CLOCKS: readonly [slip: string, offSeconds: number, ...said: readonly RegE
   ["a time zone west", -28_800, /is 28800 s behind/, /time zone, UTC-8 h/, /--at 1727712000/],
 ];
 
-for (const [slip, offSeconds, ...said] of CLOCKS) {
-  Deno.test(`verify names the slip: ${slip}`, async () => {
+for (const [mistake, offSeconds, ...said] of CLOCKS) {
+  Deno.test(`verify names the mistake: ${mistake}`, async () => {
     const nowSeconds = Number(TIMESTAMP) - offSeconds;
     await assertSaid(await examine(RIGHT, { nowSeconds }), said);
   });
 }
 
-Deno.test("verify names no slip in a message that is accepted", async () => {
+Deno.test("verify names no mistake in a message that is accepted", async () => {
   assert.deepEqual(await likelyMistakes(await examine(RIGHT)), []);
   const spaced = message({ payload: '{ "a": 1 }', signed: `${HEAD}{ "a": 1 }` });
   assert.deepEqual(await likelyMistakes(await examine(spaced)), []);
 });
 
-Deno.test("verify looks for slips in the largest message in a few seconds", async () => {
+Deno.test("verify looks for mistakes in the largest message in a few seconds", async () => {
   const payload = JSON.stringify({ x: "é y".repeat(12_000), n: Array(2000).fill(1.5) });
   const startMs = performance.now();
   await assertSaid(await examine(message({ payload, key: "another" })), [/None of the usual/]);
@@ -368,18 +368,18 @@ Deno.test("verify has words for any bytes, and never fails over them", async () 
     fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength: 3 }), async (edits) => {
       let bytes = [...right];
       for (const { at, remove, insert } of edits) bytes = bytes.toSpliced(at, remove, ...insert);
-      for (const slip of await likelyMistakes(await examine(Uint8Array.from(bytes)))) {
-        assert.match(slip, /\S/);
+      for (const mistake of await likelyMistakes(await examine(Uint8Array.from(bytes)))) {
+        assert.match(mistake, /\S/);
       }
     }),
     { numRuns: 1000 },
   );
 });
 
-/** The slips of a rejected message must be these, in this order. */
-async function assertSaid(examination: MessageTrial, said: readonly RegExp[]): Promise<void> {
-  assert.equal(examination.verdict.kind, "rejected");
-  const slips = await likelyMistakes(examination);
-  assert.equal(slips.length, said.length, slips.join("\n"));
-  said.forEach((pattern, i) => assert.match(slips[i]!, pattern));
+/** The mistakes of a rejected message must be these, in this order. */
+async function assertSaid(trial: MessageTrial, said: readonly RegExp[]): Promise<void> {
+  assert.equal(trial.verdict.kind, "rejected");
+  const mistakes = await likelyMistakes(trial);
+  assert.equal(mistakes.length, said.length, mistakes.join("\n"));
+  said.forEach((pattern, i) => assert.match(mistakes[i]!, pattern));
 }
