@@ -70,7 +70,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   doctor: ["client", "site", "store", "core", "config", "time", "log"],
   demo: ["client", "process", "site", "core", "config", "time", "log"],
   cli: ["doctor", "demo", "client", "process", "site", "store", "core", "config", "time", "log"],
-  build: ["process"],
+  build: ["process", "gateway", "config", "core"],
 };
 
 /** The folder of src/ that a file is in; undefined outside, and for a file that is loose in it. */
