@@ -15,7 +15,7 @@ import type { GatewayEvent } from "../core/event.ts";
 import { EventLog } from "../gateway/telemetry/event_log.ts";
 import { countEvent } from "../gateway/telemetry/event_metrics.ts";
 import { Metrics } from "../gateway/telemetry/metrics.ts";
-import { ACTIONS, MAIN_PART_EVENTS, SAMPLES } from "./event_samples.ts";
+import { ACTIONS, OTHER_EVENTS, SAMPLES } from "./event_samples.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PREFIX = "secure_iot_gateway_";
@@ -65,7 +65,7 @@ async function eventsTable(): Promise<string> {
     const counted = (await metricsOf(event)).map((name) => `\`${name}\``).join(", ");
     rows.push(eventRow(event.kind, line.level, line.message, counted));
   }
-  for (const [name, level, example] of MAIN_PART_EVENTS) {
+  for (const [name, level, example] of OTHER_EVENTS) {
     rows.push(eventRow(name, level, example, ""));
   }
   return table(["event", "level", "example", "counted in", "what to do"], rows);
@@ -87,6 +87,7 @@ function logLine(event: GatewayEvent): { level: string; message: string } | unde
     accepted: true,
   });
   log.write(event);
+  log.flush();
   return written;
 }
 

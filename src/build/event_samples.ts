@@ -72,7 +72,8 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
 
 /** What to do about an event of level warning or error. */
 export const ACTIONS: Readonly<Record<string, string>> = {
-  message_rejected: "`verify` explains one message; many of one code: troubleshooting",
+  message_rejected: "`verify` explains one message; many of one code: see `audit export`",
+  messages_rejected: "A flood of one code: see `audit export`",
   intake_paused: "Look at the backend; nothing is lost while the broker has room",
   qos0_dropped: "Let devices publish with QoS 1",
   catch_up_unconfirmed: "Add the topic to `acl_gateway` and restart Mosquitto",
@@ -96,8 +97,9 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   systemd_notify_failed: "Nothing; if it stays, systemd may restart the gateway",
 };
 
-/** Log events of the main part, which runs the gateway: name, level, an example. */
-export const MAIN_PART_EVENTS: readonly (readonly [string, string, string])[] = [
+/** Log events that are not of one gateway's union: sums, and the main part's. Name, level, example. */
+export const OTHER_EVENTS: readonly (readonly [string, string, string])[] = [
+  ["messages_rejected", "warning", "Rejected 812 more messages within a second: replayed"],
   ["reloading", "info", "Reloading: broker.ca"],
   ["reloaded", "info", "Reloaded: broker.ca"],
   ["reload_failed", "error", "Reload failed, still using the previous configuration: …"],
