@@ -146,6 +146,28 @@ Deno.test(`no function has more than ${FUNCTION_MAX_LINES} lines, no file more t
   }
 });
 
+/**
+ * Phrases that people have to read twice, in sources, tests and papers. Add one, with what to write in
+ * its place, once it is gone.
+ */
+const BANNED_PHRASES: Readonly<Record<string, string>> = {
+  "paper-style": "existing `devices` table",
+  "in order to": "to",
+  "heretofore": "until now",
+};
+
+Deno.test("no banned phrase is in sources or papers", () => {
+  const papers = ["README.md", "CHANGELOG.md"].map((path) => ({
+    path,
+    text: Deno.readTextFileSync(join(ROOT, path)),
+  }));
+  for (const { path, text } of [...OURS, ...papers]) {
+    for (const [phrase, better] of Object.entries(BANNED_PHRASES)) {
+      assert.ok(!text.includes(phrase), `${path}: not "${phrase}", but: ${better}`);
+    }
+  }
+});
+
 /** Functions and methods by indentation, which the formatter fixes. */
 function functionLengths(lines: readonly string[]): [name: string, length: number][] {
   const opening =
