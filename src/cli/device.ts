@@ -1,12 +1,8 @@
 /** `device list`, `show` and `remove`: the registry. */
 
 import { Buffer } from "node:buffer";
-import {
-  type RegisteredDevice,
-  Registry,
-  type SecretUse,
-  statusOf,
-} from "../store/sqlite/registry.ts";
+import { type RegisteredDevice, type SecretUse, statusOf } from "../store/device_record.ts";
+import { Registry } from "../store/sqlite/registry.ts";
 import { isSealed } from "../store/sealed_secret.ts";
 import { removeDeviceBundle } from "../site/operations/device_bundle.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";

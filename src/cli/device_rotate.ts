@@ -2,7 +2,8 @@
 
 import type { Config } from "../config/config.ts";
 import { durationMs, isDuration } from "../config/setting_types.ts";
-import { type DeviceWithSecret, Registry } from "../store/sqlite/registry.ts";
+import type { DeviceWithSecret } from "../store/device_record.ts";
+import { Registry } from "../store/sqlite/registry.ts";
 import type { Database } from "../store/sqlite/database.ts";
 import { createDeviceBundle, secretFileOf } from "../site/operations/device_bundle.ts";
 import type { SiteLayout } from "../site/layout.ts";

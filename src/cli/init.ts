@@ -52,7 +52,7 @@ export async function init(options: InitOptions): Promise<void> {
 function createDatabase(path: string, apiKey: string): void {
   const store = new Database(path, { create: true });
   try {
-    new ApiKeys(store).takeOverFirst(apiKeyDigest(apiKey), Date.now());
+    new ApiKeys(store).importFirst(apiKeyDigest(apiKey), Date.now());
   } finally {
     store.close();
   }

@@ -28,7 +28,10 @@ Deno.test("a site is sealed, its key rotated, and it is unsealed again, without 
     const stop = new AbortController();
     const sending = sendUntil(device, stop.signal);
     assert.match(await secrets(site, "seal"), /^Sealed 1 secret under key [0-9a-f]{12}\n$/);
-    await site.logged("store_replaced");
+    await site.logged("store_reopened");
+    for (const event of ["store_failed", "store_replaced"]) {
+      assert.ok(!site.log.some((record) => record.event === event), event);
+    }
     assert.match(await secrets(site, "seal"), /^Sealed 0 secrets/);
     assert.match(await secrets(site, "rotate-key"), /^Sealed 1 secret under key/);
     assert.match(await secrets(site, "unseal"), /^Unsealed 1 secret\n$/);

@@ -10,7 +10,7 @@
  * - a broker that turns out to let one device speak for another is stopped.
  */
 
-import type { RevokedDeviceCertificate } from "../../store/sqlite/registry.ts";
+import type { RevokedDeviceCertificate } from "../../store/device_record.ts";
 import { accessListFaults, deviceListFaults, withDenials } from "../mosquitto/access_list.ts";
 import {
   type Authority,
