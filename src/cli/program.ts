@@ -10,14 +10,15 @@ const DAYS_MAX = 7_300;
 /** Runs the program with its arguments; returns the exit code. */
 export async function runProgram(args: readonly string[]): Promise<Exit> {
   try {
-    await program().parseAsync(args, { from: "user" });
+    await createProgram().parseAsync(args, { from: "user" });
     return EXIT.fine;
   } catch (error) {
     return exitOf(error);
   }
 }
 
-function program(): Command {
+/** Every command with its options, none of them run yet. */
+export function createProgram(): Command {
   const program = new Command("secure-iot-gateway")
     .description("Checks signed messages from devices and hands the clean payload to your backend")
     .version(COMMIT === undefined ? VERSION : `${VERSION} (${COMMIT})`, "--version")

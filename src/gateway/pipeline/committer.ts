@@ -65,7 +65,6 @@ export class Committer {
   #underWay = 0;
   #pending = 0;
   #fault: string | undefined;
-  /** What fails from now on is not tried again: it stays with the broker and in the outbox. */
   #closing = false;
   #settleDue = false;
   #isOver = false;
@@ -111,10 +110,15 @@ export class Committer {
     return committed;
   }
 
-  /** Writes the settlements that are left, once, and ends. */
-  async close(): Promise<void> {
+  /** What fails from now on stays with the broker and in the outbox. */
+  stopRetrying(): void {
     this.#closing = true;
     this.#endPause?.();
+  }
+
+  /** Writes the settlements that are left, once, and ends. */
+  async close(): Promise<void> {
+    this.stopRetrying();
     clearTimeout(this.#settleTimer);
     await this.#last;
     if (this.#settlements.length > 0) await this.commit(NO_MESSAGES);
