@@ -29,6 +29,10 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
   store_failed: { kind: "store_failed", reason: "database or disk is full" },
   store_recovered: { kind: "store_recovered" },
   store_replaced: { kind: "store_replaced" },
+  store_reopened: {
+    kind: "store_reopened",
+    reason: "sealed under 0a1b2c3d4e5f, and secrets.key there is none",
+  },
   dead_letters_expired: { kind: "dead_letters_expired", count: 3 },
   clock_behind: { kind: "clock_behind", behindSeconds: 597 },
   secret_damaged: { kind: "secret_damaged", deviceId: ENTRY.deviceId },
@@ -79,6 +83,7 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   catch_up_unconfirmed: "Add the topic to `acl_gateway` and restart Mosquitto",
   store_failed: "Free the disk, or bring the database back; it recovers by itself",
   store_replaced: "Nothing, if you replaced it; ids from before are forgotten",
+  store_reopened: "Nothing, if you sealed the secrets or changed their key",
   dead_letters_expired: "Look at `dead list` more often, or raise the limits",
   clock_behind: "Correct the machine's clock",
   secret_damaged: "`device rotate ID --secret`, and find out who wrote to the database",
