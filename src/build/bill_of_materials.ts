@@ -12,7 +12,7 @@ import { BuildFailure, outputOf } from "./tool.ts";
 export interface Component extends Licensed {
   /** Package URL: what it is and where it is from. */
   readonly purl: string;
-  /** As npm writes it; undefined where it is not known. */
+  /** As npm writes it; undefined if it is not known. */
   readonly integrity: string | undefined;
   /** Package URLs of what it needs itself. */
   readonly dependsOn: readonly string[];

@@ -77,7 +77,7 @@ export async function programIn(archive: Uint8Array): Promise<Uint8Array> {
   }
 }
 
-/** Throws where another Deno runs this build: it would bundle to other bytes. */
+/** Throws if another Deno runs this build: it would bundle to other bytes. */
 export function requirePinnedDeno(version: string = Deno.version.deno): void {
   if (version === DENO_VERSION) return;
   throw new BuildFailure(

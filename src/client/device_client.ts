@@ -19,11 +19,11 @@ export interface ConnectOptions {
   /** PEM texts to show instead of the folder's; `null` shows none. */
   readonly clientCertificate?: { readonly certificate: string; readonly key: string } | null;
   readonly protocolVersion?: 4 | 5;
-  /** Keep a session in the broker for so long; without it, every connection starts anew. */
+  /** Keep a session in the broker for so long; without it, every connection starts without one. */
   readonly sessionExpirySeconds?: number;
   /** Whether it listens to its own answers and commands, or to what instead; it does by default. */
   readonly subscribe?: boolean | readonly string[];
-  /** What it calls itself; its id where not given. */
+  /** What it calls itself; its id if it is not given. */
   readonly clientId?: string;
 }
 

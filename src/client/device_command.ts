@@ -11,7 +11,7 @@ export interface DeviceCommand {
   readonly messageId: string;
   /** Unix seconds. */
   readonly timestamp: number;
-  /** True where the signature is the gateway's and the timestamp is in range. */
+  /** True if the signature is the gateway's and the timestamp is in range. */
   readonly valid: boolean;
   /** The whole message. */
   readonly raw: string;
@@ -21,7 +21,7 @@ export interface DeviceCommand {
 const TOLERANCE_SECONDS = 300;
 const DEPTH_MAX = 64;
 
-/** Reads a command and checks its signature and freshness; throws where it is not JSON. */
+/** Reads a command and checks its signature and freshness; throws if it is not JSON. */
 export async function readDeviceCommand(
   message: Uint8Array,
   options: { deviceId: string; key: SecretKey; nowSeconds: number },

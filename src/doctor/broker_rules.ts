@@ -6,7 +6,7 @@ import type { Line, Listener } from "../site/mosquitto/conf_parser.ts";
 /** A line that must stand, or must not. */
 export interface LineRule {
   readonly keyword: string;
-  /** True where the value is right; undefined is no line at all. */
+  /** True if the value is right; undefined is no line at all. */
   readonly right: (value: string | undefined) => boolean;
   /** What should stand there. */
   readonly wanted: string;

@@ -19,7 +19,7 @@ export interface CheckOutcome {
   readonly observed: string;
   /** What to do about it; undefined if there is nothing to do. */
   readonly remedy?: string;
-  /** True where it was skipped because that was asked for. */
+  /** True if it was skipped because that was asked for. */
   readonly asked?: true;
 }
 

@@ -3,7 +3,7 @@
 /** The state LISTEN in /proc/net/tcp. */
 const LISTEN = "0A";
 
-/** TCP ports on which a process listens; undefined where we may not see that. */
+/** TCP ports on which a process listens; undefined if we may not see that. */
 export async function listeningPorts(pid: number): Promise<number[] | undefined> {
   const descriptors = await output("ls", ["-l", `/proc/${pid}/fd`]);
   if (descriptors === undefined) return undefined;
@@ -16,7 +16,7 @@ export async function listeningPorts(pid: number): Promise<number[] | undefined>
   return [...new Set(ports)].sort((one, other) => one - other);
 }
 
-/** What a program prints; undefined where it fails. Deno itself may not read /proc. */
+/** What a program prints; undefined if it fails. Deno itself may not read /proc. */
 async function output(program: string, args: string[]): Promise<string | undefined> {
   const { success, stdout } = await new Deno.Command(program, {
     args,

@@ -66,7 +66,7 @@ export async function deviceFolders(site: Site): Promise<DeviceFolder[]> {
   return entries.filter(({ isDirectory }) => isDirectory).map(({ path }) => deviceFolderAt(path));
 }
 
-/** The text of a file; undefined where there is none. */
+/** The text of a file; undefined if there is none. */
 export async function textIfThere(path: string): Promise<string | undefined> {
   try {
     return await Deno.readTextFile(path);

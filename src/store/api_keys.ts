@@ -17,7 +17,7 @@ export interface ApiKey {
   readonly deviceIds: readonly string[] | undefined;
 }
 
-/** True where a key is good for commands to a device. */
+/** True if a key is good for commands to a device. */
 export function reaches({ deviceIds }: ApiKey, deviceId: string): boolean {
   return deviceIds === undefined || deviceIds.includes(deviceId);
 }

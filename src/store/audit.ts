@@ -8,7 +8,7 @@ export interface AuditNote {
   /** Unix seconds. */
   readonly at: number;
   readonly event: string;
-  /** The device, or the name of the API key; empty where neither fits. */
+  /** The device, or the name of the API key; empty if neither fits. */
   readonly subject: string;
   readonly detail: string;
   /** How often it happened. */
@@ -42,7 +42,7 @@ export interface AuditLimits {
 
 /** What proving the chain has come to. */
 export interface AuditProof {
-  /** Empty where nothing was altered, removed or put in another order. */
+  /** Empty if nothing was altered, removed or put in another order. */
   readonly faults: readonly string[];
   /** How many entries there are. */
   readonly count: number;

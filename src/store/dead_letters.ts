@@ -23,7 +23,7 @@ export interface DeadLetterLimits {
 
 /** How much room a table of them needs. */
 export interface Extent {
-  /** The highest sequence number; 0 where there are none. */
+  /** The highest sequence number; 0 if there are none. */
   readonly lastSequence: number;
   /** The longest device id's length. */
   readonly deviceIdMaxChars: number;

@@ -6,9 +6,9 @@ import { StoreError } from "./store_error.ts";
 /** A registered device, as an operator may see it. */
 export interface RegisteredDevice {
   readonly deviceId: string;
-  /** Unix seconds; undefined where an older registry did not say. */
+  /** Unix seconds; undefined if an older registry did not say. */
   readonly createdAt: number | undefined;
-  /** End of the newest certificate, Unix seconds; undefined where none is known. */
+  /** End of the newest certificate, Unix seconds; undefined if none is known. */
   readonly notAfter: number | undefined;
   /** Unix seconds; undefined while it is not revoked. */
   readonly revokedAt: number | undefined;
@@ -56,7 +56,7 @@ export interface DeviceCertificate {
   readonly notBefore: number;
   /** Unix seconds. */
   readonly notAfter: number;
-  /** The fingerprint of the authority that issued it; undefined where that is not known. */
+  /** The fingerprint of the authority that issued it; undefined if that is not known. */
   readonly issuer?: string;
 }
 

@@ -35,7 +35,7 @@ export interface SealingKey {
 /** What a stored text turned out to be. */
 export type Opened =
   | { readonly kind: "secret"; readonly secret: string }
-  /** Sealed under a key that is not here; undefined where the form is not even known. */
+  /** Sealed under a key that is not here; undefined if the form is not even known. */
   | { readonly kind: "foreign_key"; readonly keyId: string | undefined }
   /** Altered, cut short or moved here from another device. */
   | { readonly kind: "damaged" };
@@ -57,7 +57,7 @@ export function sealedPrefix(keyId: string): string {
   return `${SEALED_PREFIX}1$${keyId}$`;
 }
 
-/** The id of the key in such a beginning; undefined where it is of another form. */
+/** The id of the key in such a beginning; undefined if it is of another form. */
 export function keyIdOf(prefix: string): string | undefined {
   return /^\$sealed\$1\$([0-9a-f]{12})\$$/.exec(prefix)?.[1];
 }

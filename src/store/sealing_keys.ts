@@ -24,13 +24,13 @@ export class SealingKeyError extends StoreError {
   override readonly name: string = "SealingKeyError";
 }
 
-/** The keys that are there, the one that seals first; empty where there is no file. */
+/** The keys that are there, the one that seals first; empty if there is no file. */
 export function readSealingKeys({ file, credential }: SealingKeyPlaces): SealingKey[] {
   const passed = credential === undefined ? undefined : readKeyFile(credential, { guarded: true });
   return passed ?? readKeyFile(file, { guarded: false }) ?? [];
 }
 
-/** True where the keys come from systemd, and cannot be replaced here. */
+/** True if the keys come from systemd, and cannot be replaced here. */
 export function isCredential({ credential }: SealingKeyPlaces): boolean {
   return credential !== undefined && readKeyFile(credential, { guarded: true }) !== undefined;
 }

@@ -24,7 +24,7 @@ const USUAL_FOLDERS = [
   "/opt/homebrew/sbin",
 ];
 
-/** The path of Mosquitto on this machine; undefined where it is not installed. */
+/** The path of Mosquitto on this machine; undefined if it is not installed. */
 export function findMosquitto(): string | undefined {
   const folders = [...pathFolders(), ...USUAL_FOLDERS];
   return folders.map((folder) => join(folder, PROGRAM)).find(isFile);

@@ -121,7 +121,7 @@ function clockMistakes(envelope: Envelope, trial: MessageTrial): string[] {
   return mistakes;
 }
 
-/** The time zone that a clock seems to have been set by; undefined where it is none. */
+/** The time zone that a clock seems to have been set by; undefined if it is none. */
 function timeZoneOf(offSeconds: number): number | undefined {
   const zoneSeconds = Math.round(offSeconds / TIME_ZONE_STEP_SECONDS) * TIME_ZONE_STEP_SECONDS;
   const plausible = zoneSeconds !== 0 && Math.abs(zoneSeconds) <= TIME_ZONE_MAX_SECONDS &&

@@ -12,9 +12,9 @@ import { bytesOfBase64 } from "./signature_mistakes.ts";
 export interface Repaired {
   /** A sentence each. */
   readonly mistakes: readonly string[];
-  /** Undefined where nothing could be repaired. */
+  /** Undefined if nothing could be repaired. */
   readonly repaired: Uint8Array | undefined;
-  /** The timestamp's text before it was repaired; undefined where it was not. */
+  /** The timestamp's text before it was repaired; undefined if it was not. */
   readonly unrepairedTimestamp: string | undefined;
 }
 
@@ -42,7 +42,7 @@ export function formatMistakes(bytes: Uint8Array, nowSeconds: number): Repaired 
   };
 }
 
-/** The names of a message's fields in their order; empty where it is not an object. */
+/** The names of a message's fields in their order; empty if it is not an object. */
 export function fieldNamesOf(bytes: Uint8Array): string[] {
   return [...fieldsOf(bytes).keys()];
 }
@@ -61,7 +61,7 @@ interface Repair extends Field {
 
 interface Finding {
   readonly mistake: string;
-  /** The value as it should be; undefined where that cannot be known. */
+  /** The value as it should be; undefined if that cannot be known. */
   readonly repaired?: string;
 }
 

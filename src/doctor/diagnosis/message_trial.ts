@@ -16,7 +16,7 @@ export interface Subject {
   readonly identity: string;
   /** Unix seconds. */
   readonly nowSeconds: number;
-  /** False where `nowSeconds` was given and is not the time it is. */
+  /** False if `nowSeconds` was given and is not the time it is. */
   readonly now: boolean;
   /** How far a timestamp may be from now, either way. */
   readonly toleranceSeconds: number;

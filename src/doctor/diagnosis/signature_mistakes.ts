@@ -28,7 +28,7 @@ export interface Suspect {
 /** Most mistakes that are looked for in one signature. */
 const SLIPS_MAX = 3;
 
-/** What was done to get the signature, a sentence each; undefined where nothing explains it. */
+/** What was done to get the signature, a sentence each; undefined if nothing explains it. */
 export async function signatureMistakes(suspect: Suspect): Promise<readonly string[] | undefined> {
   const texts = textsOf(suspect);
   const algorithms = algorithmsOf(suspect);
@@ -49,7 +49,7 @@ export async function signatureMistakes(suspect: Suspect): Promise<readonly stri
 /** A way to do one step of signing. */
 interface Way<T> {
   readonly value: T;
-  /** Empty where it is the right way. */
+  /** Empty if it is the right way. */
   readonly mistakes: readonly string[];
   /** How unlikely it is; the number of mistakes, or `SLIPS_MAX` for what comes in great numbers. */
   readonly weight: number;
@@ -241,7 +241,7 @@ function otherKeysOf(secret: string): [bytes: Uint8Array<ArrayBuffer>, mistake: 
   );
 }
 
-/** The bytes of base64 or base64url text, padded or not; undefined where it is neither. */
+/** The bytes of base64 or base64url text, padded or not; undefined if it is neither. */
 export function bytesOfBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
   const plain = text.replaceAll("-", "+").replaceAll("_", "/");
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(plain)) return undefined;

@@ -54,13 +54,13 @@ export class ApiKeys {
     });
   }
 
-  /** True where the store knows a key. */
+  /** True if the store knows a key. */
   has(digest: Uint8Array): boolean {
     const known = this.#store.prepare("SELECT 1 FROM api_keys WHERE digest = ?");
     return known.get(digest) !== undefined;
   }
 
-  /** Adds a key; false where the name is taken. `deviceIds` undefined: for every device. */
+  /** Adds a key; false if the name is taken. `deviceIds` undefined: for every device. */
   add(
     digest: Uint8Array,
     { name, createdAt, deviceIds }: Omit<ApiKey, "digest">,
@@ -84,7 +84,7 @@ export class ApiKeys {
     return this.add(digest, { name: FIRST_KEY_NAME, createdAt, deviceIds: undefined });
   }
 
-  /** Takes a key out; false where there is none of that name. */
+  /** Takes a key out; false if there is none of that name. */
   remove(name: string): boolean {
     return this.#store.transaction(() => {
       this.#dataVersion = -1;

@@ -47,7 +47,7 @@ export class AuditChain {
     this.#note.run(at, event, subject, detail, count);
   }
 
-  /** Chains every note; belongs inside a transaction. Costs next to nothing where there is none. */
+  /** Chains every note; belongs inside a transaction. Costs next to nothing if there is none. */
   chain(author: AuditAuthor): void {
     while (this.#anyNote.get() !== undefined) {
       const notes = this.#notes.all();

@@ -19,7 +19,7 @@ export function backupPath(path: string, version: number): string {
 }
 
 /**
- * Copies the database at `path`; throws where the copy is not whole, and leaves none then. What it
+ * Copies the database at `path`; throws if the copy is not whole, and leaves none then. What it
  * opens is added to `opened`.
  */
 export function backUp(path: string, version: number, opened: Disposable[]): void {

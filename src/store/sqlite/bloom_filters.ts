@@ -48,7 +48,7 @@ export class BloomFilters {
     }
   }
 
-  /** The filters to which the id may have been added, as bits; 0 where it is certainly in none. */
+  /** The filters to which the id may have been added, as bits; 0 if it is certainly in none. */
   mayHave({ start, step }: IdHash): number {
     let filters = -1;
     for (let i = 0, bit = start; i < BITS_SET_PER_ID && filters !== 0; i++, bit = bit + step | 0) {

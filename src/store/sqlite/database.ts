@@ -22,16 +22,16 @@ import { StoreError, StoreLostError } from "../store_error.ts";
 
 /** How a store is opened. */
 export interface DatabaseOptions {
-  /** FULL where not given. */
+  /** FULL if it is not given. */
   readonly synchronous?: "FULL" | "NORMAL";
-  /** How long to wait for another process's write, milliseconds; 5,000 where not given. */
+  /** How long to wait for another process's write, milliseconds; 5,000 if it is not given. */
   readonly busyTimeoutMs?: number;
   /**
-   * Whether what is deleted is overwritten also where that costs a write: ON where not given, as
+   * Whether what is deleted is overwritten also where that costs a write: ON if it is not given, as
    * it must be for whoever changes secrets.
    */
   readonly secureDelete?: "ON" | "FAST";
-  /** Who makes the changes, for the audit; `command` where not given. */
+  /** Who makes the changes, for the audit; `command` if it is not given. */
   readonly author?: AuditAuthor;
   /** Make the file where there is none; otherwise a missing file is an error. */
   readonly create?: boolean;
@@ -117,7 +117,7 @@ export class Database {
     }
   }
 
-  /** True where a new store could be opened on the file as it is now, and is whole. */
+  /** True if a new store could be opened on the file as it is now, and is whole. */
   static isSound(path: string): boolean {
     if (!exists(path)) return false;
     try {
@@ -138,7 +138,7 @@ export class Database {
     return this.#dataVersion.get()!["data_version"] as number;
   }
 
-  /** Reads a mark; 0 where it was never set. */
+  /** Reads a mark; 0 if it was never set. */
   readMark(name: string): number {
     const row = this.#readMark.get(name);
     return row === undefined ? 0 : row["value"] as number;

@@ -102,7 +102,7 @@ export class DeadLetters {
     } while (page.length === PAGE_MAX);
   }
 
-  /** The dead letter of a sequence number; undefined where there is none. */
+  /** The dead letter of a sequence number; undefined if there is none. */
   find(sequence: number): DeadLetter | undefined {
     const row = this.#find.get(sequence);
     return row && { ...entryOf(row), ...deathOf(row) };

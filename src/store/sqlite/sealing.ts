@@ -8,7 +8,7 @@
  *   no secret needs it;
  * - the mark `sealing_key` comes first: from then on the store takes nothing that is not sealed
  *   under that key, from no program;
- * - at the end the tables are written anew, free pages overwritten, the log cut off and the copies
+ * - at the end the tables are rewritten, free pages overwritten, the log cut off and the copies
  *   from before an upgrade removed, so that nothing of before is left.
  */
 

@@ -2,7 +2,7 @@
  * Takes away what SQLite leaves of deleted and overwritten rows.
  *
  * The rules are:
- * - the tables named are filled anew, so that there is no slack of old rows in their pages;
+ * - the tables named are rewritten, so that there is no slack of old rows in their pages;
  * - every free page is used once and freed again, and `secure_delete` zeroes it then;
  * - the write-ahead log is copied into the file and cut off.
  *
@@ -25,7 +25,7 @@ export async function secureErase(store: Database, tables: readonly string[]): P
   store.prepare("PRAGMA foreign_keys = OFF").run();
   try {
     store.transaction(() => {
-      for (const table of tables) fillAnew(table, store);
+      for (const table of tables) rewrite(table, store);
       zeroFreePages(store);
     });
   } finally {
@@ -34,7 +34,7 @@ export async function secureErase(store: Database, tables: readonly string[]): P
   await cutLog(store);
 }
 
-function fillAnew(table: string, store: Database): void {
+function rewrite(table: string, store: Database): void {
   const triggers = store.prepare(
     "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?",
   ).all(table);

@@ -48,7 +48,7 @@ class LazySecret implements StoredSecret {
     return this.#stored;
   }
 
-  /** False where it was altered, or its key is not here. */
+  /** False if it was altered, or its key is not here. */
   get opens(): boolean {
     return openSecret(this.#stored, this.#deviceId, this.#sealingKeys).kind === "secret";
   }
