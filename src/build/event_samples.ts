@@ -108,6 +108,6 @@ export const OTHER_EVENTS: readonly (readonly [string, string, string])[] = [
   ["reloading", "info", "Reloading: broker.ca"],
   ["reloaded", "info", "Reloaded: broker.ca"],
   ["reload_failed", "error", "Reload failed, still using the previous configuration: …"],
-  ["worker_died", "error", "The gateway's worker ended, restarting in 1 s: …"],
+  ["worker_died", "error", "The worker ended: …; restarting in 1000 ms"],
   ["systemd_notify_failed", "warning", "Cannot notify systemd: …"],
 ];

@@ -1,12 +1,20 @@
-/** Who calls through the door: the address of each connection, by its port behind the door. */
+/**
+ * The address of each client behind the proxy, by the local port of its connection: the job of
+ * HAProxy's PROXY protocol.
+ */
 
-/** What a connection may be ahead of the word about it, milliseconds. */
-const WORD_TIMEOUT_MS = 5_000;
+/** How long a connection may be ahead of the notice about it, milliseconds. */
+const NOTICE_TIMEOUT_MS = 5_000;
 
 /** The addresses of all open connections. */
 export class ClientAddresses {
+  readonly #timeoutMs: number;
   readonly #addresses = new Map<number, string>();
   readonly #waiting = new Map<number, (address: string) => void>();
+
+  constructor({ timeoutMs = NOTICE_TIMEOUT_MS } = {}) {
+    this.#timeoutMs = timeoutMs;
+  }
 
   connected(port: number, address: string): void {
     this.#addresses.set(port, address);
@@ -18,12 +26,12 @@ export class ClientAddresses {
     this.#addresses.delete(port);
   }
 
-  /** The address behind `port`; undefined where it did not come through the door. */
+  /** The client's address behind `port`; undefined if it did not come through the proxy. */
   async addressOf(port: number): Promise<string | undefined> {
     const known = this.#addresses.get(port);
     if (known !== undefined) return known;
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
-    const timer = setTimeout(() => resolve(undefined), WORD_TIMEOUT_MS);
+    const timer = setTimeout(() => resolve(undefined), this.#timeoutMs);
     this.#waiting.set(port, resolve);
     const address = await promise;
     clearTimeout(timer);

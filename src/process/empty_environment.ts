@@ -1,5 +1,5 @@
 /**
- * Imported first where the environment is closed: libraries look for their settings in it as they
+ * Imported first if the environment is closed: libraries look for their settings in it as they
  * load, and find nothing.
  */
 

@@ -11,8 +11,8 @@
 
 import type { Config } from "../config/config.ts";
 
-/** Where it may listen: at a port of the system's choice, which only the door leads to. */
-const BEHIND_THE_DOOR = "127.0.0.1:0";
+/** Where it may listen: at a port that the system chooses, behind the proxy. */
+const BEHIND_THE_PROXY = "127.0.0.1:0";
 
 /** The exact permissions of a gateway with this configuration. */
 export function permissionsOf(
@@ -22,7 +22,7 @@ export function permissionsOf(
     net: [
       address(broker.host, broker.port),
       addressOfUrl(backend.url),
-      BEHIND_THE_DOOR,
+      BEHIND_THE_PROXY,
     ],
     read: [
       store.database,

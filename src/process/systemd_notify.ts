@@ -1,11 +1,14 @@
 /**
- * Word to systemd: ready, stopping, alive (sd_notify(3)).
+ * Notifications to systemd: ready, reloading, stopping, alive (sd_notify(3)).
  *
  * The rules are:
  * - this process sends it itself, from a socket without a name in the file system: systemd-notify
  *   would be a subprocess, which the gateway may not start and NotifyAccess=main does not hear;
  * - the watchdog is fed only when the gateway has just answered, never by a timer alone;
- * - a word that does not arrive is logged and stops nothing.
+ * - a reload is told only after READY=1, which would otherwise be said too early at its end;
+ * - RELOADING=1 comes without MONOTONIC_USEC: the runtime's clocks start with the process, and the
+ *   system's is in /proc, which the program may not read; only Type=notify-reload needs it;
+ * - a notification that does not arrive is logged and stops nothing.
  */
 
 import type { Log } from "../log/log.ts";
@@ -16,13 +19,14 @@ export const SYSTEMD_VARIABLES = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PI
 /** Feeds in one watchdog period: one may be late, and one may be lost. */
 const FEEDS_IN_PERIOD = 3;
 
-/** The line to systemd; where it did not start us, every word goes nowhere. */
+/** Notifies systemd; does nothing if systemd did not start the program. */
 export class ServiceNotifier implements Disposable {
   readonly #log: Log;
   readonly #address: Deno.UnixAddr | undefined;
   readonly #socket: Deno.DatagramConn | undefined;
   readonly #feedEveryMs: number | undefined;
   #feeding: ReturnType<typeof setInterval> | undefined;
+  #state: "starting" | "ready" | "stopping" = "starting";
 
   constructor(environment: (name: string) => string | undefined, { log }: { log: Log }) {
     this.#log = log;
@@ -38,12 +42,24 @@ export class ServiceNotifier implements Disposable {
 
   /** Messages flow. */
   async ready(): Promise<void> {
-    await this.#say("READY=1\nSTATUS=Taking messages");
+    this.#state = "ready";
+    await this.#send("READY=1\nSTATUS=Taking messages");
+  }
+
+  /** A reload begins. */
+  async reloading(): Promise<void> {
+    if (this.#state === "ready") await this.#send("RELOADING=1\nSTATUS=Reloading the site");
+  }
+
+  /** It has ended, well or not: the gateway runs. */
+  async reloaded(): Promise<void> {
+    if (this.#state === "ready") await this.#send("READY=1\nSTATUS=Taking messages");
   }
 
   /** No more messages are taken. */
   async stopping(): Promise<void> {
-    await this.#say("STOPPING=1\nSTATUS=Letting what is under way end");
+    this.#state = "stopping";
+    await this.#send("STOPPING=1\nSTATUS=Letting what is under way end");
   }
 
   /** Feeds the watchdog for as long as `alive`, asked each time, answers true. */
@@ -53,7 +69,7 @@ export class ServiceNotifier implements Disposable {
     this.#feeding = setInterval(async () => {
       if (asking) return; // no answer yet to the last one
       asking = true;
-      if (await alive().catch(() => false)) await this.#say("WATCHDOG=1");
+      if (await alive().catch(() => false)) await this.#send("WATCHDOG=1");
       asking = false;
     }, this.#feedEveryMs);
   }
@@ -63,13 +79,13 @@ export class ServiceNotifier implements Disposable {
     this.#socket?.close();
   }
 
-  async #say(words: string): Promise<void> {
+  async #send(text: string): Promise<void> {
     if (!this.#socket || !this.#address) return;
     try {
-      await this.#socket.send(new TextEncoder().encode(words), this.#address);
+      await this.#socket.send(new TextEncoder().encode(text), this.#address);
     } catch (error) {
-      const message = `Cannot tell systemd "${words.split("\n")[0]}": ${(error as Error).message}`;
-      this.#log("warning", "service_notice_failed", { message });
+      const message = `Cannot notify systemd: ${(error as Error).message}`;
+      this.#log("warning", "systemd_notify_failed", { message });
     }
   }
 }

@@ -1,54 +1,54 @@
 /**
- * The API's door: the listener that stays while the gateway behind it changes hands, since a
- * listener that closes resets whoever stands before it.
+ * The API's public listener, which stays while the gateway behind it is replaced: a listener that
+ * closes resets the connections that wait in it.
  *
  * The rules are:
  * - it knows nothing of TLS and HTTP: bytes go through as they come, still encrypted;
- * - a connection stays with the gateway to which it was led first;
- * - where too many are open, the oldest goes: whoever holds them open keeps nobody else out;
- * - whoever stands behind is told each caller's address, by the port that the connection has there.
+ * - a connection stays with the upstream that it was given first;
+ * - if too many are open, the oldest is closed: one client cannot keep the others out;
+ * - the upstream is told each client's address, by the local port of its connection.
  */
 
 import { StartError } from "../config/credentials.ts";
 import type { Log } from "../log/log.ts";
 
-/** Where gateways listen behind the door. */
+/** Where gateways listen behind the proxy. */
 export const LOOPBACK = "127.0.0.1";
 
 /** Most connections that are open at one time. */
 const CONNECTIONS_MAX = 1_000;
 const CHUNK_BYTES = 16_384;
-const ACCEPT_AGAIN_MS = 1_000;
-/** What a caller may take to go once it has its answer; a reset would take that answer away. */
+const ACCEPT_RETRY_MS = 1_000;
+/** How long a client may take to close after its response; a reset would destroy that response. */
 const LINGER_MS = 1_000;
 
-/** Who stands behind the door. */
+/** A gateway behind the proxy. */
 export interface Upstream {
-  /** Where it listens behind the door; rejects where it never will. */
+  /** Where it listens; rejects if it never will. */
   readonly port: Promise<number>;
-  /** The connection that comes from `port` is led here for a caller at `address`. */
+  /** The connection that comes from `port` is forwarded for a client at `address`. */
   connected(port: number, address: string): void;
   disconnected(port: number): void;
 }
 
-/** An open door. */
-export class TcpProxy {
+/** One listener. */
+export class TcpProxy implements AsyncDisposable {
   readonly #listener: Deno.TcpListener;
   readonly #log: Log;
-  readonly #most: number;
-  /** Callers, oldest first. */
-  readonly #callers = new Set<Deno.TcpConn>();
-  #host: Upstream | undefined;
+  readonly #maxConnections: number;
+  /** Open connections, oldest first, and what forwards them. */
+  readonly #clients = new Map<Deno.TcpConn, Promise<void>>();
+  #upstream: Upstream | undefined;
   #closed = false;
 
-  /** Listens at once; whoever calls before `leadTo` is turned away. Throws a `StartError`. */
+  /** Listens at once; closes connections that come before `switchTo`. Throws a `StartError`. */
   constructor(
     address: { readonly host: string; readonly port: number },
-    options: { readonly log: Log; readonly most?: number },
+    options: { readonly log: Log; readonly maxConnections?: number },
   ) {
     const { host, port } = address;
     this.#log = options.log;
-    this.#most = options.most ?? CONNECTIONS_MAX;
+    this.#maxConnections = options.maxConnections ?? CONNECTIONS_MAX;
     try {
       this.#listener = Deno.listen({ hostname: host, port });
     } catch (error) {
@@ -57,67 +57,73 @@ export class TcpProxy {
     this.#acceptAll();
   }
 
-  /** New connections go to `host` from now on. */
-  switchTo(host: Upstream): void {
-    this.#host = host;
+  /** New connections go to `upstream` from now on. */
+  switchTo(upstream: Upstream): void {
+    this.#upstream = upstream;
   }
 
-  /** Listens no more; the connections that are open go on. */
+  /** Stops listening; open connections go on. */
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.#listener.close();
   }
 
-  /** Breaks off every connection. */
-  [Symbol.dispose](): void {
-    if (!this.#closed) this.close();
-    for (const caller of this.#callers) close(caller);
+  /** Stops listening and closes every connection. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    for (const client of this.#clients.keys()) close(client);
+    await Promise.all(this.#clients.values());
   }
 
   async #acceptAll(): Promise<void> {
     while (!this.#closed) {
       try {
-        this.#lead(await this.#listener.accept());
+        this.#accept(await this.#listener.accept());
       } catch (error) {
         if (this.#closed) return;
-        const message = `The API cannot take a connection: ${(error as Error).message}`;
+        const message = `The API cannot accept a connection: ${(error as Error).message}`;
         this.#log("error", "api_failed", { message });
-        await new Promise((resolve) => setTimeout(resolve, ACCEPT_AGAIN_MS));
+        await new Promise((resolve) => setTimeout(resolve, ACCEPT_RETRY_MS));
       }
     }
   }
 
-  async #lead(caller: Deno.TcpConn): Promise<void> {
-    this.#callers.add(caller);
-    if (this.#callers.size > this.#most) close(this.#callers.keys().next().value!);
+  #accept(client: Deno.TcpConn): void {
+    this.#clients.set(client, this.#forward(client));
+    if (this.#clients.size > this.#maxConnections) close(this.#clients.keys().next().value!);
+  }
+
+  async #forward(client: Deno.TcpConn): Promise<void> {
     try {
-      const host = this.#host!;
-      using inner = await Deno.connect({ hostname: LOOPBACK, port: await host.port });
+      const upstream = this.#upstream!;
+      using inner = await Deno.connect({ hostname: LOOPBACK, port: await upstream.port });
       const { port } = inner.localAddr;
-      host.connected(port, caller.remoteAddr.hostname);
-      await join(caller, inner);
-      host.disconnected(port);
+      upstream.connected(port, client.remoteAddr.hostname);
+      await relay(client, inner);
+      upstream.disconnected(port);
     } catch {
-      // nobody is behind the door: the caller sees the connection end
+      // there is no upstream: the client sees the connection end
     } finally {
-      this.#callers.delete(caller);
-      close(caller);
+      close(client);
+      await Promise.resolve(); // `#accept` has noted it
+      this.#clients.delete(client);
     }
   }
 }
 
-/** Brings bytes both ways until both ends are done, or one breaks off. */
-async function join(caller: Deno.TcpConn, inner: Deno.TcpConn): Promise<void> {
-  caller.setNoDelay();
+/** Copies bytes both ways until both sides have ended, or one breaks off. */
+async function relay(client: Deno.TcpConn, inner: Deno.TcpConn): Promise<void> {
+  client.setNoDelay();
   inner.setNoDelay();
-  const inwards = bring(caller, inner).catch(() => close(inner));
-  await bring(inner, caller).catch(() => close(caller));
-  const timer = setTimeout(() => close(caller), LINGER_MS);
+  const inwards = copy(client, inner).catch(() => close(inner));
+  await copy(inner, client).catch(() => close(client));
+  const timer = setTimeout(() => close(client), LINGER_MS);
   await inwards;
   clearTimeout(timer);
 }
 
-async function bring(from: Deno.TcpConn, to: Deno.TcpConn): Promise<void> {
+async function copy(from: Deno.TcpConn, to: Deno.TcpConn): Promise<void> {
   const buffer = new Uint8Array(CHUNK_BYTES);
   for (let count = await from.read(buffer); count !== null; count = await from.read(buffer)) {
     for (let at = 0; at < count;) at += await to.write(buffer.subarray(at, count));

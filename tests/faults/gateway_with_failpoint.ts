@@ -3,20 +3,24 @@
  * `gateway_with_failpoint.ts DIRECTORY POINT N`.
  */
 
-import { configOf, layoutOf } from "../../src/cli/open_site.ts";
+import { layoutOf, settingsOf } from "../../src/cli/open_site.ts";
 import { FAILPOINTS } from "../../src/core/failpoint.ts";
 import { openLog, writeToStderr } from "../../src/log/log.ts";
-import { runGateway } from "../../src/process/gateway_runner.ts";
+import { loadSite } from "../../src/process/loaded_site.ts";
+import { Supervisor } from "../../src/process/supervisor.ts";
+import { InProcessWorker } from "../support/in_process_worker.ts";
 
 const [directory = "", fatal = "", passing = ""] = Deno.args;
 if (!FAILPOINTS.some((point) => point === fatal)) throw new Error(`There is no point "${fatal}"`);
 
 let left = Number(passing);
-const config = configOf(layoutOf({ dir: directory }));
-await runGateway(config, new AbortController().signal, {
-  log: openLog(config.log.level, writeToStderr),
+const failpoint = (point: string) => {
+  if (point === fatal && --left === 0) Deno.kill(Deno.pid, "SIGKILL");
+};
+const site = loadSite(settingsOf(layoutOf({ dir: directory })));
+const supervisor = new Supervisor(site, {
+  log: openLog(site.config.log.level, writeToStderr),
   onReady: () => writeToStderr("ready\n"),
-  failpoint: (point) => {
-    if (point === fatal && --left === 0) Deno.kill(Deno.pid, "SIGKILL");
-  },
+  startWorker: () => new InProcessWorker({ failpoint }),
 });
+await supervisor.run(new AbortController().signal);

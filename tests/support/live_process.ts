@@ -1,4 +1,4 @@
-/** The gateway as a process on a live site, renewed by SIGHUP. */
+/** The gateway as a process on a live site, reloaded by SIGHUP. */
 
 import { GatewayProcess, type LogRecord } from "../../src/demo/sandbox/gateway_process.ts";
 import { poll } from "../../src/time/poll.ts";
@@ -33,13 +33,13 @@ export async function withLiveProcess(
   }, { start: false });
 }
 
-/** Sends SIGHUP and waits for what comes of it: `renewed` or `renewal_refused`. */
-export async function renew(gateway: GatewayProcess): Promise<LogRecord> {
+/** Sends SIGHUP and waits for what comes of it: `reloaded` or `reload_failed`. */
+export async function reload(gateway: GatewayProcess): Promise<LogRecord> {
   const outcomes = () =>
-    gateway.lines().filter(({ event }) => /^(renewed|renewal_refused)$/.test(event));
+    gateway.lines().filter(({ event }) => /^(reloaded|reload_failed)$/.test(event));
   const before = outcomes().length;
   gateway.kill("SIGHUP");
-  return await poll("the renewal", () => outcomes()[before], { timeoutMs: 30_000 });
+  return await poll("the reload", () => outcomes()[before], { timeoutMs: 30_000 });
 }
 
 /** Gives the API, which shares the broker's, another certificate; returns its serial number. */

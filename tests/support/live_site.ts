@@ -1,6 +1,7 @@
 /** A whole gateway on free ports in a temporary site, with a real Mosquitto and a real backend. */
 
 import { type Config, readConfig } from "../../src/config/config.ts";
+import { readCredentials } from "../../src/config/credentials.ts";
 import { BrokerProcess } from "../../src/demo/sandbox/broker_process.ts";
 import { freePorts } from "./free_ports.ts";
 import { SampleBackend } from "../../src/demo/sandbox/sample_backend.ts";
@@ -9,12 +10,13 @@ import { poll } from "../../src/time/poll.ts";
 import type { Log } from "../../src/log/log.ts";
 import { Registry } from "../../src/store/sqlite/registry.ts";
 import { Database } from "../../src/store/sqlite/database.ts";
-import { Gateway, type GatewayOptions } from "../../src/gateway/gateway.ts";
-import { runGateway } from "../../src/process/gateway_runner.ts";
+import { Gateway } from "../../src/gateway/gateway.ts";
+import { Supervisor } from "../../src/process/supervisor.ts";
 import { createSite } from "../../src/site/operations/site_creation.ts";
 import { createDeviceBundle } from "../../src/site/operations/device_bundle.ts";
 import { renderGatewayToml } from "../../src/site/gateway_toml.ts";
 import type { SiteLayout } from "../../src/site/layout.ts";
+import { InProcessWorker } from "./in_process_worker.ts";
 import { withFolder } from "./with_folder.ts";
 
 /** One line of the gateway's log. */
@@ -54,6 +56,12 @@ export async function withLiveSite(
   });
 }
 
+interface Running {
+  readonly stop: AbortController;
+  readonly ended: Promise<void>;
+  readonly workers: readonly InProcessWorker[];
+}
+
 interface Parts {
   readonly backend: SampleBackend;
   readonly options: LiveSiteOptions;
@@ -69,7 +77,7 @@ export class LiveSite {
   clockOffsetMs = 0;
   broker: BrokerProcess | undefined;
   readonly #devices: DeviceClient[] = [];
-  #running: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
+  #running: Running | undefined;
   #http: Deno.HttpClient | undefined;
   readonly #options: LiveSiteOptions;
 
@@ -118,12 +126,23 @@ export class LiveSite {
     this.broker = undefined;
   }
 
-  /** Starts a gateway, supervised as the program does it; resolves once it takes messages. */
+  /**
+   * Starts what ships, though its worker lives in this isolate: supervisor, proxy, worker, gateway.
+   * Resolves once it takes messages.
+   */
   async startGateway(): Promise<void> {
     const stop = new AbortController();
     const { promise: ready, resolve: onReady } = Promise.withResolvers<void>();
-    const options = { ...this.#gatewayOptions(), onReady };
-    this.#running = { stop, ended: runGateway(this.config, stop.signal, options) };
+    const workers: InProcessWorker[] = [];
+    const options = this.#gatewayOptions();
+    const startWorker = () => {
+      const worker = new InProcessWorker(options);
+      workers.push(worker);
+      return worker;
+    };
+    const spec = { config: this.config, credentials: readCredentials(this.config) };
+    const supervisor = new Supervisor(spec, { log: options.log, onReady, startWorker });
+    this.#running = { stop, ended: supervisor.run(stop.signal), workers };
     await Promise.race([ready, this.#running.ended]);
   }
 
@@ -132,6 +151,7 @@ export class LiveSite {
     this.#running = undefined;
     running?.stop.abort();
     await running?.ended;
+    await Promise.all(running?.workers.map(({ ended }) => ended) ?? []);
   }
 
   /** A gateway that is not started yet. */
@@ -220,7 +240,7 @@ export class LiveSite {
     await poll(`${count} readings`, () => this.backend.received.length >= count);
   }
 
-  #gatewayOptions(): GatewayOptions {
+  #gatewayOptions() {
     const clock = {
       wallMs: () => Date.now() + this.clockOffsetMs,
       monotonicMs: () => performance.now(),

@@ -1,4 +1,4 @@
-/** Where requests are received: by the gateway that is there, or they wait for the next one. */
+/** Passes API requests to the gateway that runs, or lets them wait for the next one. */
 
 import type { ApiHandler } from "./routes.ts";
 
@@ -14,7 +14,7 @@ export class RequestGate {
     this.#api.resolve(api);
   }
 
-  /** Requests wait from now on for the next `attach`; resolves when all others are answered. */
+  /** Requests wait from now on for the next `open`; resolves when all others are answered. */
   async hold(graceMs: number): Promise<void> {
     this.#api = Promise.withResolvers();
     const { promise: late, resolve } = Promise.withResolvers<void>();
@@ -23,7 +23,7 @@ export class RequestGate {
     clearTimeout(timer);
   }
 
-  /** No gateway comes any more: whoever waits is sent away. */
+  /** No gateway comes any more: requests that wait get status 503. */
   close(): void {
     this.open(unavailable);
   }

@@ -2,8 +2,8 @@
  * One TLS listener of the API.
  *
  * The rules are:
- * - before it ends it lets clients know: each connection ends with its next answer;
- * - where the system takes the listener away, it is opened again.
+ * - before it ends it lets clients know: each connection ends with its next response;
+ * - if the listener fails, it listens again.
  */
 
 import type { Config } from "../../config/config.ts";
@@ -13,7 +13,7 @@ import type { Log } from "../../log/log.ts";
 
 const LISTEN_AGAIN_MS = 1_000;
 
-/** Where it listens; at port 0, where the system likes. */
+/** Where it listens; port 0 lets the system choose. */
 export type ApiAddress = Pick<Config["api"], "host" | "port">;
 
 /** What an API server works with. */
@@ -21,9 +21,9 @@ export interface ApiServerOptions {
   readonly log: Log;
   readonly credentials: Credentials["api"];
   readonly receive: ApiHandler;
-  /** Told where it had to listen again, which may be at another port. */
+  /** Told after it had to listen again, perhaps at another port. */
   readonly onListenAgain?: (port: number) => void;
-  /** The client's address where a connection is only led here; undefined: turn it away. */
+  /** The client's address if connections come through a proxy; undefined: refuse with 403. */
   readonly addressOf?: (remote: Deno.NetAddr) => Promise<string | undefined>;
 }
 
@@ -36,7 +36,7 @@ export class ApiServer {
   #draining = false;
   #closing: Promise<void> | undefined;
 
-  /** Listens at once; throws a `StartError` where it cannot. */
+  /** Listens at once; throws a `StartError` if it cannot. */
   constructor(address: ApiAddress, options: ApiServerOptions) {
     this.#address = address;
     this.#options = options;
@@ -48,20 +48,20 @@ export class ApiServer {
     return this.#server.addr.port;
   }
 
-  /** Each connection ends with its next answer from now on: none is idle when the end comes. */
+  /** Ends each connection with its next response, so that none is idle at the end. */
   drain(): void {
     this.#draining = true;
   }
 
-  /** Listens no more; resolves when every request is answered, or broken off after the grace. */
+  /** Stops listening; resolves when every request is answered, or aborted after the grace. */
   shutdown(graceMs: number): Promise<void> {
     return this.#closing ??= this.#shutdown(graceMs);
   }
 
   async #shutdown(graceMs: number): Promise<void> {
-    const hurry = setTimeout(() => this.#abort.abort(), graceMs);
+    const timer = setTimeout(() => this.#abort.abort(), graceMs);
     await this.#server.shutdown();
-    clearTimeout(hurry);
+    clearTimeout(timer);
   }
 
   #listen(): Deno.HttpServer<Deno.NetAddr> {
@@ -84,7 +84,7 @@ export class ApiServer {
     }
   }
 
-  /** The listener has failed, as it does where the system grants no more sockets. */
+  /** The listener has failed, for example because the system grants no more sockets. */
   #listenAgain(error: Error): void {
     if (this.#closing || this.#draining) return;
     const message = `The API stopped listening: ${error.message}`;

@@ -5,25 +5,25 @@ import { DatabaseSync } from "node:sqlite";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { GatewaySpec, WorkerRequest } from "../../../src/process/worker.ts";
+import type { GatewaySpec, WorkerRequest } from "../../../src/process/protocol.ts";
 
 /** What came of each attempt: `allowed`, or the error's name and message. */
 export type Outcomes = Readonly<Record<string, string>>;
 
-const line = self as unknown as {
+const port = self as unknown as {
   onmessage: (event: MessageEvent<WorkerRequest>) => void;
-  postMessage(word: unknown): void;
+  postMessage(message: unknown): void;
 };
 
-line.onmessage = async ({ data }) => {
+port.onmessage = async ({ data }) => {
   if (data.kind !== "prepare") return;
   const outcomes = {
     ...await tryAll(allowed(data.spec)),
     ...await tryAll(evil(data.spec)),
   };
-  line.postMessage({ kind: "failed", message: JSON.stringify(outcomes) });
+  port.postMessage({ kind: "failed", message: JSON.stringify(outcomes) });
 };
-line.postMessage({ kind: "loaded" });
+port.postMessage({ kind: "loaded" });
 
 type Attempts = Readonly<Record<string, () => unknown>>;
 
@@ -47,7 +47,7 @@ function allowed({ config: { broker, backend, store } }: GatewaySpec): Attempts 
       (await Deno.connect({ hostname: broker.host, port: broker.port })).close(),
     "allowed: the broker by node:net": () => connectNode(broker.host, broker.port),
     "allowed: the backend": async () => await (await fetch(backend.url)).body?.cancel(),
-    "allowed: a place behind the door": () =>
+    "allowed: a port behind the proxy": () =>
       Deno.listen({ hostname: "127.0.0.1", port: 0 }).close(),
     "allowed: to read and write the database": () => {
       const database = new DatabaseSync(store.database);

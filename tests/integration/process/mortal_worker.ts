@@ -1,12 +1,13 @@
-/** A gateway's worker that dies of a fault of its own as soon as somebody calls at the API. */
+/** A gateway's worker that dies of a fault of its own as soon as a client connects to the API. */
 
-import { serveWorker, type WorkerRequest } from "../../../src/process/worker.ts";
+import type { WorkerPort, WorkerRequest } from "../../../src/process/protocol.ts";
+import { serveWorker } from "../../../src/process/worker.ts";
 
-const line = self as unknown as Parameters<typeof serveWorker>[0];
+const port = self as unknown as WorkerPort;
 
-serveWorker(line);
-const obey = line.onmessage!;
-line.onmessage = (event: MessageEvent<WorkerRequest>) => {
-  if (event.data.kind === "came") throw new Error("The worker was mortal");
-  obey(event);
+serveWorker(port);
+const receive = port.onmessage!;
+port.onmessage = (event: MessageEvent<WorkerRequest>) => {
+  if (event.data.kind === "connected") throw new Error("The worker was mortal");
+  receive(event);
 };

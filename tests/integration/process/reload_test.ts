@@ -6,12 +6,12 @@ import type { LiveSite } from "../../support/live_site.ts";
 import {
   reissueClient,
   reissueServer,
-  renew,
+  reload,
   rewrite,
   withLiveProcess,
 } from "../../support/live_process.ts";
 
-const RENEWALS = 10;
+const RELOADS = 10;
 const DEVICES = ["sensor_001", "sensor_002", "sensor_003", "sensor_004"];
 /** Between two messages of a device, so that the backend keeps up on a busy machine. */
 const PACE_MS = 20;
@@ -60,7 +60,7 @@ async function command(site: LiveSite, client: Deno.HttpClient): Promise<string>
   }
 }
 
-Deno.test(`${RENEWALS} renewals under load lose no message and fail no request`, async () => {
+Deno.test(`${RELOADS} reloads under load lose no message and fail no request`, async () => {
   await withLiveProcess(async (site, gateway) => {
     const devices = await Promise.all(DEVICES.map((id) => site.device(id)));
     const caCerts = [Deno.readTextFileSync(site.layout.gatewayCa.certificate)];
@@ -74,11 +74,11 @@ Deno.test(`${RENEWALS} renewals under load lose no message and fail no request`,
     const asking = [one, kept, fresh].map((client) =>
       meanwhile(stop.signal, () => command(site, client))
     );
-    for (let i = 0; i < RENEWALS; i++) {
+    for (let i = 0; i < RELOADS; i++) {
       const serial = await reissueServer(site.layout);
       await reissueClient(site.layout);
-      const { event, message } = await renew(gateway);
-      assert.equal(event, "renewed", message);
+      const { event, message } = await reload(gateway);
+      assert.equal(event, "reloaded", message);
       assert.match(message, /broker\.certificate.*api\.certificate/);
       assert.equal(await shownSerial(site), serial);
     }
@@ -86,14 +86,14 @@ Deno.test(`${RENEWALS} renewals under load lose no message and fail no request`,
     const sent = (await Promise.all(sending)).flat();
     for (const answers of await Promise.all(asking)) {
       assert.deepEqual(answers.filter((answer) => answer !== "202"), []);
-      assert.ok(answers.length > RENEWALS);
+      assert.ok(answers.length > RELOADS);
     }
     const reached = () => new Set(site.backend.received.map(({ messageId }) => messageId));
     await poll("every message", () => sent.every(({ messageId }) => reached().has(messageId)), {
       timeoutMs: 60_000,
     });
     assert.equal(reached().size, sent.length);
-    assert.ok(sent.length > RENEWALS);
+    assert.ok(sent.length > RELOADS);
   });
 });
 
@@ -101,7 +101,7 @@ Deno.test("a changed api.key is no new key: it is warned of, and the one before 
   await withLiveProcess(async (site, gateway) => {
     const before = Deno.readTextFileSync(site.layout.apiKey).trim();
     await Deno.writeTextFile(site.layout.apiKey, "another-key-that-is-long-enough");
-    assert.match((await renew(gateway)).message, /^Runs with the new api\.key_file$/);
+    assert.match((await reload(gateway)).message, /^Reloaded: api\.key_file$/);
     assert.equal((await site.api("/metrics")).status, 401);
     const headers = { authorization: `Bearer ${before}` };
     assert.equal((await site.api("/metrics", { headers })).status, 200);
@@ -111,7 +111,7 @@ Deno.test("a changed api.key is no new key: it is warned of, and the one before 
 
 Deno.test("SIGHUP with nothing new changes nothing, and says so", async () => {
   await withLiveProcess(async (_site, gateway) => {
-    assert.equal((await renew(gateway)).message, "Nothing has changed");
+    assert.equal((await reload(gateway)).message, "Reloaded: nothing changed");
     assert.equal(gateway.lines().filter(({ event }) => event === "gateway_started").length, 1);
   });
 });
@@ -123,8 +123,8 @@ Deno.test("bad files and settings are named, and the ones before stay", async ()
     const refused = async (path: string, content: string, named: RegExp) => {
       const good = await Deno.readTextFile(path);
       await Deno.writeTextFile(path, content);
-      const { event, level, message } = await renew(gateway);
-      assert.deepEqual([event, level], ["renewal_refused", "error"], message);
+      const { event, level, message } = await reload(gateway);
+      assert.deepEqual([event, level], ["reload_failed", "error"], message);
       assert.match(message, named);
       await device.response((await device.send("1")).messageId);
       assert.equal((await site.api("/readyz")).status, 200);
@@ -154,8 +154,8 @@ Deno.test("an authority that does not know the broker is given up again for the 
     const foreign = await Deno.readTextFile(layout.deviceCa.certificate);
     await Deno.writeTextFile(`${layout.certificatesFolder}/foreign.crt`, foreign);
     await rewrite(layout, '# ca = "certs/gateway-ca.crt"', 'ca = "certs/foreign.crt"');
-    const { event, message } = await renew(gateway);
-    assert.equal(event, "renewal_refused");
+    const { event, message } = await reload(gateway);
+    assert.equal(event, "reload_failed");
     assert.match(message, /broker\.ca.*Not ready within 10 s/);
     await device.response((await device.send("1")).messageId);
     assert.equal((await site.api("/readyz")).status, 200);
@@ -181,8 +181,8 @@ Deno.test("other addresses, by name and over TLS, are gone over to under other p
       await rewrite(layout, site.backend.url, `https://localhost:${backend.addr.port}`);
       await rewrite(layout, '# ca = ""', 'ca = "certs/gateway-ca.crt"');
       await rewrite(layout, `port = ${config.api.port}`, `port = ${port}`);
-      const { message } = await renew(gateway);
-      assert.equal(message, "Runs with the new broker.host, backend.url, backend.ca, api.port");
+      const { message } = await reload(gateway);
+      assert.equal(message, "Reloaded: broker.host, backend.url, backend.ca, api.port");
       const { messageId } = await device.send("2");
       assert.equal((await device.response(messageId)).text, "by TLS");
       await assert.rejects(site.api("/healthz"), TypeError);
@@ -195,11 +195,11 @@ Deno.test("other addresses, by name and over TLS, are gone over to under other p
   });
 });
 
-Deno.test("SIGTERM ends the gateway in good order also in the middle of a renewal", async () => {
+Deno.test("SIGTERM ends the gateway in good order also in the middle of a reload", async () => {
   await withLiveProcess(async (site, gateway) => {
     await reissueServer(site.layout);
     gateway.kill("SIGHUP");
-    await poll("the renewal", () => gateway.lines().some(({ event }) => event === "renewing"));
+    await poll("the reload", () => gateway.lines().some(({ event }) => event === "reloading"));
     assert.equal(await gateway.stop(), 0);
   });
 });

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { Supervisor } from "../../../src/process/supervisor.ts";
 import { readCredentials, StartError } from "../../../src/config/credentials.ts";
+import type { GatewaySpec } from "../../../src/process/protocol.ts";
+import { startSandboxedWorker } from "../../../src/process/worker_handle.ts";
 import { permissionsOf } from "../../../src/process/permissions.ts";
 import type { LogRecord } from "../../support/live_site.ts";
 import { withLiveSite } from "../../support/live_site.ts";
@@ -22,7 +24,8 @@ Deno.test("a hostile module in the gateway's place reaches what the gateway need
     const options = {
       log: () => {},
       onReady: () => {},
-      entry: import.meta.resolve("./hostile_worker.ts"),
+      startWorker: (spec: GatewaySpec) =>
+        startSandboxedWorker(spec, import.meta.resolve("./hostile_worker.ts")),
     };
     const supervisor = new Supervisor({ config, credentials: readCredentials(config) }, options);
     const error = await supervisor.run(new AbortController().signal).catch((error) => error);
@@ -54,7 +57,7 @@ Deno.test("permissions name hosts and ports as the settings have them", async ()
   }, { start: false });
 });
 
-Deno.test("a worker that dies is made anew, with a line in the log, and says that it lives", async () => {
+Deno.test("a worker that dies is restarted, with a line in the log, and answers pings", async () => {
   await withLiveSite(async (site) => {
     const device = await site.device("sensor_001");
     const { config } = site;
@@ -63,7 +66,8 @@ Deno.test("a worker that dies is made anew, with a line in the log, and says tha
     const supervisor = new Supervisor({ config, credentials: readCredentials(config) }, {
       log: (level, event, line) => log.push({ level, event, ...line }),
       onReady,
-      entry: import.meta.resolve("./mortal_worker.ts"),
+      startWorker: (spec: GatewaySpec) =>
+        startSandboxedWorker(spec, import.meta.resolve("./mortal_worker.ts")),
     });
     const stop = new AbortController();
     const running = supervisor.run(stop.signal);
@@ -71,8 +75,11 @@ Deno.test("a worker that dies is made anew, with a line in the log, and says tha
     assert.equal(await supervisor.isAlive(), true);
     await device.response((await device.send("1")).messageId);
     await assert.rejects(site.api("/healthz"), TypeError);
-    const died = await poll("its death", () => log.find(({ event }) => event === "gateway_died"));
-    assert.match(died.message, /starting anew in 1000 ms: .*The worker was mortal/);
+    const died = await poll("its death", () => log.find(({ event }) => event === "worker_died"));
+    assert.match(
+      died.message,
+      /^The worker ended: .*The worker was mortal; restarting in 1000 ms$/,
+    );
     await device.response((await device.send("2")).messageId, { timeoutMs: 30_000 });
     stop.abort();
     await running;

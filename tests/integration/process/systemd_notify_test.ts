@@ -52,10 +52,27 @@ Deno.test("another process's watchdog is not fed, and without systemd nothing is
   });
 });
 
-Deno.test("a word that does not arrive is logged, and stops nothing", async () => {
+Deno.test("a notification that does not arrive is logged, and stops nothing", async () => {
   const events: string[] = [];
   const log = (_level: string, event: string) => void events.push(event);
   using notifier = new ServiceNotifier(environment({ NOTIFY_SOCKET: "/none/such" }), { log });
   await notifier.ready();
-  assert.deepEqual(events, ["service_notice_failed"]);
+  assert.deepEqual(events, ["systemd_notify_failed"]);
+});
+
+Deno.test("a reload is told to systemd, but not before the gateway is ready, nor at its end", async () => {
+  await withSystemd(async ({ path, words }) => {
+    using notifier = new ServiceNotifier(environment({ NOTIFY_SOCKET: path }), { log: () => {} });
+    await notifier.reloading();
+    await notifier.reloaded();
+    await notifier.ready();
+    await notifier.reloading();
+    await notifier.reloaded();
+    await notifier.stopping();
+    await notifier.reloaded();
+    await notifier.ready();
+    await poll("five notifications", () => words.length === 5);
+    const states = words.map((word) => word.split("\n")[0]);
+    assert.deepEqual(states, ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1", "READY=1"]);
+  });
 });

@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
 import { freePorts } from "../../support/free_ports.ts";
 import { poll } from "../../../src/time/poll.ts";
-import { ClientAddresses } from "../../../src/process/client_addresses.ts";
 import { TcpProxy, type Upstream } from "../../../src/process/tcp_proxy.ts";
 
 const LOOPBACK = "127.0.0.1";
 
-/** Stands behind a door: says its name to each caller, and then what the caller says. */
+/** An upstream that sends each client its name, and then what the client sends. */
 class Echo implements Upstream, Disposable {
-  readonly callers = new Map<number, string>();
+  readonly clients = new Map<number, string>();
   readonly port: Promise<number>;
   readonly #listener = Deno.listen({ hostname: LOOPBACK, port: 0 });
 
@@ -18,11 +17,11 @@ class Echo implements Upstream, Disposable {
   }
 
   connected(port: number, address: string): void {
-    this.callers.set(port, address);
+    this.clients.set(port, address);
   }
 
   disconnected(port: number): void {
-    this.callers.delete(port);
+    this.clients.delete(port);
   }
 
   [Symbol.dispose](): void {
@@ -37,15 +36,15 @@ class Echo implements Upstream, Disposable {
   }
 }
 
-async function withDoor(
-  work: (door: TcpProxy, call: () => Promise<Deno.TcpConn>) => Promise<void>,
-  options: { most?: number } = {},
+async function withProxy(
+  work: (proxy: TcpProxy, call: () => Promise<Deno.TcpConn>) => Promise<void>,
+  options: { maxConnections?: number } = {},
 ): Promise<void> {
   const [port] = freePorts(1) as [number];
   const calls: Deno.TcpConn[] = [];
-  using door = new TcpProxy({ host: LOOPBACK, port }, { ...options, log: () => {} });
+  await using proxy = new TcpProxy({ host: LOOPBACK, port }, { ...options, log: () => {} });
   try {
-    await work(door, async () => {
+    await work(proxy, async () => {
       const call = await Deno.connect({ hostname: LOOPBACK, port });
       calls.push(call);
       return call;
@@ -55,7 +54,7 @@ async function withDoor(
   }
 }
 
-/** As many bytes as are asked for, or fewer where the connection ends. */
+/** As many bytes as are asked for, or fewer if the connection ends. */
 async function read(connection: Deno.TcpConn, count: number): Promise<string> {
   const bytes = new Uint8Array(count);
   let length = 0;
@@ -67,58 +66,48 @@ async function read(connection: Deno.TcpConn, count: number): Promise<string> {
   return new TextDecoder().decode(bytes.subarray(0, length));
 }
 
-Deno.test("Door brings every byte both ways, and tells whose connection it is", async () => {
+Deno.test("the proxy copies every byte both ways, and tells whose connection it is", async () => {
   using echo = new Echo("a");
-  await withDoor(async (door, call) => {
-    door.switchTo(echo);
-    const caller = await call();
-    assert.equal(await read(caller, 1), "a");
-    assert.deepEqual([...echo.callers.values()], [LOOPBACK]);
+  await withProxy(async (proxy, call) => {
+    proxy.switchTo(echo);
+    const client = await call();
+    assert.equal(await read(client, 1), "a");
+    assert.deepEqual([...echo.clients.values()], [LOOPBACK]);
     const text = "0123456789".repeat(50_000);
     const [heard] = await Promise.all([
-      read(caller, text.length),
-      new Blob([text]).stream().pipeTo(caller.writable, { preventClose: true }),
+      read(client, text.length),
+      new Blob([text]).stream().pipeTo(client.writable, { preventClose: true }),
     ]);
     assert.ok(heard === text);
-    await caller.closeWrite();
-    assert.equal(await read(caller, 1), "");
-    await poll("its end", () => echo.callers.size === 0);
+    await client.closeWrite();
+    assert.equal(await read(client, 1), "");
+    await poll("its end", () => echo.clients.size === 0);
   });
 });
 
-Deno.test("Door leads new connections to the next host, and leaves the others where they are", async () => {
+Deno.test("new connections go to the next upstream, and open ones stay with theirs", async () => {
   using first = new Echo("1");
   using second = new Echo("2");
-  await withDoor(async (door, call) => {
-    door.switchTo(first);
+  await withProxy(async (proxy, call) => {
+    proxy.switchTo(first);
     const before = await call();
     assert.equal(await read(before, 1), "1");
-    door.switchTo(second);
+    proxy.switchTo(second);
     assert.equal(await read(await call(), 1), "2");
     await before.write(new Uint8Array([0x33]));
     assert.equal(await read(before, 1), "3");
   });
 });
 
-Deno.test("Door ends the oldest connection where too many are open", async () => {
+Deno.test("the oldest connection is closed if too many are open", async () => {
   using echo = new Echo("a");
-  await withDoor(async (door, call) => {
-    door.switchTo(echo);
+  await withProxy(async (proxy, call) => {
+    proxy.switchTo(echo);
     const [oldest, next] = [await call(), await call()];
     assert.equal(await read(oldest, 1) + await read(next, 1), "aa");
     assert.equal(await read(await call(), 1), "a");
     assert.equal(await read(oldest, 1), "");
     await next.write(new Uint8Array([0x62]));
     assert.equal(await read(next, 1), "b");
-  }, { most: 2 });
-});
-
-Deno.test("a connection that is ahead of the word about it waits; one that did not come through the door is nobody's", async () => {
-  const callers = new ClientAddresses();
-  const address = callers.addressOf(1);
-  const nobody = callers.addressOf(2);
-  callers.connected(1, "192.0.2.7");
-  assert.equal(await address, "192.0.2.7");
-  assert.equal(await callers.addressOf(1), "192.0.2.7");
-  assert.equal(await nobody, undefined);
+  }, { maxConnections: 2 });
 });

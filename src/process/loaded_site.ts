@@ -1,0 +1,43 @@
+/** A site's configuration and the files it names, read at one moment, and what differs from another. */
+
+import type { Config } from "../config/config.ts";
+import { readCredentials } from "../config/credentials.ts";
+import { listSettings, type Settings } from "../config/settings.ts";
+import { Database } from "../store/sqlite/database.ts";
+import type { GatewaySpec } from "./protocol.ts";
+
+/** What a gateway runs with, and the settings it came from. */
+export interface LoadedSite extends GatewaySpec {
+  readonly settings: Settings;
+}
+
+/**
+ * Reads the files that a configuration names, and brings its database to this version's schema, since
+ * the worker may not back it up. Throws a `StartError` or a `StoreError`.
+ */
+export function loadSite(
+  { config, settings }: { readonly config: Config; readonly settings: Settings },
+): LoadedSite {
+  new Database(config.store.database).close();
+  return { config, settings, credentials: readCredentials(config) };
+}
+
+/** The settings whose value, or the file they name, differs. */
+export function changedSettings(before: LoadedSite, after: LoadedSite): string[] {
+  const names = listSettings().map(({ section, key }) => `${section}.${key}`);
+  return names.filter((name) => valueOf(before, name) !== valueOf(after, name));
+}
+
+function valueOf({ settings, credentials: { broker, backend, api } }: LoadedSite, name: string) {
+  const [section, key] = name.split(".") as [keyof Settings, string];
+  const files: Readonly<Record<string, string | undefined>> = {
+    "broker.ca": broker.ca,
+    "broker.certificate": broker.certificate,
+    "broker.key": broker.key,
+    "backend.ca": backend.ca,
+    "api.certificate": api.certificate,
+    "api.key": api.key,
+    "api.key_file": api.keyDigest?.toHex(),
+  };
+  return JSON.stringify([Object.entries(settings[section]).find(([k]) => k === key), files[name]]);
+}
