@@ -9,7 +9,7 @@ import {
 } from "../store/sqlite/dead_letters.ts";
 import { Registry } from "../store/sqlite/registry.ts";
 import { type Database, StoreError } from "../store/sqlite/database.ts";
-import { unknownDevice } from "./device.ts";
+import { unknownDevice } from "./unknown_device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, EXIT, print, printable } from "./terminal.ts";
 

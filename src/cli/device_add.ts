@@ -7,7 +7,7 @@ import { DEVICE_ID_RULE, isDeviceId } from "../core/device.ts";
 import type { Registry } from "../store/sqlite/registry.ts";
 import { enrolDevices, type EnrolmentRequest } from "../site/operations/enrolment.ts";
 import type { SiteLayout } from "../site/layout.ts";
-import { makeSecret, readSecret, secretFault } from "./device.ts";
+import { makeSecret, readSecret, secretFault } from "./secret_file.ts";
 import { type DeviceLine, readDeviceLines } from "./device_file.ts";
 import { showProgress } from "./progress.ts";
 import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";

@@ -5,10 +5,12 @@ import { durationMs, isDuration } from "../config/setting_types.ts";
 import { type DeviceWithSecret, Registry } from "../store/sqlite/registry.ts";
 import type { Database } from "../store/sqlite/database.ts";
 import { createDeviceBundle, secretFileOf } from "../site/operations/device_bundle.ts";
+import { updateBroker } from "../site/operations/broker_update.ts";
 import type { SiteLayout } from "../site/layout.ts";
 import { atomicWrite } from "../site/atomic_write.ts";
-import { makeSecret, readSecret, refuseSharing, unknownDevice } from "./device.ts";
-import { enforce, sayEvidence } from "./device_revoke.ts";
+import { printBrokerUpdate } from "./revocation_report.ts";
+import { makeSecret, readSecret, refuseSharing } from "./secret_file.ts";
+import { unknownDevice } from "./unknown_device.ts";
 import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, EXIT, print } from "./terminal.ts";
 
@@ -126,6 +128,6 @@ async function finish(rotation: Rotation, { force }: RotateOptions): Promise<voi
   const withdrawn = newest ? registry.withdrawOthers(deviceId, newest.serial, nowSeconds) : 0;
   print(`${deviceId} has its newest secret only; ${withdrawn} certificates were withdrawn`);
   if (registry.revokedCertificates(nowSeconds).every((one) => one.deviceId !== deviceId)) return;
-  const enforcement = await enforce(store, { layout, config, revoked: undefined });
-  sayEvidence(enforcement, "Until then the broker may take the certificates before");
+  const update = await updateBroker(store, { layout, config, nowMs: Date.now() });
+  printBrokerUpdate(update, "Until then the broker may take the certificates before");
 }

@@ -6,7 +6,7 @@ import { apiKeyDigest } from "../config/credentials.ts";
 import { Registry } from "../store/sqlite/registry.ts";
 import type { Database } from "../store/sqlite/database.ts";
 import { createApiKey } from "../site/operations/site_creation.ts";
-import { unknownDevice } from "./device.ts";
+import { unknownDevice } from "./unknown_device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, EXIT, note, print, printable } from "./terminal.ts";
 

@@ -92,10 +92,10 @@ function addDeviceCommands(program: Command): void {
     .action(async (file, options) => (await import("./device_add.ts")).adoptDevices(file, options));
   site(device.command("list").description("List all devices"))
     .option("--json", "as JSON")
-    .action(async (options) => (await import("./device.ts")).listDevices(options));
+    .action(async (options) => (await import("./device_list.ts")).listDevices(options));
   site(device.command("show <id>").description("Show one device"))
     .option("--json", "as JSON")
-    .action(async (id, options) => (await import("./device.ts")).showDevice(id, options));
+    .action(async (id, options) => (await import("./device_show.ts")).showDevice(id, options));
   site(device.command("rotate <id>").description("Give a device a new secret or certificate"))
     .option("--secret", "a new secret; the one before stays good until the overlap ends")
     .option("--secret-file <file>", "with --secret: take it from a file instead of making one")
@@ -105,13 +105,24 @@ function addDeviceCommands(program: Command): void {
     .option("--finish", "the device has the new ones: end the overlap, withdraw what was before")
     .option("--force", "with --finish: although the device was not seen to use its new secret")
     .action(async (id, options) => (await import("./device_rotate.ts")).rotateDevice(id, options));
-  site(device.command("revoke <id>").description("Throw a device out at once, and prove it"))
+  site(
+    device.command("revoke <id>").description(
+      "Revoke a device immediately and verify it at the broker",
+    ),
+  )
+    .option("--json", "as JSON")
     .option("--reason <text>", "why, for those who ask later")
     .action(async (id, options) => (await import("./device_revoke.ts")).revokeDevice(id, options));
   site(device.command("restore <id>").description("Take a revocation back"))
+    .option("--json", "as JSON")
     .action(async (id, options) => (await import("./device_revoke.ts")).restoreDevice(id, options));
-  site(device.command("remove <id>").description("Take a device out, with its folder"))
-    .action(async (id, options) => (await import("./device.ts")).removeDevice(id, options));
+  site(
+    device.command("remove <id>").description(
+      "Remove a device, also at the broker, with its folder",
+    ),
+  )
+    .option("--json", "as JSON")
+    .action(async (id, options) => (await import("./device_remove.ts")).removeDevice(id, options));
 }
 
 function addAuthorityCommands(program: Command): void {

@@ -9,8 +9,9 @@ import {
   type RolloverResult,
   withAuthorityLock,
 } from "../site/pki/authority_rollover.ts";
+import { updateBroker } from "../site/operations/broker_update.ts";
 import type { SiteLayout } from "../site/layout.ts";
-import { enforce, sayEvidence } from "./device_revoke.ts";
+import { printBrokerUpdate } from "./revocation_report.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, print } from "./terminal.ts";
 
@@ -37,8 +38,8 @@ export async function rotateAuthority(
       }
       throw new CommandError(`Cannot move to another authority: ${error.message}`);
     }
-    const enforcement = await enforce(store, { layout, config, revoked: undefined });
-    sayEvidence(enforcement, "Until then the broker takes the authorities that it took before");
+    const update = await updateBroker(store, { layout, config, nowMs: Date.now() });
+    printBrokerUpdate(update, "Until then the broker takes the authorities that it took before");
   });
 }
 

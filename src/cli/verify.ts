@@ -7,7 +7,7 @@ import { importSecret, sign } from "../core/signature.ts";
 import { signingInput } from "../core/signing_input.ts";
 import { durationMs } from "../config/setting_types.ts";
 import { SETTINGS } from "../config/settings.ts";
-import { readSecret } from "./device.ts";
+import { readSecret } from "./secret_file.ts";
 import {
   examineAlone,
   examineInSite,
