@@ -2,8 +2,8 @@
 
 import { removeDevice as remove, type RemoveDeviceStep } from "../site/operations/remove_device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
-import { brokerSentence, failOn, printJson } from "./revocation_report.ts";
-import { print, printable } from "./terminal.ts";
+import { brokerSentence, failOn } from "./revocation_report.ts";
+import { print, printable, printJson } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
 
 /** Removes a device from the registry and at the broker, with its folder. */
@@ -18,7 +18,7 @@ export async function removeDevice(
   if (!result.found) throw unknownDevice(deviceId);
   const { steps, fault } = result;
   if (options.json) {
-    printJson({ device_id: deviceId, complete: fault === undefined, steps, fault });
+    printJson({ deviceId, complete: fault === undefined, steps, fault });
     return failOn(fault);
   }
   for (const step of steps) print(printable(sentenceOf(step)));

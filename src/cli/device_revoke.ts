@@ -9,8 +9,8 @@ import {
   type RevokeDeviceStep,
 } from "../site/operations/revoke_device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
-import { brokerSentence, failOn, printJson } from "./revocation_report.ts";
-import { CommandError, EXIT, print, printable } from "./terminal.ts";
+import { brokerSentence, failOn } from "./revocation_report.ts";
+import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
 
 /** What both commands may be told. */
@@ -64,7 +64,7 @@ async function carryOut(
   if (!result.found) throw unknownDevice(deviceId);
   const { steps, fault } = result;
   if (options.json) {
-    printJson({ device_id: deviceId, complete: fault === undefined, steps, fault });
+    printJson({ deviceId, complete: fault === undefined, steps, fault });
     return failOn(fault);
   }
   for (const step of steps) print(printable(sentenceOf(step)));

@@ -104,6 +104,7 @@ function addDeviceCommands(program: Command): void {
     .option("--valid-days <days>", "with --certificate: how long it is good", days)
     .option("--finish", "the device has the new ones: end the overlap, withdraw what was before")
     .option("--force", "with --finish: although the device was not seen to use its new secret")
+    .option("--json", "as JSON")
     .action(async (id, options) => (await import("./device_rotate.ts")).rotateDevice(id, options));
   site(
     device.command("revoke <id>").description(
@@ -129,6 +130,7 @@ function addAuthorityCommands(program: Command): void {
   site(program.command("rotate-authority").description("Move to a new authority for the devices"))
     .option("--finish", "every device has a new certificate: trust the old authority no more")
     .option("--force", "with --finish: although some devices have none")
+    .option("--json", "as JSON")
     .action(async (options) => (await import("./rotate_authority.ts")).rotateAuthority(options));
 }
 

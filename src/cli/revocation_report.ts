@@ -1,22 +1,7 @@
 /** What `device revoke`, `restore`, `remove`, `rotate` and `rotate-authority` say of the broker. */
 
-import type {
-  RevocationFault,
-  RevocationResult,
-  RevocationStep,
-} from "../site/operations/revocation.ts";
-import { CommandError, print, printable } from "./terminal.ts";
-
-/** Prints `result` as JSON. */
-export function printJson(result: unknown): void {
-  for (const line of JSON.stringify(result, null, 2).split("\n")) print(printable(line));
-}
-
-/** Prints what was done at the broker; fails if the broker does not use the newest lists. */
-export function printBrokerUpdate({ steps, fault }: RevocationResult, consolation: string): void {
-  for (const step of steps) print(printable(brokerSentence(step)));
-  failOn(fault, consolation);
-}
+import type { RevocationFault, RevocationStep } from "../site/operations/revocation.ts";
+import { CommandError, print } from "./terminal.ts";
 
 /** Fails with a fault, after what is true all the same; does nothing without a fault. */
 export function failOn(fault: RevocationFault | undefined, consolation?: string): void {

@@ -1,7 +1,6 @@
 /** Secrets: made, and read from a file. */
 
 import { Buffer } from "node:buffer";
-import type { Registry } from "../store/sqlite/registry.ts";
 import { isSealed } from "../store/sealed_secret.ts";
 import { CommandError, EXIT } from "./terminal.ts";
 
@@ -14,13 +13,6 @@ const SECRET_MAX_CHARS = 1024;
 /** A new secret: 32 random bytes as base64url text. */
 export function makeSecret(): string {
   return Buffer.from(crypto.getRandomValues(new Uint8Array(SECRET_BYTES))).toString("base64url");
-}
-
-/** Two devices with one secret could sign for each other. */
-export function refuseSharing(registry: Registry, secret: string): void {
-  const holder = registry.holderOf(secret);
-  if (holder === undefined) return;
-  throw new CommandError(`Cannot use the secret: device "${holder}" has it already`);
 }
 
 /** A secret from a file; one newline at its end is not part of it. */
