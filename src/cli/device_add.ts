@@ -1,9 +1,9 @@
 /** `device add`, `import` and `adopt`: how devices get into the registry. */
 
 import { dirname, resolve } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import type { Config } from "../config/config.ts";
 import { DEVICE_ID_RULE, isDeviceId } from "../core/device.ts";
+import { readExistingDevices } from "../store/sqlite/existing_devices.ts";
 import type { Registry } from "../store/sqlite/registry.ts";
 import { enrolDevices, type EnrolmentRequest } from "../site/operations/enrolment.ts";
 import type { SiteLayout } from "../site/layout.ts";
@@ -211,27 +211,14 @@ function orderOf(
   }
 }
 
-/** The rows of a `devices` table, whatever types stand in it. */
+/** The rows of an existing `devices` table. */
 function readRegistry(file: string) {
-  let database: DatabaseSync | undefined;
   try {
-    if (!Deno.statSync(file).isFile) throw new Error("it is no file");
-    database = new DatabaseSync(file, { readOnly: true });
-    const rows = database.prepare("SELECT device_id, shared_secret, created_at FROM devices").all();
-    return rows.map((row, i) => ({
-      place: `row ${i + 1}`,
-      deviceId: String(row["device_id"] ?? ""),
-      secret: String(row["shared_secret"] ?? ""),
-      createdAt: typeof row["created_at"] === "number" && Number.isInteger(row["created_at"])
-        ? row["created_at"]
-        : undefined,
-    }));
+    return readExistingDevices(file).map((row, i) => ({ place: `row ${i + 1}`, ...row }));
   } catch (error) {
     throw new CommandError(`Cannot read a registry from "${file}": ${(error as Error).message}`, {
       hint: "It must be a SQLite file with the table devices(device_id, shared_secret, created_at)",
     });
-  } finally {
-    database?.close();
   }
 }
 

@@ -27,7 +27,7 @@ export interface NoAnswer {
 export type Outcome = Answer | NoAnswer;
 
 /** What is to be done with the entry. */
-export type Disposition = "delivered" | "final" | "again";
+export type Disposition = "delivered" | "rejected" | "retry";
 
 /** Why an entry became a dead letter. */
 export interface DeadLetterCause {
@@ -56,10 +56,10 @@ export const RETRY_AFTER_MAX_MS = 3_600_000;
 
 /** What an outcome means for its entry. */
 export function dispositionOf(outcome: Outcome): Disposition {
-  if (outcome.kind === "no_answer") return "again";
+  if (outcome.kind === "no_answer") return "retry";
   const { status } = outcome;
   if (status >= 200 && status < 300) return "delivered";
-  return status >= 500 || status === 408 || status === 425 || status === 429 ? "again" : "final";
+  return status >= 500 || status === 408 || status === 425 || status === 429 ? "retry" : "rejected";
 }
 
 /**

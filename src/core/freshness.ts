@@ -58,3 +58,16 @@ export function oldestRemembered(
     : Math.max(outageSinceSeconds, nowSeconds - limits.graceSeconds);
   return Math.min(nowSeconds, forgiven) - limits.toleranceSeconds;
 }
+
+/**
+ * How old a message is, seconds, if that is more than a live message can be; undefined otherwise.
+ * What the header X-Gateway-Late says.
+ */
+export function lateSeconds(
+  timestampSeconds: number,
+  nowSeconds: number,
+  toleranceSeconds: number,
+): number | undefined {
+  const ageSeconds = nowSeconds - timestampSeconds;
+  return ageSeconds > toleranceSeconds ? ageSeconds : undefined;
+}

@@ -37,19 +37,22 @@ export interface OriginFacts {
   readonly status: DeviceStatus;
 }
 
-/** Everything that `decide` needs to know besides the message. */
-export interface Facts extends OriginFacts {
-  /** The payload bytes under a signature that verified; undefined where none did. */
+/** What is known of a message once the device's secrets were tried. */
+export interface SignedFacts {
+  /** The payload bytes under a signature that verified; undefined if none did. */
   readonly signedPayload: Uint8Array | undefined;
-  /** True where the broker says that it delivers the message again (MQTT-3.3.1-1, DUP). */
+  /** True if the broker says that it delivers the message again (MQTT-3.3.1-1, DUP). */
   readonly redelivered: boolean;
   /** The timestamps that may be accepted. */
   readonly range: FreshRange;
-  /** True where this device has used this message_id before. */
+  /** True if this device has used this message_id before. */
   readonly remembered: boolean;
-  /** True where the device is below its rate. */
+  /** True if the device is below its rate. */
   readonly withinRate: boolean;
 }
+
+/** Everything that `decide` needs to know besides the message. */
+export type Facts = OriginFacts & SignedFacts;
 
 /** Checks 1 to 4, which need no key: a rejection, or undefined where the signature is next. */
 export function decideOrigin(envelope: Envelope, facts: OriginFacts): Rejection | undefined {
@@ -68,16 +71,19 @@ export function decideOrigin(envelope: Envelope, facts: OriginFacts): Rejection 
   }
 }
 
-/** The verdict on a message: all checks, in their order. */
-export function decide(envelope: Envelope, facts: Facts): Verdict {
-  const refused = decideOrigin(envelope, facts);
-  if (refused) return refused;
+/** Checks 5 to 8: the verdict on a message that `decideOrigin` has let through. */
+export function decideSigned(envelope: Envelope, facts: SignedFacts): Verdict {
   if (facts.signedPayload === undefined) return reject("invalid_signature");
   if (facts.remembered && facts.redelivered) return { kind: "duplicate" };
   if (!isWithin(envelope.timestampSeconds, facts.range)) return reject("timestamp_out_of_range");
   if (facts.remembered) return reject("replayed");
   if (!facts.withinRate) return reject("rate_limited");
   return { kind: "accepted", payload: facts.signedPayload };
+}
+
+/** The verdict on a message: all checks, in their order. */
+export function decide(envelope: Envelope, facts: Facts): Verdict {
+  return decideOrigin(envelope, facts) ?? decideSigned(envelope, facts);
 }
 
 function isWithin(timestampSeconds: number, range: FreshRange): boolean {

@@ -2,7 +2,7 @@
 
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
-import { earliestEnd, WARN_DAYS } from "../gateway/telemetry/expiry_watch.ts";
+import { earliestEnd, WARN_DAYS } from "../config/expiry.ts";
 import { keyBelongsToCertificate, openCertificate, revokedBy } from "../site/pki/authority.ts";
 import { certificatesOf } from "../site/pki/device_authorities.ts";
 import {

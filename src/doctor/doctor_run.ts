@@ -35,7 +35,7 @@ import { FILE_CHECKS } from "./file_checks.ts";
 import { BACKEND_CHECK, GATEWAY_CHECK } from "./gateway_checks.ts";
 import { DELIVERY_CHECKS, MESSAGE_ATTACKS, SPY_CHECK } from "./message_attacks.ts";
 import { STORE_CHECK, STORE_CHECKS } from "./store_checks.ts";
-import { removeTraces, tracesIn } from "./temporary_device.ts";
+import { removeTraces, tracesIn } from "../store/sqlite/temporary_devices.ts";
 import { TOPIC_ATTACKS } from "./topic_attacks.ts";
 
 /** What is left out. */

@@ -1,12 +1,12 @@
 /** The database: whether it is whole, and what it says of devices and of time. */
 
-import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import { AuditLog } from "../store/sqlite/audit_log.ts";
-import { WARN_DAYS } from "../gateway/telemetry/expiry_watch.ts";
+import { WARN_DAYS } from "../config/expiry.ts";
 import { APPLICATION_ID, MIGRATIONS } from "../store/sqlite/schema.ts";
 import { readSealingKeys } from "../store/sealing_keys.ts";
 import { Registry } from "../store/sqlite/registry.ts";
 import { Database } from "../store/sqlite/database.ts";
+import { Inspection } from "../store/sqlite/inspection.ts";
 import {
   type Check,
   type CheckOutcome,
@@ -38,13 +38,9 @@ function integrity({ config }: Site): CheckOutcome {
   const { database } = config.store;
   const remedy = "Stop the gateway, keep the file, and bring back the newest backup";
   try {
-    using db = new Reader(database);
-    const [fault, version, application] = [
-      db.value("PRAGMA quick_check(1)"),
-      db.value("PRAGMA user_version"),
-      db.value("PRAGMA application_id"),
-    ];
-    if (fault !== "ok") return failed(`"${database}" is damaged: ${fault}`, remedy);
+    using file = new Inspection(database);
+    const { fault, version, application } = file.integrity();
+    if (fault !== undefined) return failed(`"${database}" is damaged: ${fault}`, remedy);
     if (application !== APPLICATION_ID) return failed(`"${database}" is another program's`, remedy);
     const newest = MIGRATIONS.length;
     const observed = `whole, schema ${version} of ${newest}`;
@@ -94,9 +90,8 @@ function audit({ config }: Site): CheckOutcome {
 
 /** A message from the future was fresh when it came: the clock was ahead then, or is behind now. */
 function clock({ config, nowMs }: Site): CheckOutcome {
-  using db = new Reader(config.store.database);
-  const newest = Number(db.value("SELECT max(newest_seconds) FROM replay_slices"));
-  const attended = Number(db.value("SELECT value FROM marks WHERE name = 'attended_seconds'"));
+  using file = new Inspection(config.store.database);
+  const { newest, attended } = file.times();
   const nowSeconds = Math.floor(nowMs / 1000);
   const aheads = [
     { ahead: newest - nowSeconds, allowed: config.checks.toleranceSeconds, what: "a message" },
@@ -117,22 +112,5 @@ function reading<T>(path: string, work: (store: Database) => T): T {
     return work(store);
   } finally {
     store.close();
-  }
-}
-
-/** The file as it is: opening a `Store` would bring an older schema up. */
-class Reader {
-  readonly #database: DatabaseSync;
-
-  constructor(path: string) {
-    this.#database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
-  }
-
-  value(sql: string): SQLOutputValue | undefined {
-    return Object.values(this.#database.prepare(sql).get() ?? {})[0];
-  }
-
-  [Symbol.dispose](): void {
-    this.#database.close();
   }
 }

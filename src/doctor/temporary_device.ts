@@ -22,7 +22,6 @@ import {
 /** Days for which a certificate of the doctor's is good. */
 const DAYS = 1;
 const SECRET_BYTES = 32;
-const THROW_AWAY_ID = /^doctor-[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
 /** A name for a device that will be gone soon. */
 export function temporaryId(): string {
@@ -53,33 +52,4 @@ export function addTemporaryDevice(
   const createdAt = Math.floor(options.nowMs / 1000);
   new Registry(store, options.sealingKeys)
     .add({ deviceId, sharedSecret: secret, createdAt }, certificate);
-}
-
-/** The ids of all of them that the store names. */
-export function tracesIn(store: Database): string[] {
-  const found = deviceTables(store).flatMap((table) =>
-    // "." comes after "-".
-    store.prepare(
-      `SELECT DISTINCT device_id FROM ${table} WHERE device_id > 'doctor-' AND device_id < 'doctor.'`,
-    ).all().map((row) => row["device_id"] as string)
-  );
-  return [...new Set(found)].filter((id) => THROW_AWAY_ID.test(id));
-}
-
-/** Takes one out of the registry, the outbox, the dead letters and whatever else names it. */
-export function removeTraces(store: Database, deviceId: string): void {
-  if (!THROW_AWAY_ID.test(deviceId)) throw new Error(`"${deviceId}" is no throw-away device`);
-  new Registry(store).remove(deviceId);
-  store.transaction(() => {
-    for (const table of deviceTables(store)) {
-      store.prepare(`DELETE FROM ${table} WHERE device_id = ?`).run(deviceId);
-    }
-  });
-}
-
-function deviceTables(store: Database): string[] {
-  return store.prepare(`
-    SELECT m.name FROM sqlite_schema m, pragma_table_info(m.name) c
-    WHERE m.type = 'table' AND c.name = 'device_id' AND m.name NOT GLOB 'replay_*'`).all()
-    .map((row) => `"${row["name"]}"`);
 }

@@ -8,7 +8,8 @@ import { readSealingKeys } from "../store/sealing_keys.ts";
 import type { Database } from "../store/sqlite/database.ts";
 import type { Site } from "./check.ts";
 import type { TestDevices } from "./listeners.ts";
-import { addTemporaryDevice, removeTraces } from "./temporary_device.ts";
+import { addTemporaryDevice } from "./temporary_device.ts";
+import { removeTraces } from "../store/sqlite/temporary_devices.ts";
 
 /** Everybody's clock may step while we talk. */
 const CLOCK_SLACK_SECONDS = 60;

@@ -48,7 +48,7 @@ async function keepRunning(
   stop.addEventListener("abort", () => resolve());
   let onReady = options.onReady;
   while (!stop.aborted) {
-    const gateway = new Gateway(config, options);
+    const gateway = await Gateway.open(config, options);
     const started = gateway.start().then(() => stop.aborted || onReady());
     await Promise.race([started.then(() => gateway.replaced), gateway.replaced, stopped]);
     await gateway.stop(graceMs(stop));

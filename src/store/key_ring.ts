@@ -6,6 +6,7 @@
  */
 
 import type { DeviceStatus } from "../core/device.ts";
+import type { DeviceKeys as DeviceKeysPort } from "../core/ports.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { importSecret, type SecretKey } from "../core/signature.ts";
 import { signedPayloadOf } from "../core/signed_payload.ts";
@@ -46,7 +47,7 @@ const NOTED_MAX = 500;
 const KEPT_MAX = 512;
 
 /** Devices by id, with their keys. */
-export class DeviceKeys {
+export class DeviceKeys implements DeviceKeysPort {
   readonly #store: Database;
   readonly #registry: Registry;
   #rings = new Map<string, Ring>();
@@ -57,14 +58,19 @@ export class DeviceKeys {
   constructor(store: Database, registry: Registry) {
     this.#store = store;
     this.#registry = registry;
-    this.refresh();
+    this.#refresh();
   }
 
   /**
    * Takes in what another process has changed; cheap where nothing was. Throws a `StoreLostError`
    * where secrets are sealed under a key that was not there at start: only a new start reads it.
    */
-  refresh(): void {
+  // deno-lint-ignore require-await -- asynchronous in its signature: another engine has to wait
+  async refresh(): Promise<void> {
+    this.#refresh();
+  }
+
+  #refresh(): void {
     const dataVersion = this.#store.dataVersion();
     if (dataVersion === this.#dataVersion) return;
     const revision = this.#registry.revision();

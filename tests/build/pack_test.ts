@@ -104,7 +104,7 @@ Deno.test("a gateway's first start takes no more memory than a later one", async
       try {
         await poll("it to look for the broker", () => {
           assert.ok(child.running, child.stderr);
-          return child.stderr.includes("broker_fault");
+          return child.stderr.includes("broker_unreachable");
         });
         residentBytes.push((await usageOf(child)).residentBytes);
       } finally {

@@ -187,7 +187,7 @@ for (const [subject, rows] of [["paths", PATHS], ["fields", FIELDS], ["bodies", 
         });
       }
       const sent = rows.filter(([, , status]) => status === 202).length;
-      assert.equal(await site.metric("commands_total"), sent);
+      assert.equal(await site.metric("commands_sent_total"), sent);
       assert.equal((await ask({}, access)).status, 202, "an honest command gets through");
       assert.deepEqual(site.log.filter(({ level }) => level === "error"), []);
     });
@@ -236,7 +236,7 @@ Deno.test("no key but the key opens the API, be it one character off", async () 
       assert.equal(status, refused++ < 10 ? 401 : 429, near);
     }
     assert.ok(refused > 150);
-    assert.equal(await site.metric("commands_total"), 0);
+    assert.equal(await site.metric("commands_sent_total"), 0);
     assert.equal((await site.api("/command/sensor_001", command)).status, 202);
   });
 });
@@ -274,12 +274,12 @@ Deno.test("a missing, a short and a nearly right key take the same time to refus
   const clock = { wallMs: () => 0, monotonicMs: () => 0 };
   const never = () => Promise.reject(new Error("nobody has the key"));
   const api = createRoutes({
-    guard: new BearerAuth(() => keys, clock),
-    notReady: () => [],
-    metrics: never,
-    dispatch: never,
+    auth: new BearerAuth(() => keys, clock),
+    unreadiness: () => [],
+    metrics: { text: never, contentType: "" },
+    commands: { send: never },
     bodyTimeoutMs: 1_000,
-    failed: () => {},
+    emit: () => {},
   });
   const wrong = [`y${key.slice(1)}`, `${key.slice(1)}y`, "x", key + key];
   const kinds = ["", ...wrong.map((key) => `Bearer ${key}`)];
@@ -323,7 +323,7 @@ Deno.test("a body that drips, or stops, is cut off with 408 after its time", NO_
       return status;
     }));
     assert.deepEqual(outcomes, DRIPPING.map(([, , status]) => status));
-    assert.equal(await site.metric("commands_total"), 0);
+    assert.equal(await site.metric("commands_sent_total"), 0);
     assert.equal((await ask({}, access)).status, 202);
   }, { bodyTimeoutMs: 300 });
 });

@@ -36,7 +36,7 @@ Deno.test("every other status is final: the device gets it, the bytes are kept",
       assert.equal((await device.response(messageId)).status, String(status));
     }
     assert.equal(site.backend.received.length, statuses.length, "no redirect was followed");
-    await poll("dead letters", async () => await site.metric("dead") === statuses.length);
+    await poll("dead letters", async () => await site.metric("dead_letters") === statuses.length);
     const letters = deadLetters(site);
     assert.deepEqual(letters.map((letter) => letter["status"]), statuses);
     const bytes = letters.map((letter) =>
@@ -44,7 +44,7 @@ Deno.test("every other status is final: the device gets it, the bytes are kept",
     );
     assert.deepEqual(bytes, statuses.map((status) => `{"v":${status}}`));
     assert.match(String(letters[0]!["reason"]), /refused it with status 301/);
-    assert.equal((await site.logged("dead_letter"))["device_id"], "sensor_001");
+    assert.equal((await site.logged("message_dead_lettered"))["device_id"], "sensor_001");
   });
 });
 
@@ -54,13 +54,13 @@ Deno.test("a refused connection is tried again; readings wait on disk meanwhile"
     const { port } = site.backend;
     await site.backend.stop();
     const { messageId } = await device.send("1");
-    await site.logged("backend_gone");
+    await site.logged("backend_unreachable");
     assert.equal(await site.metric("pending"), 1);
     const { SampleBackend } = await import("../../src/demo/sandbox/sample_backend.ts");
     const again = SampleBackend.start({ port });
     try {
       await device.response(messageId);
-      await site.logged("backend_back");
+      await site.logged("backend_recovered");
       assert.equal(again.received.length, 1);
     } finally {
       await again.stop();
@@ -118,7 +118,7 @@ Deno.test("an entry that is too old to try again becomes a dead letter", async (
     const device = await site.device("sensor_001");
     site.backend.answer = () => new Response(null, { status: 503 });
     await device.send('{"v":1}');
-    const record = await site.logged("dead_letter");
+    const record = await site.logged("message_dead_lettered");
     assert.match(record.message, /not delivered within its time, last: status 503/);
     await poll("the dead letter", () => deadLetters(site).length === 1);
     assert.equal(deadLetters(site)[0]!["status"], 503);

@@ -78,7 +78,7 @@ async function assertCheap(isThere: boolean): Promise<void> {
     backend.answer = async () => {};
     if (!isThere) await backend.stop();
     fillOutbox(site, { devices: 100, each: 5 });
-    await poll("it to count as gone", () => gateway.log().includes("backend_gone"));
+    await poll("it to count as gone", () => gateway.log().includes("backend_unreachable"));
     const before = await site.metric("retried_total");
     const share = await cpuShare(gateway, 2 * SECOND_MS);
     const tries = await site.metric("retried_total") - before;
@@ -197,7 +197,7 @@ Deno.test("devices on whose messages the backend hangs up wait as they should, w
     // In two seconds a wait of 200 ms, doubled again and again, leaves time for five tries.
     const tries = await site.metric("retried_total");
     assert.ok(tries <= 5 * 6, `${tries} tries`);
-    const gone = site.log.filter(({ event }) => event === "backend_gone").length;
+    const gone = site.log.filter(({ event }) => event === "backend_unreachable").length;
     assert.ok(gone <= 2, `said to be gone ${gone} times`);
   });
 });
@@ -230,10 +230,10 @@ Deno.test(`after an outage, ${ENTRIES} entries go out at a growing pace, and liv
       for (let i = 0; i < 20; i++) idle.push(await latencyMs(live));
       await first.stop();
       fillOutbox(site, BACKLOG);
-      await site.logged("backend_gone");
+      await site.logged("backend_unreachable");
       const again = RawBackend.start({ port: first.port, answer: answerSlowly });
       backends.push(again);
-      await site.logged("backend_back");
+      await site.logged("backend_recovered");
       const busy: number[] = [];
       while (await site.metric("pending") > BACKLOG.devices) busy.push(await latencyMs(live));
       await poll("the rest", async () => await site.metric("pending") === 0);

@@ -67,7 +67,7 @@ Deno.test("a clock that jumps ahead makes no entry too old to be tried again", a
     await site.received(tries + 2);
     up = true;
     assert.equal((await device.response(messageId)).status, "200");
-    assert.equal(await site.metric("dead"), 0);
+    assert.equal(await site.metric("dead_letters"), 0);
   });
 });
 

@@ -31,7 +31,7 @@ Deno.test("a command reaches the device signed, fresh and byte for byte", async 
       received.raw,
       /^\{"timestamp":\d{10},"message_id":"[0-9a-f-]{36}","payload":.*,"signature":"[0-9a-f]{64}"\}$/,
     );
-    assert.equal(await site.metric("commands_total"), 1);
+    assert.equal(await site.metric("commands_sent_total"), 1);
   });
 });
 
@@ -129,7 +129,7 @@ Deno.test("a running gateway follows what other processes do with the API keys",
 
 Deno.test("a site's api.key is taken over once, and is not needed any longer", async () => {
   await withLiveSite(async (site) => {
-    await site.logged("api_key_taken_over");
+    await site.logged("api_key_imported");
     const key = (await Deno.readTextFile(site.layout.apiKey)).trim();
     const headers = { authorization: `Bearer ${key}` };
     const [digest] = site.withStore((store) => new ApiKeys(store).list());

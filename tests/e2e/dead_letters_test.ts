@@ -28,14 +28,14 @@ async function list(site: LiveSite): Promise<Listed[]> {
 
 /** Sends payloads to a backend that refuses them; returns their message ids, once all are dead. */
 async function refused(site: LiveSite, device: DeviceClient, ...payloads: string[]) {
-  const before = await site.metric("buried_total");
+  const before = await site.metric("dead_lettered_total");
   site.backend.answer = () => new Response('"no"', { status: 422 });
   const messageIds: string[] = [];
   for (const payload of payloads) messageIds.push((await device.send(payload)).messageId);
   await poll(
     "all to be dead",
     async () =>
-      await site.metric("buried_total") === before + payloads.length &&
+      await site.metric("dead_lettered_total") === before + payloads.length &&
       await site.metric("pending") === 0,
   );
   site.backend.answer = () => new Response('"yes"');
@@ -86,7 +86,7 @@ Deno.test("a running gateway sends what is retried, with the same bytes and key,
     assert.deepEqual([answer.messageId, answer.text], [messageId, '"yes"']);
     await poll("it to be settled", async () => await site.metric("pending") === 0);
     assert.deepEqual(await list(site), []);
-    assert.equal(await site.metric("dead"), 0);
+    assert.equal(await site.metric("dead_letters"), 0);
     assert.equal(await site.metric("delivered_total"), 1);
   });
 });
@@ -174,7 +174,7 @@ Deno.test("what had waited its whole time is given all of it again when it is re
     await dead(site, "retry", "--all");
     await poll("its delivery", async () => await site.metric("delivered_total") === 1);
     assert.equal(tries, 4);
-    assert.equal(await site.metric("buried_total"), 0);
+    assert.equal(await site.metric("dead_lettered_total"), 0);
     assert.equal(await site.metric("intake_to_backend_seconds_count"), 0, "it came long ago");
   }, { start: false });
 });
@@ -193,7 +193,7 @@ Deno.test("a dead letter of a device that was removed can still be retried", asy
     assertSame(again!, site.backend.received[0]!);
     assert.equal(again!.messageId, messageId);
     await poll("it to be settled", async () => await site.metric("pending") === 0);
-    assert.equal(await site.metric("dead"), 0);
+    assert.equal(await site.metric("dead_letters"), 0);
   });
 });
 
@@ -220,7 +220,7 @@ Deno.test("a retried message is no way around the checks: its id stays used", as
     const device = await site.device("sensor_001");
     site.backend.answer = () => new Response(null, { status: 422 });
     const { message } = await device.send('{"v":1}');
-    await poll("its death", async () => await site.metric("dead") === 1);
+    await poll("its death", async () => await site.metric("dead_letters") === 1);
     await device.publish(message);
     await site.logged("message_rejected", ({ code }) => code === "replayed");
     await dead(site, "drop", "--all");
@@ -239,18 +239,18 @@ Deno.test("dead drop takes them away from a running gateway's count, and nothing
     await refused(site, device, "1", "2", "3");
     const [, second] = await list(site);
     assert.equal(await dead(site, "drop", `${second!.id}`), "Dropped 1 dead letter\n");
-    assert.equal(await site.metric("dead"), 2);
+    assert.equal(await site.metric("dead_letters"), 2);
     assert.equal(await dead(site, "drop", "--all"), "Dropped 2 dead letters\n");
-    assert.equal(await site.metric("dead"), 0);
+    assert.equal(await site.metric("dead_letters"), 0);
     await device.response((await device.send("4")).messageId);
     assert.equal(site.backend.received.length, 4);
-    assert.equal(await site.metric("dead_dropped_total"), 0, "that counts the limits only");
+    assert.equal(await site.metric("dead_letters_expired_total"), 0, "that counts the limits only");
   });
 });
 
 /** How many dead letters the gateway says it has dropped. */
 function droppedIn(site: LiveSite): number {
-  const records = site.log.filter(({ event }) => event === "dead_letters_dropped");
+  const records = site.log.filter(({ event }) => event === "dead_letters_expired");
   return records.reduce((total, { count }) => total + Number(count), 0);
 }
 
@@ -258,12 +258,15 @@ Deno.test("over max_count the oldest go first, with a log line and a count", asy
   await withLiveSite(async (site) => {
     const device = await site.device("sensor_001");
     const messageIds = await refused(site, device, "1", "2", "3", "4", "5");
-    await poll("two to be dropped", async () => await site.metric("dead_dropped_total") === 2);
+    await poll(
+      "two to be dropped",
+      async () => await site.metric("dead_letters_expired_total") === 2,
+    );
     const left = await list(site);
     assert.deepEqual(left.map(({ message_id }) => message_id), messageIds.slice(2));
-    assert.equal(await site.metric("dead"), 3);
+    assert.equal(await site.metric("dead_letters"), 3);
     assert.equal(droppedIn(site), 2);
-    const { level, message } = await site.logged("dead_letters_dropped");
+    const { level, message } = await site.logged("dead_letters_expired");
     assert.equal(level, "error");
     assert.match(message, /^Dropped \d dead letters?, the oldest/);
   }, { settings: { DEAD_LETTERS_MAX_COUNT: "3" } });
@@ -275,9 +278,12 @@ Deno.test("over max_age they go, with a log line and a count; a younger one stay
     await refused(site, device, '"old"');
     site.clockOffsetMs = 200_000;
     const [young] = await refused(site, device, '"young"');
-    assert.equal(await site.metric("dead"), 2);
+    assert.equal(await site.metric("dead_letters"), 2);
     site.clockOffsetMs = 3_700_000;
-    await poll("one to be dropped", async () => await site.metric("dead_dropped_total") === 1);
+    await poll(
+      "one to be dropped",
+      async () => await site.metric("dead_letters_expired_total") === 1,
+    );
     assert.deepEqual((await list(site)).map(({ message_id }) => message_id), [young]);
     assert.equal(droppedIn(site), 1);
   }, { settings: { DEAD_LETTERS_MAX_AGE: "1h" } });

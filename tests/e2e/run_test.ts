@@ -69,7 +69,7 @@ Deno.test("run stops on SIGTERM also while it waits for the broker", async () =>
   await withProcess(async (site) => {
     await site.stopBroker();
     const child = new ChildProcess(gatewayCommand(site.layout.directory));
-    await poll("the fault", () => child.stderr.includes("broker_fault"));
+    await poll("the fault", () => child.stderr.includes("broker_unreachable"));
     const { code } = await child.stop();
     assert.equal(code, 0);
   });

@@ -16,7 +16,7 @@ const config = configOf(layoutOf({ dir: directory }));
 await runGateway(config, new AbortController().signal, {
   log: openLog(config.log.level, writeToStderr),
   onReady: () => writeToStderr("ready\n"),
-  at: (point) => {
+  failpoint: (point) => {
     if (point === fatal && --left === 0) Deno.kill(Deno.pid, "SIGKILL");
   },
 });

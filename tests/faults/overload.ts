@@ -164,7 +164,7 @@ async function overloadWithFlood(site: FaultSite, options: ScenarioOptions): Pro
   }
   // What does not wait is dropped, and none of it in silence.
   const dropped = await poll("the flood's rest to be counted", async () => {
-    const overrun = await site.live.metric("overrun_total");
+    const overrun = await site.live.metric("qos0_dropped_total");
     return overrun >= count - WAITING_MAX && overrun;
   }, { timeoutMs: WAIT_MAX_MS });
   return `${count} messages with QoS 0, ${dropped} of them dropped and counted`;

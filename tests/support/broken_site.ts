@@ -4,7 +4,7 @@ import { type Config, readConfig } from "../../src/config/config.ts";
 import { GatewayProcess } from "../../src/demo/sandbox/gateway_process.ts";
 import type { CheckResult } from "../../src/doctor/check.ts";
 import { type DoctorOptions, DoctorRun } from "../../src/doctor/doctor_run.ts";
-import { tracesIn } from "../../src/doctor/temporary_device.ts";
+import { tracesIn } from "../../src/store/sqlite/temporary_devices.ts";
 import { type LiveSite, withLiveSite } from "./live_site.ts";
 
 /** Tables that must be after an examination as they were before. */

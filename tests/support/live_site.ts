@@ -135,8 +135,8 @@ export class LiveSite {
   }
 
   /** A gateway that is not started yet. */
-  makeGateway(): Gateway {
-    return new Gateway(this.config, this.#gatewayOptions());
+  makeGateway(): Promise<Gateway> {
+    return Gateway.open(this.config, this.#gatewayOptions());
   }
 
   /** Opens the site's store beside the gateway, as another process would. */

@@ -53,8 +53,8 @@ Deno.test("more than 100 rejections a second of one code are summed up, none is 
   const rejections = new RejectionLog((level, event, line) => {
     records.push({ level, event, ...line });
   });
-  for (let i = 0; i < 250; i++) rejections.add(INVALID, "sensor_001");
-  rejections.add({ ...INVALID, code: "replayed" }, "sensor_002");
+  for (let i = 0; i < 250; i++) rejections.add({ rejection: INVALID, identity: "sensor_001" });
+  rejections.add({ rejection: { ...INVALID, code: "replayed" }, identity: "sensor_002" });
   rejections.flush();
   const own = records.filter(({ event }) => event === "message_rejected");
   const sums = records.filter(({ event }) => event === "messages_rejected");
@@ -73,7 +73,9 @@ Deno.test("the sum of a second comes by itself when the second is over", async (
     counts.push(count);
     summed.resolve();
   });
-  for (let i = 0; i < LINES_PER_SECOND + 7; i++) rejections.add(INVALID, "sensor_001");
+  for (let i = 0; i < LINES_PER_SECOND + 7; i++) {
+    rejections.add({ rejection: INVALID, identity: "sensor_001" });
+  }
   await summed.promise;
   assert.deepEqual(counts, [7]);
 });

@@ -64,7 +64,7 @@ export async function examineInSite(
     },
     // What is forgotten now was not at another time.
     forgottenSeconds: subject.now ? replayGuard.forgottenSeconds() : 0,
-    remembers: ({ deviceId, messageId }) => replayGuard.remembers(deviceId, messageId),
+    remembers: ({ deviceId, messageId }) => replayGuard.has(deviceId, messageId),
   });
 }
 

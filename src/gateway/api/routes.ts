@@ -11,6 +11,7 @@
 import { Hono } from "hono";
 import { COMMAND_DEPTH_MAX, COMMAND_MAX_BYTES } from "../../core/command.ts";
 import { isDeviceId } from "../../core/device.ts";
+import type { Emit } from "../../core/event.ts";
 import { readJsonText } from "../../core/json_text.ts";
 import { reaches } from "../../store/sqlite/api_keys.ts";
 import type { BearerAuth } from "./bearer_auth.ts";
@@ -25,14 +26,13 @@ const RETRY_AFTER_SECONDS = 5;
 
 /** What the API needs of the gateway. */
 export interface RouteParts {
-  readonly guard: BearerAuth;
-  /** Why the gateway is not ready; empty where it is. */
-  notReady(): readonly string[];
-  metrics(): Promise<{ readonly text: string; readonly contentType: string }>;
-  dispatch(deviceId: string, payload: Uint8Array): Promise<CommandResult>;
+  readonly auth: BearerAuth;
+  /** Why the gateway is not ready; empty if it is. */
+  unreadiness(): readonly string[];
+  readonly metrics: { text(): Promise<string>; readonly contentType: string };
+  readonly commands: { send(deviceId: string, payload: Uint8Array): Promise<CommandResult> };
   readonly bodyTimeoutMs: number;
-  /** Something went wrong that should not have. */
-  failed(error: Error): void;
+  readonly emit: Emit;
 }
 
 /** Answers one request; `address` is the client's. */
@@ -42,13 +42,13 @@ export type ApiHandler = (request: Request, address: string) => Promise<Response
 export function createRoutes(parts: RouteParts): ApiHandler {
   const app = new Hono<{ Bindings: { address: string } }>();
   app.get("/healthz", () => Response.json({ status: "alive" }));
-  app.get("/readyz", () => readiness(parts.notReady()));
+  app.get("/readyz", () => readiness(parts.unreadiness()));
   app.get("/metrics", async (c) => {
-    const key = await parts.guard.authenticate(c.req.raw, c.env.address);
-    return key instanceof Response ? key : exposition(await parts.metrics());
+    const key = await parts.auth.authenticate(c.req.raw, c.env.address);
+    return key instanceof Response ? key : await exposition(parts.metrics);
   });
   app.post("/command/:id", async (c) => {
-    const key = await parts.guard.authenticate(c.req.raw, c.env.address);
+    const key = await parts.auth.authenticate(c.req.raw, c.env.address);
     if (key instanceof Response) return key;
     const deviceId = c.req.param("id");
     if (!reaches(key, deviceId)) return problem("unknown-device");
@@ -58,7 +58,7 @@ export function createRoutes(parts: RouteParts): ApiHandler {
   app.all("/command/:id", () => notAllowed("POST"));
   app.notFound(() => problem("not-found"));
   app.onError((error) => {
-    parts.failed(error);
+    parts.emit({ kind: "api_failed", reason: error.message });
     return problem("internal");
   });
   return async (request, address) =>
@@ -78,8 +78,9 @@ function readiness(reasons: readonly string[]): Response {
     : problem("not-ready", { detail: reasons.join("; "), headers: retryAfter() });
 }
 
-function exposition(metrics: { readonly text: string; readonly contentType: string }): Response {
-  return new Response(metrics.text, { headers: { "content-type": metrics.contentType } });
+async function exposition(metrics: RouteParts["metrics"]): Promise<Response> {
+  const headers = { "content-type": metrics.contentType };
+  return new Response(await metrics.text(), { headers });
 }
 
 function notAllowed(allow: string): Response {
@@ -95,21 +96,21 @@ async function command(deviceId: string, request: Request, parts: RouteParts): P
   if (!json.ok) {
     return problem("not-json", { detail: `${json.fault.what}, at byte ${json.fault.at}` });
   }
-  const dispatched = await parts.dispatch(deviceId, json.compact);
-  switch (dispatched.kind) {
+  const result = await parts.commands.send(deviceId, json.compact);
+  switch (result.kind) {
     case "sent":
       return Response.json({
         device_id: deviceId,
-        message_id: dispatched.messageId,
-        timestamp: dispatched.timestamp,
-        delivery: dispatched.subscribers ? "queued" : "no_subscriber",
+        message_id: result.messageId,
+        timestamp: result.timestamp,
+        delivery: result.subscribers ? "queued" : "no_subscriber",
       }, { status: 202 });
     case "unknown_device":
       return problem("unknown-device");
     case "unsent":
       return problem("broker-unavailable", { headers: retryAfter() });
     default:
-      return dispatched satisfies never;
+      return result satisfies never;
   }
 }
 

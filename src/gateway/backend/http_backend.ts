@@ -10,7 +10,11 @@
  */
 
 import type { Outcome } from "../../core/delivery.ts";
-import type { OutboxEntry } from "../../store/sqlite/outbox.ts";
+import type { OutboxEntry } from "../../core/outbox_entry.ts";
+import { lateSeconds } from "../../core/freshness.ts";
+import type { Backend } from "../../core/ports.ts";
+import { secondsOf } from "../../core/time.ts";
+import type { Clock } from "../../time/clock.ts";
 import { SharedDeadline } from "./shared_deadline.ts";
 
 /** Largest answer that is brought back to a device, in bytes. */
@@ -25,22 +29,20 @@ export interface BackendAddress {
   readonly timeoutMs: number;
   /** Connections that are kept open. */
   readonly concurrency: number;
-}
-
-/** What goes with one POST. */
-export interface PostOptions {
-  /** How old the message is, where it is older than a live one can be; X-Gateway-Late. */
-  readonly lateSeconds: number | undefined;
+  /** A message older than this says so in X-Gateway-Late. */
+  readonly toleranceSeconds: number;
 }
 
 /** The customer's backend. */
-export class HttpBackend {
+export class HttpBackend implements Backend {
   readonly #address: BackendAddress;
+  readonly #clock: Clock;
   readonly #client: Deno.HttpClient;
   readonly #timeLimit: SharedDeadline;
 
-  constructor(address: BackendAddress) {
+  constructor(address: BackendAddress, clock: Clock) {
     this.#address = address;
+    this.#clock = clock;
     this.#timeLimit = new SharedDeadline(address.timeoutMs);
     this.#client = Deno.createHttpClient({
       poolMaxIdlePerHost: address.concurrency,
@@ -51,10 +53,10 @@ export class HttpBackend {
   }
 
   /** Sends an entry's payload; `stop` ends the request early. */
-  async post(entry: OutboxEntry, stop: AbortSignal, options: PostOptions): Promise<Outcome> {
+  async deliver(entry: OutboxEntry, stop: AbortSignal): Promise<Outcome> {
     const limit = this.#timeLimit.begin(stop);
     try {
-      const response = await this.#fetch(entry, limit.signal, options);
+      const response = await this.#fetch(entry, limit.signal);
       return {
         kind: "answer",
         status: response.status,
@@ -68,15 +70,17 @@ export class HttpBackend {
     }
   }
 
+  /** Ends every connection. */
   close(): void {
     this.#client.close();
   }
 
-  #fetch(
-    entry: OutboxEntry,
-    signal: AbortSignal,
-    { lateSeconds }: PostOptions,
-  ): Promise<Response> {
+  #fetch(entry: OutboxEntry, signal: AbortSignal): Promise<Response> {
+    const late = lateSeconds(
+      Number(entry.timestamp),
+      secondsOf(this.#clock.wallMs()),
+      this.#address.toleranceSeconds,
+    );
     return fetch(`${this.#address.url}/device/${entry.deviceId}/data`, {
       method: "POST",
       headers: {
@@ -84,7 +88,7 @@ export class HttpBackend {
         "idempotency-key": entry.messageId,
         "x-device-timestamp": entry.timestamp,
         "accept-encoding": "identity",
-        ...(lateSeconds !== undefined && { "x-gateway-late": String(lateSeconds) }),
+        ...(late !== undefined && { "x-gateway-late": String(late) }),
       },
       body: entry.payload as Uint8Array<ArrayBuffer>,
       redirect: "manual",

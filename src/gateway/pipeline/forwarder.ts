@@ -1,16 +1,11 @@
 /**
- * The outbox's way out: HTTP to the backend, and the backend's answer back to the device.
+ * The outbox's way out: to the backend, and the backend's answer back to the device.
  *
  * The rules are:
- * - one lane for each device: its entries go in their order, one at a time; a lane that waits for
- *   its next try holds up no other;
- * - how many lanes are served at once follows what the backend takes (`core/pace.ts`);
- * - lanes with next to nothing waiting go first, so that live messages do not wait behind the
- *   backlog of others; every fourth turn is a backlog's, so that it is not starved either;
+ * - whose turn it is, the lanes say (`lanes.ts`); how many go at once, the backend's health;
  * - an entry is settled only when its answer has reached the broker, so that no crash can deliver
  *   an entry and lose its answer;
- * - memory is bounded: of each lane only the first few entries are kept, and of all together only so
- *   many; the rest is read from the store when its turn comes.
+ * - memory is bounded: what does not fit into the read-ahead is read from the store in its turn.
  */
 
 import {
@@ -20,16 +15,14 @@ import {
   retryDelayMs,
   type Settlement,
 } from "../../core/delivery.ts";
-import { Fifo } from "../../core/fifo.ts";
-import { ConcurrencyLimit } from "../../core/concurrency_limit.ts";
+import type { Emit } from "../../core/event.ts";
 import type { OnFailpoint } from "../../core/failpoint.ts";
-import { type OutboxEntry, READ_MAX, type WaitingEntry } from "../../store/sqlite/outbox.ts";
+import type { OutboxEntry, WaitingEntry } from "../../core/outbox_entry.ts";
+import { type Backend, type MessageStore, READ_MAX } from "../../core/ports.ts";
 import type { Clock } from "../../time/clock.ts";
-
-/** Waiting entries that are kept in memory, over all lanes (of one: as many as are read at once). */
-const KEPT_MAX_ENTRIES = 2_000;
-/** The bytes of their payloads. */
-const KEPT_MAX_BYTES = 4 * 1024 * 1024;
+import { BackendHealth } from "./backend_health.ts";
+import { type Lane, Lanes } from "./lanes.ts";
+import { ReadAhead } from "./read_ahead.ts";
 
 /** Wait of a lane whose entry the store cannot give. */
 const UNREADABLE_WAIT_MS = 1_000;
@@ -37,41 +30,22 @@ const UNREADABLE_WAIT_MS = 1_000;
 /** Answers that may wait for the broker before no more entries are sent. */
 const ANSWERS_MAX = 256;
 
-/** Failures in a row, over all lanes, after which the backend counts as gone. */
-const GONE_AFTER_FAILURES = 3;
-
-/** A lane with more entries than this has a backlog. */
-const LIVE_MAX = 2;
-
-/** While there are live lanes, one turn in so many goes to a backlog. */
-const BACKLOG_TURN = 4;
-
-/** How an entry fares; also what the gateway logs and counts. */
-export interface ForwarderEvents {
-  /** The entry is about to be sent, for the first time where `tries` is 1. */
-  sending(entry: OutboxEntry, tries: number): void;
-  delivered(entry: OutboxEntry): void;
-  retried(entry: OutboxEntry, outcome: Outcome, delayMs: number): void;
-  buried(entry: OutboxEntry, reason: string): void;
-  /** The backend stopped, or began again, to answer at all. */
-  gone(reason: string): void;
-  back(): void;
-}
-
 /** What the forwarder works with. */
 export interface ForwarderParts {
   readonly clock: Clock;
   /** Unix milliseconds that never step; the clock of `OutboxEntry.acceptedMs`. */
   readonly steadyMs: () => number;
+  /** In [0, 1); spreads retries. */
   readonly random: () => number;
-  /** Sends one entry; total. */
-  post(entry: OutboxEntry, stop: AbortSignal): Promise<Outcome>;
-  /** Reads those of the entries (at most `READ_MAX`) that are there, in their order; may throw. */
-  read(sequences: readonly number[]): readonly OutboxEntry[];
-  /** Brings an answer to the device; false where `stop` came first and the entry must stay. */
-  respond(entry: OutboxEntry, answer: Answer, stop: AbortSignal): Promise<boolean>;
-  settle(settlement: Settlement): void;
-  readonly at: OnFailpoint;
+  readonly store: Pick<MessageStore, "read">;
+  readonly backend: Pick<Backend, "deliver">;
+  /** Brings an answer to the device; false if `stop` came first and the entry must stay. */
+  readonly responder: {
+    respond(entry: OutboxEntry, answer: Answer, stop: AbortSignal): Promise<boolean>;
+  };
+  readonly committer: { settle(settlement: Settlement): void };
+  readonly emit: Emit;
+  readonly failpoint: OnFailpoint;
 }
 
 /** How it goes about it. */
@@ -82,68 +56,45 @@ export interface ForwarderOptions {
   readonly giveUpAfterMs: number;
 }
 
-/** One device's entries, in order. */
-interface Lane {
-  readonly deviceId: string;
-  readonly sequences: Fifo<number>;
-  /** The first of these entries, as far as they are kept. */
-  readonly kept: Fifo<OutboxEntry>;
-  /** Tries of the entry in front. */
-  tries: number;
-  timer: ReturnType<typeof setTimeout> | undefined;
-  /** True while it waits only because nobody answered. */
-  unanswered: boolean;
-}
-
 /** The forwarder. */
 export class Forwarder {
   readonly #parts: ForwarderParts;
-  readonly #events: ForwarderEvents;
   readonly #options: ForwarderOptions;
-  readonly #pace: ConcurrencyLimit;
-  readonly #lanes = new Map<string, Lane>();
-  /** Lanes whose first entry may be sent now. */
-  readonly #live = new Fifo<Lane>();
-  readonly #backlog = new Fifo<Lane>();
-  /** Lanes whose first entry was tried in vain, and may be tried again now. */
-  readonly #again = new Fifo<Lane>();
-  #turn = 0;
-  #keptEntries = 0;
-  #keptBytes = 0;
+  readonly #health: BackendHealth;
+  readonly #lanes = new Lanes();
+  readonly #readAhead = new ReadAhead();
   #underWay = 0;
   /** Of those, entries that were tried in vain before. */
   #retrying = 0;
   #answering = 0;
-  #failuresInARow = 0;
-  /** True where one of these failures was an entry's first. */
-  #freshFailed = false;
-  #gone = false;
   #started = false;
   readonly #stop = new AbortController();
   #idle: (() => void) | undefined;
 
-  constructor(parts: ForwarderParts, events: ForwarderEvents, options: ForwarderOptions) {
+  constructor(parts: ForwarderParts, options: ForwarderOptions) {
     this.#parts = parts;
-    this.#events = events;
     this.#options = options;
-    this.#pace = new ConcurrencyLimit(options.concurrency);
+    this.#health = new BackendHealth(options.concurrency, parts.emit);
   }
 
-  /** Takes a new entry, or one that an earlier run left (without its payload). */
-  add(entry: OutboxEntry | WaitingEntry): void {
-    const lane = this.#lanes.get(entry.deviceId);
-    if (lane) return this.#append(lane, entry);
-    const fresh: Lane = {
-      deviceId: entry.deviceId,
-      sequences: new Fifo(),
-      kept: new Fifo(),
-      tries: 0,
-      timer: undefined,
-      unanswered: false,
-    };
-    this.#append(fresh, entry);
-    this.#lanes.set(entry.deviceId, fresh);
-    this.#enqueue(fresh);
+  /** Takes an entry that was accepted just now. */
+  add(entry: OutboxEntry): void {
+    this.#append(entry, ({ sequences, readAhead }) => {
+      const isNext = readAhead.length === sequences.length && readAhead.length < READ_MAX;
+      if (!isNext || !this.#readAhead.hasRoom(entry)) return;
+      readAhead.push(entry);
+      this.#readAhead.add(entry);
+    });
+  }
+
+  /** Takes an entry that an earlier run has left; without its payload. */
+  addBacklog(entry: WaitingEntry): void {
+    this.#append(entry, () => {});
+  }
+
+  /** Takes an entry that another process has put back into the outbox; without its payload. */
+  requeue(entry: WaitingEntry): void {
+    this.#append(entry, (lane) => lane.requeuedUpTo = entry.sequence);
   }
 
   /** Begins to send. */
@@ -155,7 +106,7 @@ export class Forwarder {
   /** Sends no more; waits up to `graceMs` for what is under way, then breaks it off. */
   async stop(graceMs: number): Promise<void> {
     this.#started = false;
-    for (const lane of this.#lanes.values()) clearTimeout(lane.timer);
+    for (const lane of this.#lanes) clearTimeout(lane.timer);
     if (this.#underWay + this.#answering === 0) return;
     const timer = setTimeout(() => this.#stop.abort(), graceMs);
     await new Promise<void>((resolve) => this.#idle = resolve);
@@ -167,9 +118,26 @@ export class Forwarder {
     return this.#lanes.size;
   }
 
+  #append({ deviceId, sequence }: WaitingEntry, note: (lane: Lane) => void): void {
+    const known = this.#lanes.find(deviceId);
+    const lane = known ?? this.#lanes.open(deviceId);
+    note(lane);
+    lane.sequences.push(sequence);
+    if (known === undefined) this.#enqueue(lane);
+  }
+
+  #enqueue(lane: Lane): void {
+    this.#lanes.enqueue(lane);
+    this.#serve();
+  }
+
   #serve(): void {
     while (this.#started && this.#answering < ANSWERS_MAX) {
-      const lane = this.#dequeue();
+      const lane = this.#lanes.dequeue({
+        limit: this.#health.limit,
+        underWay: this.#underWay,
+        retrying: this.#retrying,
+      });
       if (lane === undefined) break;
       this.#underWay++;
       if (lane.tries > 0) this.#retrying++;
@@ -178,160 +146,117 @@ export class Forwarder {
     if (!this.#started && this.#underWay + this.#answering === 0) this.#idle?.();
   }
 
-  #enqueue(lane: Lane): void {
-    if (lane.tries > 0) this.#again.push(lane);
-    else (lane.sequences.length <= LIVE_MAX ? this.#live : this.#backlog).push(lane);
-    this.#serve();
-  }
-
-  /**
-   * The lane whose turn it is; undefined where none may be served now. Entries that failed before
-   * have half of the places, and the others never wait for them: what ails one entry may hold it,
-   * and its place, until the time-out.
-   */
-  #dequeue(): Lane | undefined {
-    const { limit } = this.#pace;
-    const free = this.#underWay < limit;
-    const retries = Math.max(1, limit >> 1);
-    if (this.#retrying < retries && (free || this.#retrying === 0) && this.#again.length > 0) {
-      return this.#again.shift();
-    }
-    if (!free && this.#underWay > this.#retrying) return undefined;
-    const backlogFirst = ++this.#turn % BACKLOG_TURN === 0;
-    const [first, second] = backlogFirst
-      ? [this.#backlog, this.#live]
-      : [this.#live, this.#backlog];
-    return first.shift() ?? second.shift();
-  }
-
   /** Sends the first entry of a lane and says what is next for the lane. */
   async #send(lane: Lane): Promise<void> {
-    const entry = this.#entry(lane);
     const retried = lane.tries > 0;
+    const entry = lane.readAhead.peek() ?? await this.#read(lane);
     if (entry === undefined || entry === "unreadable") {
-      this.#underWay--;
-      if (retried) this.#retrying--;
+      this.#leave(retried);
       return entry === undefined ? this.#skip(lane) : this.#wait(lane, UNREADABLE_WAIT_MS);
     }
-    lane.tries++;
-    this.#events.sending(entry, lane.tries);
-    const posted = this.#parts.post(entry, this.#stop.signal);
-    this.#parts.at("posted");
-    const outcome = await posted;
-    this.#parts.at("answered");
-    this.#underWay--;
-    if (retried) this.#retrying--;
+    const outcome = await this.#deliver(lane, entry);
+    this.#leave(retried);
     if (this.#stop.signal.aborted && outcome.kind === "no_answer") return this.#serve();
-    this.#steer(outcome, retried);
-    if (outcome.kind === "answer" && dispositionOf(outcome) !== "again") {
+    if (this.#health.record(outcome, { retried })) this.#wakeUnanswered();
+    if (outcome.kind === "answer" && dispositionOf(outcome) !== "retry") {
       this.#answer(entry, outcome);
       return this.#next(lane);
     }
     this.#retry(lane, entry, outcome);
   }
 
-  #append(lane: Lane, entry: OutboxEntry | WaitingEntry): void {
-    const { sequences, kept } = lane;
-    const next = kept.length === sequences.length && kept.length < READ_MAX;
-    if (next && "payload" in entry && this.#hasRoom(entry)) this.#keep(lane, entry);
-    sequences.push(entry.sequence);
+  async #deliver(lane: Lane, entry: OutboxEntry): Promise<Outcome> {
+    const { steadyMs, backend, emit, failpoint } = this.#parts;
+    const isFirst = ++lane.tries === 1 && entry.sequence > lane.requeuedUpTo;
+    const waitedMs = isFirst ? Math.max(0, steadyMs() - entry.acceptedMs) : undefined;
+    emit({ kind: "delivery_started", entry, waitedMs });
+    const delivered = backend.deliver(entry, this.#stop.signal);
+    failpoint("posted");
+    const outcome = await delivered;
+    failpoint("answered");
+    return outcome;
   }
 
-  #hasRoom({ payload }: OutboxEntry): boolean {
-    return this.#keptEntries < KEPT_MAX_ENTRIES &&
-      this.#keptBytes + payload.length <= KEPT_MAX_BYTES;
+  #leave(retried: boolean): void {
+    this.#underWay--;
+    if (retried) this.#retrying--;
   }
 
-  #keep(lane: Lane, entry: OutboxEntry): void {
-    lane.kept.push(entry);
-    this.#keptEntries++;
-    this.#keptBytes += entry.payload.length;
-  }
-
-  /** The entry in front; undefined where it is not in the store any longer. */
-  #entry(lane: Lane): OutboxEntry | undefined | "unreadable" {
+  /** The entry in front, and some that follow; undefined if it is not in the store any longer. */
+  async #read(lane: Lane): Promise<OutboxEntry | undefined | "unreadable"> {
+    const sequences = lane.sequences.first(this.#readAhead.readable);
     try {
-      if (lane.kept.length === 0) this.#readAhead(lane);
-      return lane.kept.peek();
+      const read = await this.#parts.store.read(sequences);
+      for (const [place, entry] of read.entries()) {
+        const isNext = entry.sequence === sequences[place];
+        if (!isNext || place > 0 && !this.#readAhead.hasRoom(entry)) break;
+        lane.readAhead.push(entry);
+        this.#readAhead.add(entry);
+      }
     } catch {
-      return "unreadable"; // the store's fault, which the intake reports and sees out
+      return "unreadable"; // the store's fault, which the committer reports and waits out
     }
+    return lane.readAhead.peek();
   }
 
-  /** Reads the first entries of a lane: the one in front whatever room there is, and then some. */
-  #readAhead(lane: Lane): void {
-    const room = Math.min(READ_MAX, KEPT_MAX_ENTRIES - this.#keptEntries);
-    const sequences = lane.sequences.first(Math.max(1, room));
-    const read = this.#parts.read(sequences);
-    for (const [place, entry] of read.entries()) {
-      const isNext = entry.sequence === sequences[place];
-      if (!isNext || place > 0 && !this.#hasRoom(entry)) break;
-      this.#keep(lane, entry);
-    }
-  }
-
-  /** The entry in front was taken out of the store by somebody else. */
+  /** The entry in front was taken out of the store by another process. */
   #skip(lane: Lane): void {
-    this.#parts.settle({ sequence: lane.sequences.peek()!, deadLetter: undefined });
+    this.#parts.committer.settle({ sequence: lane.sequences.peek()!, deadLetter: undefined });
     this.#next(lane);
   }
 
   /** The entry in front is done with: the lane goes to the end of the queue, or away. */
   #next(lane: Lane): void {
     lane.sequences.shift();
-    const kept = lane.kept.shift();
-    if (kept) {
-      this.#keptEntries--;
-      this.#keptBytes -= kept.payload.length;
-    }
+    const kept = lane.readAhead.shift();
+    if (kept) this.#readAhead.remove(kept);
     lane.tries = 0;
     if (lane.sequences.length > 0) return this.#enqueue(lane);
-    this.#lanes.delete(lane.deviceId);
+    this.#lanes.close(lane);
     this.#serve();
   }
 
   /** Brings the answer home, then settles; the lane does not wait for it. */
   async #answer(entry: OutboxEntry, answer: Answer): Promise<void> {
     this.#answering++;
-    const responded = await this.#parts.respond(entry, answer, this.#stop.signal);
+    const responded = await this.#parts.responder.respond(entry, answer, this.#stop.signal);
     this.#answering--;
-    this.#parts.at("settling");
+    this.#parts.failpoint("settling");
     if (responded) this.#settle(entry, answer);
     this.#serve();
   }
 
   #settle(entry: OutboxEntry, answer: Answer): void {
-    const { sequence } = entry;
-    if (dispositionOf(answer) === "delivered") {
-      this.#parts.settle({ sequence, deadLetter: undefined });
-      this.#events.delivered(entry);
-    } else {
-      this.#bury(entry, `the backend refused it with status ${answer.status}`, answer.status);
+    if (dispositionOf(answer) === "rejected") {
+      const reason = `the backend refused it with status ${answer.status}`;
+      return this.#deadLetter(entry, reason, answer.status);
     }
+    this.#parts.committer.settle({ sequence: entry.sequence, deadLetter: undefined });
+    this.#parts.emit({ kind: "message_delivered", entry });
   }
 
-  #bury(entry: OutboxEntry, reason: string, status: number | undefined): void {
+  #deadLetter(entry: OutboxEntry, reason: string, status: number | undefined): void {
     const deadLetteredAtMs = this.#parts.clock.wallMs();
-    this.#parts.settle({
-      sequence: entry.sequence,
-      deadLetter: { status, reason, deadLetteredAtMs },
-    });
-    this.#events.buried(entry, reason);
+    const deadLetter = { status, reason, deadLetteredAtMs };
+    this.#parts.committer.settle({ sequence: entry.sequence, deadLetter });
+    this.#parts.emit({ kind: "message_dead_lettered", entry, reason });
   }
 
   #retry(lane: Lane, entry: OutboxEntry, outcome: Outcome): void {
-    const status = outcome.kind === "answer" ? outcome.status : undefined;
-    if (this.#parts.steadyMs() - entry.acceptedMs > this.#options.giveUpAfterMs) {
+    const { retryFirstMs, retryLongestMs, giveUpAfterMs } = this.#options;
+    const { steadyMs, random, clock, emit } = this.#parts;
+    if (steadyMs() - entry.acceptedMs > giveUpAfterMs) {
+      const status = outcome.kind === "answer" ? outcome.status : undefined;
       const last = outcome.kind === "answer" ? `status ${outcome.status}` : outcome.reason;
-      this.#bury(entry, `not delivered within its time, last: ${last}`, status);
+      this.#deadLetter(entry, `not delivered within its time, last: ${last}`, status);
       return this.#next(lane);
     }
     const delayMs = retryDelayMs(outcome, lane.tries, {
-      backoff: { firstMs: this.#options.retryFirstMs, longestMs: this.#options.retryLongestMs },
-      random: this.#parts.random(),
-      nowMs: this.#parts.clock.wallMs(),
+      backoff: { firstMs: retryFirstMs, longestMs: retryLongestMs },
+      random: random(),
+      nowMs: clock.wallMs(),
     });
-    this.#events.retried(entry, outcome, delayMs);
+    emit({ kind: "delivery_retried", entry, outcome, delayMs });
     lane.unanswered = outcome.kind === "no_answer";
     this.#wait(lane, delayMs);
   }
@@ -348,28 +273,8 @@ export class Forwarder {
     this.#enqueue(lane);
   }
 
-  /**
-   * Learns from an outcome how the backend is; once it is back, nobody waits for it any longer. An
-   * entry that fails again and again says nothing new: it may be the entry.
-   */
-  #steer(outcome: Outcome, retried: boolean): void {
-    if (dispositionOf(outcome) === "again") return this.#failed(outcome, retried);
-    this.#pace.succeeded();
-    this.#failuresInARow = 0;
-    this.#freshFailed = false;
-    if (!this.#gone) return;
-    this.#gone = false;
-    this.#events.back();
-    for (const lane of this.#lanes.values()) if (lane.unanswered) this.#wake(lane);
-  }
-
-  #failed(outcome: Outcome, retried: boolean): void {
-    if (!retried || this.#gone) this.#pace.failed();
-    if (outcome.kind !== "no_answer") return;
-    this.#failuresInARow++;
-    this.#freshFailed ||= !retried;
-    if (this.#gone || !this.#freshFailed || this.#failuresInARow < GONE_AFTER_FAILURES) return;
-    this.#gone = true;
-    this.#events.gone(outcome.reason);
+  /** The backend answers again: no lane waits for it any longer. */
+  #wakeUnanswered(): void {
+    for (const lane of this.#lanes) if (lane.unanswered) this.#wake(lane);
   }
 }

@@ -1,172 +1,122 @@
-/** What the gateway tells the world of its work: log lines and counts. */
+/**
+ * Events as log lines: one table, in which each kind of event has its row.
+ *
+ * Lines that could come in floods are not in the table's hands alone: rejections go through
+ * `rejection_log.ts`, and accepted messages are only logged if the settings say so.
+ */
 
-import type { Config } from "../../config/config.ts";
-import type { Outcome } from "../../core/delivery.ts";
-import type { Rejection } from "../../core/rejection.ts";
-import type { Clock } from "../../time/clock.ts";
-import type { Log } from "../../log/log.ts";
-import type { Metrics } from "./metrics.ts";
+import type { EntryNames, EventOf, GatewayEvent } from "../../core/event.ts";
+import type { Log, LogLevel, LogProperties } from "../../log/log.ts";
 import { RejectionLog } from "./rejection_log.ts";
-import type { AuditHead } from "../../store/sqlite/audit_chain.ts";
-import type { OutboxEntry, WaitingEntry } from "../../store/sqlite/outbox.ts";
 
-/** Every event of intake and forwarder, as a line in the log, a count, or both. */
-export class Report {
-  readonly #config: Config;
+/** A log line without its event's name. */
+interface Line {
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly properties?: LogProperties;
+}
+
+type Kind = GatewayEvent["kind"];
+
+/** The log line of each event; undefined: it has none, or not in every case. */
+export const LINES = {
+  message_accepted: ({ entry }) => info(`Accepted message from ${entry.deviceId}`, namesOf(entry)),
+  message_duplicate: undefined,
+  message_rejected: undefined,
+  intake_paused: ({ maxPending }) =>
+    error(`The outbox is full: intake waits at ${maxPending} entries`),
+  intake_resumed: () => info("The outbox has room: taking messages again"),
+  qos0_dropped: ({ count }) =>
+    error(`Dropped ${count} QoS 0 messages: the intake queue is full`, { count }),
+  caught_up: () => info("Caught up: nothing older waits in the broker"),
+  catch_up_unconfirmed: () =>
+    warning("The catch-up marker did not come back: add gateway/caught_up to the access list"),
+  store_failed: ({ reason }) => error(`Cannot write to the database, intake waits: ${reason}`),
+  store_recovered: () => info("The database can be written again"),
+  store_replaced: () => warning("The database was replaced: restarting on the new file"),
+  dead_letters_expired: ({ count }) =>
+    error(
+      `Dropped the ${count === 1 ? "oldest dead letter" : `${count} oldest dead letters`}: ` +
+        "more than dead_letters.max_count or older than dead_letters.max_age",
+      { count },
+    ),
+  clock_behind: ({ behindSeconds }) =>
+    error(`The clock is ${behindSeconds} s behind the newest accepted message: check it`),
+  secret_damaged: ({ deviceId }) =>
+    error(`The secret of ${deviceId} was altered in the database: rotate it`, {
+      device_id: deviceId,
+    }),
+  new_secret_used: ({ deviceId, generation }) =>
+    info(`${deviceId} uses its secret number ${generation}: the previous one can be removed`, {
+      device_id: deviceId,
+      generation,
+    }),
+  audit_head: ({ sequence, hash }) =>
+    info(`The audit log ends with entry ${sequence}`, { sequence, head: hash.toHex() }),
+  delivery_started: undefined,
+  message_delivered: undefined,
+  delivery_retried: ({ entry, outcome, delayMs }) =>
+    debug(
+      `Trying again in ${Math.round(delayMs)} ms: ` +
+        (outcome.kind === "answer" ? `status ${outcome.status}` : outcome.reason),
+      namesOf(entry),
+    ),
+  message_dead_lettered: ({ entry, reason }) =>
+    error(`Message from ${entry.deviceId} became a dead letter: ${reason}`, {
+      ...namesOf(entry),
+      sequence: entry.sequence,
+    }),
+  backend_unreachable: ({ reason }) => error(`The backend does not answer: ${reason}`),
+  backend_recovered: () => info("The backend answers again"),
+  response_refused: ({ entry, reason }) =>
+    error(`The broker refused a response to ${entry.deviceId}: ${reason}`, namesOf(entry)),
+  broker_connected: () => info("Connected to the broker"),
+  broker_disconnected: () => warning("Disconnected from the broker"),
+  broker_unreachable: ({ address, reason }) =>
+    error(`Cannot reach the broker at ${address}: ${reason}`),
+  broker_dropped: ({ count }) =>
+    error(`The broker dropped ${count} messages: its queues were full`, { count }),
+  command_sent: undefined,
+  api_failed: ({ reason }) => error(`The API failed: ${reason}`),
+  api_key_imported: ({ file }) => info(`Imported the API key in "${file}" as a hash`),
+  api_key_unknown: ({ file }) =>
+    warning(`The API key in "${file}" is not registered: run key list`),
+  api_key_missing: () => warning("The API has no key, every request is refused: run key add"),
+  file_expiry: undefined,
+  devices_expiring: undefined,
+  expires_soon: ({ what, expired }) => expired ? error(what) : warning(what),
+  gateway_started: ({ devices, pending }) =>
+    info(`Taking messages from ${devices} devices`, { devices, pending }),
+  gateway_stopped: ({ pending }) =>
+    info(`Stopped: ${pending} entries wait in the outbox`, { pending }),
+} as const satisfies { [K in Kind]: ((event: EventOf<K>) => Line) | undefined };
+
+/** What the log is told by the settings. */
+export interface EventLogOptions {
+  /** True if each accepted message has a line. */
+  readonly accepted: boolean;
+}
+
+/** Writes events to a log. */
+export class EventLog {
   readonly #log: Log;
-  readonly #metrics: Metrics;
-  readonly #clock: Clock;
+  readonly #options: EventLogOptions;
   readonly #rejections: RejectionLog;
-  /** Sequence numbers of entries that did not come from the broker, until they are sent. */
-  readonly #adopted = new Set<number>();
 
-  constructor(config: Config, parts: { log: Log; metrics: Metrics; clock: Clock }) {
-    this.#config = config;
-    this.#log = parts.log;
-    this.#metrics = parts.metrics;
-    this.#clock = parts.clock;
-    this.#rejections = new RejectionLog(parts.log);
+  constructor(log: Log, options: EventLogOptions) {
+    this.#log = log;
+    this.#options = options;
+    this.#rejections = new RejectionLog(log);
   }
 
-  accepted(entry: OutboxEntry): void {
-    this.#metrics.accepted.inc();
-    if (this.lateSeconds(entry) !== undefined) this.#metrics.late.inc();
-    if (!this.#config.log.accepted) return;
-    const message = `Accepted message from ${entry.deviceId}`;
-    this.#log("info", "message_accepted", { message, ...namesOf(entry) });
-  }
-
-  adopted(entries: readonly WaitingEntry[]): void {
-    for (const { sequence } of entries) this.#adopted.add(sequence);
-  }
-
-  duplicate(): void {
-    this.#metrics.duplicates.inc();
-  }
-
-  rejected(rejection: Rejection, identity: string): void {
-    this.#metrics.rejected.inc({ code: rejection.code });
-    this.#rejections.add(rejection, identity);
-  }
-
-  storeFailed(error: Error): void {
-    const message = `Cannot write the store, intake waits: ${error.message}`;
-    this.#log("error", "store_failed", { message });
-  }
-
-  storeRecovered(): void {
-    this.#log("info", "store_recovered", { message: "The store works again" });
-  }
-
-  storeReplaced(): void {
-    const message = "A sound store stands in place of the lost one: starting anew on it";
-    this.#log("warning", "store_replaced", { message });
-  }
-
-  trimmed(count: number): void {
-    this.#metrics.trimmed.inc(count);
-    const letters = count === 1 ? "dead letter" : "dead letters";
-    const message = `Dropped ${count} ${letters}, the oldest: more than the limits allow`;
-    this.#log("error", "dead_letters_dropped", { message, count });
-  }
-
-  paused(): void {
-    const message = `The outbox is full, intake waits: ${this.#config.store.maxPending} entries`;
-    this.#log("error", "intake_paused", { message });
-  }
-
-  resumed(): void {
-    this.#log("info", "intake_resumed", { message: "The outbox has room, taking messages again" });
-  }
-
-  overrun(count: number): void {
-    this.#metrics.overrun.inc(count);
-    const message = `Dropped ${count} messages with QoS 0: too many wait to be taken`;
-    this.#log("error", "intake_overrun", { message, count });
-  }
-
-  caughtUp(marked: boolean): void {
-    if (marked) {
-      return this.#log("info", "caught_up", { message: "Nothing older waits in the broker" });
-    }
-    const message = "The marker did not come back; is gateway/caught_up in the access list?";
-    this.#log("warning", "caught_up", { message });
-  }
-
-  sending(entry: OutboxEntry, tries: number, nowMs: number): void {
-    if (tries > 1 || this.#adopted.delete(entry.sequence)) return;
-    this.#metrics.intakeToBackend.observe(Math.max(0, nowMs - entry.acceptedMs) / 1000);
-  }
-
-  delivered(): void {
-    this.#metrics.delivered.inc();
-  }
-
-  retried(entry: OutboxEntry, outcome: Outcome, delayMs: number): void {
-    this.#metrics.retried.inc();
-    const reason = outcome.kind === "answer" ? `status ${outcome.status}` : outcome.reason;
-    const message = `Trying again in ${Math.round(delayMs)} ms: ${reason}`;
-    this.#log("debug", "delivery_retried", { message, ...namesOf(entry) });
-  }
-
-  buried(entry: OutboxEntry, reason: string): void {
-    this.#metrics.buried.inc();
-    const message = `Message from ${entry.deviceId} became a dead letter: ${reason}`;
-    this.#log("error", "dead_letter", { message, ...namesOf(entry), sequence: entry.sequence });
-  }
-
-  gone(reason: string): void {
-    this.#log("error", "backend_gone", { message: `The backend does not answer: ${reason}` });
-  }
-
-  back(): void {
-    this.#log("info", "backend_back", { message: "The backend answers again" });
-  }
-
-  newSecretUsed(deviceId: string, generation: number): void {
-    const message = `${deviceId} uses its secret number ${generation}: the one before can go`;
-    this.#log("info", "new_secret_used", { message, device_id: deviceId, generation });
-  }
-
-  answerRefused(entry: OutboxEntry, reason: string): void {
-    const message = `The broker refused an answer to ${entry.deviceId}: ${reason}`;
-    this.#log("error", "answer_refused", { message, ...namesOf(entry) });
-  }
-
-  brokerDropped(count: number): void {
-    this.#metrics.brokerDropped.inc(count);
-    const message = `The broker has dropped ${count} messages: its queues were full`;
-    this.#log("error", "broker_dropped", { message, count });
-  }
-
-  /** Warns of a clock that is behind what was already seen. */
-  clock(newestSeconds: number): void {
-    const behindSeconds = newestSeconds - Math.floor(this.#clock.wallMs() / 1000);
-    if (behindSeconds <= this.#config.checks.toleranceSeconds) return;
-    const message =
-      `The clock is ${behindSeconds} s behind the newest message remembered: check it`;
-    this.#log("error", "clock_behind", { message });
-  }
-
-  /** Names the devices whose secrets were altered in the store. */
-  damagedSecrets(deviceIds: readonly string[]): void {
-    for (const deviceId of deviceIds) {
-      const message =
-        `The secret of "${deviceId}" was altered in the store: nothing of it verifies`;
-      this.#log("error", "secret_damaged", { message, device_id: deviceId });
-    }
-  }
-
-  /** Keeps the audit's head where whoever alters the store does not reach. */
-  auditHead({ sequence, hash }: AuditHead): void {
-    const message = `The audit ends with entry ${sequence}`;
-    this.#log("info", "audit_head", { message, sequence, head: hash.toHex() });
-  }
-
-  /** How old a message is, seconds, where that is more than the tolerance. */
-  lateSeconds(entry: OutboxEntry): number | undefined {
-    const ageSeconds = Math.floor(this.#clock.wallMs() / 1000) - Number(entry.timestamp);
-    return ageSeconds > this.#config.checks.toleranceSeconds ? ageSeconds : undefined;
+  /** Writes the event's line, if it has one. */
+  write(event: GatewayEvent): void {
+    if (event.kind === "message_rejected") return this.#rejections.add(event);
+    if (event.kind === "message_accepted" && !this.#options.accepted) return;
+    const lineOf = LINES[event.kind] as ((event: GatewayEvent) => Line) | undefined;
+    if (lineOf === undefined) return;
+    const { level, message, properties } = lineOf(event);
+    this.#log(level, event.kind, { message, ...properties });
   }
 
   /** Writes what is still summed up. */
@@ -175,6 +125,26 @@ export class Report {
   }
 }
 
-function namesOf(entry: OutboxEntry) {
-  return { device_id: entry.deviceId, message_id: entry.messageId };
+function debug(message: string, properties?: LogProperties): Line {
+  return line("debug", message, properties);
+}
+
+function info(message: string, properties?: LogProperties): Line {
+  return line("info", message, properties);
+}
+
+function warning(message: string, properties?: LogProperties): Line {
+  return line("warning", message, properties);
+}
+
+function error(message: string, properties?: LogProperties): Line {
+  return line("error", message, properties);
+}
+
+function line(level: LogLevel, message: string, properties?: LogProperties): Line {
+  return { level, message, ...(properties && { properties }) };
+}
+
+function namesOf({ deviceId, messageId }: EntryNames): LogProperties {
+  return { device_id: deviceId, message_id: messageId };
 }

@@ -1,6 +1,7 @@
 /** What the gateway counts, in Prometheus' text format. */
 
 import { Counter, Gauge, Histogram, Registry as PrometheusRegistry } from "prom-client";
+import type { StoreCounts } from "../../core/ports.ts";
 import { REJECTION_CODES } from "../../core/rejection.ts";
 
 const PREFIX = "secure_iot_gateway_";
@@ -11,12 +12,11 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 
 /** What gauges ask when they are read. */
 export interface Gauges {
   readonly pending: () => number;
-  readonly dead: () => number;
-  readonly replayIds: () => number;
   readonly devices: () => number;
   readonly brokerConnected: () => boolean;
   readonly intakePaused: () => boolean;
   readonly catchingUp: () => boolean;
+  readonly counts: () => Promise<StoreCounts>;
 }
 
 /** All counters of one gateway. */
@@ -32,18 +32,24 @@ export class Metrics {
   });
   readonly delivered = this.#counter("delivered_total", "Entries that the backend took");
   readonly retried = this.#counter("retried_total", "Tries that failed and will be repeated");
-  readonly buried = this.#counter("buried_total", "Entries that became dead letters");
+  readonly deadLettered = this.#counter("dead_lettered_total", "Entries that became dead letters");
   readonly late = this.#counter("late_total", "Messages accepted that had waited in the broker");
-  readonly trimmed = this.#counter("dead_dropped_total", "Dead letters dropped over the limits");
+  readonly deadLettersExpired = this.#counter(
+    "dead_letters_expired_total",
+    "Dead letters dropped over the limits",
+  );
   readonly brokerDropped = this.#counter(
     "broker_dropped_total",
     "Messages that the broker says it has dropped",
   );
-  readonly overrun = this.#counter(
-    "overrun_total",
-    "Messages with QoS 0 that were dropped because too many waited",
+  readonly qos0Dropped = this.#counter(
+    "qos0_dropped_total",
+    "QoS 0 messages dropped because the intake queue was full",
   );
-  readonly commands = this.#counter("commands_total", "Commands that the broker acknowledged");
+  readonly commandsSent = this.#counter(
+    "commands_sent_total",
+    "Commands that the broker acknowledged",
+  );
   readonly brokerConnects = this.#counter("broker_connects_total", "Connections to the broker");
   readonly intakeToBackend = new Histogram({
     name: `${PREFIX}intake_to_backend_seconds`,
@@ -66,8 +72,9 @@ export class Metrics {
   constructor(gauges: Gauges) {
     for (const code of REJECTION_CODES) this.rejected.inc({ code }, 0);
     this.#gauge("pending", "Entries in the outbox", gauges.pending);
-    this.#gauge("dead", "Dead letters", gauges.dead);
-    this.#gauge("replay_ids", "Message ids remembered", gauges.replayIds);
+    const counts = async (name: keyof StoreCounts) => (await gauges.counts())[name];
+    this.#gauge("dead_letters", "Dead letters", () => counts("deadLetters"));
+    this.#gauge("replay_ids", "Message ids remembered", () => counts("replayIds"));
     this.#gauge("devices", "Devices in the registry", gauges.devices);
     this.#gauge("broker_connected", "1 while connected", () => Number(gauges.brokerConnected()));
     this.#gauge("catching_up", "1 while taking what waited", () => Number(gauges.catchingUp()));
@@ -88,13 +95,13 @@ export class Metrics {
     return new Counter({ name: PREFIX + name, help, registers: [this.#prometheus] });
   }
 
-  #gauge(name: string, help: string, read: () => number): void {
+  #gauge(name: string, help: string, read: () => number | Promise<number>): void {
     new Gauge({
       name: PREFIX + name,
       help,
       registers: [this.#prometheus],
-      collect() {
-        this.set(read());
+      async collect() {
+        this.set(await read());
       },
     });
   }

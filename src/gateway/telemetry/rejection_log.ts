@@ -6,7 +6,8 @@
  * - nothing is dropped silently: what is not in a line of its own is in a sum.
  */
 
-import { type Rejection, type RejectionCode, rejectionSentence } from "../../core/rejection.ts";
+import type { EventOf } from "../../core/event.ts";
+import { type RejectionCode, rejectionSentence } from "../../core/rejection.ts";
 import type { Log } from "../../log/log.ts";
 
 /** Lines a second for one code. */
@@ -26,7 +27,7 @@ export class RejectionLog {
   }
 
   /** Writes or counts one rejection. */
-  add(rejection: Rejection, identity: string): void {
+  add({ rejection, identity }: Pick<EventOf<"message_rejected">, "rejection" | "identity">): void {
     const { code } = rejection;
     const lines = (this.#lines.get(code) ?? 0) + 1;
     this.#lines.set(code, lines);

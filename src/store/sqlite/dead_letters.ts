@@ -12,7 +12,8 @@
 
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
 import type { DeadLetterCause } from "../../core/delivery.ts";
-import { entryOf, type OutboxEntry } from "./outbox.ts";
+import type { OutboxEntry } from "../../core/outbox_entry.ts";
+import { entryOf } from "./outbox.ts";
 import type { Database } from "./database.ts";
 
 /** A dead letter; `sequence` is the one that it had in the outbox, and its name. */

@@ -1,24 +1,9 @@
 /** Accepted messages on their way to the backend, in the store. */
 
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
-import type { SignedFields } from "../../core/signing_input.ts";
+import type { OutboxEntry, WaitingEntry } from "../../core/outbox_entry.ts";
+import { READ_MAX } from "../../core/ports.ts";
 import type { Database } from "./database.ts";
-
-/** Most entries that are read at once. */
-export const READ_MAX = 8;
-
-/** An accepted message that the backend has not settled yet. */
-export interface OutboxEntry extends SignedFields {
-  /** Counts up in the order in which the broker delivered. */
-  readonly sequence: number;
-  /** When it was accepted: wall clock, Unix milliseconds. */
-  readonly acceptedMs: number;
-  /** The bytes under the signature; what the backend receives. */
-  readonly payload: Uint8Array;
-}
-
-/** An entry whose payload is not at hand. */
-export type WaitingEntry = Pick<OutboxEntry, "sequence" | "deviceId">;
 
 /** The outbox; `append`, `restamp` and `remove` belong inside a transaction. */
 export class Outbox {
@@ -52,7 +37,7 @@ export class Outbox {
     return { ...entry, sequence: Number(added.lastInsertRowid) };
   }
 
-  /** Has every entry after `sequence` accepted anew. */
+  /** Sets the accept time of every entry after `sequence`. */
   reassignAcceptTime(sequence: number, acceptedMs: number): void {
     this.#restamp.run(acceptedMs, sequence);
   }

@@ -10,18 +10,14 @@
  */
 
 import type { StatementSync } from "node:sqlite";
+import type { Committed } from "../../core/ports.ts";
 import type { RejectionCode } from "../../core/rejection.ts";
+import { secondsOf } from "../../core/time.ts";
 import { type AuditLimits, AuditLog } from "./audit_log.ts";
 import type { Database } from "./database.ts";
 
-/** A rejected message, and the topic's identity that sent it. */
-export interface RejectedMessage {
-  readonly identity: string;
-  readonly code: RejectionCode;
-}
-
-/** What became of the rejections of one commit, to be kept once it is on the disk. */
-export type StagedRejections = ReadonlyMap<string, Period | undefined>;
+/** What one commit changes in the periods, to be applied once it is on the disk. */
+export type PeriodChanges = ReadonlyMap<string, Period | undefined>;
 
 /** Rejections of one device with one code that are counted and not entered yet. */
 export interface Period {
@@ -68,67 +64,76 @@ export class RejectionAudit {
     }
   }
 
-  /** Enters what is new, and with `tidy` what is due; belongs inside a transaction. */
-  enter(
-    rejected: Iterable<RejectedMessage>,
+  /** Writes what is new, and with `tidy` what is due; belongs inside a transaction. */
+  write(
+    committed: Iterable<Committed>,
     options: { readonly tidy: boolean; readonly wallMs: number },
-  ): StagedRejections {
-    const at = Math.floor(options.wallMs / 1000);
-    const staged = new Map<string, Period | undefined>();
-    for (const one of rejected) this.#count(one, at, staged);
+  ): PeriodChanges {
+    const at = secondsOf(options.wallMs);
+    const changes = new Map<string, Period | undefined>();
+    for (const one of committed) {
+      if (one.kind !== "rejected") continue;
+      this.#count({ identity: one.identity, code: one.rejection.code }, at, changes);
+    }
     if (options.tidy) {
-      for (const [key, period] of this.#periods) this.#tidy(staged.get(key) ?? period, at, staged);
+      for (const [key, period] of this.#periods) {
+        this.#tidy(changes.get(key) ?? period, at, changes);
+      }
       this.#audit.trim(this.#limits, options.wallMs);
     }
-    return staged;
+    return changes;
   }
 
-  /** Takes note that the commit is on the disk. */
-  keep(staged: StagedRejections): void {
-    for (const [key, period] of staged) {
+  /** The commit is on the disk. */
+  apply(changes: PeriodChanges): void {
+    for (const [key, period] of changes) {
       if (period) this.#periods.set(key, period);
       else this.#periods.delete(key);
     }
   }
 
-  #count(one: RejectedMessage, at: number, staged: Map<string, Period | undefined>): void {
+  #count(
+    one: { identity: string; code: RejectionCode },
+    at: number,
+    changes: Map<string, Period | undefined>,
+  ): void {
     const { code } = one;
     const identity = one.identity.slice(0, IDENTITY_MAX_CHARS);
-    const known = this.#stage({ identity, code }, staged);
+    const known = this.#stage({ identity, code }, changes);
     if (known) return void known.count++;
-    const full = this.#periods.size + staged.size >= PERIODS_MAX;
-    if (full && identity !== OTHERS) return this.#count({ identity: OTHERS, code }, at, staged);
+    const full = this.#periods.size + changes.size >= PERIODS_MAX;
+    if (full && identity !== OTHERS) return this.#count({ identity: OTHERS, code }, at, changes);
     const fresh = { identity, code, since: at, seconds: PERIOD_FIRST_SECONDS, count: 0, saved: 0 };
     this.#write(fresh, at, 1);
     this.#persist(fresh);
-    staged.set(keyOf(fresh), fresh);
+    changes.set(keyOf(fresh), fresh);
   }
 
   /** A copy that may be changed: what a commit does not keep has never been. */
   #stage(
     one: { identity: string; code: string },
-    staged: Map<string, Period | undefined>,
+    changes: Map<string, Period | undefined>,
   ): Period | undefined {
     const key = keyOf(one);
-    const period = staged.get(key) ?? this.#periods.get(key);
-    if (period === undefined || staged.has(key)) return period;
+    const period = changes.get(key) ?? this.#periods.get(key);
+    if (period === undefined || changes.has(key)) return period;
     const copy = { ...period };
-    staged.set(key, copy);
+    changes.set(key, copy);
     return copy;
   }
 
-  #tidy(period: Period, at: number, staged: Map<string, Period | undefined>): void {
+  #tidy(period: Period, at: number, changes: Map<string, Period | undefined>): void {
     const { identity, code, since, seconds, count, saved } = period;
     const key = keyOf(period);
     if (at >= since && at < since + seconds) {
-      if (count !== saved) staged.set(key, this.#persist(period));
+      if (count !== saved) changes.set(key, this.#persist(period));
     } else if (count > 0) {
       this.#write(period, at, count);
       const longer = Math.min(2 * seconds, PERIOD_LONGEST_SECONDS);
-      staged.set(key, this.#persist({ ...period, since: at, seconds: longer, count: 0 }));
+      changes.set(key, this.#persist({ ...period, since: at, seconds: longer, count: 0 }));
     } else {
       this.#end.run(identity, code);
-      staged.set(key, undefined);
+      changes.set(key, undefined);
     }
   }
 

@@ -3,18 +3,19 @@
  *
  * The rules are:
  * - ids are kept by time, never by count: as long as their message could still be in range;
- * - they stand in slices, the last of which takes the new ones until it is full or old; a slice is
+ * - they stand in segments, the last of which takes the new ones until it is full or old; a segment is
  *   forgotten as a whole, once the newest timestamp in it is out of range, so that forgetting touches
  *   each page once and not once for every id; and new ids, random as they are, change the few pages
- *   of one small slice only;
- * - every slice has a filter in memory, which mostly knows that an id is new without a look into the
- *   slice; a filter may know of too many ids, which costs a look, but never of too few;
+ *   of one small segment only;
+ * - every segment has a filter in memory, which mostly knows that an id is new without a look into the
+ *   segment; a filter may know of too many ids, which costs a look, but never of too few;
  * - the newest timestamp ever forgotten is kept for good (`forgotten_seconds`), and a message that
  *   old or older is never accepted, so a clock that steps back makes nothing fresh again; a clock
  *   that stepped far ahead and came back costs nothing, since only what was really held moves it;
  * - an id is compared as its 16 bytes, so that its case does not matter.
  */
 
+import type { KnownIds } from "../../core/admission.ts";
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
 import { BANK_FILTERS, BloomFilters, FILTER_IDS, hashOf } from "./bloom_filters.ts";
 import type { Database } from "./database.ts";
@@ -22,9 +23,9 @@ import type { Database } from "./database.ts";
 /** Ids that are removed at once, so that it never holds up intake for long: some milliseconds. */
 const CLEAR_MAX = 2_000;
 
-/** What is known of a slice. */
+/** What is known of a segment. */
 interface Segment {
-  /** Counts up from one slice to the next. */
+  /** Counts up from one segment to the next. */
   readonly number: number;
   /** The wall clock when it was opened, Unix seconds. */
   readonly openedSeconds: number;
@@ -35,10 +36,9 @@ interface Segment {
 }
 
 /**
- * The remembered ids. What changes them belongs inside a transaction, between `begin()` and `end()`;
- * without a `keep()` after it, what is on the disk counts, and not what was done.
+ * The remembered ids. `remember` and `forget` belong inside the guard's own `transaction`.
  */
-export class ReplayGuard {
+export class ReplayGuard implements KnownIds {
   readonly #store: Database;
   readonly #find: StatementSync;
   readonly #insert: StatementSync;
@@ -46,17 +46,17 @@ export class ReplayGuard {
   readonly #write: StatementSync;
   readonly #close: StatementSync;
   readonly #drop: StatementSync;
-  /** Bank n has the filters of the 32 slices from 32 n on. */
+  /** Bank n has the filters of the 32 segments from 32 n on. */
   readonly #banks = new Map<number, BloomFilters>();
   /** In the order of their numbers. */
-  #slices: Segment[] = [];
+  #segments: Segment[] = [];
   /** The one that takes new ids: the last, or none. */
   #open: Segment | undefined;
   #nowSeconds = 0;
   /** There are new ids in this transaction. */
   #hasNew = false;
-  /** False from `begin()` to `keep()`: what is in memory may not be on the disk. */
-  #isKept = true;
+  /** True while a transaction runs, and after one that failed: memory may not be what is on the disk. */
+  #isStale = false;
 
   constructor(store: Database) {
     this.#store = store;
@@ -73,47 +73,57 @@ export class ReplayGuard {
     this.#write = store.prepare("REPLACE INTO replay_slices VALUES (?, ?, ?, ?, NULL)");
     this.#close = store.prepare("UPDATE replay_slices SET filter = ? WHERE number = ?");
     this.#drop = store.prepare("DELETE FROM replay_slices WHERE number = ?");
-    this.#readSlices();
+    this.#read();
   }
 
   /**
-   * Begins a transaction's work; a slice that was opened `sliceSeconds` ago takes no more ids.
-   * `nowSeconds` is the wall clock, Unix seconds.
+   * Runs `work`, which changes the ids, in one transaction. A segment that was opened
+   * `segmentSeconds` ago takes no more ids; `nowSeconds` is the wall clock, Unix seconds. If it fails,
+   * whatever is on the disk counts, and is read again.
    */
-  begin(nowSeconds: number, sliceSeconds: number): void {
-    if (!this.#isKept) this.#readSlices();
-    this.#isKept = false;
+  transaction<T>(
+    options: { readonly nowSeconds: number; readonly segmentSeconds: number },
+    work: () => T,
+  ): T {
+    if (this.#isStale) this.#read();
+    this.#isStale = true;
     this.#hasNew = false;
-    this.#nowSeconds = nowSeconds;
+    this.#nowSeconds = options.nowSeconds;
+    const result = this.#store.transaction(() => {
+      this.#closeOld(options.segmentSeconds);
+      const result = work();
+      this.#writeOpen();
+      return result;
+    });
+    this.#isStale = false;
+    return result;
+  }
+
+  #closeOld(segmentSeconds: number): void {
     if (this.#open === undefined) return;
     const { number, openedSeconds, ids } = this.#open;
-    if (ids < FILTER_IDS && Math.abs(nowSeconds - openedSeconds) < sliceSeconds) return;
+    const isOld = Math.abs(this.#nowSeconds - openedSeconds) >= segmentSeconds;
+    if (ids < FILTER_IDS && !isOld) return;
     this.#close.run(this.#bankOf(number).bytesOf(number % BANK_FILTERS), number);
     this.#open = undefined;
   }
 
-  /** Ends a transaction's work. */
-  end(): void {
+  #writeOpen(): void {
     if (!this.#hasNew) return;
     const { number, openedSeconds, newestSeconds, ids } = this.#open!;
     this.#write.run(number, openedSeconds, newestSeconds, ids);
   }
 
-  /** The transaction's work is on the disk. */
-  keep(): void {
-    this.#isKept = true;
-  }
-
-  /** True where the device has used this id (a UUID's text) before. */
-  remembers(deviceId: string, messageId: string): boolean {
+  /** True if the device has used this id (a UUID's text, in any case) before. */
+  has(deviceId: string, messageId: string): boolean {
     const id = uuidBytes(messageId);
     const hash = hashOf(deviceId, id);
     for (const [n, bank] of this.#banks) {
       const filters = bank.mayHave(hash);
       if (filters === 0) continue;
       for (let filter = 0; filter < BANK_FILTERS; filter++) {
-        const slice = n * BANK_FILTERS + filter;
-        if (filters >>> filter & 1 && this.#find.get(slice, deviceId, id)) return true;
+        const segment = n * BANK_FILTERS + filter;
+        if (filters >>> filter & 1 && this.#find.get(segment, deviceId, id)) return true;
       }
     }
     return false;
@@ -121,12 +131,12 @@ export class ReplayGuard {
 
   /** Remembers an id with its message's timestamp. */
   remember(deviceId: string, messageId: string, timestampSeconds: number): void {
-    const slice = this.#open ??= this.#openSlice();
+    const segment = this.#open ??= this.#openSegment();
     const id = uuidBytes(messageId);
-    this.#insert.run(slice.number, deviceId, id);
-    this.#bankOf(slice.number).add(slice.number % BANK_FILTERS, hashOf(deviceId, id));
-    slice.newestSeconds = Math.max(slice.newestSeconds, timestampSeconds);
-    slice.ids++;
+    this.#insert.run(segment.number, deviceId, id);
+    this.#bankOf(segment.number).add(segment.number % BANK_FILTERS, hashOf(deviceId, id));
+    segment.newestSeconds = Math.max(segment.newestSeconds, timestampSeconds);
+    segment.ids++;
     this.#hasNew = true;
   }
 
@@ -136,88 +146,88 @@ export class ReplayGuard {
   }
 
   /**
-   * Forgets slices that have no timestamp from `beforeSeconds` on, save the one that takes new ids;
+   * Forgets segments that have no timestamp from `beforeSeconds` on, save the one that takes new ids;
    * true where there may be more to do, since what is forgotten is removed bit by bit.
    */
   forget(beforeSeconds: number): boolean {
-    const due = this.#slices.findIndex((slice) =>
-      slice !== this.#open && slice.newestSeconds < beforeSeconds
+    const due = this.#segments.findIndex((segment) =>
+      segment !== this.#open && segment.newestSeconds < beforeSeconds
     );
-    const slice = this.#slices[due];
-    if (slice === undefined) return false;
-    if (slice.newestSeconds > this.forgottenSeconds()) {
-      this.#store.writeMark("forgotten_seconds", slice.newestSeconds);
+    const segment = this.#segments[due];
+    if (segment === undefined) return false;
+    if (segment.newestSeconds > this.forgottenSeconds()) {
+      this.#store.writeMark("forgotten_seconds", segment.newestSeconds);
     }
-    const removed = Number(this.#clear.run(slice.number).changes);
-    slice.ids -= removed;
+    const removed = Number(this.#clear.run(segment.number).changes);
+    segment.ids -= removed;
     if (removed === CLEAR_MAX) return true;
-    this.#drop.run(slice.number);
-    this.#slices.splice(due, 1);
+    this.#drop.run(segment.number);
+    this.#segments.splice(due, 1);
     this.#dropBanks();
     return true;
   }
 
   /** The newest timestamp that is remembered, Unix seconds; 0 where there is none. */
   newestSeconds(): number {
-    return this.#slices.reduce((newest, slice) => Math.max(newest, slice.newestSeconds), 0);
+    return this.#segments.reduce((newest, segment) => Math.max(newest, segment.newestSeconds), 0);
   }
 
   /** How many ids the store holds, those among them that are on their way out. */
   count(): number {
-    return this.#slices.reduce((sum, { ids }) => sum + ids, 0);
+    return this.#segments.reduce((sum, { ids }) => sum + ids, 0);
   }
 
-  #openSlice(): Segment {
-    const slice = {
-      number: (this.#slices.at(-1)?.number ?? 0) + 1,
+  #openSegment(): Segment {
+    const segment = {
+      number: (this.#segments.at(-1)?.number ?? 0) + 1,
       openedSeconds: this.#nowSeconds,
       newestSeconds: 0,
       ids: 0,
     };
-    this.#slices.push(slice);
-    return slice;
+    this.#segments.push(segment);
+    return segment;
   }
 
-  /** Reads what is on the disk, filters as well: a slice may have the number of another that failed. */
-  #readSlices(): void {
+  /** Reads what is on the disk, filters as well: a segment may have the number of another that failed. */
+  #read(): void {
     this.#banks.clear();
     const rows = this.#store.prepare(`
       SELECT number, opened_seconds, newest_seconds, ids, filter IS NULL AS is_open
       FROM replay_slices ORDER BY number`).all();
-    this.#slices = rows.map((row) => ({
+    this.#segments = rows.map((row) => ({
       number: row["number"] as number,
       openedSeconds: row["opened_seconds"] as number,
       newestSeconds: row["newest_seconds"] as number,
       ids: row["ids"] as number,
     }));
-    for (const { number } of this.#slices) this.#readFilter(number);
-    this.#open = rows.at(-1)?.["is_open"] === 1 ? this.#slices.at(-1) : undefined;
+    for (const { number } of this.#segments) this.#readFilter(number);
+    this.#open = rows.at(-1)?.["is_open"] === 1 ? this.#segments.at(-1) : undefined;
   }
 
-  /** As it was kept; or made anew, where the slice was open when its process ended. */
-  #readFilter(slice: number): void {
-    const bank = this.#bankOf(slice);
-    const filter = slice % BANK_FILTERS;
+  /** As it was kept; or made anew, where the segment was open when its process ended. */
+  #readFilter(segment: number): void {
+    const bank = this.#bankOf(segment);
+    const filter = segment % BANK_FILTERS;
     const { filter: kept } = this.#store
-      .prepare("SELECT filter FROM replay_slices WHERE number = ?").get(slice)!;
+      .prepare("SELECT filter FROM replay_slices WHERE number = ?").get(segment)!;
     if (kept instanceof Uint8Array && bank.restore(filter, kept)) return;
     const ids = this.#store
       .prepareArrays("SELECT device_id, message_id FROM replay_guard WHERE slice = ?");
-    for (const [deviceId, id] of ids.iterate(slice) as Iterable<SQLOutputValue[]>) {
+    for (const [deviceId, id] of ids.iterate(segment) as Iterable<SQLOutputValue[]>) {
       bank.add(filter, hashOf(deviceId as string, id as Uint8Array));
     }
   }
 
-  #bankOf(slice: number): BloomFilters {
-    const n = Math.floor(slice / BANK_FILTERS);
+  #bankOf(segment: number): BloomFilters {
+    const n = Math.floor(segment / BANK_FILTERS);
     const bank = this.#banks.get(n) ?? new BloomFilters();
     this.#banks.set(n, bank);
     return bank;
   }
 
-  /** Lets go of banks whose slices are all gone. */
+  /** Lets go of banks whose segments are all gone. */
   #dropBanks(): void {
-    const used = new Set(this.#slices.map(({ number }) => Math.floor(number / BANK_FILTERS)));
+    const used = new Set(this.#segments.map(({ number }) => Math.floor(number / BANK_FILTERS)));
     for (const n of this.#banks.keys()) if (!used.has(n)) this.#banks.delete(n);
   }
 }

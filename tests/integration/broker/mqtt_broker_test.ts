@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import mqtt from "mqtt";
 import { poll } from "../../../src/time/poll.ts";
-import type { Log } from "../../../src/log/log.ts";
-import {
-  type BrokerAddress,
-  type InboundMessage,
-  MqttBroker,
-} from "../../../src/gateway/broker/mqtt_broker.ts";
+import type { Emit } from "../../../src/core/event.ts";
+import type { BrokerConsumer, InboundMessage } from "../../../src/core/ports.ts";
+import type { BrokerAddress } from "../../../src/gateway/broker/connection.ts";
+import { MqttBroker } from "../../../src/gateway/broker/mqtt_broker.ts";
 import project from "../../../deno.json" with { type: "json" };
 import { type LiveSite, withLiveSite } from "../../support/live_site.ts";
 
@@ -17,14 +15,10 @@ Deno.test("MQTT.js is pinned exactly, since one private method of it is used", (
   assert.equal(typeof _sendPacket, "function");
 });
 
-/** A link in place of the site's gateway; arrivals are kept, and acknowledged by the test. */
-function linkTo(
+/** A broker in place of the site's gateway's, not open yet. */
+function brokerOf(
   site: LiveSite,
-  arrivals: InboundMessage[],
-  { onSessionPresent = () => {}, log = () => {}, ...over }: Partial<BrokerAddress> & {
-    onSessionPresent?: () => void;
-    log?: Log;
-  } = {},
+  { emit = () => {}, ...over }: Partial<BrokerAddress> & { emit?: Emit } = {},
 ): MqttBroker {
   const read = (path: string) => Deno.readTextFileSync(path);
   const { broker } = site.config;
@@ -35,9 +29,18 @@ function linkTo(
     key: read(broker.key),
     ...over,
   };
-  const onMessage = (arrival: InboundMessage) => void arrivals.push(arrival);
-  const others = { onDropCount: () => {}, onConnected: () => {}, onDisconnected: () => {} };
-  return new MqttBroker(address, { onMessage, onSessionPresent, ...others }, { log });
+  return new MqttBroker(address, emit);
+}
+
+/** Keeps what comes, for the test to acknowledge. */
+function keeping(messages: InboundMessage[], sessionResumed = () => {}): BrokerConsumer {
+  return {
+    take: (message) => void messages.push(message),
+    sessionResumed,
+    connected: () => {},
+    disconnected: () => {},
+    dropCounted: () => {},
+  };
 }
 
 async function withLink(
@@ -45,10 +48,10 @@ async function withLink(
 ): Promise<void> {
   await withLiveSite(async (site) => {
     const arrivals: InboundMessage[] = [];
-    const link = linkTo(site, arrivals);
-    link.open();
+    const link = brokerOf(site);
+    link.open(keeping(arrivals));
     try {
-      await poll("the link", () => link.connected);
+      await poll("the link", () => link.isConnected);
       await work(site, link, arrivals);
     } finally {
       await link.close();
@@ -58,7 +61,7 @@ async function withLink(
 
 const textOf = (arrival: InboundMessage) => new TextDecoder().decode(arrival.bytes);
 
-Deno.test("BrokerLink acknowledges nothing by itself: what is not acknowledged comes again", async () => {
+Deno.test("MqttBroker acknowledges nothing by itself: what is not acknowledged comes again", async () => {
   await withLink(async (site, link, arrivals) => {
     const device = await site.device("sensor_001");
     for (const text of ["a", "b", "c"]) await device.publish(text);
@@ -69,14 +72,12 @@ Deno.test("BrokerLink acknowledges nothing by itself: what is not acknowledged c
     await poll("a fourth arrival", () => arrivals.length === 4);
     await link.close();
     const again: InboundMessage[] = [];
-    const onSessionPresent: number[] = [];
-    const next = linkTo(site, again, {
-      onSessionPresent: () => onSessionPresent.push(again.length),
-    });
-    next.open();
+    const resumed: number[] = [];
+    const next = brokerOf(site);
+    next.open(keeping(again, () => resumed.push(again.length)));
     await poll("the others again", () => again.length === 3);
     assert.deepEqual(again.map(textOf), ["b", "c", "d"]);
-    assert.deepEqual(onSessionPresent, [0], "told once, before the first of them");
+    assert.deepEqual(resumed, [0], "told once, before the first of them");
     assert.ok(again.every(({ redelivered }) => redelivered));
     arrivals[1]!.acknowledge(); // of a connection that is gone: nothing happens
     for (const arrival of again) arrival.acknowledge();
@@ -87,24 +88,24 @@ Deno.test("BrokerLink acknowledges nothing by itself: what is not acknowledged c
   });
 });
 
-Deno.test("BrokerLink keeps answering pings while acknowledgements wait", async () => {
+Deno.test("MqttBroker keeps answering pings while acknowledgements wait", async () => {
   await withLiveSite(async (site) => {
     const arrivals: InboundMessage[] = [];
-    const link = linkTo(site, arrivals);
-    link.open();
-    await poll("the link", () => link.connected);
+    const link = brokerOf(site);
+    link.open(keeping(arrivals));
+    await poll("the link", () => link.isConnected);
     const device = await site.device("sensor_001");
     await device.publish("held");
     await poll("the arrival", () => arrivals.length === 1);
     // Longer than one and a half keepalives, after which either side would give up.
     await new Promise((resolve) => setTimeout(resolve, 8_000));
-    assert.ok(link.connected);
+    assert.ok(link.isConnected);
     assert.equal(arrivals.length, 1);
     await link.close();
   }, { start: false, settings: { BROKER_KEEPALIVE: "5s" } });
 });
 
-Deno.test("BrokerLink.publish() tells acknowledged, unheard and unsent apart", async () => {
+Deno.test("MqttBroker.publish() tells acknowledged, unheard and unsent apart", async () => {
   await withLink(async (site, link) => {
     const none = await link.publish("device/nobody/command", new Uint8Array([1]), {});
     assert.deepEqual(none, { kind: "acknowledged", subscribers: false });
@@ -119,7 +120,7 @@ Deno.test("BrokerLink.publish() tells acknowledged, unheard and unsent apart", a
     const forbidden = await link.publish("device/sensor_001/data", new Uint8Array(), {});
     assert.equal(forbidden.kind, "refused");
     await site.stopBroker();
-    await poll("the loss", () => !link.connected);
+    await poll("the loss", () => !link.isConnected);
     assert.equal((await link.publish("x", new Uint8Array(), {})).kind, "unsent");
   });
 });
@@ -134,7 +135,7 @@ Deno.test("a publish that the broker does not acknowledge is unsent, and not sen
     await site.broker!.exited;
     await site.startBroker();
     const device = await site.connect(`${site.layout.devicesFolder}/sensor_001`);
-    await poll("the link again", () => link.connected);
+    await poll("the link again", () => link.isConnected);
     const marker = await link.publish("device/sensor_001/command", new Uint8Array([2]), {});
     assert.equal(marker.kind, "acknowledged");
     await poll("the marker", () => device.commandsWaiting > 0);
@@ -145,12 +146,12 @@ Deno.test("a publish that the broker does not acknowledge is unsent, and not sen
 Deno.test("a broker that cannot be reached is said once, with the reason", async () => {
   await withLiveSite(async (site) => {
     await site.stopBroker();
-    const gateway = site.makeGateway();
+    const gateway = await site.makeGateway();
     const started = gateway.start();
-    const record = await site.logged("broker_fault");
+    const record = await site.logged("broker_unreachable");
     assert.match(record.message, /Cannot reach the broker at 127.0.0.1:\d+: .*refused/i);
     await new Promise((resolve) => setTimeout(resolve, 500)); // several more tries
-    assert.equal(site.log.filter(({ event }) => event === "broker_fault").length, 1);
+    assert.equal(site.log.filter(({ event }) => event === "broker_unreachable").length, 1);
     await gateway.stop();
     await started;
   }, { start: false });
@@ -183,11 +184,13 @@ Deno.test("a broker whose certificate is for another name is not spoken to", asy
 /** What a link says that does not come up. */
 async function refusalBy(site: LiveSite, over: Partial<BrokerAddress>): Promise<string> {
   const said: string[] = [];
-  const log: Log = (_level, _event, { message }) => void said.push(message);
-  const link = linkTo(site, [], { ...over, log });
-  link.open();
+  const emit: Emit = (event) => {
+    if (event.kind === "broker_unreachable") said.push(event.reason);
+  };
+  const link = brokerOf(site, { ...over, emit });
+  link.open(keeping([]));
   await poll("the reason", () => said.length > 0);
-  assert.ok(!link.connected);
+  assert.ok(!link.isConnected);
   await link.close();
   return said[0]!;
 }
@@ -227,16 +230,16 @@ Deno.test("acknowledgements that come with the end of their connection are no cr
       cert: Deno.readTextFileSync(certificate),
       key: Deno.readTextFileSync(key),
     });
-    const link = linkTo(site, []);
-    link.open();
+    const link = brokerOf(site);
+    link.open(keeping([]));
     for (let round = 0; round < 5; round++) {
       const hungUp = hangUpAfter(100, await listener.accept());
-      await poll("the link", () => link.connected);
+      await poll("the link", () => link.isConnected);
       const one = new Uint8Array([1]);
       const published = Array.from({ length: 100 }, () => link.publish("x", one, {}));
       assert.equal((await Promise.all(published)).length, 100);
       await hungUp;
-      await poll("its loss", () => !link.connected);
+      await poll("its loss", () => !link.isConnected);
     }
     await link.close();
     listener.close();

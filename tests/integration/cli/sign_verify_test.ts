@@ -198,9 +198,9 @@ Deno.test("verify stops at the first check that fails, and says so of the others
   await withSite(async (dir) => {
     await inStore(dir, (store) => {
       const replayGuard = new ReplayGuard(store);
-      replayGuard.begin(Number(TIMESTAMP), 300);
-      replayGuard.remember(DEVICE_ID, MESSAGE_ID, Number(TIMESTAMP));
-      replayGuard.end();
+      replayGuard.transaction({ nowSeconds: Number(TIMESTAMP), segmentSeconds: 300 }, () => {
+        replayGuard.remember(DEVICE_ID, MESSAGE_ID, Number(TIMESTAMP));
+      });
     });
     const other = await message("{}", { deviceId: "sensor_002" });
     const stale = ["--at", String(NOW + 251)];
@@ -277,12 +277,12 @@ Deno.test("verify refuses what the gateway may have forgotten, unless it is aske
     const ahead = Math.floor(Date.now() / 1000) + 60;
     await inStore(dir, (store) => {
       const replayGuard = new ReplayGuard(store);
-      replayGuard.begin(ahead, 300);
-      replayGuard.remember(DEVICE_ID, MESSAGE_ID, ahead);
-      replayGuard.end();
-      replayGuard.begin(ahead + 600, 300);
-      replayGuard.forget(ahead + 1);
-      replayGuard.end();
+      replayGuard.transaction({ nowSeconds: ahead, segmentSeconds: 300 }, () => {
+        replayGuard.remember(DEVICE_ID, MESSAGE_ID, ahead);
+      });
+      replayGuard.transaction({ nowSeconds: ahead + 600, segmentSeconds: 300 }, () => {
+        replayGuard.forget(ahead + 1);
+      });
     });
     const now = await verify(signed.stdout, "--dir", dir);
     assert.equal(now.code, 1);

@@ -24,11 +24,11 @@ Deno.test("every status means what the contract says", () => {
     const expected = status < 300
       ? "delivered"
       : again.includes(status) || status >= 500
-      ? "again"
-      : "final";
+      ? "retry"
+      : "rejected";
     assert.equal(dispositionOf(answer(status)), expected, `${status}`);
   }
-  assert.equal(dispositionOf({ kind: "no_answer", reason: "refused" }), "again");
+  assert.equal(dispositionOf({ kind: "no_answer", reason: "refused" }), "retry");
 });
 
 Deno.test("waits grow exponentially up to the longest, half of each by chance", () => {

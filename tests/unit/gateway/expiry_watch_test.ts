@@ -20,15 +20,20 @@ async function saidAt(wallMs: number): Promise<string[]> {
     const said: string[] = [];
     const watch = new ExpiryWatch({
       clock: { wallMs: () => wallMs, monotonicMs: () => 0 },
-      log: (level, event, { message }) => said.push(`${level} ${event} ${message}`),
-      files: [ca, crl, `${folder}/none`],
-      devices: () => [{ deviceId: "sensor_001", notAfter: END_MS / 1000 }],
-      fileEnds: (path, seconds) => {
-        assert.equal(seconds, END_MS / 1000, path);
+      emit: (event) => {
+        if (event.kind === "file_expiry") assert.equal(event.endSeconds, END_MS / 1000, event.path);
+        else if (event.kind === "devices_expiring") said.push(`${event.count} devices`);
+        else if (event.kind === "expires_soon") {
+          said.push(`${event.expired ? "error" : "warning"} ${event.what}`);
+        }
       },
-      devicesEnding: (count) => said.push(`${count} devices`),
+      files: [ca, crl, `${folder}/none`],
+      devices: {
+        certificateEnds: () =>
+          Promise.resolve([{ deviceId: "sensor_001", notAfter: END_MS / 1000 }]),
+      },
     });
-    watch.look();
+    await watch.look();
     watch.close();
     return said.map((line) => line.replaceAll(folder, ""));
   });
@@ -37,16 +42,16 @@ async function saidAt(wallMs: number): Promise<string[]> {
 Deno.test("certificates, lists and devices are warned of 30 days ahead, once a day", async () => {
   const lines = await saidAt(END_MS - 30 * DAY_MS);
   assert.deepEqual(lines.filter((line) => !line.includes("none")), [
-    'warning expires_soon "/ca.crt" expires in 30 days',
-    'warning expires_soon "/ca.crl" expires in 30 days',
+    'warning "/ca.crt" expires in 30 days',
+    'warning "/ca.crl" expires in 30 days',
     "1 devices",
-    "warning expires_soon The certificates of sensor_001 expire within 30 days, or have expired: " +
+    "warning The certificates of sensor_001 expire within 30 days, or have expired: " +
     "see device list",
     "1 devices",
   ]);
   assert.match(lines.find((line) => line.includes("none"))!, /^warning .*Cannot see when "\/none"/);
   const expired = await saidAt(END_MS + DAY_MS);
-  assert.ok(expired.includes('error expires_soon "/ca.crl" has expired'));
+  assert.ok(expired.includes('error "/ca.crl" has expired'));
 });
 
 Deno.test("31 days ahead nothing is said", async () => {

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import type { Outcome, Settlement } from "../../../src/core/delivery.ts";
-import { Forwarder, type ForwarderEvents } from "../../../src/gateway/pipeline/forwarder.ts";
-import type { OutboxEntry } from "../../../src/store/sqlite/outbox.ts";
+import { Forwarder } from "../../../src/gateway/pipeline/forwarder.ts";
+import type { OutboxEntry } from "../../../src/core/outbox_entry.ts";
+
+/** Events that the tests do not look at. */
+const QUIET: readonly string[] = ["delivery_started", "message_delivered"];
 
 const OK: Outcome = { kind: "answer", status: 200, body: new Uint8Array(), retryAfter: null };
 const REFUSED: Outcome = { kind: "no_answer", reason: "connection refused" };
@@ -18,32 +21,34 @@ function forwarderWith(
   const stored = new Map<number, OutboxEntry>();
   let wanted = 0;
   let enough = Promise.withResolvers<void>();
-  const on: ForwarderEvents = {
-    sending: () => {},
-    delivered: () => {},
-    retried: () => events.push("retried"),
-    buried: (_entry, reason) => events.push(`buried: ${reason}`),
-    gone: () => events.push("gone"),
-    back: () => events.push("back"),
-  };
   const forwarder = new Forwarder(
     {
       clock: { wallMs: () => 1_000, monotonicMs: () => 0 },
       steadyMs: () => 1_000,
-      at: () => {},
+      failpoint: () => {},
       random: () => 0,
-      post: async (entry, stop) => {
-        posts.push(`${entry.deviceId}${entry.sequence}`);
-        return await post(entry, stop);
+      emit: (event) => {
+        if (event.kind === "message_dead_lettered") events.push(`${event.kind}: ${event.reason}`);
+        else if (!QUIET.includes(event.kind)) events.push(event.kind);
       },
-      read: (sequences) => sequences.flatMap((sequence) => stored.get(sequence) ?? []),
-      respond: over.respond ?? (() => Promise.resolve(true)),
-      settle: (settlement) => {
-        settlements.push(settlement);
-        if (settlements.length >= wanted) enough.resolve();
+      backend: {
+        deliver: async (entry, stop) => {
+          posts.push(`${entry.deviceId}${entry.sequence}`);
+          return await post(entry, stop);
+        },
+      },
+      store: {
+        read: (sequences) =>
+          Promise.resolve(sequences.flatMap((sequence) => stored.get(sequence) ?? [])),
+      },
+      responder: { respond: over.respond ?? (() => Promise.resolve(true)) },
+      committer: {
+        settle: (settlement) => {
+          settlements.push(settlement);
+          if (settlements.length >= wanted) enough.resolve();
+        },
       },
     },
-    on,
     {
       concurrency: over.concurrency ?? 8,
       retryFirstMs: 2,
@@ -111,7 +116,7 @@ Deno.test("a refused entry becomes a dead letter and the next one goes on", asyn
   await forwarder.stop(1_000);
   assert.equal(settlements[0]!.deadLetter?.status, 422);
   assert.equal(settlements[1]!.deadLetter, undefined);
-  assert.deepEqual(events, ["buried: the backend refused it with status 422"]);
+  assert.deepEqual(events, ["message_dead_lettered: the backend refused it with status 422"]);
 });
 
 Deno.test("an entry that is too old to try again becomes a dead letter", async () => {
@@ -172,7 +177,7 @@ Deno.test("what an earlier run left is read from the store when its turn comes",
   const { forwarder, posts, settled, stored } = forwarderWith(() => OK);
   for (let i = 1; i <= 3; i++) {
     stored.set(i, entry("a", i));
-    forwarder.add({ deviceId: "a", sequence: i });
+    forwarder.addBacklog({ deviceId: "a", sequence: i });
   }
   forwarder.start();
   await settled(3);
@@ -202,12 +207,14 @@ Deno.test("when the backend is back, lanes that waited for it do not wait any lo
   const { forwarder, events, settled } = forwarderWith(() => up ? OK : REFUSED);
   for (let i = 1; i <= 4; i++) forwarder.add(entry(`d${i}`, i));
   forwarder.start();
-  while (!events.includes("gone")) await new Promise((resolve) => setTimeout(resolve, 1));
+  while (!events.includes("backend_unreachable")) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
   up = true;
   await settled(4);
   await forwarder.stop(1_000);
-  assert.equal(events.filter((event) => event === "gone").length, 1);
-  assert.equal(events.filter((event) => event === "back").length, 1);
+  assert.equal(events.filter((event) => event === "backend_unreachable").length, 1);
+  assert.equal(events.filter((event) => event === "backend_recovered").length, 1);
 });
 
 Deno.test("stop() breaks off what does not end within its grace", async () => {
@@ -251,7 +258,7 @@ Deno.test("an entry that the store cannot give now is not skipped", async () => 
     return get(sequence);
   };
   stored.set(1, entry("a", 1));
-  forwarder.add({ deviceId: "a", sequence: 1 });
+  forwarder.addBacklog({ deviceId: "a", sequence: 1 });
   forwarder.start();
   await settled(1);
   await forwarder.stop(1_000);

@@ -32,14 +32,16 @@ function fakeApi(): Fake {
   const clock = { wallMs: () => fake.nowMs, monotonicMs: () => fake.nowMs };
   const api = createRoutes({
     bodyTimeoutMs: 1_000,
-    guard: new BearerAuth(() => fake.keys, clock),
-    notReady: () => fake.reasons,
-    metrics: () => Promise.resolve({ text: "x 1\n", contentType: "text/plain" }),
-    dispatch: (id, payload) => {
-      fake.dispatched.push([id, new TextDecoder().decode(payload)]);
-      return Promise.resolve(fake.answer);
+    auth: new BearerAuth(() => fake.keys, clock),
+    unreadiness: () => fake.reasons,
+    metrics: { text: () => Promise.resolve("x 1\n"), contentType: "text/plain" },
+    commands: {
+      send: (id, payload) => {
+        fake.dispatched.push([id, new TextDecoder().decode(payload)]);
+        return Promise.resolve(fake.answer);
+      },
     },
-    failed: () => {},
+    emit: () => {},
   });
   const fake: Fake = {
     api,

@@ -1,7 +1,19 @@
 import assert from "node:assert/strict";
 import { AuditLog } from "../../../src/store/sqlite/audit_log.ts";
-import { type RejectedMessage, RejectionAudit } from "../../../src/store/sqlite/rejection_audit.ts";
+import type { Committed } from "../../../src/core/ports.ts";
+import { reject, type RejectionCode } from "../../../src/core/rejection.ts";
+import { RejectionAudit } from "../../../src/store/sqlite/rejection_audit.ts";
 import { Database } from "../../../src/store/sqlite/database.ts";
+
+/** A rejection as the tests write it. */
+interface RejectedMessage {
+  readonly identity: string;
+  readonly code: RejectionCode;
+}
+
+function committed({ identity, code }: RejectedMessage): Committed {
+  return { kind: "rejected", identity, messageId: undefined, rejection: reject(code) };
+}
 
 interface Desk {
   readonly store: Database;
@@ -19,7 +31,9 @@ function withDesk(work: (desk: Desk) => void): void {
   work({
     store,
     enter(rejected, at, options = { tidy: false }) {
-      audit.keep(store.transaction(() => audit.enter(rejected, { ...options, wallMs: at * 1000 })));
+      const wallMs = at * 1000;
+      const batch = rejected.map(committed);
+      audit.apply(store.transaction(() => audit.write(batch, { ...options, wallMs })));
     },
     entries: () =>
       [...new AuditLog(store).since(0)].map(({ at, event, subject, detail, count }) => {

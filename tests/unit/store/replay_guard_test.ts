@@ -7,7 +7,7 @@ import { Database } from "../../../src/store/sqlite/database.ts";
 import { withFolder } from "../../support/with_folder.ts";
 
 const ID = "550e8400-e29b-41d4-a716-446655440000";
-const SLICE_SECONDS = 300;
+const SEGMENT_SECONDS = 300;
 
 function withStore(work: (store: Database) => void): void {
   const store = new Database(":memory:", { create: true });
@@ -21,11 +21,7 @@ function withGuard(work: (guard: ReplayGuard) => void): void {
 
 /** One transaction's work at a time of the wall clock. */
 function at<T>(guard: ReplayGuard, nowSeconds: number, work: () => T): T {
-  guard.begin(nowSeconds, SLICE_SECONDS);
-  const result = work();
-  guard.end();
-  guard.keep();
-  return result;
+  return guard.transaction({ nowSeconds, segmentSeconds: SEGMENT_SECONDS }, work);
 }
 
 function forgetAll(guard: ReplayGuard, nowSeconds: number, beforeSeconds: number): void {
@@ -35,9 +31,9 @@ function forgetAll(guard: ReplayGuard, nowSeconds: number, beforeSeconds: number
 Deno.test("ReplayGuard knows an id in either case, for its device only", () => {
   withGuard((guard) => {
     at(guard, 1_000, () => guard.remember("sensor_001", ID, 1_000));
-    assert.ok(guard.remembers("sensor_001", ID));
-    assert.ok(guard.remembers("sensor_001", ID.toUpperCase()));
-    assert.ok(!guard.remembers("sensor_002", ID));
+    assert.ok(guard.has("sensor_001", ID));
+    assert.ok(guard.has("sensor_001", ID.toUpperCase()));
+    assert.ok(!guard.has("sensor_002", ID));
     assert.equal(guard.count(), 1);
   });
 });
@@ -54,7 +50,7 @@ Deno.test("ReplayGuard keeps every id as long as its timestamp asks for, through
       });
       sent.push({ id, timestamp });
       for (const { id, timestamp } of sent) {
-        if (timestamp > guard.forgottenSeconds()) assert.ok(guard.remembers("sensor_001", id));
+        if (timestamp > guard.forgottenSeconds()) assert.ok(guard.has("sensor_001", id));
       }
       assert.ok(guard.forgottenSeconds() < now - 300);
     }
@@ -72,7 +68,7 @@ Deno.test("ReplayGuard keeps ids by time, not by count", () => {
     assert.equal(guard.count(), 5_001);
     forgetAll(guard, 1_300, 1_001);
     assert.equal(guard.count(), 1);
-    assert.ok(guard.remembers("sensor_001", ID));
+    assert.ok(guard.has("sensor_001", ID));
   });
 });
 
@@ -106,7 +102,7 @@ Deno.test("ReplayGuard goes on where the clock jumps to and fro", () => {
         guard.forget(0);
       });
     });
-    for (const id of ids) assert.ok(guard.remembers("sensor_001", id));
+    for (const id of ids) assert.ok(guard.has("sensor_001", id));
     assert.equal(guard.newestSeconds(), 1_000_000);
   });
 });
@@ -115,7 +111,7 @@ Deno.test("forget() leaves the slice alone that takes new ids, however old they 
   withGuard((guard) => {
     at(guard, 1_000, () => guard.remember("sensor_001", ID, 500));
     assert.ok(!at(guard, 1_000, () => guard.forget(900)));
-    assert.ok(guard.remembers("sensor_001", ID));
+    assert.ok(guard.has("sensor_001", ID));
     assert.equal(guard.forgottenSeconds(), 0);
   });
 });
@@ -137,14 +133,12 @@ Deno.test("what a transaction that failed has remembered is forgotten with it", 
   withStore((store) => {
     const guard = new ReplayGuard(store);
     assert.throws(() =>
-      store.transaction(() => {
-        guard.begin(1_000, SLICE_SECONDS);
+      at(guard, 1_000, () => {
         guard.remember("sensor_001", ID, 1_000);
-        guard.end();
         throw new Error("the disk is full");
       })
     );
-    at(guard, 1_000, () => assert.ok(!guard.remembers("sensor_001", ID)));
+    at(guard, 1_000, () => assert.ok(!guard.has("sensor_001", ID)));
     assert.equal(guard.count(), 0);
     at(guard, 1_000, () => guard.remember("sensor_001", ID, 1_000));
     assert.equal(new ReplayGuard(store).count(), 1, "the next start knows it");
@@ -163,14 +157,14 @@ Deno.test("ReplayGuard knows every id in slice after slice, and after a restart"
     }
     assert.equal(slices.get()!["n"], 2);
     for (const one of [guard, new ReplayGuard(store)]) {
-      assert.ok(ids.every((id) => one.remembers("sensor_001", id)));
-      assert.ok(!one.remembers("sensor_001", crypto.randomUUID()));
-      assert.ok(!one.remembers("sensor_002", ids[0]!));
+      assert.ok(ids.every((id) => one.has("sensor_001", id)));
+      assert.ok(!one.has("sensor_001", crypto.randomUUID()));
+      assert.ok(!one.has("sensor_002", ids[0]!));
       assert.equal(one.count(), ids.length);
     }
     const later = new ReplayGuard(store);
     at(later, 1_000, () => later.remember("sensor_001", ID, 1_000));
-    assert.ok(later.remembers("sensor_001", ID));
+    assert.ok(later.has("sensor_001", ID));
     assert.equal(slices.get()!["n"], 2, "the last one takes more");
   });
 });
@@ -179,11 +173,11 @@ Deno.test("a slice whose filter is not one is known by its ids", () => {
   withStore((store) => {
     const guard = new ReplayGuard(store);
     at(guard, 1_000, () => guard.remember("sensor_001", ID, 1_000));
-    at(guard, 1_000 + SLICE_SECONDS, () => {});
+    at(guard, 1_000 + SEGMENT_SECONDS, () => {});
     const spoil = store.prepare("UPDATE replay_slices SET filter = ? WHERE filter NOTNULL");
     for (const spoilt of [new Uint8Array(), new Uint8Array(5)]) {
       assert.equal(spoil.run(spoilt).changes, 1);
-      assert.ok(new ReplayGuard(store).remembers("sensor_001", ID));
+      assert.ok(new ReplayGuard(store).has("sensor_001", ID));
     }
   });
 });
@@ -193,13 +187,13 @@ Deno.test("a forgotten slice leaves nothing behind, and those after it stay know
     const guard = new ReplayGuard(store);
     const ids = Array.from({ length: 20 }, () => crypto.randomUUID());
     ids.forEach((id, i) => {
-      const now = 10_000 + i * SLICE_SECONDS;
+      const now = 10_000 + i * SEGMENT_SECONDS;
       at(guard, now, () => guard.remember("sensor_001", id, now));
-      forgetAll(guard, now, now - SLICE_SECONDS);
+      forgetAll(guard, now, now - SEGMENT_SECONDS);
       const sent = ids.slice(0, i + 1);
       const known = sent.map((_id, j) => j >= i - 1);
       for (const one of [guard, new ReplayGuard(store)]) {
-        assert.deepEqual(sent.map((id) => one.remembers("sensor_001", id)), known);
+        assert.deepEqual(sent.map((id) => one.has("sensor_001", id)), known);
         assert.equal(one.count(), Math.min(2, i + 1));
       }
     });
@@ -212,28 +206,20 @@ Deno.test("what fails after a slice was closed, opened or forgotten changes noth
   withStore((store) => {
     const guard = new ReplayGuard(store);
     const ids = Array.from({ length: 4 }, () => crypto.randomUUID());
-    const [first, second, late] = [1_000, 1_000 + SLICE_SECONDS, 1_000 + 2 * SLICE_SECONDS];
-    const transact = (now: number, work: () => void) => {
-      store.transaction(() => {
-        guard.begin(now, SLICE_SECONDS);
-        work();
-        guard.end();
-      });
-      guard.keep();
-    };
-    transact(first, () => guard.remember("sensor_001", ids[0]!, first));
-    transact(second, () => guard.remember("sensor_001", ids[1]!, second));
+    const [first, second, late] = [1_000, 1_000 + SEGMENT_SECONDS, 1_000 + 2 * SEGMENT_SECONDS];
+    at(guard, first, () => guard.remember("sensor_001", ids[0]!, first));
+    at(guard, second, () => guard.remember("sensor_001", ids[1]!, second));
     assert.throws(() =>
-      transact(late, () => {
+      at(guard, late, () => {
         guard.remember("sensor_001", crypto.randomUUID(), late);
         assert.ok(guard.forget(late));
         throw new Error("the disk is full");
       })
     );
-    transact(second, () => guard.remember("sensor_001", ids[2]!, second)); // the clock stepped back
-    transact(late, () => guard.remember("sensor_001", ids[3]!, late));
+    at(guard, second, () => guard.remember("sensor_001", ids[2]!, second)); // the clock stepped back
+    at(guard, late, () => guard.remember("sensor_001", ids[3]!, late));
     for (const one of [guard, new ReplayGuard(store)]) {
-      for (const id of ids) assert.ok(one.remembers("sensor_001", id));
+      for (const id of ids) assert.ok(one.has("sensor_001", id));
       assert.equal(one.count(), ids.length);
       assert.equal(one.forgottenSeconds(), 0);
     }
@@ -244,17 +230,15 @@ Deno.test("a slice keeps its ids known where another got its number in a transac
   withStore((store) => {
     const guard = new ReplayGuard(store);
     at(guard, 1_000, () => guard.remember("sensor_001", ID, 1_000));
-    at(guard, 1_000 + SLICE_SECONDS, () => {}); // closes it
+    at(guard, 1_000 + SEGMENT_SECONDS, () => {}); // closes it
     assert.throws(() =>
-      store.transaction(() => {
-        guard.begin(1_000 + SLICE_SECONDS, SLICE_SECONDS);
+      at(guard, 1_000 + SEGMENT_SECONDS, () => {
         assert.ok(guard.forget(1_001));
         guard.remember("sensor_001", crypto.randomUUID(), 1_000);
-        guard.end();
         throw new Error("the disk is full");
       })
     );
-    at(guard, 1_000 + SLICE_SECONDS, () => assert.ok(guard.remembers("sensor_001", ID)));
+    at(guard, 1_000 + SEGMENT_SECONDS, () => assert.ok(guard.has("sensor_001", ID)));
   });
 });
 
@@ -275,12 +259,12 @@ Deno.test("ids that a store of schema 1 remembers are remembered after its upgra
     former.close();
     const store = new Database(path);
     const guard = new ReplayGuard(store);
-    for (const deviceId of ["sensor_001", "sensor_003"]) assert.ok(guard.remembers(deviceId, ID));
-    assert.ok(!guard.remembers("sensor_002", ID));
+    for (const deviceId of ["sensor_001", "sensor_003"]) assert.ok(guard.has(deviceId, ID));
+    assert.ok(!guard.has("sensor_002", ID));
     at(guard, 1_300, () => guard.remember("sensor_002", ID, 1_300));
     forgetAll(guard, 1_300, 1_100);
     assert.deepEqual(
-      ["sensor_001", "sensor_002", "sensor_003"].map((deviceId) => guard.remembers(deviceId, ID)),
+      ["sensor_001", "sensor_002", "sensor_003"].map((deviceId) => guard.has(deviceId, ID)),
       [false, true, true],
     );
     assert.equal(guard.forgottenSeconds(), 1_000);

@@ -1,0 +1,116 @@
+/**
+ * Everything that can happen in a gateway, as values.
+ *
+ * The log lines and the metrics are two tables over this union, in `gateway/telemetry/`: a kind that
+ * is missing in one of them is a type error. Nothing hangs on an event but what is shown of it.
+ */
+
+import type { Outcome } from "./delivery.ts";
+import type { OutboxEntry } from "./outbox_entry.ts";
+import type { Rejection } from "./rejection.ts";
+
+/** What an entry is called in an event: its device and its message. */
+export type EntryNames = Pick<OutboxEntry, "deviceId" | "messageId" | "sequence">;
+
+/** A message, from the broker to the disk. */
+export type IntakeEvent =
+  /** `lateSeconds`: how old it is, if it waited for longer than the tolerance. */
+  | {
+    readonly kind: "message_accepted";
+    readonly entry: EntryNames;
+    readonly lateSeconds: number | undefined;
+  }
+  /** The broker delivers again what is stored already. */
+  | { readonly kind: "message_duplicate"; readonly identity: string }
+  /** `messageId` is undefined if none could be read. */
+  | {
+    readonly kind: "message_rejected";
+    readonly identity: string;
+    readonly rejection: Rejection;
+    readonly messageId: string | undefined;
+  }
+  | { readonly kind: "intake_paused"; readonly maxPending: number }
+  | { readonly kind: "intake_resumed" }
+  | { readonly kind: "qos0_dropped"; readonly count: number }
+  | { readonly kind: "caught_up" }
+  | { readonly kind: "catch_up_unconfirmed" };
+
+/** The store. */
+export type StoreEvent =
+  | { readonly kind: "store_failed"; readonly reason: string }
+  | { readonly kind: "store_recovered" }
+  | { readonly kind: "store_replaced" }
+  | { readonly kind: "dead_letters_expired"; readonly count: number }
+  | { readonly kind: "clock_behind"; readonly behindSeconds: number }
+  | { readonly kind: "secret_damaged"; readonly deviceId: string }
+  | { readonly kind: "new_secret_used"; readonly deviceId: string; readonly generation: number }
+  | { readonly kind: "audit_head"; readonly sequence: number; readonly hash: Uint8Array };
+
+/** An entry, from the outbox to the backend and its answer to the device. */
+export type DeliveryEvent =
+  /** `waitedMs`: since it was accepted, at the first try of a message that came from the broker. */
+  | {
+    readonly kind: "delivery_started";
+    readonly entry: EntryNames;
+    readonly waitedMs: number | undefined;
+  }
+  | { readonly kind: "message_delivered"; readonly entry: EntryNames }
+  | {
+    readonly kind: "delivery_retried";
+    readonly entry: EntryNames;
+    readonly outcome: Outcome;
+    readonly delayMs: number;
+  }
+  | {
+    readonly kind: "message_dead_lettered";
+    readonly entry: EntryNames;
+    readonly reason: string;
+  }
+  | { readonly kind: "backend_unreachable"; readonly reason: string }
+  | { readonly kind: "backend_recovered" }
+  | { readonly kind: "response_refused"; readonly entry: EntryNames; readonly reason: string };
+
+/** The connection to the broker. */
+export type BrokerEvent =
+  | { readonly kind: "broker_connected" }
+  | { readonly kind: "broker_disconnected" }
+  | { readonly kind: "broker_unreachable"; readonly address: string; readonly reason: string }
+  | { readonly kind: "broker_dropped"; readonly count: number };
+
+/** The API and its keys. */
+export type ApiEvent =
+  | { readonly kind: "command_sent"; readonly deviceId: string; readonly messageId: string }
+  | { readonly kind: "api_failed"; readonly reason: string }
+  | { readonly kind: "api_key_imported"; readonly file: string }
+  | { readonly kind: "api_key_unknown"; readonly file: string }
+  | { readonly kind: "api_key_missing" };
+
+/** Certificates and lists that end. */
+export type ExpiryEvent =
+  /** When the first thing in a file ends, Unix seconds; seen at each look. */
+  | { readonly kind: "file_expiry"; readonly path: string; readonly endSeconds: number }
+  /** How many devices have a certificate that ends soon; seen at each look. */
+  | { readonly kind: "devices_expiring"; readonly count: number }
+  /** Said at most once a day. `what` is expired, or ends soon, in words. */
+  | { readonly kind: "expires_soon"; readonly what: string; readonly expired: boolean };
+
+/** The life of one gateway. */
+export type LifeEvent =
+  | { readonly kind: "gateway_started"; readonly devices: number; readonly pending: number }
+  | { readonly kind: "gateway_stopped"; readonly pending: number };
+
+/** Everything that can happen in a gateway. */
+export type GatewayEvent =
+  | IntakeEvent
+  | StoreEvent
+  | DeliveryEvent
+  | BrokerEvent
+  | ApiEvent
+  | ExpiryEvent
+  | LifeEvent;
+
+/** The event of one kind. */
+export type EventOf<Kind extends GatewayEvent["kind"]> = Extract<GatewayEvent, { kind: Kind }>;
+
+/** Tells those who watch what has happened. */
+export type Emit = (event: GatewayEvent) => void;

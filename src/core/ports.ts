@@ -1,0 +1,170 @@
+/**
+ * What the pipeline needs of the world: a store, a broker, a backend, and the devices' keys.
+ *
+ * One page, so that it can be read as the plan of the gateway: everything in `gateway/pipeline/` works
+ * with these, whatever is behind them. Every call to the store is a batch, and is awaited.
+ */
+
+import type { AdmissionFacts, AdmissionPolicy, Buckets, Examined } from "./admission.ts";
+import type { Outcome, Settlement } from "./delivery.ts";
+import type { DeviceStatus } from "./device.ts";
+import type { Envelope } from "./envelope.ts";
+import type { OutboxEntry, WaitingEntry } from "./outbox_entry.ts";
+import type { Rejection } from "./rejection.ts";
+import type { SecretKey } from "./signature.ts";
+import type { Duplicate } from "./verdict.ts";
+
+/** What is written in one transaction. */
+export interface Batch {
+  readonly examined: readonly Examined[];
+  readonly settlements: readonly Settlement[];
+  readonly buckets: Buckets;
+  readonly policy: AdmissionPolicy;
+  readonly facts: Omit<AdmissionFacts, "forgottenSeconds">;
+  /** Wall clock, Unix milliseconds. */
+  readonly wallMs: number;
+  /** Unix milliseconds that never step: when the batch's entries were accepted. */
+  readonly acceptedMs: number;
+  /** When the gateway was last taking messages, Unix seconds; undefined while it catches up. */
+  readonly attendedSeconds: number | undefined;
+  /** Forget and expire what is due; undefined: not in this batch. */
+  readonly tidy: Tidying | undefined;
+}
+
+/** What is due at every look at the store. */
+export interface Tidying {
+  /** When the oldest message came that is not in the batch yet, wall clock; undefined: there is none. */
+  readonly heldSinceMs: number | undefined;
+}
+
+/** What became of one message: an entry in the outbox, or why not. */
+export type Committed =
+  | { readonly kind: "accepted"; readonly identity: string; readonly entry: OutboxEntry }
+  | (Duplicate & { readonly identity: string })
+  | {
+    readonly kind: "rejected";
+    readonly identity: string;
+    readonly rejection: Rejection;
+    readonly messageId: string | undefined;
+  };
+
+/** What one commit did; all of it is on the disk. */
+export interface CommitResult {
+  /** For each message of the batch, in its order. */
+  readonly committed: readonly Committed[];
+  /** Entries that another process has put into the outbox. */
+  readonly requeued: readonly WaitingEntry[];
+  /** Entries in the outbox now. */
+  readonly pending: number;
+  /** The buckets that the batch has changed. */
+  readonly spent: Buckets;
+  /** True if a message was accepted that had waited for longer than the tolerance. */
+  readonly late: boolean;
+  /** Dead letters that were dropped because there were too many, or too old ones. */
+  readonly expiredDeadLetters: number;
+  /** True if more is to be tidied. */
+  readonly untidy: boolean;
+}
+
+/** What the store knows when a gateway starts on it. */
+export interface StoreMarks {
+  /** When an earlier gateway was last taking messages, Unix seconds; undefined on a first start. */
+  readonly attendedSeconds: number | undefined;
+  /** The newest timestamp that is remembered, Unix seconds; 0 if there is none. */
+  readonly newestSeconds: number;
+}
+
+/** How much the store holds. */
+export interface StoreCounts {
+  readonly deadLetters: number;
+  readonly replayIds: number;
+}
+
+/** The messages in the store. Each call is one batch; what it promises is on the disk at its end. */
+export interface MessageStore {
+  marks(): Promise<StoreMarks>;
+  /** Every entry in the outbox at start, in order; read it once, before anything is committed. */
+  backlog(): AsyncIterable<WaitingEntry>;
+  /** One transaction: all of it is on the disk when this resolves; nothing is if it rejects. */
+  commit(batch: Batch): Promise<CommitResult>;
+  /** Those of the entries (at most `READ_MAX`) that are there, in the order of their numbers. */
+  read(sequences: readonly number[]): Promise<readonly OutboxEntry[]>;
+  /** Takes the broker's own count of dropped messages; resolves to how many are new. */
+  countBrokerDrops(total: number): Promise<number>;
+  counts(): Promise<StoreCounts>;
+  /** True if this store is lost for good, by this error, and only a new one can go on. */
+  isLost(error: Error): boolean;
+  /** True if a new store could be opened in this one's place, and is whole. */
+  canReopen(): Promise<boolean>;
+}
+
+/** Most entries that `MessageStore.read` reads at once. */
+export const READ_MAX = 8;
+
+/** The registry as a running gateway sees it: in memory, and never older than the store. */
+export interface DeviceKeys {
+  /** Takes in what another process has changed; cheap if nothing was. */
+  refresh(): Promise<void>;
+  statusOf(deviceId: string, nowSeconds: number): DeviceStatus;
+  /** The payload bytes under the signature that any secret of the device verifies. */
+  signedPayload(envelope: Envelope, nowSeconds: number): Promise<Uint8Array | undefined>;
+  /** The key under which the device is written to; undefined if there is none. */
+  key(deviceId: string, nowSeconds: number): Promise<SecretKey | undefined>;
+}
+
+/** A message from the broker that has not been acknowledged yet. */
+export interface InboundMessage {
+  readonly topic: string;
+  readonly bytes: Uint8Array;
+  readonly retained: boolean;
+  /** QoS 1: the broker keeps it until it is acknowledged, and brings it again after a reconnect. */
+  readonly needsAck: boolean;
+  /** The broker's DUP flag. */
+  readonly redelivered: boolean;
+  /** Tells the broker that the message is safe; nothing happens if its connection is gone. */
+  acknowledge(): void;
+}
+
+/** What became of a publish. */
+export type Published =
+  | { readonly kind: "acknowledged"; readonly subscribers: boolean }
+  | { readonly kind: "refused"; readonly reason: string }
+  | { readonly kind: "unsent"; readonly reason: string };
+
+/** MQTT 5 properties that go with a publish. */
+export interface PublishProperties {
+  readonly messageExpiryInterval?: number;
+  readonly correlationData?: Uint8Array;
+  readonly userProperties?: Readonly<Record<string, string>>;
+}
+
+/** Who takes what comes from the broker. */
+export interface BrokerConsumer {
+  take(message: InboundMessage): void;
+  /** On a new connection the broker is about to bring again what was not acknowledged. */
+  sessionResumed(): void;
+  /** Connected and subscribed: messages flow. */
+  connected(): void;
+  disconnected(): void;
+  /** The broker's count of dropped messages since its own start. */
+  dropCounted(total: number): void;
+}
+
+/** The broker. */
+export interface Broker {
+  /** Starts connecting, and goes on until `close`. */
+  open(consumer: BrokerConsumer): void;
+  readonly isConnected: boolean;
+  /** Publishes with QoS 1. */
+  publish(topic: string, body: Uint8Array, properties: PublishProperties): Promise<Published>;
+  /** Resolves at the next connect, at `stop` or at `close`: true if messages flow. */
+  nextConnect(stop: AbortSignal): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** The customer's backend. */
+export interface Backend {
+  /** Sends an entry's payload; total. `stop` ends the request early. */
+  deliver(entry: OutboxEntry, stop: AbortSignal): Promise<Outcome>;
+  close(): void;
+}

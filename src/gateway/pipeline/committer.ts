@@ -1,0 +1,211 @@
+/**
+ * The one writer: brings batches and settlements into the store, one transaction after another.
+ *
+ * The rules are:
+ * - group commit: whatever is settled by then goes along with a batch of messages; without messages,
+ *   settlements wait for company, since each commit costs a sync;
+ * - a commit that fails is tried again until it works, or until the store is lost and a sound one is
+ *   found in its place; nothing is acknowledged in between;
+ * - before each try the batch is examined anew: a device that was revoked meanwhile stays out.
+ */
+
+import type { AdmissionPolicy, Examined } from "../../core/admission.ts";
+import type { Settlement } from "../../core/delivery.ts";
+import type { Emit } from "../../core/event.ts";
+import type { OnFailpoint } from "../../core/failpoint.ts";
+import type { CommitResult, MessageStore, Tidying } from "../../core/ports.ts";
+import { secondsOf } from "../../core/time.ts";
+import type { TokenBucket } from "../../core/token_bucket.ts";
+import type { Clock } from "../../time/clock.ts";
+import type { CatchUp } from "./catch_up.ts";
+
+/** Settlements wait for company: so long, or until so many. */
+const SETTLE_WITHIN_MS = 20;
+const SETTLE_AT_ONCE = 256;
+
+const RETRY_FIRST_MS = 50;
+const RETRY_LONGEST_MS = 2_000;
+
+/** What the committer works with. */
+export interface CommitterParts {
+  readonly store: MessageStore;
+  readonly catchUp: CatchUp;
+  readonly policy: AdmissionPolicy;
+  readonly clock: Clock;
+  /** Unix milliseconds that never step. */
+  readonly steadyMs: () => number;
+  readonly emit: Emit;
+  readonly failpoint: OnFailpoint;
+}
+
+/** What is to be committed besides the settlements. */
+export interface CommitWork {
+  /** Examines the messages; called before each try. */
+  examine(): Promise<readonly Examined[]>;
+  /** Read at each try. */
+  tidying(): Tidying | undefined;
+}
+
+const NO_MESSAGES: CommitWork = {
+  examine: () => Promise.resolve([]),
+  tidying: () => undefined,
+};
+
+/** The committer. */
+export class Committer {
+  /** Resolves when the store was lost and a sound one is in its place: restart on it. */
+  readonly replaced: Promise<void>;
+  readonly #parts: CommitterParts;
+  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #replaced = Promise.withResolvers<void>();
+  #settlements: Settlement[] = [];
+  #settleTimer: ReturnType<typeof setTimeout> | undefined;
+  /** The commit that runs or waits last; never rejects. */
+  #last: Promise<unknown> = Promise.resolve();
+  #underWay = 0;
+  #pending = 0;
+  #fault: string | undefined;
+  /** What fails from now on is not tried again: it stays with the broker and in the outbox. */
+  #closing = false;
+  #settleDue = false;
+  #isOver = false;
+  #endPause: (() => void) | undefined;
+
+  constructor(parts: CommitterParts) {
+    this.#parts = parts;
+    this.replaced = this.#replaced.promise;
+  }
+
+  /** Entries in the outbox. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** Why the store cannot be written; undefined while it can. */
+  get fault(): string | undefined {
+    return this.#fault;
+  }
+
+  /** So many entries of an earlier run are in the outbox; said once, at start. */
+  startWith(pending: number): void {
+    this.#pending = pending;
+  }
+
+  /** An entry is done with; it leaves the outbox in the next transaction. */
+  settle(settlement: Settlement): void {
+    this.#settlements.push(settlement);
+    if (this.#settlements.length < SETTLE_AT_ONCE) {
+      this.#settleTimer ??= setTimeout(() => this.#settleNow(), SETTLE_WITHIN_MS);
+    } else {
+      this.#settleNow();
+    }
+  }
+
+  /** One transaction; undefined if the committer was closed, or the store is lost. */
+  commit(work: CommitWork): Promise<CommitResult | undefined> {
+    this.#underWay++;
+    const committed = this.#last.then(() => this.#persist(work));
+    this.#last = committed.catch(() => {}).then(() => {
+      if (--this.#underWay === 0 && this.#settleDue) this.#settleNow();
+    });
+    return committed;
+  }
+
+  /** Writes the settlements that are left, once, and ends. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#endPause?.();
+    clearTimeout(this.#settleTimer);
+    await this.#last;
+    if (this.#settlements.length > 0) await this.commit(NO_MESSAGES);
+    this.#isOver = true;
+  }
+
+  /** At once, or with the commit that is under way, or right after it. */
+  #settleNow(): void {
+    clearTimeout(this.#settleTimer);
+    this.#settleTimer = undefined;
+    this.#settleDue = this.#underWay > 0;
+    if (this.#settlements.length > 0 && !this.#settleDue) this.commit(NO_MESSAGES);
+  }
+
+  async #persist(work: CommitWork): Promise<CommitResult | undefined> {
+    for (let delayMs = RETRY_FIRST_MS; !this.#isOver;) {
+      try {
+        return await this.#try(work);
+      } catch (error) {
+        this.#fail(error as Error);
+        if (this.#closing) return undefined;
+        const lost = this.#parts.store.isLost(error as Error);
+        await (lost ? this.#awaitSoundStore() : this.#pause(delayMs));
+        delayMs = Math.min(RETRY_LONGEST_MS, delayMs * 2);
+      }
+    }
+    return undefined;
+  }
+
+  async #try({ examine, tidying }: CommitWork): Promise<CommitResult> {
+    const { store, policy, clock, steadyMs, catchUp, emit, failpoint } = this.#parts;
+    const examined = await examine();
+    failpoint("verified");
+    const settlements = [...this.#settlements];
+    const wallMs = clock.wallMs();
+    const result = await store.commit({
+      examined,
+      settlements,
+      buckets: this.#buckets,
+      policy,
+      facts: {
+        outageSinceSeconds: catchUp.outageSinceSeconds,
+        monotonicMs: clock.monotonicMs(),
+      },
+      wallMs,
+      acceptedMs: steadyMs(),
+      attendedSeconds: catchUp.touch(secondsOf(wallMs)),
+      tidy: tidying(),
+    });
+    this.#settlements.splice(0, settlements.length);
+    this.#works(result);
+    if (result.expiredDeadLetters > 0) {
+      emit({ kind: "dead_letters_expired", count: result.expiredDeadLetters });
+    }
+    return result;
+  }
+
+  #works({ pending, spent }: CommitResult): void {
+    this.#pending = pending;
+    for (const [deviceId, bucket] of spent) this.#buckets.set(deviceId, bucket);
+    if (this.#fault === undefined) return;
+    this.#fault = undefined;
+    this.#parts.emit({ kind: "store_recovered" });
+    this.#parts.catchUp.end("store");
+  }
+
+  #fail({ message }: Error): void {
+    this.#parts.catchUp.begin("store");
+    if (this.#fault !== message) this.#parts.emit({ kind: "store_failed", reason: message });
+    this.#fault = message;
+  }
+
+  /** A lost store does not come back through its old connection: this committer ends. */
+  async #awaitSoundStore(): Promise<void> {
+    while (!this.#closing && !await this.#parts.store.canReopen()) {
+      await this.#pause(RETRY_LONGEST_MS);
+    }
+    if (this.#closing) return;
+    this.#isOver = true;
+    this.#parts.emit({ kind: "store_replaced" });
+    this.#replaced.resolve();
+  }
+
+  async #pause(delayMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, delayMs);
+      this.#endPause = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#endPause = undefined;
+  }
+}

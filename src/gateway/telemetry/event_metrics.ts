@@ -1,0 +1,58 @@
+/** Events as counts: one table, in which each kind of event has its row. */
+
+import type { EventOf, GatewayEvent } from "../../core/event.ts";
+import type { Metrics } from "./metrics.ts";
+
+type Kind = GatewayEvent["kind"];
+
+/** What each event counts; undefined: nothing. */
+export const COUNTS = {
+  message_accepted: ({ lateSeconds }, metrics) => {
+    metrics.accepted.inc();
+    if (lateSeconds !== undefined) metrics.late.inc();
+  },
+  message_duplicate: (_event, metrics) => metrics.duplicates.inc(),
+  message_rejected: ({ rejection: { code } }, metrics) => metrics.rejected.inc({ code }),
+  intake_paused: undefined,
+  intake_resumed: undefined,
+  qos0_dropped: ({ count }, metrics) => metrics.qos0Dropped.inc(count),
+  caught_up: undefined,
+  catch_up_unconfirmed: undefined,
+  store_failed: undefined,
+  store_recovered: undefined,
+  store_replaced: undefined,
+  dead_letters_expired: ({ count }, metrics) => metrics.deadLettersExpired.inc(count),
+  clock_behind: undefined,
+  secret_damaged: undefined,
+  new_secret_used: undefined,
+  audit_head: undefined,
+  delivery_started: ({ waitedMs }, metrics) => {
+    if (waitedMs !== undefined) metrics.intakeToBackend.observe(waitedMs / 1000);
+  },
+  message_delivered: (_event, metrics) => metrics.delivered.inc(),
+  delivery_retried: (_event, metrics) => metrics.retried.inc(),
+  message_dead_lettered: (_event, metrics) => metrics.deadLettered.inc(),
+  backend_unreachable: undefined,
+  backend_recovered: undefined,
+  response_refused: undefined,
+  broker_connected: (_event, metrics) => metrics.brokerConnects.inc(),
+  broker_disconnected: undefined,
+  broker_unreachable: undefined,
+  broker_dropped: ({ count }, metrics) => metrics.brokerDropped.inc(count),
+  command_sent: (_event, metrics) => metrics.commandsSent.inc(),
+  api_failed: undefined,
+  api_key_imported: undefined,
+  api_key_unknown: undefined,
+  api_key_missing: undefined,
+  file_expiry: ({ path, endSeconds }, metrics) => metrics.fileEnds.set({ file: path }, endSeconds),
+  devices_expiring: ({ count }, metrics) => metrics.devicesEnding.set(count),
+  expires_soon: undefined,
+  gateway_started: undefined,
+  gateway_stopped: undefined,
+} as const satisfies { [K in Kind]: ((event: EventOf<K>, metrics: Metrics) => void) | undefined };
+
+/** Counts an event. */
+export function countEvent(event: GatewayEvent, metrics: Metrics): void {
+  const count = COUNTS[event.kind] as ((event: GatewayEvent, metrics: Metrics) => void) | undefined;
+  count?.(event, metrics);
+}

@@ -1,0 +1,20 @@
+/** What the gateway says of itself when it is asked whether it is ready. */
+
+import type { Broker } from "../../core/ports.ts";
+
+/** What it looks at. */
+export interface HealthParts {
+  readonly broker: Pick<Broker, "isConnected">;
+  readonly intake: { readonly isPaused: boolean };
+  readonly committer: { readonly fault: string | undefined };
+}
+
+/** Every reason why messages are not taken now; empty if they are. */
+export function unreadiness({ broker, intake, committer }: HealthParts): string[] {
+  const reasons: string[] = [];
+  if (!broker.isConnected) reasons.push("the broker is not connected");
+  if (intake.isPaused) reasons.push("the outbox is full");
+  const { fault } = committer;
+  if (fault !== undefined) reasons.push(`the store cannot be written: ${fault}`);
+  return reasons;
+}

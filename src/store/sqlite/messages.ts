@@ -1,0 +1,210 @@
+/**
+ * The messages in SQLite: verdicts and their traces, and what the forwarder has settled, in one
+ * transaction for each batch.
+ *
+ * The rules are:
+ * - an id is remembered in the transaction that puts its message into the outbox, or not at all;
+ * - what another process has put into the outbox is taken over before anything is added behind it;
+ * - ids are forgotten, dead letters expired and the mark of attendance kept along with it;
+ * - what is kept in memory is what is on the disk: it changes after the commit, and after a commit
+ *   that failed the disk is looked at again.
+ */
+
+import { admit, type Decided } from "../../core/admission.ts";
+import type { Settlement } from "../../core/delivery.ts";
+import type { Envelope } from "../../core/envelope.ts";
+import { oldestRemembered } from "../../core/freshness.ts";
+import type { OutboxEntry, WaitingEntry } from "../../core/outbox_entry.ts";
+import type {
+  Batch,
+  CommitResult,
+  Committed,
+  MessageStore,
+  StoreCounts,
+  StoreMarks,
+} from "../../core/ports.ts";
+import { secondsOf } from "../../core/time.ts";
+import type { Accepted } from "../../core/verdict.ts";
+import type { AuditLimits } from "./audit_log.ts";
+import { Database, StoreLostError } from "./database.ts";
+import { type DeadLetterLimits, DeadLetters } from "./dead_letters.ts";
+import { Outbox } from "./outbox.ts";
+import { RejectionAudit } from "./rejection_audit.ts";
+import { ReplayGuard } from "./replay_guard.ts";
+
+/** Seconds between two marks of attendance on the disk, if nothing else is written. */
+const MARK_EVERY_SECONDS = 10;
+
+/** How much is kept of what is done with. */
+export interface MessageLimits {
+  readonly deadLetters: DeadLetterLimits;
+  readonly audit: AuditLimits;
+}
+
+/** A database's messages. */
+export class SqliteMessages implements MessageStore {
+  readonly #database: Database;
+  readonly #limits: MessageLimits;
+  readonly #outbox: Outbox;
+  readonly #deadLetters: DeadLetters;
+  readonly #replayGuard: ReplayGuard;
+  readonly #rejectionAudit: RejectionAudit;
+  #pending = 0;
+  #lastSequence = 0;
+  /** Another one means that another process has written; undefined: look in any case. */
+  #dataVersion: number | undefined;
+  #markedSeconds = 0;
+
+  constructor(database: Database, limits: MessageLimits) {
+    this.#database = database;
+    this.#limits = limits;
+    this.#outbox = new Outbox(database);
+    this.#deadLetters = new DeadLetters(database);
+    this.#replayGuard = new ReplayGuard(database);
+    this.#rejectionAudit = new RejectionAudit(database, limits.audit);
+    this.#dataVersion = database.dataVersion();
+  }
+
+  // deno-lint-ignore require-await -- asynchronous in its signature: another engine has to wait
+  async marks(): Promise<StoreMarks> {
+    return {
+      attendedSeconds: this.#database.readMark("attended_seconds") || undefined,
+      newestSeconds: this.#replayGuard.newestSeconds(),
+    };
+  }
+
+  async *backlog(): AsyncIterable<WaitingEntry> {
+    for (const entry of this.#outbox.after(0)) {
+      this.#pending++;
+      this.#lastSequence = entry.sequence;
+      yield entry;
+    }
+  }
+
+  // deno-lint-ignore require-await -- as above; a throw becomes a rejection
+  async commit(batch: Batch): Promise<CommitResult> {
+    const { examined, tidy, wallMs } = batch;
+    const looksAround = examined.length > 0 || tidy !== undefined;
+    const before = this.#dataVersion;
+    this.#dataVersion = undefined; // until this commit is on the disk
+    const dataVersionNow = { value: before };
+    const nowSeconds = secondsOf(wallMs);
+    const { toleranceSeconds } = batch.policy;
+    const done = this.#replayGuard.transaction(
+      { nowSeconds, segmentSeconds: toleranceSeconds },
+      () => {
+        for (const settlement of batch.settlements) this.#settle(settlement);
+        const requeued = looksAround
+          ? this.#takeOver(before, dataVersionNow, batch.acceptedMs)
+          : [];
+        const forgottenSeconds = this.#replayGuard.forgottenSeconds();
+        const facts = { ...batch.facts, forgottenSeconds };
+        const { decided, late, spent } = admit(examined, this.#replayGuard, { ...batch, facts });
+        const committed = decided.map((one) => this.#write(one, batch.acceptedMs));
+        const marked = this.#markAttendance(batch.attendedSeconds, committed.length > 0);
+        const tidied = tidy ? this.#tidy(batch, tidy.heldSinceMs) : NOTHING_TIDIED;
+        const rejections = this.#rejectionAudit.write(committed, {
+          tidy: tidy !== undefined,
+          wallMs,
+        });
+        return { requeued, committed, late, spent, marked, rejections, ...tidied };
+      },
+    );
+    this.#dataVersion = dataVersionNow.value;
+    this.#rejectionAudit.apply(done.rejections);
+    this.#markedSeconds = done.marked;
+    this.#count(done, batch.settlements.length);
+    return { ...done, pending: this.#pending };
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async read(sequences: readonly number[]): Promise<readonly OutboxEntry[]> {
+    return this.#outbox.read(sequences);
+  }
+
+  /** The broker's counter is of its own life; a lower one than the last is a new broker's. */
+  // deno-lint-ignore require-await -- as above
+  async countBrokerDrops(total: number): Promise<number> {
+    const before = this.#database.readMark("broker_dropped");
+    if (total === before) return 0;
+    this.#database.transaction(() => this.#database.writeMark("broker_dropped", total));
+    return total > before ? total - before : total;
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async counts(): Promise<StoreCounts> {
+    return { deadLetters: this.#deadLetters.count(), replayIds: this.#replayGuard.count() };
+  }
+
+  isLost(error: Error): boolean {
+    return error instanceof StoreLostError;
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async canReopen(): Promise<boolean> {
+    return Database.isSound(this.#database.path);
+  }
+
+  #settle({ sequence, deadLetter }: Settlement): void {
+    if (deadLetter) this.#deadLetters.deadLetter(sequence, deadLetter);
+    this.#outbox.remove(sequence);
+  }
+
+  /** What another process has put into the outbox; its clock may not be ours. */
+  #takeOver(
+    before: number | undefined,
+    now: { value: number | undefined },
+    acceptedMs: number,
+  ): WaitingEntry[] {
+    now.value = this.#database.dataVersion();
+    if (now.value === before) return [];
+    this.#outbox.reassignAcceptTime(this.#lastSequence, acceptedMs);
+    return [...this.#outbox.after(this.#lastSequence)];
+  }
+
+  /** The traces of one verdict: an accepted message's id and its entry. */
+  #write({ identity, messageId, verdict, envelope }: Decided, acceptedMs: number): Committed {
+    if (verdict.kind === "rejected") {
+      return { kind: "rejected", identity, messageId, rejection: verdict };
+    }
+    if (verdict.kind === "duplicate") return { ...verdict, identity };
+    return { kind: "accepted", identity, entry: this.#accept(envelope!, verdict, acceptedMs) };
+  }
+
+  #accept(envelope: Envelope, { payload: signed }: Accepted, acceptedMs: number): OutboxEntry {
+    const { deviceId, messageId, timestamp, timestampSeconds } = envelope;
+    this.#replayGuard.remember(deviceId, messageId, timestampSeconds);
+    const payload = new Uint8Array(signed); // a copy: the slice would hold on to its chunk
+    return this.#outbox.append({ deviceId, messageId, timestamp, payload, acceptedMs });
+  }
+
+  /** Returns what is marked on the disk. */
+  #markAttendance(attendedSeconds: number | undefined, written: boolean): number {
+    const everySeconds = written ? 1 : MARK_EVERY_SECONDS;
+    const isDue = attendedSeconds !== undefined &&
+      Math.abs(attendedSeconds - this.#markedSeconds) >= everySeconds;
+    if (!isDue) return this.#markedSeconds;
+    this.#database.writeMark("attended_seconds", attendedSeconds);
+    return attendedSeconds;
+  }
+
+  /** Forgets ids that can no longer matter, even for what is still held; expires dead letters. */
+  #tidy({ wallMs, facts, policy }: Batch, heldSinceMs: number | undefined) {
+    const nowSeconds = secondsOf(Math.min(wallMs, heldSinceMs ?? Infinity));
+    const untidy = this.#replayGuard.forget(oldestRemembered({ nowSeconds, ...facts }, policy));
+    const expiredDeadLetters = this.#deadLetters.expire(this.#limits.deadLetters, wallMs);
+    return { untidy, expiredDeadLetters };
+  }
+
+  #count({ committed, requeued }: Pick<CommitResult, "committed" | "requeued">, settled: number) {
+    this.#pending += requeued.length - settled;
+    this.#lastSequence = requeued.at(-1)?.sequence ?? this.#lastSequence;
+    for (const one of committed) {
+      if (one.kind !== "accepted") continue;
+      this.#pending++;
+      this.#lastSequence = one.entry.sequence;
+    }
+  }
+}
+
+const NOTHING_TIDIED = { untidy: false, expiredDeadLetters: 0 };

@@ -1,0 +1,41 @@
+/**
+ * The traces of devices that the doctor adds for a moment, in whatever table names devices.
+ *
+ * Only the audit keeps them, which nothing is ever taken out of, and the replay guard, which forgets
+ * every id in its time.
+ */
+
+import type { Database } from "./database.ts";
+import { Registry } from "./registry.ts";
+
+/** `doctor-` and a random UUID: no device of a site, and found again after a crash. */
+const TEMPORARY_ID = /^doctor-[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/;
+
+/** The ids of all of them that the store names. */
+export function tracesIn(store: Database): string[] {
+  const found = deviceTables(store).flatMap((table) =>
+    // "." comes after "-".
+    store.prepare(
+      `SELECT DISTINCT device_id FROM ${table} WHERE device_id > 'doctor-' AND device_id < 'doctor.'`,
+    ).all().map((row) => row["device_id"] as string)
+  );
+  return [...new Set(found)].filter((id) => TEMPORARY_ID.test(id));
+}
+
+/** Takes one out of the registry, the outbox, the dead letters and whatever else names it. */
+export function removeTraces(store: Database, deviceId: string): void {
+  if (!TEMPORARY_ID.test(deviceId)) throw new Error(`"${deviceId}" is not a temporary device`);
+  new Registry(store).remove(deviceId);
+  store.transaction(() => {
+    for (const table of deviceTables(store)) {
+      store.prepare(`DELETE FROM ${table} WHERE device_id = ?`).run(deviceId);
+    }
+  });
+}
+
+function deviceTables(store: Database): string[] {
+  return store.prepare(`
+    SELECT m.name FROM sqlite_schema m, pragma_table_info(m.name) c
+    WHERE m.type = 'table' AND c.name = 'device_id' AND m.name NOT GLOB 'replay_*'`).all()
+    .map((row) => `"${row["name"]}"`);
+}
