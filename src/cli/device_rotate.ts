@@ -10,9 +10,10 @@ import {
   rotateSecret,
   type RotationSite,
 } from "../site/operations/rotate_device.ts";
+import { makeSecret } from "../site/device_secret.ts";
 import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
 import { brokerSentence, failOn } from "./revocation_report.ts";
-import { makeSecret, readSecret } from "./secret_file.ts";
+import { readSecret } from "./secret_file.ts";
 import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
 

@@ -81,15 +81,20 @@ function addDeviceCommands(program: Command): void {
     .option("--csr <file>", "a certificate request: the device keeps its key")
     .option("--valid-days <days>", "how long its certificate is good", days)
     .option("--pem", "one file devices/ID.pem instead of a folder")
+    .option("--json", "as JSON")
     .action(async (id, options) => (await import("./device_add.ts")).addDevice(id, options));
   site(device.command("import <file>").description("Register all devices of a CSV or JSONL file"))
     .option("--valid-days <days>", "how long their certificates are good", days)
     .option("--pem", "one file devices/ID.pem for each instead of a folder")
+    .option("--json", "as JSON")
     .action(async (file, options) =>
       (await import("./device_add.ts")).importDevices(file, options)
     );
-  site(device.command("adopt <file>").description("Register all devices of another database"))
-    .action(async (file, options) => (await import("./device_add.ts")).adoptDevices(file, options));
+  site(device.command("adopt <file>").description("Register all devices of an existing registry"))
+    .option("--json", "as JSON")
+    .action(async (file, options) =>
+      (await import("./device_adopt.ts")).adoptDevices(file, options)
+    );
   site(device.command("list").description("List all devices"))
     .option("--json", "as JSON")
     .action(async (options) => (await import("./device_list.ts")).listDevices(options));
