@@ -1,11 +1,10 @@
 /** The command line: which commands there are, and where each begins. */
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { integer, port as portType, type SettingType } from "../config/setting_types.ts";
+import { VALID_DAYS_MAX } from "./device_file.ts";
 import { COMMIT, VERSION } from "../config/version.ts";
 import { CommandError, EXIT, type Exit, note, printError } from "./terminal.ts";
-
-/** Twenty years: no authority lasts longer. */
-const DAYS_MAX = 7_300;
 
 /** Runs the program with its arguments; returns the exit code. */
 export async function runProgram(args: readonly string[]): Promise<Exit> {
@@ -47,6 +46,7 @@ function addSiteCommands(program: Command): void {
     .option("--mqtt-port <port>", "the broker's port for devices", port, 8883)
     .option("--gateway-port <port>", "the broker's port for the gateway", port, 8884)
     .option("--api-port <port>", "the port of the gateway's API", port, 8443)
+    .option("--json", "as JSON")
     .action(async (options) => (await import("./init.ts")).init(options));
   site(program.command("run").description("Run the gateway until SIGTERM or SIGINT"))
     .action(async (options) => (await import("./run.ts")).run(options));
@@ -218,15 +218,17 @@ function site(command: Command): Command {
 }
 
 function port(text: string): number {
-  const number = Number(text);
-  if (/^[0-9]{1,5}$/.test(text) && number >= 1 && number <= 65_535) return number;
-  throw new InvalidArgumentError("It must be a whole number from 1 to 65535");
+  return wholeNumber(text, portType());
 }
 
 function days(text: string): number {
+  return wholeNumber(text, integer(1, VALID_DAYS_MAX));
+}
+
+function wholeNumber(text: string, { allowed, accepts }: SettingType<number>): number {
   const number = Number(text);
-  if (/^[0-9]{1,4}$/.test(text) && number >= 1 && number <= DAYS_MAX) return number;
-  throw new InvalidArgumentError(`It must be a whole number of days from 1 to ${DAYS_MAX}`);
+  if (/^[0-9]{1,5}$/.test(text) && accepts(number)) return number;
+  throw new InvalidArgumentError(`It ${allowed}`);
 }
 
 /** Says what went wrong; help and version are no errors. */

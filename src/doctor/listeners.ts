@@ -1,5 +1,6 @@
 /** The broker as it runs: its doors, and who goes there. */
 
+import { isEveryAddress } from "../config/listen_address.ts";
 import { type ConnectOptions, DeviceClient, type DeviceIdentity } from "../client/device_client.ts";
 import type { Authority } from "../site/pki/authority.ts";
 import type { Listener } from "../site/mosquitto/access_probe.ts";
@@ -21,16 +22,13 @@ export interface OwnListeners extends Listeners {
   readonly authority: Authority;
 }
 
-/** An address that means every one of the machine is none to connect to. */
-const EVERY_ADDRESS = ["0.0.0.0", "::"];
-
 /** Where the doors are; throws where that cannot be read. */
 export async function findListeners(site: Site): Promise<Listeners> {
   const { layout, config } = site;
   const { devices, gateway } = doorsOf(site, await parseMosquittoConf(layout.brokerConfiguration));
   const ca = await Deno.readTextFile(config.broker.ca);
   const door = (port: number, address = config.broker.host) => ({
-    host: EVERY_ADDRESS.includes(address) ? config.broker.host : address,
+    host: isEveryAddress(address) ? config.broker.host : address,
     port,
     ca,
   });
