@@ -9,14 +9,20 @@ import { CommandError, EXIT, type Exit, note, printError } from "./terminal.ts";
 /** Runs the program with its arguments; returns the exit code. */
 export async function runProgram(args: readonly string[]): Promise<Exit> {
   try {
-    await program().parseAsync(args, { from: "user" });
-    return EXIT.fine;
+    const outcome: Outcome = { exit: EXIT.fine };
+    await program(outcome).parseAsync(args, { from: "user" });
+    return outcome.exit;
   } catch (error) {
     return exitOf(error);
   }
 }
 
-function program(): Command {
+/** What a command returns to the shell, if it is not fine. */
+interface Outcome {
+  exit: Exit;
+}
+
+function program(outcome: Outcome): Command {
   const program = new Command("secure-iot-gateway")
     .description("Checks signed messages from devices and hands the clean payload to your backend")
     .version(COMMIT === undefined ? VERSION : `${VERSION} (${COMMIT})`, "--version")
@@ -31,7 +37,7 @@ function program(): Command {
   addKeyCommands(program);
   addSecretCommands(program);
   addAuditCommands(program);
-  addFirmwareCommands(program);
+  addFirmwareCommands(program, outcome);
   addServiceCommands(program);
   return program;
 }
@@ -50,7 +56,7 @@ function addSiteCommands(program: Command): void {
     .action(async (options) => (await import("./init.ts")).init(options));
   site(program.command("run").description("Run the gateway until SIGTERM or SIGINT"))
     .action(async (options) => (await import("./run.ts")).run(options));
-  site(program.command("doctor").description("Check this site, attack it, and say what to mend"))
+  site(program.command("doctor").description("Check this site, attack it, and say how to fix it"))
     .option("--json", "as JSON")
     .option("--offline", "only what can be seen while nothing runs")
     .option("--no-message", "send no message to the backend")
@@ -67,6 +73,7 @@ function addSiteCommands(program: Command): void {
 function addServiceCommands(program: Command): void {
   program.command("install").description("Make the files by which systemd runs the gateway")
     .option("--print", "on stdout")
+    .option("--json", "as JSON")
     .option("--prefix <folder>", "below this folder, / for this machine")
     .option("--dir <folder>", "the site folder", "/var/lib/secure-iot-gateway")
     .option("--program <file>", "where this program stands", "/usr/local/bin/secure-iot-gateway")
@@ -149,10 +156,12 @@ function addDeadLetterCommands(program: Command): void {
     .option("--json", "as JSON")
     .action(async (id, options) => (await import("./dead.ts")).showDeadLetter(id, options));
   site(dead.command("retry [id]").description("Put dead letters back into the outbox"))
+    .option("--json", "as JSON")
     .option("--device <id>", "all of one device")
     .option("--all", "all there are")
     .action(async (id, options) => (await import("./dead.ts")).retryDeadLetters(id, options));
-  site(dead.command("drop [id]").description("Drop dead letters for good"))
+  site(dead.command("drop [id]").description("Drop dead letters permanently"))
+    .option("--json", "as JSON")
     .option("--device <id>", "all of one device")
     .option("--all", "all there are")
     .action(async (id, options) => (await import("./dead.ts")).dropDeadLetters(id, options));
@@ -167,11 +176,13 @@ function addKeyCommands(program: Command): void {
         .argParser((id: string, ids: string[]) => [...ids, id]).default([], "every device"),
     )
     .option("--metrics-only", "no commands at all, only GET /metrics")
+    .option("--json", "as JSON")
     .action(async (name, options) => (await import("./key.ts")).addKey(name, options));
   site(key.command("list").description("List all keys, by name"))
     .option("--json", "as JSON")
     .action(async (options) => (await import("./key.ts")).listKeys(options));
-  site(key.command("remove <name>").description("Take a key out; it opens nothing from now on"))
+  site(key.command("remove <name>").description("Remove a key; it is refused from now on"))
+    .option("--json", "as JSON")
     .action(async (name, options) => (await import("./key.ts")).removeKey(name, options));
 }
 
@@ -179,10 +190,13 @@ function addSecretCommands(program: Command): void {
   const secrets = program.command("secrets").description("Secrets at rest: plain, or sealed")
     .helpCommand(false);
   site(secrets.command("seal").description("Seal all secrets in the database under secrets.key"))
+    .option("--json", "as JSON")
     .action(async (options) => (await import("./secrets.ts")).seal(options));
   site(secrets.command("unseal").description("Make them plain again"))
+    .option("--json", "as JSON")
     .action(async (options) => (await import("./secrets.ts")).unseal(options));
   site(secrets.command("rotate-key").description("Seal them under a new key"))
+    .option("--json", "as JSON")
     .action(async (options) => (await import("./secrets.ts")).rotateKey(options));
 }
 
@@ -190,6 +204,7 @@ function addAuditCommands(program: Command): void {
   const audit = program.command("audit").description("What was changed, and what was refused")
     .helpCommand(false);
   site(audit.command("verify").description("Prove that no entry was altered, removed or moved"))
+    .option("--json", "as JSON")
     .option("--head <hash>", "a head that an earlier run printed, and that must still be in it")
     .action(async (options) => (await import("./audit.ts")).verifyAudit(options));
   site(audit.command("export").description("Print the entries as JSON Lines"))
@@ -197,7 +212,7 @@ function addAuditCommands(program: Command): void {
     .action(async (options) => (await import("./audit.ts")).exportAudit(options));
 }
 
-function addFirmwareCommands(program: Command): void {
+function addFirmwareCommands(program: Command, outcome: Outcome): void {
   site(program.command("sign <id> <json>").description("Make a signed message"))
     .option("--secret-file <file>", "sign with this secret; then no site is needed")
     .option("--timestamp <seconds>", "Unix seconds instead of now")
@@ -207,7 +222,10 @@ function addFirmwareCommands(program: Command): void {
     .description("Explain why a message is accepted or rejected; - reads it from stdin")
     .option("--secret-file <file>", "verify with this secret; then no site is needed")
     .option("--at <seconds>", "judge it at this time, Unix seconds, instead of now")
-    .action(async (id, file, options) => (await import("./verify.ts")).verify(id, file, options));
+    .option("--json", "as JSON")
+    .action(async (id, file, options) => {
+      outcome.exit = await (await import("./verify.ts")).verify(id, file, options);
+    });
 }
 
 function site(command: Command): Command {
@@ -222,7 +240,8 @@ function port(text: string): number {
 }
 
 function days(text: string): number {
-  return wholeNumber(text, integer(1, VALID_DAYS_MAX));
+  const { allowed, accepts } = integer(1, VALID_DAYS_MAX);
+  return wholeNumber(text, { accepts, allowed: allowed.replace("number", "number of days") });
 }
 
 function wholeNumber(text: string, { allowed, accepts }: SettingType<number>): number {
