@@ -1,9 +1,9 @@
 /** `audit verify` and `export`: what was changed and what was refused, and that the record is whole. */
 
 import { Buffer } from "node:buffer";
+import type { AuditEntry } from "../store/audit.ts";
 import { durationMs, isDuration } from "../config/setting_types.ts";
 import { AuditLog } from "../store/sqlite/audit_log.ts";
-import type { AuditEntry } from "../store/sqlite/audit_chain.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
 

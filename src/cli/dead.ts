@@ -1,14 +1,11 @@
 /** `dead list`, `show`, `retry` and `drop`: what was accepted and could not be delivered. */
 
 import { Buffer } from "node:buffer";
-import {
-  DeadLetters,
-  type DeadLetterSummary,
-  type Extent,
-  type Selection,
-} from "../store/sqlite/dead_letters.ts";
+import type { DeadLetterSummary, Extent, Selection } from "../store/dead_letters.ts";
+import { StoreError } from "../store/store_error.ts";
+import { DeadLetters } from "../store/sqlite/dead_letters.ts";
 import { Registry } from "../store/sqlite/registry.ts";
-import { type Database, StoreError } from "../store/sqlite/database.ts";
+import type { Database } from "../store/sqlite/database.ts";
 import { unknownDevice } from "./unknown_device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";

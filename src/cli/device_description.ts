@@ -1,6 +1,6 @@
 /** A registered device, as it is printed. */
 
-import { type RegisteredDevice, statusOf } from "../store/sqlite/registry.ts";
+import { type RegisteredDevice, statusOf } from "../store/device_record.ts";
 
 /** The fields of a device; times in ISO 8601. */
 export interface DeviceDescription {

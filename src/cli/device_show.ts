@@ -1,6 +1,7 @@
 /** `device show`. */
 
-import { type RegisteredDevice, Registry, type SecretUse } from "../store/sqlite/registry.ts";
+import type { RegisteredDevice, SecretUse } from "../store/device_record.ts";
+import { Registry } from "../store/sqlite/registry.ts";
 import { describeDevice, isoOf } from "./device_description.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { print, printable } from "./terminal.ts";

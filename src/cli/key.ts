@@ -1,7 +1,8 @@
 /** `key add`, `list` and `remove`: who may use the gateway's API. */
 
+import { API_KEYS_MAX, type ApiKey } from "../store/api_keys.ts";
 import { isDeviceId } from "../core/device.ts";
-import { API_KEYS_MAX, type ApiKey, ApiKeys } from "../store/sqlite/api_keys.ts";
+import { ApiKeys } from "../store/sqlite/api_keys.ts";
 import { apiKeyDigest } from "../config/credentials.ts";
 import { Registry } from "../store/sqlite/registry.ts";
 import type { Database } from "../store/sqlite/database.ts";

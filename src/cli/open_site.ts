@@ -1,9 +1,12 @@
 /** The site that a command works on. */
 
+import { StoreError } from "../store/store_error.ts";
 import { type Config, readConfig, SITE_DIRECTORY_VARIABLE } from "../config/config.ts";
 import { Registry } from "../store/sqlite/registry.ts";
 import { readSealingKeys } from "../store/sealing_keys.ts";
-import { Database, StoreError } from "../store/sqlite/database.ts";
+import { openStore as openStorePort } from "../store/open_store.ts";
+import type { Store } from "../store/store.ts";
+import { Database } from "../store/sqlite/database.ts";
 import type { Settings } from "../config/settings.ts";
 import { type SiteLayout, siteLayout } from "../site/layout.ts";
 import { CommandError, EXIT } from "./terminal.ts";
@@ -55,6 +58,25 @@ export async function withStore<T>(
     throw error instanceof StoreError ? new CommandError(error.message) : error;
   } finally {
     store.close();
+  }
+}
+
+/** Opens a site's store for as long as `work` takes; its secrets must open. */
+export async function withStorePort<T>(
+  config: Config,
+  work: (store: Store) => Promise<T>,
+): Promise<T> {
+  try {
+    const store = await openStorePort(config.store, { author: "command" });
+    try {
+      const fault = await store.registry.missingSealingKeys();
+      if (fault !== undefined) throw new CommandError(fault);
+      return await work(store);
+    } finally {
+      await store.close();
+    }
+  } catch (error) {
+    throw error instanceof StoreError ? new CommandError(error.message) : error;
   }
 }
 

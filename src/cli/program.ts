@@ -10,7 +10,7 @@ import { CommandError, EXIT, type Exit, note, printError } from "./terminal.ts";
 export async function runProgram(args: readonly string[]): Promise<Exit> {
   try {
     const outcome: Outcome = { exit: EXIT.fine };
-    await program(outcome).parseAsync(args, { from: "user" });
+    await createProgram(outcome).parseAsync(args, { from: "user" });
     return outcome.exit;
   } catch (error) {
     return exitOf(error);
@@ -22,7 +22,8 @@ interface Outcome {
   exit: Exit;
 }
 
-function program(outcome: Outcome): Command {
+/** Every command with its options, none of them run yet. */
+export function createProgram(outcome: Outcome = { exit: EXIT.fine }): Command {
   const program = new Command("secure-iot-gateway")
     .description("Checks signed messages from devices and hands the clean payload to your backend")
     .version(COMMIT === undefined ? VERSION : `${VERSION} (${COMMIT})`, "--version")

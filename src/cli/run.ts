@@ -1,10 +1,11 @@
 /** `run`: the gateway, until it is told to stop; SIGHUP reads the site anew. */
 
+import { StoreError } from "../store/store_error.ts";
 import type { GatewaySpec } from "../process/worker.ts";
 import { Supervisor } from "../process/supervisor.ts";
 import { readCredentials, StartError } from "../config/credentials.ts";
 import { type Log, openLog, writeToStderr } from "../log/log.ts";
-import { Database, StoreError } from "../store/sqlite/database.ts";
+import { Database } from "../store/sqlite/database.ts";
 import { ServiceNotifier } from "../process/systemd_notify.ts";
 import { listSettings, type Settings } from "../config/settings.ts";
 import type { SiteLayout } from "../site/layout.ts";

@@ -13,7 +13,7 @@ import {
   examineInSite,
   type MessageTrial,
 } from "../doctor/diagnosis/message_trial.ts";
-import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withStorePort } from "./open_site.ts";
 import { likelyMistakes } from "../doctor/diagnosis/explanation.ts";
 import { CommandError, EXIT, type Exit, note, print, printable, printJson } from "./terminal.ts";
 
@@ -77,12 +77,9 @@ async function examine(
   }
   const config = configOf(layoutOf(options));
   const { toleranceSeconds } = config.checks;
-  return await withStore(
+  return await withStorePort(
     config,
-    (store) => {
-      const registry = openRegistry(store, config);
-      return examineInSite({ ...subject, toleranceSeconds }, { store, registry, secret });
-    },
+    (store) => examineInSite({ ...subject, toleranceSeconds }, { store, secret }),
   );
 }
 

@@ -2,8 +2,8 @@
  * Every setting there is: its name, its default, what it may be and what it does.
  *
  * The rules are:
- * - a setting exists here or not at all; gateway.toml, the environment and the README's table are
- *   made from, or checked against, this file;
+ * - a setting exists here or not at all; gateway.toml, the environment and the table in
+ *   docs/operator/settings.md are made from this file (`deno task docs`);
  * - a path is taken from the site folder; a duration is a number and a unit: `500ms`, `10s`, `5m`,
  *   `24h`, `7d`, or `0s`.
  */

@@ -40,6 +40,7 @@ export type StoreEvent =
   | { readonly kind: "store_failed"; readonly reason: string }
   | { readonly kind: "store_recovered" }
   | { readonly kind: "store_replaced" }
+  | { readonly kind: "store_reopened"; readonly reason: string }
   | { readonly kind: "dead_letters_expired"; readonly count: number }
   | { readonly kind: "clock_behind"; readonly behindSeconds: number }
   | { readonly kind: "secret_damaged"; readonly deviceId: string }

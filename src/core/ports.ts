@@ -94,6 +94,8 @@ export interface MessageStore {
   counts(): Promise<StoreCounts>;
   /** True if this store is lost for good, by this error, and only a new one can go on. */
   isLost(error: Error): boolean;
+  /** True if this error means that the store is sound and a new one must be opened on it. */
+  needsReopen(error: Error): boolean;
   /** True if a new store could be opened in this one's place, and is whole. */
   canReopen(): Promise<boolean>;
 }

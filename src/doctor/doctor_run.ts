@@ -7,7 +7,8 @@
  * - what it adds to the registry it takes out, whatever happens, and so what an earlier run left.
  */
 
-import { Database } from "../store/sqlite/database.ts";
+import { openStore } from "../store/open_store.ts";
+import type { Store } from "../store/store.ts";
 import { BROKER_CHECKS } from "./broker_checks.ts";
 import { CERTIFICATE_CHECKS } from "./certificate_checks.ts";
 import {
@@ -35,7 +36,6 @@ import { FILE_CHECKS } from "./file_checks.ts";
 import { BACKEND_CHECK, GATEWAY_CHECK } from "./gateway_checks.ts";
 import { DELIVERY_CHECKS, MESSAGE_ATTACKS, SPY_CHECK } from "./message_attacks.ts";
 import { STORE_CHECK, STORE_CHECKS } from "./store_checks.ts";
-import { removeTraces, tracesIn } from "../store/sqlite/temporary_devices.ts";
 import { TOPIC_ATTACKS } from "./topic_attacks.ts";
 
 /** What is left out. */
@@ -70,7 +70,7 @@ export class DoctorRun {
   readonly #options: DoctorOptions;
   readonly #report: (finding: CheckResult) => void;
   readonly #lock: Deno.FsFile;
-  #store: Database | undefined;
+  #store: Store | undefined;
   #guests: TestDevices | undefined;
   #enrolled: string | undefined;
   #closed = false;
@@ -90,9 +90,11 @@ export class DoctorRun {
   async run(): Promise<void> {
     await this.#each([...FILE_CHECKS, ...CERTIFICATE_CHECKS, ...BROKER_CHECKS], this.#site);
     const [store] = await this.#each([STORE_CHECK], this.#site);
-    if (store!.status === "ok") this.#store = new Database(this.#site.config.store.database);
+    if (store!.status === "ok") {
+      this.#store = await openStore(this.#site.config.store, { author: "command" });
+    }
     await this.#each([REMAINS], this.#store ?? UNSOUND);
-    await this.#each(STORE_CHECKS, this.#store ? this.#site : UNSOUND);
+    await this.#each(STORE_CHECKS, this.#store ? { ...this.#site, store: this.#store } : UNSOUND);
     if (this.#options.offline) this.#skip(LIVE, asked("--offline"));
     else await this.#attackGateway(await this.#attackBroker());
   }
@@ -102,10 +104,10 @@ export class DoctorRun {
     if (this.#closed) return;
     this.#closed = true;
     try {
-      if (this.#store && this.#enrolled !== undefined) removeTraces(this.#store, this.#enrolled);
+      if (this.#enrolled !== undefined) await this.#store?.temporaryDevices.remove(this.#enrolled);
     } finally {
       await this.#guests?.close();
-      this.#store?.close();
+      await this.#store?.close();
       this.#lock.close();
     }
   }
@@ -191,9 +193,9 @@ function asked(option: string): CheckOutcome {
   return { ...skipped(option), asked: true };
 }
 
-function removeRemains(store: Database): CheckOutcome {
-  const found = tracesIn(store);
-  for (const deviceId of found) removeTraces(store, deviceId);
+async function removeRemains({ temporaryDevices }: Store): Promise<CheckOutcome> {
+  const found = await temporaryDevices.list();
+  for (const deviceId of found) await temporaryDevices.remove(deviceId);
   if (found.length === 0) return ok("nothing is left of them");
   return warning(`removed ${found.join(", ")}`, "Nothing more to do: an earlier run was killed");
 }

@@ -1,12 +1,9 @@
 /** The database: whether it is whole, and what it says of devices and of time. */
 
-import { AuditLog } from "../store/sqlite/audit_log.ts";
 import { WARN_DAYS } from "../config/expiry.ts";
-import { APPLICATION_ID, MIGRATIONS } from "../store/sqlite/schema.ts";
 import { readSealingKeys } from "../store/sealing_keys.ts";
-import { Registry } from "../store/sqlite/registry.ts";
-import { Database } from "../store/sqlite/database.ts";
-import { Inspection } from "../store/sqlite/inspection.ts";
+import { inspectStore, openStore } from "../store/open_store.ts";
+import type { Store } from "../store/store.ts";
 import {
   type Check,
   type CheckOutcome,
@@ -22,42 +19,53 @@ import {
 export const STORE_CHECK: Check<Site> = { name: "store", look: integrity };
 
 /** The checks of this family that need a sound store. */
-export const STORE_CHECKS: readonly Check<Site>[] = [
+export const STORE_CHECKS: readonly Check<SiteWithStore>[] = [
   { name: "devices' certificates", look: deviceEnds },
   { name: "secrets", look: secrets },
   { name: "audit", look: audit },
   { name: "clock", look: clock },
 ];
 
+/** A site whose store is sound, and open. */
+export interface SiteWithStore extends Site {
+  readonly store: Store;
+}
+
 const DAY_SECONDS = 86_400;
 const NAMED_MAX = 5;
 /** Two clocks of one machine never differ by more than a step of NTP. */
 const STEP_SECONDS = 60;
 
-function integrity({ config }: Site): CheckOutcome {
+async function integrity({ config }: Site): Promise<CheckOutcome> {
   const { database } = config.store;
   const remedy = "Stop the gateway, keep the file, and bring back the newest backup";
   try {
-    using file = new Inspection(database);
-    const { fault, version, application } = file.integrity();
-    if (fault !== undefined) return failed(`"${database}" is damaged: ${fault}`, remedy);
-    if (application !== APPLICATION_ID) return failed(`"${database}" is another program's`, remedy);
-    const newest = MIGRATIONS.length;
-    const observed = `whole, schema ${version} of ${newest}`;
-    if (Number(version) > newest) {
+    const { damage, isForeign, schema, newestSchema } = await inspectStore(config.store);
+    if (damage !== undefined) return failed(`"${database}" is damaged: ${damage}`, remedy);
+    if (isForeign) return failed(`"${database}" is another program's`, remedy);
+    const observed = `whole, schema ${schema} of ${newestSchema}`;
+    if (schema > newestSchema) {
       return failed(`${observed}: a newer program wrote it`, "Update this one");
     }
-    if (version === newest) reading(database, (store) => store.transaction(() => {})); // it can be written
-    return version === newest
-      ? ok(observed)
-      : warning(observed, "Restart the gateway, which brings it up");
+    if (schema < newestSchema) return warning(observed, "Restart the gateway, which brings it up");
+    await proveWritable(config);
+    return ok(observed);
   } catch (error) {
     return failed(`"${database}" cannot be read: ${messageOf(error)}`, remedy);
   }
 }
 
-function deviceEnds({ config, nowMs }: Site): CheckOutcome {
-  const ends = reading(config.store.database, (store) => new Registry(store).certificateEnds());
+async function proveWritable(config: Site["config"]): Promise<void> {
+  const store = await openStore(config.store, { author: "command" });
+  try {
+    await store.audit.chainPending(); // a transaction
+  } finally {
+    await store.close();
+  }
+}
+
+async function deviceEnds({ store, nowMs }: SiteWithStore): Promise<CheckOutcome> {
+  const ends = await store.registry.certificateEnds();
   const near = ends.filter(({ notAfter }) => notAfter - nowMs / 1000 <= WARN_DAYS * DAY_SECONDS);
   if (near.length === 0) return ok(`${ends.length} devices, none ends within ${WARN_DAYS} days`);
   const names = near.slice(0, NAMED_MAX).map(({ deviceId }) => deviceId).join(", ");
@@ -68,20 +76,17 @@ function deviceEnds({ config, nowMs }: Site): CheckOutcome {
   );
 }
 
-function secrets({ config }: Site): CheckOutcome {
+async function secrets({ config, store }: SiteWithStore): Promise<CheckOutcome> {
   const keys = readSealingKeys(config.store.sealingKey);
-  const fault = reading(
-    config.store.database,
-    (store) => new Registry(store, keys).missingSealingKeys(),
-  );
+  const fault = await store.registry.missingSealingKeys();
   if (fault !== undefined) return failed(fault, "Bring back secrets.key");
   return keys.length === 0
     ? ok("plain in the database, as the site wants it: see secrets seal")
     : ok("sealed, and secrets.key opens them");
 }
 
-function audit({ config }: Site): CheckOutcome {
-  const { faults, count } = reading(config.store.database, (store) => new AuditLog(store).prove());
+async function audit({ store }: SiteWithStore): Promise<CheckOutcome> {
+  const { faults, count } = await store.audit.prove();
   return passUnless(faults, {
     observed: `${count} entries, none altered, removed or moved`,
     remedy: "Somebody has written into the database: find out who, see audit export",
@@ -89,9 +94,8 @@ function audit({ config }: Site): CheckOutcome {
 }
 
 /** A message from the future was fresh when it came: the clock was ahead then, or is behind now. */
-function clock({ config, nowMs }: Site): CheckOutcome {
-  using file = new Inspection(config.store.database);
-  const { newest, attended } = file.times();
+async function clock({ config, store, nowMs }: SiteWithStore): Promise<CheckOutcome> {
+  const { newestSeconds: newest, attendedSeconds: attended = 0 } = await store.marks();
   const nowSeconds = Math.floor(nowMs / 1000);
   const aheads = [
     { ahead: newest - nowSeconds, allowed: config.checks.toleranceSeconds, what: "a message" },
@@ -103,14 +107,4 @@ function clock({ config, nowMs }: Site): CheckOutcome {
   }
   if (newest === 0) return ok("no message to compare it with yet");
   return ok(`the newest message is of ${new Date(newest * 1000).toISOString()}, not ahead`);
-}
-
-/** A store opened as commands do it, for as long as `work` takes. */
-function reading<T>(path: string, work: (store: Database) => T): T {
-  const store = new Database(path);
-  try {
-    return work(store);
-  } finally {
-    store.close();
-  }
 }

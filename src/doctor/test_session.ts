@@ -1,15 +1,11 @@
 /** A registered device of the doctor's that talks to the gateway, and what the gateway says of it. */
 
+import type { AuditEntry, AuditStore } from "../store/audit.ts";
 import type { DeviceClient, SignedMessage } from "../client/device_client.ts";
 import { poll } from "../time/poll.ts";
-import { AuditLog } from "../store/sqlite/audit_log.ts";
-import type { AuditEntry } from "../store/sqlite/audit_chain.ts";
-import { readSealingKeys } from "../store/sealing_keys.ts";
-import type { Database } from "../store/sqlite/database.ts";
+import type { Store } from "../store/store.ts";
 import type { Site } from "./check.ts";
 import type { TestDevices } from "./listeners.ts";
-import { addTemporaryDevice } from "./temporary_device.ts";
-import { removeTraces } from "../store/sqlite/temporary_devices.ts";
 
 /** Everybody's clock may step while we talk. */
 const CLOCK_SLACK_SECONDS = 60;
@@ -27,24 +23,24 @@ export class TestSession {
   accepted: SignedMessage | undefined;
   /** Messages that the gateway was observed to have had. */
   arrived = 0;
-  readonly #audit: AuditLog;
+  readonly #audit: AuditStore;
   #lastSequence: number;
 
   private constructor(
     site: Site,
-    store: Database,
+    audit: { readonly store: AuditStore; readonly lastSequence: number },
     guests: { readonly device: DeviceClient; readonly spy: DeviceClient },
   ) {
     this.site = site;
     this.device = guests.device;
     this.spy = guests.spy;
-    this.#audit = new AuditLog(store);
-    this.#lastSequence = store.audit.head().sequence;
+    this.#audit = audit.store;
+    this.#lastSequence = audit.lastSequence;
   }
 
   /** Registers a device and connects it; `began` is told its id before anything is written. */
   static async begin(
-    store: Database,
+    store: Store,
     guests: TestDevices,
     began: (deviceId: string) => void,
   ): Promise<TestSession> {
@@ -53,15 +49,16 @@ export class TestSession {
     const spy = await guests.invite({ subscribe: [SPYING_FILTER] });
     began(identity.deviceId);
     const { deviceId, secret } = identity;
-    const sealingKeys = readSealingKeys(site.config.store.sealingKey);
-    addTemporaryDevice(store, { deviceId, secret, certificate: identity }, {
-      sealingKeys,
-      nowMs: site.nowMs,
-    });
+    const createdAt = Math.floor(site.nowMs / 1000);
+    await store.registry.addAll([
+      { deviceId, sharedSecret: secret, createdAt, certificate: identity },
+    ]);
     try {
-      return new TestSession(site, store, { device: await guests.seat(identity), spy });
+      const { sequence: lastSequence } = await store.audit.head();
+      const device = await guests.seat(identity);
+      return new TestSession(site, { store: store.audit, lastSequence }, { device, spy });
     } catch (error) {
-      removeTraces(store, deviceId);
+      await store.temporaryDevices.remove(deviceId);
       throw error;
     }
   }
@@ -74,10 +71,18 @@ export class TestSession {
       sequence > this.#lastSequence;
     const entry = await poll(
       "the gateway's word in the audit",
-      () => Iterator.from(this.#audit.since(since)).find(isNews),
+      () => firstOf(this.#audit.since(since), isNews),
     );
     this.#lastSequence = entry.sequence;
     this.arrived++;
     return entry;
   }
+}
+
+async function firstOf<T>(
+  items: AsyncIterable<T>,
+  isWanted: (item: T) => boolean,
+): Promise<T | undefined> {
+  for await (const item of items) if (isWanted(item)) return item;
+  return undefined;
 }

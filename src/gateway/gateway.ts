@@ -60,7 +60,7 @@ type Parts = Awaited<ReturnType<typeof assemble>>;
 
 /** One gateway on one site. */
 export class Gateway {
-  /** Resolves when the store was lost and a sound one is in its place: start a new gateway on it. */
+  /** Resolves when the store was replaced, or must be opened again: start a new gateway on it. */
   readonly replaced: Promise<void>;
   readonly #parts: Parts;
   readonly #ready = Promise.withResolvers<void>();
@@ -111,13 +111,13 @@ export class Gateway {
     intake.stopTaking();
     await Promise.all([forwarder.stop(graceMs), gate?.hold(graceMs)]);
     await intake.close();
-    this.#parts.secretUses.close();
+    await this.#parts.secretUses.close();
     await broker.close();
     backend.close();
     eventLog.flush();
     this.#parts.emit({ kind: "gateway_stopped", pending: committer.pending });
     await this.#tellAuditHead();
-    store.close();
+    await store.close();
   }
 
   #connected(): void {
@@ -127,7 +127,7 @@ export class Gateway {
 
   async #tellAuditHead(): Promise<void> {
     try {
-      this.#parts.emit({ kind: "audit_head", ...await this.#parts.store.auditHead() });
+      this.#parts.emit({ kind: "audit_head", ...await this.#parts.store.audit.head() });
     } catch {
       // The store is lost, which the log says already.
     }
@@ -146,7 +146,7 @@ async function assemble(config: Config, options: GatewayOptions) {
   const emit: Emit = (event) => listeners.forEach((listener) => listener(event));
 
   const store = await openGatewayStore(config);
-  const { messages, keys, apiKeys } = store;
+  const { messages, keys, apiKeys, registry: devices } = store;
   const { attendedSeconds, newestSeconds } = await messages.marks();
   const broker = new MqttBroker({ ...config.broker, ...credentials.broker }, emit);
   const outage = new Outage(crypto.randomUUID(), attendedSeconds);
@@ -175,8 +175,8 @@ async function assemble(config: Config, options: GatewayOptions) {
     counts: () => messages.counts(),
   });
   listeners.push((event) => countEvent(event, metrics));
-  const { keyDigest: digest } = credentials.api;
-  importFirstKey(apiKeys, { digest, file: config.api.keyFile, nowMs: clock.wallMs(), emit });
+  const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
+  await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
   const commands = new CommandSender({ clock, keys, broker, emit, ...checks });
   const api = createRoutes({
     auth: new BearerAuth(() => apiKeys.current(), clock),
@@ -191,7 +191,7 @@ async function assemble(config: Config, options: GatewayOptions) {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
     ...{ emit, eventLog, gate: options.gate },
     dropCounter: new DropCounter(messages, emit),
-    expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices: store }),
+    expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
   };
 

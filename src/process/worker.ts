@@ -9,6 +9,7 @@
  */
 
 import "./empty_environment.ts";
+import { StoreError } from "../store/store_error.ts";
 import type { Config } from "../config/config.ts";
 import { type Credentials, StartError } from "../config/credentials.ts";
 import { ApiServer } from "../gateway/api/server.ts";
@@ -16,7 +17,6 @@ import { ClientAddresses } from "./client_addresses.ts";
 import { LOOPBACK } from "./tcp_proxy.ts";
 import { type Log, openLog, writeToStderr } from "../log/log.ts";
 import { RequestGate } from "../gateway/api/request_gate.ts";
-import { StoreError } from "../store/sqlite/database.ts";
 import { runGateway } from "./gateway_runner.ts";
 
 /** How long the connections of an earlier API server may go on before they are broken off. */

@@ -10,9 +10,9 @@
 
 import { Buffer } from "node:buffer";
 import { dirname } from "node:path";
+import { StoreError } from "./store_error.ts";
 import type { SealingKeyPlaces } from "../config/config.ts";
 import { SEALING_KEY_BYTES, type SealingKey, sealingKey } from "./sealed_secret.ts";
-import { StoreError } from "./sqlite/database.ts";
 
 const HEAD =
   `# Opens the secrets in the database; the first line seals. Whoever has both has the secrets.

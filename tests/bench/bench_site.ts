@@ -1,7 +1,7 @@
 /** A site with a real broker, a real backend, and devices that have certificates. */
 
 import { BrokerProcess } from "../../src/demo/sandbox/broker_process.ts";
-import { freePorts } from "../../src/demo/sandbox/free_ports.ts";
+import { freePorts } from "../support/free_ports.ts";
 import { Registry } from "../../src/store/sqlite/registry.ts";
 import { Database } from "../../src/store/sqlite/database.ts";
 import { createSite } from "../../src/site/operations/site_creation.ts";

@@ -3,7 +3,7 @@
 import { Buffer } from "node:buffer";
 import mqtt from "mqtt";
 import { dataTopic } from "../../src/core/topic.ts";
-import { freePorts } from "../../src/demo/sandbox/free_ports.ts";
+import { freePorts } from "../support/free_ports.ts";
 import { poll } from "../../src/time/poll.ts";
 import { type BenchSite, withBenchSite } from "./bench_site.ts";
 import { gateway, withContender } from "./contender.ts";

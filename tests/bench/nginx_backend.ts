@@ -1,7 +1,7 @@
 /** A neutral backend: nginx, which answers every POST with 200 and a small JSON body. */
 
 import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
-import { freePorts } from "../../src/demo/sandbox/free_ports.ts";
+import { freePorts } from "../support/free_ports.ts";
 import { poll } from "../../src/time/poll.ts";
 
 /** Where Debian puts it. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { pack } from "../../src/build/pack.ts";
 import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
-import { freePorts } from "../../src/demo/sandbox/free_ports.ts";
+import { freePorts } from "../support/free_ports.ts";
 import { poll } from "../../src/time/poll.ts";
 import { usageOf } from "../support/process_usage.ts";
 import { withFolder } from "../support/with_folder.ts";

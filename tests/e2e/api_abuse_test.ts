@@ -274,7 +274,7 @@ Deno.test("a missing, a short and a nearly right key take the same time to refus
   const clock = { wallMs: () => 0, monotonicMs: () => 0 };
   const never = () => Promise.reject(new Error("nobody has the key"));
   const api = createRoutes({
-    auth: new BearerAuth(() => keys, clock),
+    auth: new BearerAuth(() => Promise.resolve(keys), clock),
     unreadiness: () => [],
     metrics: { text: never, contentType: "" },
     commands: { send: never },

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import type { AuditEntry } from "../../src/store/audit.ts";
 import { poll } from "../../src/time/poll.ts";
 import { AuditLog } from "../../src/store/sqlite/audit_log.ts";
-import type { AuditEntry } from "../../src/store/sqlite/audit_chain.ts";
 import { shell } from "../support/shell.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 

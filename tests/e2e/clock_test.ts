@@ -80,6 +80,6 @@ Deno.test("a start with a clock before the newest remembered id warns loudly", a
     await site.startGateway();
     const record = await site.logged("clock_behind");
     assert.equal(record.level, "error");
-    assert.match(record.message, /^The clock is 8\d{4} s behind the newest message remembered/);
+    assert.match(record.message, /^The clock is 8\d{4} s behind the newest accepted message/);
   });
 });

@@ -1,4 +1,4 @@
-/** The devices that the README shows, against a real gateway, broker and backend. */
+/** The devices that the docs show, against a real gateway, broker and backend. */
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";

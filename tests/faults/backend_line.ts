@@ -1,6 +1,6 @@
 /** The line between a gateway and its backend, which can be cut, go dead, or be answered by nobody. */
 
-import { freePorts } from "../../src/demo/sandbox/free_ports.ts";
+import { freePorts } from "../support/free_ports.ts";
 
 const HOSTNAME = "127.0.0.1";
 

@@ -4,7 +4,7 @@ import { type Config, readConfig } from "../../src/config/config.ts";
 import { GatewayProcess } from "../../src/demo/sandbox/gateway_process.ts";
 import type { CheckResult } from "../../src/doctor/check.ts";
 import { type DoctorOptions, DoctorRun } from "../../src/doctor/doctor_run.ts";
-import { tracesIn } from "../../src/store/sqlite/temporary_devices.ts";
+import { TemporaryDevices } from "../../src/store/sqlite/temporary_devices.ts";
 import { type LiveSite, withLiveSite } from "./live_site.ts";
 
 /** Tables that must be after an examination as they were before. */
@@ -62,7 +62,7 @@ export async function contentsOf(site: LiveSite): Promise<unknown> {
   const tables = site.withStore((store) =>
     TABLES.map((table) => [table, store.prepare(`SELECT * FROM ${table}`).all()])
   );
-  return { files, tables, traces: site.withStore(tracesIn) };
+  return { files, tables, traces: site.withStore((store) => new TemporaryDevices(store).list()) };
 }
 
 /** gateway.toml with another value for a setting of a unique name. */

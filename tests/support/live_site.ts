@@ -2,7 +2,7 @@
 
 import { type Config, readConfig } from "../../src/config/config.ts";
 import { BrokerProcess } from "../../src/demo/sandbox/broker_process.ts";
-import { freePorts } from "../../src/demo/sandbox/free_ports.ts";
+import { freePorts } from "./free_ports.ts";
 import { SampleBackend } from "../../src/demo/sandbox/sample_backend.ts";
 import { type ConnectOptions, DeviceClient } from "../../src/client/device_client.ts";
 import { poll } from "../../src/time/poll.ts";

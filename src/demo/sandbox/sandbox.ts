@@ -5,7 +5,7 @@ import { deviceFolder, type SiteLayout, siteLayout } from "../../site/layout.ts"
 import { ApiClient } from "../../client/api_client.ts";
 import { BrokerProcess } from "./broker_process.ts";
 import { ChildProcess } from "./child_process.ts";
-import { freePorts } from "./free_ports.ts";
+import { PortBlock } from "./free_ports.ts";
 import { GatewayProcess, programCommand } from "./gateway_process.ts";
 import { type Reading, SampleBackend } from "./sample_backend.ts";
 import { DeviceClient } from "../../client/device_client.ts";
@@ -26,6 +26,7 @@ export class Sandbox {
   readonly layout: SiteLayout;
   readonly ports: StagePorts;
   readonly #folder: string;
+  readonly #portBlock = PortBlock.reserve();
   #broker: BrokerProcess | undefined;
   #gateway: GatewayProcess | undefined;
   #backend: SampleBackend | undefined;
@@ -34,7 +35,12 @@ export class Sandbox {
   #closed = false;
 
   private constructor(folder: string) {
-    const [mqtt, gateway, api, backend] = freePorts(4) as [number, number, number, number];
+    const [mqtt, gateway, api, backend] = this.#portBlock.take(4) as [
+      number,
+      number,
+      number,
+      number,
+    ];
     this.ports = { mqtt, gateway, api, backend };
     this.#folder = folder;
     this.layout = siteLayout(join(folder, "site"));
@@ -58,6 +64,7 @@ export class Sandbox {
     this.#client?.close();
     this.#client = undefined;
     await ChildProcess.killAll();
+    this.#portBlock.close();
     await Deno.remove(this.#folder, { recursive: true }).catch(ignoreMissing);
   }
 

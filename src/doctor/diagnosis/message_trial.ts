@@ -6,14 +6,8 @@ import type { Rejection } from "../../core/rejection.ts";
 import { importSecret } from "../../core/signature.ts";
 import { signedPayloadOf } from "../../core/signed_payload.ts";
 import { decide, type Verdict } from "../../core/verdict.ts";
-import {
-  activeSecrets,
-  type DeviceWithSecret,
-  type Registry,
-  statusOf,
-} from "../../store/sqlite/registry.ts";
-import { ReplayGuard } from "../../store/sqlite/replay_guard.ts";
-import type { Database } from "../../store/sqlite/database.ts";
+import { activeSecrets, type DeviceWithSecret, statusOf } from "../../store/device_record.ts";
+import type { Store } from "../../store/store.ts";
 
 /** A message, and when and where it is said to have come. */
 export interface Subject {
@@ -44,17 +38,16 @@ interface Basis {
   /** The newest first. */
   readonly secretsOf: (deviceId: string) => readonly string[];
   readonly forgottenSeconds: number;
-  readonly remembers: (envelope: Envelope) => boolean;
+  readonly remembers: (envelope: Envelope) => Promise<boolean>;
 }
 
 /** Examines a message with a site's registry and memory, and `secret` where one is given. */
 export async function examineInSite(
   subject: Subject,
-  options: { store: Database; registry: Registry; secret: string | undefined },
+  options: { store: Pick<Store, "registry" | "replayIds">; secret: string | undefined },
 ): Promise<MessageTrial> {
-  const { store, registry, secret } = options;
-  const replayGuard = new ReplayGuard(store);
-  const devices = new Map(registry.list().map((device) => [device.deviceId, device]));
+  const { store: { registry, replayIds }, secret } = options;
+  const devices = new Map((await registry.list()).map((device) => [device.deviceId, device]));
   return await examine(subject, {
     devices,
     secretsOf: (deviceId) => {
@@ -63,8 +56,8 @@ export async function examineInSite(
       return activeSecrets(device, subject.nowSeconds).map(({ sharedSecret }) => sharedSecret);
     },
     // What is forgotten now was not at another time.
-    forgottenSeconds: subject.now ? replayGuard.forgottenSeconds() : 0,
-    remembers: ({ deviceId, messageId }) => replayGuard.has(deviceId, messageId),
+    forgottenSeconds: subject.now ? await replayIds.forgottenSeconds() : 0,
+    remembers: ({ deviceId, messageId }) => replayIds.has(deviceId, messageId),
   });
 }
 
@@ -74,7 +67,7 @@ export async function examineAlone(subject: Subject, secret: string): Promise<Me
     devices: undefined,
     secretsOf: () => [secret],
     forgottenSeconds: 0,
-    remembers: () => false,
+    remembers: () => Promise.resolve(false),
   });
 }
 
@@ -98,7 +91,7 @@ async function examine(subject: Subject, basis: Basis): Promise<MessageTrial> {
       { nowSeconds, outageSinceSeconds: undefined, forgottenSeconds },
       { toleranceSeconds, graceSeconds: 0 },
     ),
-    remembered: basis.remembers(read),
+    remembered: await basis.remembers(read),
     withinRate: true,
   });
   return { ...subject, read, verdict, devices, secretOf };

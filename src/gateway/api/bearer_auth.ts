@@ -10,7 +10,7 @@
  */
 
 import { timingSafeEqual } from "node:crypto";
-import type { ApiKey } from "../../store/sqlite/api_keys.ts";
+import type { ApiKey } from "../../store/api_keys.ts";
 import type { Clock } from "../../time/clock.ts";
 import { problem } from "./problem.ts";
 
@@ -25,12 +25,12 @@ const ADDRESSES_MAX = 10_000;
 
 /** Guards the API with Bearer keys. */
 export class BearerAuth {
-  readonly #keys: () => readonly ApiKey[];
+  readonly #keys: () => Promise<readonly ApiKey[]>;
   readonly #clock: Clock;
   readonly #wrong = new Map<string, { count: number; untilMs: number }>();
 
   /** `keys` says which there are now. */
-  constructor(keys: () => readonly ApiKey[], clock: Clock) {
+  constructor(keys: () => Promise<readonly ApiKey[]>, clock: Clock) {
     this.#keys = keys;
     this.#clock = clock;
   }
@@ -39,19 +39,12 @@ export class BearerAuth {
   async authenticate(request: Request, address: string): Promise<ApiKey | Response> {
     const field = request.headers.get("authorization") ?? "";
     const presented = /^Bearer ([\x21-\x7e]+)$/i.exec(field)?.[1] ?? "";
-    const key = this.#find(await sha256(presented));
+    const key = findKey(await sha256(presented), await this.#keys());
     if (key !== undefined) return key;
     const waitMs = this.#countWrong(address);
     if (waitMs === 0) return problem("unauthorized", { headers: { "www-authenticate": "Bearer" } });
     const retryAfter = String(Math.ceil(waitMs / 1000));
     return problem("too-many-wrong-keys", { headers: { "retry-after": retryAfter } });
-  }
-
-  /** Compares with every key, also where an early one fits. */
-  #find(digest: Uint8Array): ApiKey | undefined {
-    let found: ApiKey | undefined;
-    for (const key of this.#keys()) if (timingSafeEqual(digest, key.digest)) found = key;
-    return found;
   }
 
   /** Counts a wrong key; returns how long the address must wait, 0 while it may go on. */
@@ -66,6 +59,13 @@ export class BearerAuth {
     }
     return ++wrong.count > WRONG_KEYS_MAX ? wrong.untilMs - nowMs : 0;
   }
+}
+
+/** Compares with every key, even if an early one fits. */
+function findKey(digest: Uint8Array, keys: readonly ApiKey[]): ApiKey | undefined {
+  let found: ApiKey | undefined;
+  for (const key of keys) if (timingSafeEqual(digest, key.digest)) found = key;
+  return found;
 }
 
 async function sha256(text: string): Promise<Uint8Array> {

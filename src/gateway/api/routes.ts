@@ -9,11 +9,11 @@
  */
 
 import { Hono } from "hono";
+import { reaches } from "../../store/api_keys.ts";
 import { COMMAND_DEPTH_MAX, COMMAND_MAX_BYTES } from "../../core/command.ts";
 import { isDeviceId } from "../../core/device.ts";
 import type { Emit } from "../../core/event.ts";
 import { readJsonText } from "../../core/json_text.ts";
-import { reaches } from "../../store/sqlite/api_keys.ts";
 import type { BearerAuth } from "./bearer_auth.ts";
 import type { CommandResult } from "../pipeline/command_sender.ts";
 import { problem, type ProblemName } from "./problem.ts";

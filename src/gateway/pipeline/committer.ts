@@ -53,7 +53,7 @@ const NO_MESSAGES: CommitWork = {
 
 /** The committer. */
 export class Committer {
-  /** Resolves when the store was lost and a sound one is in its place: restart on it. */
+  /** Resolves when the store was lost and a sound one is in its place, or needs to be opened again. */
   readonly replaced: Promise<void>;
   readonly #parts: CommitterParts;
   readonly #buckets = new Map<string, TokenBucket>();
@@ -65,7 +65,6 @@ export class Committer {
   #underWay = 0;
   #pending = 0;
   #fault: string | undefined;
-  /** What fails from now on is not tried again: it stays with the broker and in the outbox. */
   #closing = false;
   #settleDue = false;
   #isOver = false;
@@ -111,10 +110,15 @@ export class Committer {
     return committed;
   }
 
-  /** Writes the settlements that are left, once, and ends. */
-  async close(): Promise<void> {
+  /** What fails from now on stays with the broker and in the outbox. */
+  stopRetrying(): void {
     this.#closing = true;
     this.#endPause?.();
+  }
+
+  /** Writes the settlements that are left, once, and ends. */
+  async close(): Promise<void> {
+    this.stopRetrying();
     clearTimeout(this.#settleTimer);
     await this.#last;
     if (this.#settlements.length > 0) await this.commit(NO_MESSAGES);
@@ -134,6 +138,7 @@ export class Committer {
       try {
         return await this.#try(work);
       } catch (error) {
+        if (this.#parts.store.needsReopen(error as Error)) return this.#reopen(error as Error);
         this.#fail(error as Error);
         if (this.#closing) return undefined;
         const lost = this.#parts.store.isLost(error as Error);
@@ -185,6 +190,12 @@ export class Committer {
     this.#parts.catchUp.begin("store");
     if (this.#fault !== message) this.#parts.emit({ kind: "store_failed", reason: message });
     this.#fault = message;
+  }
+
+  /** Nothing failed: this batch is for a gateway that opens the store again. */
+  #reopen({ message }: Error): undefined {
+    this.#parts.emit({ kind: "store_reopened", reason: message });
+    this.#replaced.resolve();
   }
 
   /** A lost store does not come back through its old connection: this committer ends. */

@@ -117,12 +117,13 @@ export class Intake {
     this.stopTaking();
     clearInterval(this.#tick);
     this.#tellDropped();
-    const closed = this.#parts.committer.close();
+    this.#parts.committer.stopRetrying();
     this.#tidyDue = true;
+    this.#wake();
     await this.#work;
     clearTimeout(this.#tidyTimer);
     this.#isClosed = true;
-    await closed;
+    await this.#parts.committer.close();
   }
 
   #tidyNow(): void {

@@ -34,6 +34,7 @@ export const LINES = {
   store_failed: ({ reason }) => error(`Cannot write to the database, intake waits: ${reason}`),
   store_recovered: () => info("The database can be written again"),
   store_replaced: () => warning("The database was replaced: restarting on the new file"),
+  store_reopened: ({ reason }) => info(`Restarting with the new sealing keys: ${reason}`),
   dead_letters_expired: ({ count }) =>
     error(
       `Dropped the ${count === 1 ? "oldest dead letter" : `${count} oldest dead letters`}: ` +

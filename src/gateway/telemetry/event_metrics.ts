@@ -21,6 +21,7 @@ export const COUNTS = {
   store_failed: undefined,
   store_recovered: undefined,
   store_replaced: undefined,
+  store_reopened: undefined,
   dead_letters_expired: ({ count }, metrics) => metrics.deadLettersExpired.inc(count),
   clock_behind: undefined,
   secret_damaged: undefined,

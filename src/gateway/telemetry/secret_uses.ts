@@ -6,10 +6,10 @@ const RECORD_EVERY_MS = 1_000;
 
 /** Who knows which secrets were used. */
 export interface UsedSecrets {
-  /** Records what is due, or `all`; returns the first uses. Throws if the store cannot be written. */
+  /** Records what is due, or `all`; resolves to the first uses. */
   recordUses(
     options: { readonly all: boolean },
-  ): readonly { readonly deviceId: string; readonly generation: number }[];
+  ): Promise<readonly { readonly deviceId: string; readonly generation: number }[]>;
 }
 
 /** Records them once a second, until it is closed. */
@@ -17,6 +17,8 @@ export class SecretUses {
   readonly #secrets: UsedSecrets;
   readonly #emit: Emit;
   readonly #timer: ReturnType<typeof setInterval>;
+  /** One at a time, so that no first use is told twice. */
+  #last: Promise<void> = Promise.resolve();
 
   constructor(secrets: UsedSecrets, emit: Emit) {
     this.#secrets = secrets;
@@ -25,14 +27,18 @@ export class SecretUses {
   }
 
   /** Records what is left, and ends. */
-  close(): void {
+  async close(): Promise<void> {
     clearInterval(this.#timer);
-    this.#record({ all: true });
+    await this.#record({ all: true });
   }
 
-  #record(options: { readonly all: boolean }): void {
+  #record(options: { readonly all: boolean }): Promise<void> {
+    return this.#last = this.#last.then(() => this.#recordNow(options));
+  }
+
+  async #recordNow(options: { readonly all: boolean }): Promise<void> {
     try {
-      for (const { deviceId, generation } of this.#secrets.recordUses(options)) {
+      for (const { deviceId, generation } of await this.#secrets.recordUses(options)) {
         if (generation > 1) this.#emit({ kind: "new_secret_used", deviceId, generation });
       }
     } catch {

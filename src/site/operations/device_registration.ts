@@ -1,6 +1,7 @@
 /** Registering devices: all in one transaction, checked in it once more. */
 
-import type { DeviceCertificate, Registry } from "../../store/sqlite/registry.ts";
+import type { DeviceCertificate } from "../../store/device_record.ts";
+import type { Registry } from "../../store/sqlite/registry.ts";
 import { type EnrolmentFault, enrolmentFaults } from "./enrolment_fault.ts";
 
 /** A device for the registry. */

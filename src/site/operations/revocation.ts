@@ -10,8 +10,9 @@
  * - a broker that turns out to let one device publish as another is stopped.
  */
 
+import type { RevokedDeviceCertificate } from "../../store/device_record.ts";
 import type { Database } from "../../store/sqlite/database.ts";
-import { Registry, type RevokedDeviceCertificate } from "../../store/sqlite/registry.ts";
+import { Registry } from "../../store/sqlite/registry.ts";
 import { accessListFaults, deviceListFaults, withDenials } from "../mosquitto/access_list.ts";
 import {
   type Authority,

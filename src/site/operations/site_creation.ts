@@ -205,7 +205,7 @@ function configurationOf(options: SiteOptions, clientId: string): string {
 function createDatabase(path: string, { apiKey, nowMs }: { apiKey: string; nowMs: number }): void {
   const store = new Database(path, { create: true });
   try {
-    new ApiKeys(store).takeOverFirst(apiKeyDigest(apiKey), nowMs);
+    new ApiKeys(store).importFirst(apiKeyDigest(apiKey), nowMs);
   } finally {
     store.close();
   }

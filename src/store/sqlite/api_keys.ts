@@ -4,34 +4,13 @@
  * The rules are:
  * - the store has their SHA-256 only, which is enough for keys of 256 random bits;
  * - what another process changes counts from the next request on;
- * - a key is taken over from a file only into a store that never had one: what was removed stays
+ * - a key is imported from a file only into a store that never had one: what was removed stays
  *   removed.
  */
 
 import type { StatementSync } from "node:sqlite";
+import { type ApiKey, FIRST_KEY_NAME } from "../api_keys.ts";
 import type { Database } from "./database.ts";
-
-/** Most keys in a store, since each request is compared with all of them. */
-export const API_KEYS_MAX = 100;
-
-/** The name of a site's first key. */
-export const FIRST_KEY_NAME = "backend";
-
-/** A key of the API, as the store has it. */
-export interface ApiKey {
-  readonly name: string;
-  /** SHA-256 of the key. */
-  readonly digest: Uint8Array;
-  /** Unix seconds. */
-  readonly createdAt: number;
-  /** The devices that it may send commands to; undefined: all. */
-  readonly deviceIds: readonly string[] | undefined;
-}
-
-/** True where a key is good for commands to a device. */
-export function reaches({ deviceIds }: ApiKey, deviceId: string): boolean {
-  return deviceIds === undefined || deviceIds.includes(deviceId);
-}
 
 /** The keys of the API. */
 export class ApiKeys {
@@ -84,14 +63,8 @@ export class ApiKeys {
   /** Adds a key; false where the name is taken. `deviceIds` undefined: for every device. */
   add(
     digest: Uint8Array,
-    options: {
-      readonly name: string;
-      /** Unix seconds. */
-      readonly createdAt: number;
-      readonly deviceIds: readonly string[] | undefined;
-    },
+    { name, createdAt, deviceIds }: Omit<ApiKey, "digest">,
   ): boolean {
-    const { name, createdAt, deviceIds } = options;
     return this.#store.transaction(() => {
       const { changes } = this.#store.prepare("INSERT OR IGNORE INTO api_keys VALUES (?, ?, ?, ?)")
         .run(name, digest, createdAt, deviceIds === undefined ? 1 : 0);
@@ -104,8 +77,8 @@ export class ApiKeys {
     });
   }
 
-  /** Takes a key over into a store that never had one; false where it had. */
-  takeOverFirst(digest: Uint8Array, nowMs: number): boolean {
+  /** Imports a key into a store that never had one; false if it had. */
+  importFirst(digest: Uint8Array, nowMs: number): boolean {
     if (this.#store.readMark("api_keys_begun") !== 0) return false;
     const createdAt = Math.floor(nowMs / 1000);
     return this.add(digest, { name: FIRST_KEY_NAME, createdAt, deviceIds: undefined });

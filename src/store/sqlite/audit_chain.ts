@@ -11,40 +11,13 @@
 
 import { createHash } from "node:crypto";
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
-
-/** Who made an entry: the gateway, a command of this program, or somebody else on the database. */
-export type AuditAuthor = "gateway" | "command" | "another program";
-
-/** Something to be entered. */
-export interface AuditNote {
-  /** Unix seconds. */
-  readonly at: number;
-  readonly event: string;
-  /** The device, or the name of the API key; empty where neither fits. */
-  readonly subject: string;
-  readonly detail: string;
-  /** How often it happened. */
-  readonly count: number;
-}
-
-/** An entry in the chain. */
-export interface AuditEntry extends AuditNote {
-  /** From 1, without a gap. */
-  readonly sequence: number;
-  readonly author: string;
-  /** SHA-256, 32 bytes. */
-  readonly hash: Uint8Array;
-}
-
-/** The last entry: whoever knows its hash knows all before it. */
-export interface AuditHead {
-  /** 0: there is no entry yet. */
-  readonly sequence: number;
-  readonly hash: Uint8Array;
-}
-
-/** The hash before the first entry. */
-export const AUDIT_GENESIS = new Uint8Array(32);
+import {
+  AUDIT_GENESIS,
+  type AuditAuthor,
+  type AuditEntry,
+  type AuditHead,
+  type AuditNote,
+} from "../audit.ts";
 
 /** Notes that are in memory at one time. */
 const PAGE_MAX = 1_000;

@@ -13,26 +13,12 @@ import type { SQLOutputValue, StatementSync } from "node:sqlite";
 import {
   AUDIT_GENESIS,
   type AuditEntry,
-  auditHash,
   type AuditHead,
-  noteOf,
-} from "./audit_chain.ts";
+  type AuditLimits,
+  type AuditProof,
+} from "../audit.ts";
+import { auditHash, noteOf } from "./audit_chain.ts";
 import type { Database } from "./database.ts";
-
-/** How much of the audit is kept. */
-export interface AuditLimits {
-  readonly maxCount: number;
-  readonly maxAgeMs: number;
-}
-
-/** What proving the chain has come to. */
-export interface AuditProof {
-  /** Empty where nothing was altered, removed or put in another order. */
-  readonly faults: readonly string[];
-  /** How many entries there are. */
-  readonly count: number;
-  readonly head: AuditHead;
-}
 
 /** Most entries that one transaction trims. */
 const TRIM_MAX = 5_000;
@@ -64,8 +50,18 @@ export class AuditLog {
   }
 
   /** The entries from a time on, Unix seconds, in their order; as they were when this began. */
-  *since(at: number): Iterable<AuditEntry> {
+  *since(at: number): Generator<AuditEntry> {
     for (const row of this.#entries.iterate(at)) yield entryOf(row);
+  }
+
+  /** The last entry. */
+  head(): AuditHead {
+    return this.#store.audit.head();
+  }
+
+  /** Chains what another program has left. */
+  chainPending(): void {
+    this.#store.transaction(() => {});
   }
 
   /** Proves the chain; `pinned`, where given, must be the hash of one of its entries. */

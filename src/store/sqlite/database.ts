@@ -14,9 +14,11 @@
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { type AuditAuthor, AuditChain } from "./audit_chain.ts";
+import type { AuditAuthor } from "../audit.ts";
+import { AuditChain } from "./audit_chain.ts";
 import { backUp } from "./backup.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./schema.ts";
+import { StoreError, StoreLostError } from "../store_error.ts";
 
 /** How a store is opened. */
 export interface DatabaseOptions {
@@ -33,16 +35,6 @@ export interface DatabaseOptions {
   readonly author?: AuditAuthor;
   /** Make the file where there is none; otherwise a missing file is an error. */
   readonly create?: boolean;
-}
-
-/** The store cannot be opened; the message names the file and why, for the operator. */
-export class StoreError extends Error {
-  override readonly name: string = "StoreError";
-}
-
-/** The open file is not the one in the folder any longer, or is damaged. */
-export class StoreLostError extends StoreError {
-  override readonly name: string = "StoreLostError";
 }
 
 /** SQLite's result codes for a damaged file: SQLITE_CORRUPT, SQLITE_NOTADB. */

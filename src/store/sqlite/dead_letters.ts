@@ -12,35 +12,15 @@
 
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
 import type { DeadLetterCause } from "../../core/delivery.ts";
-import type { OutboxEntry } from "../../core/outbox_entry.ts";
+import type {
+  DeadLetter,
+  DeadLetterLimits,
+  DeadLetterSummary,
+  Extent,
+  Selection,
+} from "../dead_letters.ts";
 import { entryOf } from "./outbox.ts";
 import type { Database } from "./database.ts";
-
-/** A dead letter; `sequence` is the one that it had in the outbox, and its name. */
-export type DeadLetter = OutboxEntry & DeadLetterCause;
-
-/** A dead letter whose payload is not at hand. */
-export type DeadLetterSummary = Omit<DeadLetter, "payload">;
-
-/** Which dead letters are meant. */
-export type Selection =
-  | { readonly sequence: number }
-  | { readonly deviceId: string }
-  | "all";
-
-/** How many are kept, and for how long. */
-export interface DeadLetterLimits {
-  readonly maxCount: number;
-  readonly maxAgeMs: number;
-}
-
-/** How much room a table of them needs. */
-export interface Extent {
-  /** The highest sequence number; 0 where there are none. */
-  readonly lastSequence: number;
-  /** The longest device id's length. */
-  readonly deviceIdMaxChars: number;
-}
 
 /** Most dead letters that are read at one time. */
 const PAGE_MAX = 256;
@@ -111,7 +91,7 @@ export class DeadLetters {
   }
 
   /** Those that are there now, oldest death first; the store is free while the caller has one. */
-  *list(): Iterable<DeadLetterSummary> {
+  *list(): Generator<DeadLetterSummary> {
     const { lastSequence } = this.extent();
     let page: DeadLetterSummary[] = [];
     let [deadLetteredAtMs, sequence] = [Number.MIN_SAFE_INTEGER, 0];
@@ -132,7 +112,7 @@ export class DeadLetters {
    * Puts those of a selection that are there now back into the outbox, in their order. Each step is
    * a transaction of its own; it yields how many that one took. `nowMs` is the wall clock.
    */
-  *requeue(selection: Selection, nowMs: number): Iterable<number> {
+  *requeue(selection: Selection, nowMs: number): Generator<number> {
     yield* this.#inBatches(selection, (range) => {
       this.#revive.run(nowMs, ...range);
       return Number(this.#remove.run(...range).changes);
@@ -140,7 +120,7 @@ export class DeadLetters {
   }
 
   /** Drops those of a selection that are there now for good, in steps as `retry` does. */
-  *drop(selection: Selection): Iterable<number> {
+  *drop(selection: Selection): Generator<number> {
     yield* this.#inBatches(selection, (range) => Number(this.#remove.run(...range).changes));
   }
 
@@ -152,7 +132,7 @@ export class DeadLetters {
   }
 
   /** Up to the last one that is there now: one that is refused again is not caught again. */
-  *#inBatches(selection: Selection, work: (range: Range) => number): Iterable<number> {
+  *#inBatches(selection: Selection, work: (range: Range) => number): Generator<number> {
     const range = rangeOf(selection, this.extent().lastSequence);
     for (let done = BATCH_MAX; done === BATCH_MAX;) {
       done = this.#store.transaction(() => work(range));

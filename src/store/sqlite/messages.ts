@@ -10,6 +10,9 @@
  *   that failed the disk is looked at again.
  */
 
+import type { AuditLimits } from "../audit.ts";
+import { StoreLostError, StoreReopenError } from "../store_error.ts";
+import type { DeadLetterLimits } from "../dead_letters.ts";
 import { admit, type Decided } from "../../core/admission.ts";
 import type { Settlement } from "../../core/delivery.ts";
 import type { Envelope } from "../../core/envelope.ts";
@@ -25,9 +28,8 @@ import type {
 } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { Accepted } from "../../core/verdict.ts";
-import type { AuditLimits } from "./audit_log.ts";
-import { Database, StoreLostError } from "./database.ts";
-import { type DeadLetterLimits, DeadLetters } from "./dead_letters.ts";
+import { Database } from "./database.ts";
+import { DeadLetters } from "./dead_letters.ts";
 import { Outbox } from "./outbox.ts";
 import { RejectionAudit } from "./rejection_audit.ts";
 import { ReplayGuard } from "./replay_guard.ts";
@@ -138,6 +140,10 @@ export class SqliteMessages implements MessageStore {
 
   isLost(error: Error): boolean {
     return error instanceof StoreLostError;
+  }
+
+  needsReopen(error: Error): boolean {
+    return error instanceof StoreReopenError;
   }
 
   // deno-lint-ignore require-await -- as above

@@ -10,10 +10,11 @@
  */
 
 import type { StatementSync } from "node:sqlite";
+import type { AuditLimits } from "../audit.ts";
 import type { Committed } from "../../core/ports.ts";
 import type { RejectionCode } from "../../core/rejection.ts";
 import { secondsOf } from "../../core/time.ts";
-import { type AuditLimits, AuditLog } from "./audit_log.ts";
+import { AuditLog } from "./audit_log.ts";
 import type { Database } from "./database.ts";
 
 /** What one commit changes in the periods, to be applied once it is on the disk. */

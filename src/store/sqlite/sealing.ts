@@ -14,8 +14,9 @@
 
 import type { StatementSync } from "node:sqlite";
 import type { SealingKeyPlaces } from "../../config/config.ts";
+import type { Sealed } from "../sealing.ts";
 import { removeBackups } from "./backup.ts";
-import { missingSealingKeys } from "./registry.ts";
+import { missingSealingKeys } from "./device_secrets.ts";
 import { SECRET_COLUMNS } from "./schema.ts";
 import { secureErase } from "./secure_erase.ts";
 import {
@@ -45,14 +46,6 @@ export interface SealingParts {
   readonly store: Database;
   readonly places: SealingKeyPlaces;
   readonly at?: (point: SealingPoint) => void;
-}
-
-/** What was sealed. */
-export interface Sealed {
-  readonly count: number;
-  readonly keyId: string;
-  /** Paths of copies from before an upgrade, which had the secrets as they were. */
-  readonly removed: readonly string[];
 }
 
 /** Seals every secret that is not. */

@@ -9,7 +9,8 @@
  * VACUUM would do the first two, but needs an attached database, which the sandbox does not grant.
  */
 
-import { type Database, StoreError } from "./database.ts";
+import { StoreError } from "../store_error.ts";
+import type { Database } from "./database.ts";
 
 /** How long to wait until no other process reads the log. */
 const CUT_WITHIN_MS = 20_000;

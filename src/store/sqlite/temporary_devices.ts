@@ -11,31 +11,41 @@ import { Registry } from "./registry.ts";
 /** `doctor-` and a random UUID: no device of a site, and found again after a crash. */
 const TEMPORARY_ID = /^doctor-[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
-/** The ids of all of them that the store names. */
-export function tracesIn(store: Database): string[] {
-  const found = deviceTables(store).flatMap((table) =>
-    // "." comes after "-".
-    store.prepare(
-      `SELECT DISTINCT device_id FROM ${table} WHERE device_id > 'doctor-' AND device_id < 'doctor.'`,
-    ).all().map((row) => row["device_id"] as string)
-  );
-  return [...new Set(found)].filter((id) => TEMPORARY_ID.test(id));
-}
+/** The traces. */
+export class TemporaryDevices {
+  readonly #store: Database;
 
-/** Takes one out of the registry, the outbox, the dead letters and whatever else names it. */
-export function removeTraces(store: Database, deviceId: string): void {
-  if (!TEMPORARY_ID.test(deviceId)) throw new Error(`"${deviceId}" is not a temporary device`);
-  new Registry(store).remove(deviceId);
-  store.transaction(() => {
-    for (const table of deviceTables(store)) {
-      store.prepare(`DELETE FROM ${table} WHERE device_id = ?`).run(deviceId);
-    }
-  });
-}
+  constructor(store: Database) {
+    this.#store = store;
+  }
 
-function deviceTables(store: Database): string[] {
-  return store.prepare(`
-    SELECT m.name FROM sqlite_schema m, pragma_table_info(m.name) c
-    WHERE m.type = 'table' AND c.name = 'device_id' AND m.name NOT GLOB 'replay_*'`).all()
-    .map((row) => `"${row["name"]}"`);
+  /** The ids of all of them that the store names. */
+  list(): string[] {
+    const found = this.#tables().flatMap((table) =>
+      // "." comes after "-".
+      this.#store.prepare(
+        `SELECT DISTINCT device_id FROM ${table}
+         WHERE device_id > 'doctor-' AND device_id < 'doctor.'`,
+      ).all().map((row) => row["device_id"] as string)
+    );
+    return [...new Set(found)].filter((id) => TEMPORARY_ID.test(id));
+  }
+
+  /** Removes one from the registry, the outbox, the dead letters and whatever else names it. */
+  remove(deviceId: string): void {
+    if (!TEMPORARY_ID.test(deviceId)) throw new Error(`"${deviceId}" is not a temporary device`);
+    new Registry(this.#store).remove(deviceId);
+    this.#store.transaction(() => {
+      for (const table of this.#tables()) {
+        this.#store.prepare(`DELETE FROM ${table} WHERE device_id = ?`).run(deviceId);
+      }
+    });
+  }
+
+  #tables(): string[] {
+    return this.#store.prepare(`
+      SELECT m.name FROM sqlite_schema m, pragma_table_info(m.name) c
+      WHERE m.type = 'table' AND c.name = 'device_id' AND m.name NOT GLOB 'replay_*'`).all()
+      .map((row) => `"${row["name"]}"`);
+  }
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { API_KEYS_MAX, ApiKeys } from "../../../src/store/sqlite/api_keys.ts";
+import { API_KEYS_MAX } from "../../../src/store/api_keys.ts";
+import { ApiKeys } from "../../../src/store/sqlite/api_keys.ts";
 import { apiKeyDigest } from "../../../src/config/credentials.ts";
 import { Database } from "../../../src/store/sqlite/database.ts";
 import { withFolder } from "../../support/with_folder.ts";

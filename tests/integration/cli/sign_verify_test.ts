@@ -8,6 +8,7 @@ import { identityOf } from "../../../src/core/topic.ts";
 import { Registry } from "../../../src/store/sqlite/registry.ts";
 import { ReplayGuard } from "../../../src/store/sqlite/replay_guard.ts";
 import { Database } from "../../../src/store/sqlite/database.ts";
+import { openStore } from "../../../src/store/open_store.ts";
 import { siteLayout } from "../../../src/site/layout.ts";
 import {
   DEVICE_ID,
@@ -371,10 +372,15 @@ Deno.test("verify explains a message that is too large by its size", async () =>
 
 Deno.test("verify's verdict is the contract's on every vector", async () => {
   await withFolder(async (folder) => {
-    const store = new Database(`${folder}/gateway.db`, { create: true });
+    const place = { database: `${folder}/gateway.db` };
+    const store = await openStore(place, { author: "command", create: true });
     try {
-      const insert = store.prepare("INSERT INTO devices VALUES (?, ?, NULL)");
-      for (const row of Object.entries(VECTORS[0]!.registered)) insert.run(...row);
+      const registered = Object.entries(VECTORS[0]!.registered);
+      await store.registry.addAll(registered.map(([deviceId, sharedSecret]) => ({
+        deviceId,
+        sharedSecret,
+        createdAt: undefined,
+      })));
       for (const { name, topic, now, message, expect } of VECTORS) {
         const subject = {
           bytes: new TextEncoder().encode(message),
@@ -383,15 +389,11 @@ Deno.test("verify's verdict is the contract's on every vector", async () => {
           now: false,
           toleranceSeconds: 300,
         };
-        const { verdict } = await examineInSite(subject, {
-          store,
-          registry: new Registry(store),
-          secret: undefined,
-        });
+        const { verdict } = await examineInSite(subject, { store, secret: undefined });
         assert.equal(outcomeOf(verdict), expect, name);
       }
     } finally {
-      store.close();
+      await store.close();
     }
   });
 });

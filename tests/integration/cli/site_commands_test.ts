@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { ChildProcess } from "../../../src/demo/sandbox/child_process.ts";
-import { freePorts } from "../../../src/demo/sandbox/free_ports.ts";
+import { freePorts } from "../../support/free_ports.ts";
 import { programCommand } from "../../../src/demo/sandbox/gateway_process.ts";
 import { withFolder } from "../../support/with_folder.ts";
 import { shell } from "../../support/shell.ts";

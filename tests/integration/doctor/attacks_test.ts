@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { freePorts } from "../../../src/demo/sandbox/free_ports.ts";
+import { freePorts } from "../../support/free_ports.ts";
 import { withLiveSite } from "../../support/live_site.ts";
 import { examine, named } from "../../support/broken_site.ts";
 

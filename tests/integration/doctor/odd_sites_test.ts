@@ -53,7 +53,7 @@ Deno.test("doctor on odd sites: a backend that refuses for now, sealed secrets, 
         const [row, ...more] = JSON.parse(stdout);
         assert.deepEqual(more, []);
         assert.equal(row.status, "failed");
-        assert.match(row.seen, /backend\.timeout: must be a duration/);
+        assert.match(row.observed, /backend\.timeout: must be a duration/);
       },
     );
   }, { backendTimeout: "100ms" });

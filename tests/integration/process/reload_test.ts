@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { connect } from "node:tls";
-import { freePorts } from "../../../src/demo/sandbox/free_ports.ts";
+import { freePorts } from "../../support/free_ports.ts";
 import { poll } from "../../../src/time/poll.ts";
 import type { LiveSite } from "../../support/live_site.ts";
 import {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { freePorts } from "../../../src/demo/sandbox/free_ports.ts";
+import { freePorts } from "../../support/free_ports.ts";
 import { poll } from "../../../src/time/poll.ts";
 import { ClientAddresses } from "../../../src/process/client_addresses.ts";
 import { TcpProxy, type Upstream } from "../../../src/process/tcp_proxy.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { freePorts } from "../../../src/demo/sandbox/free_ports.ts";
+import { freePorts } from "../../support/free_ports.ts";
 import {
   brokerPathFault,
   chooseBrokerUser,

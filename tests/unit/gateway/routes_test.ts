@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import type { ApiKey } from "../../../src/store/api_keys.ts";
 import { type ApiHandler, createRoutes } from "../../../src/gateway/api/routes.ts";
 import {
   BearerAuth,
   WRONG_KEYS_MAX,
   WRONG_KEYS_WINDOW_MS,
 } from "../../../src/gateway/api/bearer_auth.ts";
-import type { ApiKey } from "../../../src/store/sqlite/api_keys.ts";
 import type { CommandResult } from "../../../src/gateway/pipeline/command_sender.ts";
 
 const KEY = "correct-horse-battery-staple";
@@ -32,7 +32,7 @@ function fakeApi(): Fake {
   const clock = { wallMs: () => fake.nowMs, monotonicMs: () => fake.nowMs };
   const api = createRoutes({
     bodyTimeoutMs: 1_000,
-    auth: new BearerAuth(() => fake.keys, clock),
+    auth: new BearerAuth(() => Promise.resolve(fake.keys), clock),
     unreadiness: () => fake.reasons,
     metrics: { text: () => Promise.resolve("x 1\n"), contentType: "text/plain" },
     commands: {

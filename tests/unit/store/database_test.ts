@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { StoreError } from "../../../src/store/store_error.ts";
 import { Outbox } from "../../../src/store/sqlite/outbox.ts";
-import { Database, StoreError } from "../../../src/store/sqlite/database.ts";
+import { Database } from "../../../src/store/sqlite/database.ts";
 import { withFolder } from "../../support/with_folder.ts";
 
 Deno.test("Store refuses a file that is no database, and leaves it as it is", async () => {

@@ -2,22 +2,30 @@ import assert from "node:assert/strict";
 import { readEnvelope } from "../../../src/core/envelope.ts";
 import { sign } from "../../../src/core/signature.ts";
 import { signingInput } from "../../../src/core/signing_input.ts";
-import { DeviceKeys } from "../../../src/store/key_ring.ts";
+import { DeviceKeys } from "../../../src/store/device_keys.ts";
 import { Registry } from "../../../src/store/sqlite/registry.ts";
+import { openStore } from "../../../src/store/open_store.ts";
 import { Database } from "../../../src/store/sqlite/database.ts";
 import { withFolder } from "../../support/with_folder.ts";
 
 const CERTIFICATE = { serial: "01", notBefore: 1_000, notAfter: 2_000 };
 
 async function withRegistry(
-  work: (registry: Registry, store: Database, path: string) => void | Promise<void>,
+  work: (
+    registry: Registry,
+    store: Database,
+    loadKeys: () => Promise<DeviceKeys>,
+  ) => void | Promise<void>,
 ): Promise<void> {
   await withFolder(async (folder) => {
-    const store = new Database(`${folder}/gateway.db`, { create: true });
+    const place = { database: `${folder}/gateway.db` };
+    const database = new Database(place.database, { create: true });
+    const store = await openStore(place, { author: "gateway" });
     try {
-      await work(new Registry(store), store, store.path);
+      await work(new Registry(database), database, () => DeviceKeys.load(store.registry));
     } finally {
-      store.close();
+      await store.close();
+      database.close();
     }
   });
 }
@@ -32,9 +40,9 @@ Deno.test("Registry finds the id that another differs from only in case", async 
 });
 
 Deno.test("a device is expired after its newest certificate's end, and not at it", async () => {
-  await withRegistry((registry, store) => {
+  await withRegistry(async (registry, _store, loadKeys) => {
     registry.add({ deviceId: "a", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
-    const ring = new DeviceKeys(store, registry);
+    const ring = await loadKeys();
     assert.equal(ring.statusOf("a", 2_000), "active");
     assert.equal(ring.statusOf("a", 2_001), "expired");
     assert.equal(ring.statusOf("b", 2_000), "unknown");
@@ -42,45 +50,45 @@ Deno.test("a device is expired after its newest certificate's end, and not at it
 });
 
 Deno.test("a device of which no certificate is known does not expire", async () => {
-  await withRegistry((registry, store) => {
+  await withRegistry(async (_registry, store, loadKeys) => {
     store.prepare("INSERT INTO devices VALUES ('a', 's', NULL)").run();
-    assert.equal(new DeviceKeys(store, registry).statusOf("a", 9_999_999_999), "active");
+    assert.equal((await loadKeys()).statusOf("a", 9_999_999_999), "active");
   });
 });
 
-Deno.test("KeyRing sees at once what another process changes", async () => {
-  await withRegistry(async (registry, store, path) => {
-    const ring = new DeviceKeys(store, registry);
-    const other = new Database(path);
+Deno.test("DeviceKeys sees at once what another process changes", async () => {
+  await withRegistry(async (_registry, store, loadKeys) => {
+    const ring = await loadKeys();
+    const other = new Database(store.path);
     const elsewhere = new Registry(other);
     elsewhere.add({ deviceId: "a", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
     assert.equal(ring.statusOf("a", 1_500), "unknown");
-    ring.refresh();
+    await ring.refresh();
     assert.equal(ring.statusOf("a", 1_500), "active");
     const key = await ring.key("a");
     elsewhere.revoke("a", { revokedAt: 1_400, reason: "lost" });
-    ring.refresh();
+    await ring.refresh();
     assert.equal(ring.statusOf("a", 1_500), "revoked");
     assert.equal(await ring.key("a"), key, "an unchanged secret keeps its key");
     other.prepare("UPDATE devices SET shared_secret = 't'").run();
-    ring.refresh();
+    await ring.refresh();
     assert.notEqual(await ring.key("a"), key);
     elsewhere.remove("a");
-    ring.refresh();
+    await ring.refresh();
     assert.equal(ring.statusOf("a", 1_500), "unknown");
     other.close();
   });
 });
 
-Deno.test("KeyRing keeps the keys that are in use, and makes those anew that were not", async () => {
-  await withRegistry(async (registry, store) => {
+Deno.test("DeviceKeys keeps the keys that are in use, and makes the others again", async () => {
+  await withRegistry(async (registry, _store, loadKeys) => {
     const names = Array.from({ length: 2_000 }, (_, i) => `d${i}`);
     registry.addAll(names.map((deviceId) => ({
       deviceId,
       sharedSecret: `secret of ${deviceId}`,
       createdAt: 1,
     })));
-    const ring = new DeviceKeys(store, registry);
+    const ring = await loadKeys();
     const inUse = await ring.key("d0");
     const first = await ring.key("d1");
     for (const name of names.slice(2)) {
@@ -96,32 +104,32 @@ Deno.test("KeyRing keeps the keys that are in use, and makes those anew that wer
 });
 
 Deno.test("an empty secret in an old registry is no key, and no failure", async () => {
-  await withRegistry(async (registry, store) => {
+  await withRegistry(async (_registry, store, loadKeys) => {
     store.prepare("INSERT INTO devices VALUES ('a', '', NULL)").run();
-    assert.equal(await new DeviceKeys(store, registry).key("a"), undefined);
+    assert.equal(await (await loadKeys()).key("a"), undefined);
   });
 });
 
-Deno.test("a device is spoken to with the newest good secret that it has used", async () => {
-  await withRegistry(async (registry, store) => {
+Deno.test("a command is signed with the newest good secret that it has used", async () => {
+  await withRegistry(async (registry, _store, loadKeys) => {
     registry.add({ deviceId: "a", sharedSecret: "old", createdAt: 1 }, CERTIFICATE);
-    const ring = new DeviceKeys(store, registry);
+    const ring = await loadKeys();
     const old = await ring.key("a");
     registry.rotateSecret("a", "new", { until: 1_600 });
-    const rotated = new DeviceKeys(store, registry);
+    const rotated = await loadKeys();
     assert.notEqual(await rotated.key("a", 1_601), await rotated.key("a", 1_600));
     registry.recordUses([{ deviceId: "a", generation: 1, lastUsed: 1_500 }]);
     registry.recordUses([{ deviceId: "a", generation: 2, lastUsed: 1_501 }]);
-    const used = new DeviceKeys(store, registry);
+    const used = await loadKeys();
     assert.equal(await used.key("a", 1_502), await used.key("a", 1_601), "the new one");
     assert.notEqual(await used.key("a", 1_502), old);
   });
 });
 
-Deno.test("each use of a secret is noted, the first at once and the others once a minute", async () => {
-  await withRegistry(async (registry, store) => {
+Deno.test("each use of a secret is recorded, the first at once and the others once a minute", async () => {
+  await withRegistry(async (registry, _store, loadKeys) => {
     registry.add({ deviceId: "a", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
-    const ring = new DeviceKeys(store, registry);
+    const ring = await loadKeys();
     const key = await ring.key("a");
     const fields = { deviceId: "a", timestamp: "1727712000", messageId: crypto.randomUUID() };
     const signature = await sign(key!, signingInput(fields, new TextEncoder().encode("1")));
@@ -132,15 +140,15 @@ Deno.test("each use of a secret is noted, the first at once and the others once 
     assert.ok(envelope.kind === "envelope");
     const noted = async (nowSeconds: number) => {
       await ring.signedPayload(envelope, nowSeconds);
-      ring.recordUses({ all: false });
+      await ring.recordUses({ all: false });
       return registry.secretUses("a")[0]?.lastUsed;
     };
-    assert.deepEqual(ring.recordUses({ all: false }), []);
+    assert.deepEqual(await ring.recordUses({ all: false }), []);
     assert.equal(await noted(1_001), 1_001);
     assert.equal(await noted(1_030), 1_001);
     assert.equal(await noted(1_061), 1_061);
     assert.equal(await noted(1_120), 1_061);
-    ring.recordUses({ all: true });
+    await ring.recordUses({ all: true });
     assert.equal(registry.secretUses("a")[0]?.lastUsed, 1_120);
   });
 });

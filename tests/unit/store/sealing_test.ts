@@ -3,12 +3,15 @@ import { Buffer } from "node:buffer";
 import { dirname } from "node:path";
 import { backup, DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
+import { StoreReopenError } from "../../../src/store/store_error.ts";
 import { AuditLog } from "../../../src/store/sqlite/audit_log.ts";
-import { DeviceKeys } from "../../../src/store/key_ring.ts";
+import { DeviceKeys } from "../../../src/store/device_keys.ts";
 import { Registry } from "../../../src/store/sqlite/registry.ts";
 import { rotateSealingKey, sealSecrets, unsealSecrets } from "../../../src/store/sqlite/sealing.ts";
 import { readSealingKeys, writeSealingKeys } from "../../../src/store/sealing_keys.ts";
-import { Database, StoreLostError } from "../../../src/store/sqlite/database.ts";
+import { type SealingKey, sealingKey } from "../../../src/store/sealed_secret.ts";
+import { openStore } from "../../../src/store/open_store.ts";
+import { Database } from "../../../src/store/sqlite/database.ts";
 import { withFolder } from "../../support/with_folder.ts";
 
 /** More than two transactions of secrets. */
@@ -21,6 +24,22 @@ interface Place {
   readonly store: Database;
   readonly places: { readonly file: string; readonly credential: undefined };
   readonly secrets: ReadonlyMap<string, string>;
+}
+
+/** The devices' keys, as a gateway with these sealing keys has them. */
+async function loadKeys(
+  { store: { path } }: Place,
+  keys: readonly SealingKey[],
+): Promise<DeviceKeys> {
+  const sealingKey = { file: `${path}.keys`, credential: undefined };
+  if (keys.length > 0) writeSealingKeys(sealingKey, keys);
+  const store = await openStore({ database: path, sealingKey }, { author: "gateway" });
+  try {
+    return await DeviceKeys.load(store.registry);
+  } finally {
+    await store.close();
+    if (keys.length > 0) await Deno.remove(sealingKey.file);
+  }
 }
 
 /**
@@ -179,7 +198,7 @@ Deno.test("rotating seals under a new key, and nothing opens under the old one",
     assertAllOpen(place);
     const database = Buffer.from(await Deno.readFile(store.path)).toString("latin1");
     assert.ok(!database.includes(`$${old!.id}$`), "no secret is left that the old key opens");
-    assert.throws(() => new DeviceKeys(store, new Registry(store, [old!])), StoreLostError);
+    await assert.rejects(loadKeys(place, [old!]), StoreReopenError);
     await unsealSecrets({ store, places });
     const audit = new AuditLog(store);
     const events = [...audit.since(0)].map(({ event, detail }) => `${event} ${detail}`.trim());
@@ -265,33 +284,35 @@ Deno.test("a wrong or missing key opens nothing, and is named", async () => {
     const { store, places } = place;
     await sealSecrets({ store, places });
     const [key] = readSealingKeys(places);
-    const ring = (keys: ConstructorParameters<typeof Registry>[1]) =>
-      new DeviceKeys(store, new Registry(store, keys));
-    assert.throws(
-      () => ring([]),
+    await assert.rejects(
+      loadKeys(place, []),
       new RegExp(`sealed under ${key!.id}, and secrets.key there is none`),
     );
     await Deno.remove(places.file);
     await assert.rejects(sealSecrets({ store, places }), /Cannot open the secrets/);
     await assert.rejects(unsealSecrets({ store, places }), /Cannot open the secrets/);
-    const other = { id: "0123456789ab", bytes: new Uint8Array(32) };
-    assert.throws(() => ring([other]), new RegExp(`${key!.id}, and secrets.key has 0123456789ab`));
+    const other = sealingKey(new Uint8Array(32));
+    await assert.rejects(
+      loadKeys(place, [other]),
+      new RegExp(`${key!.id}, and secrets.key has ${other.id}`),
+    );
     writeSealingKeys(places, [key!]);
     assertAllOpen(place);
   });
 });
 
 Deno.test("a secret that was altered, or moved to another device, is no key; the others are", async () => {
-  await withRegistry(async ({ store, places }) => {
+  await withRegistry(async (place) => {
+    const { store, places } = place;
     await sealSecrets({ store, places });
     store.prepare(
       `UPDATE devices SET shared_secret =
        (SELECT shared_secret FROM devices WHERE device_id = 'sensor_2') WHERE device_id = 'sensor_1'`,
     ).run();
     const registry = new Registry(store, readSealingKeys(places));
-    const ring = new DeviceKeys(store, registry);
-    assert.equal(await ring.key("sensor_1"), undefined);
-    assert.ok(await ring.key("sensor_2"));
+    const keys = await loadKeys(place, readSealingKeys(places));
+    assert.equal(await keys.key("sensor_1"), undefined);
+    assert.ok(await keys.key("sensor_2"));
     assert.throws(() => registry.find("sensor_1")!.sharedSecret, /"sensor_1": it was altered/);
   });
 });

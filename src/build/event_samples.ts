@@ -1,0 +1,108 @@
+/** One example of each event, and what an operator does about it: the material of a docs page. */
+
+import type { EventOf, GatewayEvent } from "../core/event.ts";
+import { reject } from "../core/rejection.ts";
+
+type Kind = GatewayEvent["kind"];
+
+const ENTRY = {
+  deviceId: "sensor_001",
+  messageId: "550e8400-e29b-41d4-a716-446655440000",
+  sequence: 17,
+};
+
+/** A kind that is missing here is a type error. */
+export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
+  message_accepted: { kind: "message_accepted", entry: ENTRY, lateSeconds: 3725 },
+  message_duplicate: { kind: "message_duplicate", identity: ENTRY.deviceId },
+  message_rejected: {
+    kind: "message_rejected",
+    identity: ENTRY.deviceId,
+    rejection: reject("replayed"),
+    messageId: ENTRY.messageId,
+  },
+  intake_paused: { kind: "intake_paused", maxPending: 100_000 },
+  intake_resumed: { kind: "intake_resumed" },
+  qos0_dropped: { kind: "qos0_dropped", count: 20 },
+  caught_up: { kind: "caught_up" },
+  catch_up_unconfirmed: { kind: "catch_up_unconfirmed" },
+  store_failed: { kind: "store_failed", reason: "database or disk is full" },
+  store_recovered: { kind: "store_recovered" },
+  store_replaced: { kind: "store_replaced" },
+  dead_letters_expired: { kind: "dead_letters_expired", count: 3 },
+  clock_behind: { kind: "clock_behind", behindSeconds: 597 },
+  secret_damaged: { kind: "secret_damaged", deviceId: ENTRY.deviceId },
+  new_secret_used: { kind: "new_secret_used", deviceId: ENTRY.deviceId, generation: 2 },
+  audit_head: { kind: "audit_head", sequence: 1204, hash: new Uint8Array(32) },
+  delivery_started: { kind: "delivery_started", entry: ENTRY, waitedMs: 1 },
+  message_delivered: { kind: "message_delivered", entry: ENTRY },
+  delivery_retried: {
+    kind: "delivery_retried",
+    entry: ENTRY,
+    outcome: { kind: "no_answer", reason: "no answer within 10000 ms" },
+    delayMs: 500,
+  },
+  message_dead_lettered: { kind: "message_dead_lettered", entry: ENTRY, reason: "status 422" },
+  backend_unreachable: { kind: "backend_unreachable", reason: "connection refused" },
+  backend_recovered: { kind: "backend_recovered" },
+  response_refused: { kind: "response_refused", entry: ENTRY, reason: "Not authorized" },
+  broker_connected: { kind: "broker_connected" },
+  broker_disconnected: { kind: "broker_disconnected" },
+  broker_unreachable: {
+    kind: "broker_unreachable",
+    address: "127.0.0.1:8884",
+    reason: "connection refused",
+  },
+  broker_dropped: { kind: "broker_dropped", count: 20 },
+  command_sent: { kind: "command_sent", deviceId: ENTRY.deviceId, messageId: ENTRY.messageId },
+  api_failed: { kind: "api_failed", reason: "the certificate has expired" },
+  api_key_imported: { kind: "api_key_imported", file: "api.key" },
+  api_key_unknown: { kind: "api_key_unknown", file: "api.key" },
+  api_key_missing: { kind: "api_key_missing" },
+  file_expiry: { kind: "file_expiry", path: "certs/device-ca.crl", endSeconds: 1_727_712_000 },
+  devices_expiring: { kind: "devices_expiring", count: 2 },
+  expires_soon: {
+    kind: "expires_soon",
+    what: '"certs/broker.crt" expires in 12 days',
+    expired: false,
+  },
+  gateway_started: { kind: "gateway_started", devices: 50, pending: 0 },
+  gateway_stopped: { kind: "gateway_stopped", pending: 0 },
+};
+
+/** What to do about an event of level warning or error. */
+export const ACTIONS: Readonly<Record<string, string>> = {
+  message_rejected: "`verify` explains one message; many of one code: see `audit export`",
+  messages_rejected: "A flood of one code: see `audit export`",
+  intake_paused: "Look at the backend; nothing is lost while the broker has room",
+  qos0_dropped: "Let devices publish with QoS 1",
+  catch_up_unconfirmed: "Add the topic to `acl_gateway` and restart Mosquitto",
+  store_failed: "Free the disk, or bring the database back; it recovers by itself",
+  store_replaced: "Nothing, if you replaced it; ids from before are forgotten",
+  dead_letters_expired: "Look at `dead list` more often, or raise the limits",
+  clock_behind: "Correct the machine's clock",
+  secret_damaged: "`device rotate ID --secret`, and find out who wrote to the database",
+  message_dead_lettered: "`dead show SEQUENCE`; then `dead retry` or `dead drop`",
+  backend_unreachable: "Start the backend; readings wait on the disk",
+  response_refused: "Compare `acl_gateway` with a new site's; `doctor` does it",
+  broker_disconnected: "Nothing, if it comes back: it reconnects by itself",
+  broker_unreachable: "Start Mosquitto; check `broker.host`, `broker.port` and the certificates",
+  broker_dropped: "Find out why the gateway was away or full; raise the broker's limits",
+  api_failed: "The address or the certificate of the API: see the reason",
+  api_key_unknown: "`key list`; delete `api.key` if it is an old one",
+  api_key_missing: "`key add NAME`",
+  expires_soon: "Replace the file, then send SIGHUP; for devices `device rotate ID --certificate`",
+  worker_died: "Nothing: it is restarted; report it if it comes again",
+  reload_failed: "Correct what it names, then send SIGHUP again",
+  systemd_notify_failed: "Nothing; if it stays, systemd may restart the gateway",
+};
+
+/** Log events that are not of one gateway's union: sums, and the main part's. Name, level, example. */
+export const OTHER_EVENTS: readonly (readonly [string, string, string])[] = [
+  ["messages_rejected", "warning", "Rejected 812 more messages within a second: replayed"],
+  ["reloading", "info", "Reloading: broker.ca"],
+  ["reloaded", "info", "Reloaded: broker.ca"],
+  ["reload_failed", "error", "Reload failed, still using the previous configuration: …"],
+  ["worker_died", "error", "The gateway's worker ended, restarting in 1 s: …"],
+  ["systemd_notify_failed", "warning", "Cannot notify systemd: …"],
+];

@@ -1,0 +1,62 @@
+/** The audit log, as the rest of the program sees it. */
+
+/** Who made an entry: the gateway, a command of this program, or somebody else on the database. */
+export type AuditAuthor = "gateway" | "command" | "another program";
+
+/** Something to be entered. */
+export interface AuditNote {
+  /** Unix seconds. */
+  readonly at: number;
+  readonly event: string;
+  /** The device, or the name of the API key; empty where neither fits. */
+  readonly subject: string;
+  readonly detail: string;
+  /** How often it happened. */
+  readonly count: number;
+}
+
+/** An entry in the chain. */
+export interface AuditEntry extends AuditNote {
+  /** From 1, without a gap. */
+  readonly sequence: number;
+  readonly author: string;
+  /** SHA-256, 32 bytes. */
+  readonly hash: Uint8Array;
+}
+
+/** The last entry: whoever knows its hash knows all before it. */
+export interface AuditHead {
+  /** 0: there is no entry yet. */
+  readonly sequence: number;
+  readonly hash: Uint8Array;
+}
+
+/** The hash before the first entry. */
+export const AUDIT_GENESIS = new Uint8Array(32);
+
+/** How much of the audit is kept. */
+export interface AuditLimits {
+  readonly maxCount: number;
+  readonly maxAgeMs: number;
+}
+
+/** What proving the chain has come to. */
+export interface AuditProof {
+  /** Empty where nothing was altered, removed or put in another order. */
+  readonly faults: readonly string[];
+  /** How many entries there are. */
+  readonly count: number;
+  readonly head: AuditHead;
+}
+
+/** The audit log: entries in a chain of hashes. */
+export interface AuditStore {
+  /** The last entry. */
+  head(): Promise<AuditHead>;
+  /** Chains what a program without a chain has left. */
+  chainPending(): Promise<void>;
+  /** The entries from a time on, Unix seconds, in their order; as they were when this began. */
+  since(at: number): AsyncIterable<AuditEntry>;
+  /** Proves the chain; `pinned`, if it is given, must be the hash of one of its entries. */
+  prove(pinned?: Uint8Array): Promise<AuditProof>;
+}

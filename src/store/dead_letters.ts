@@ -1,0 +1,48 @@
+/** Messages that were accepted and could not be delivered, as the rest of the program sees them. */
+
+import type { DeadLetterCause } from "../core/delivery.ts";
+import type { OutboxEntry } from "../core/outbox_entry.ts";
+
+/** A dead letter; `sequence` is the one that it had in the outbox, and its name. */
+export type DeadLetter = OutboxEntry & DeadLetterCause;
+
+/** A dead letter whose payload is not at hand. */
+export type DeadLetterSummary = Omit<DeadLetter, "payload">;
+
+/** Which dead letters are meant. */
+export type Selection =
+  | { readonly sequence: number }
+  | { readonly deviceId: string }
+  | "all";
+
+/** How many are kept, and for how long. */
+export interface DeadLetterLimits {
+  readonly maxCount: number;
+  readonly maxAgeMs: number;
+}
+
+/** How much room a table of them needs. */
+export interface Extent {
+  /** The highest sequence number; 0 where there are none. */
+  readonly lastSequence: number;
+  /** The longest device id's length. */
+  readonly deviceIdMaxChars: number;
+}
+
+/** The dead letters; a gateway that runs may write at the same time. */
+export interface DeadLetterStore {
+  count(): Promise<number>;
+  /** How much room a table of them needs. */
+  extent(): Promise<Extent>;
+  /** Those that are there now, the one that was dead-lettered first first. */
+  list(): AsyncIterable<DeadLetterSummary>;
+  /** The dead letter of a sequence number; undefined if there is none. */
+  find(sequence: number): Promise<DeadLetter | undefined>;
+  /**
+   * Puts those of a selection that are there now back into the outbox, in their order, step by step;
+   * yields how many each step took. `nowMs` is the wall clock.
+   */
+  requeue(selection: Selection, nowMs: number): AsyncIterable<number>;
+  /** Drops those of a selection that are there now permanently, in steps as `requeue` does. */
+  drop(selection: Selection): AsyncIterable<number>;
+}

@@ -1,0 +1,218 @@
+/**
+ * The registry as a running gateway sees it: in memory, and never older than the store.
+ *
+ * A `CryptoKey` takes several times the memory of all else that is known of a device, so only those
+ * that were used lately are kept.
+ */
+
+import type { DeviceStatus } from "../core/device.ts";
+import type { DeviceKeys as DeviceKeysPort } from "../core/ports.ts";
+import type { Envelope } from "../core/envelope.ts";
+import { importSecret, type SecretKey } from "../core/signature.ts";
+import { signedPayloadOf } from "../core/signed_payload.ts";
+import {
+  type DeviceWithSecret,
+  SecretError,
+  type SecretUse,
+  statusOf,
+  type StoredSecret,
+} from "./device_record.ts";
+import type { RegistryStore } from "./registry.ts";
+import { StoreReopenError } from "./store_error.ts";
+
+/** One secret of a device. */
+interface Secret {
+  stored: StoredSecret;
+  /** Unix seconds; undefined if no end is set. */
+  until: number | undefined;
+  /** Unix seconds; 0 if the device has never used it. */
+  lastUsed: number;
+  /** What of `lastUsed` is in the store. */
+  recordedUse: number;
+}
+
+interface Ring {
+  readonly device: DeviceWithSecret;
+  /** The newest first. */
+  readonly secrets: readonly [Secret, ...Secret[]];
+}
+
+/** Seconds between two records of one secret's use. */
+const RECORD_EVERY_SECONDS = 60;
+
+/** Uses after which no further device is looked at, so that it never holds up intake for long. */
+const RECORDED_MAX = 500;
+
+/** Keys that are kept: this many that were used last, and up to as many before them. */
+const KEPT_MAX = 512;
+
+/** Devices by id, with their keys. */
+export class DeviceKeys implements DeviceKeysPort {
+  readonly #registry: RegistryStore;
+  #rings = new Map<string, Ring>();
+  readonly #keys = new RecentKeys();
+  #revision = -1;
+  /** The refresh that was asked for last; the next one begins after it. */
+  #last: Promise<void> = Promise.resolve();
+
+  private constructor(registry: RegistryStore) {
+    this.#registry = registry;
+  }
+
+  /** The keys of a registry as it is now; throws as `refresh` does. */
+  static async load(registry: RegistryStore): Promise<DeviceKeys> {
+    const keys = new DeviceKeys(registry);
+    await keys.refresh();
+    return keys;
+  }
+
+  /**
+   * Takes in what another process has changed; cheap if nothing was. Throws a `StoreReopenError` if
+   * secrets are sealed under a key that was not there at start: only a new start reads it.
+   */
+  refresh(): Promise<void> {
+    const refreshed = this.#last.then(() => this.#refresh());
+    this.#last = refreshed.catch(() => {});
+    return refreshed;
+  }
+
+  async #refresh(): Promise<void> {
+    const revision = await this.#registry.revision();
+    if (revision === this.#revision) return;
+    await this.#reload();
+    this.#revision = revision;
+  }
+
+  /** The status of a device at `nowSeconds`. */
+  statusOf(deviceId: string, nowSeconds: number): DeviceStatus {
+    return statusOf(this.#rings.get(deviceId)?.device, nowSeconds);
+  }
+
+  /** Devices whose sealed secrets do not open, by id. */
+  damaged(): string[] {
+    return [...this.#rings].filter(([, { secrets }]) => secrets.some(isDamaged)).map(([id]) => id);
+  }
+
+  /**
+   * The key under which messages to a registered device are signed: of the newest secret that it has
+   * used, or of the oldest if it has used none; undefined if its secret makes none.
+   */
+  key(deviceId: string, nowSeconds = 0): Promise<SecretKey | undefined> {
+    const known = this.#rings.get(deviceId)?.secrets ?? [];
+    const secrets = known.filter((secret) => isGood(secret, nowSeconds));
+    const chosen = secrets.find(({ lastUsed }) => lastUsed > 0) ?? secrets.at(-1);
+    return chosen ? this.#keys.of(chosen) : Promise.resolve(undefined);
+  }
+
+  /** The payload bytes under the signature that any secret of the device verifies. */
+  async signedPayload(envelope: Envelope, nowSeconds: number): Promise<Uint8Array | undefined> {
+    for (const secret of this.#rings.get(envelope.deviceId)?.secrets ?? []) {
+      if (!isGood(secret, nowSeconds)) continue;
+      const payload = await signedPayloadOf(envelope, await this.#keys.of(secret));
+      if (payload === undefined) continue;
+      secret.lastUsed = nowSeconds;
+      return payload;
+    }
+    return undefined;
+  }
+
+  /**
+   * Records which secrets were used: a first use at once, the others once a minute, or now if `all`
+   * says so; not too many at a time. Resolves to the first uses.
+   */
+  async recordUses({ all }: { readonly all: boolean }): Promise<SecretUse[]> {
+    const due: { use: SecretUse; secret: Secret }[] = [];
+    for (const [deviceId, { secrets }] of this.#rings) {
+      for (const secret of secrets) {
+        const { stored: { generation }, lastUsed, recordedUse } = secret;
+        const isDue = lastUsed - recordedUse >= RECORD_EVERY_SECONDS ||
+          all && lastUsed > recordedUse;
+        if (isDue) due.push({ use: { deviceId, generation, lastUsed }, secret });
+      }
+      if (due.length >= RECORDED_MAX && !all) break;
+    }
+    if (due.length === 0) return [];
+    await this.#registry.recordUses(due.map(({ use }) => use));
+    const first = due.filter(({ secret }) => secret.recordedUse === 0).map(({ use }) => use);
+    for (const { use, secret } of due) secret.recordedUse = use.lastUsed;
+    return first;
+  }
+
+  /** How many devices are registered. */
+  get size(): number {
+    return this.#rings.size;
+  }
+
+  async #reload(): Promise<void> {
+    const fault = await this.#registry.missingSealingKeys();
+    if (fault !== undefined) throw new StoreReopenError(fault);
+    const uses = await this.#registry.secretUses();
+    this.#rings = this.#ringsOf(await this.#registry.list(), uses);
+  }
+
+  /** Unchanged secrets stay what they are, with their uses and keys. */
+  #ringsOf(devices: readonly DeviceWithSecret[], uses: readonly SecretUse[]): Map<string, Ring> {
+    const recorded = new Map(
+      uses.map((use) => [`${use.generation} ${use.deviceId}`, use.lastUsed]),
+    );
+    return new Map(devices.map((device): [string, Ring] => {
+      const { deviceId, previous } = device;
+      const old = this.#rings.get(deviceId)?.secrets ?? [];
+      const secretOf = (stored: StoredSecret, until: number | undefined): Secret => {
+        const { generation } = stored;
+        const recordedUse = recorded.get(`${generation} ${deviceId}`) ?? 0;
+        const same = old.find((one) =>
+          one.stored.generation === generation && one.stored.storedSecret === stored.storedSecret
+        );
+        const lastUsed = Math.max(recordedUse, same?.lastUsed ?? 0);
+        const secret = { stored, until, lastUsed, recordedUse };
+        return same ? Object.assign(same, secret) : secret;
+      };
+      const newest = secretOf(device, undefined);
+      const before = previous ? [secretOf(previous, previous.until)] : [];
+      return [deviceId, { device, secrets: [newest, ...before] }];
+    }));
+  }
+}
+
+function isDamaged({ stored }: Secret): boolean {
+  try {
+    return stored.sharedSecret === undefined;
+  } catch (error) {
+    if (error instanceof SecretError) return true;
+    throw error;
+  }
+}
+
+/** The keys of secrets, made when they are needed. */
+class RecentKeys {
+  #recent = new Map<Secret, Promise<SecretKey | undefined>>();
+  #before = new Map<Secret, Promise<SecretKey | undefined>>();
+
+  /** The key, or undefined inside if the secret makes none. */
+  of(secret: Secret): Promise<SecretKey | undefined> {
+    const recent = this.#recent.get(secret);
+    if (recent) return recent;
+    const key = this.#before.get(secret) ?? importStored(secret.stored);
+    if (this.#recent.size >= KEPT_MAX) {
+      this.#before = this.#recent;
+      this.#recent = new Map();
+    }
+    this.#recent.set(secret, key);
+    return key;
+  }
+}
+
+/** A secret that was altered is no key: nothing verifies under it. */
+async function importStored(stored: StoredSecret): Promise<SecretKey | undefined> {
+  try {
+    return await importSecret(stored.sharedSecret);
+  } catch (error) {
+    if (error instanceof SecretError) return undefined;
+    throw error;
+  }
+}
+
+function isGood({ until }: Secret, nowSeconds: number): boolean {
+  return until === undefined || nowSeconds <= until;
+}

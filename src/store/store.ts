@@ -1,0 +1,88 @@
+/**
+ * The store: everything that a site keeps, behind interfaces that name no engine.
+ *
+ * What reads or writes is asynchronous, so that an engine on another machine can do it too. Which
+ * engines there are, only open_store.ts knows.
+ */
+
+import type { SealingKeyPlaces } from "../config/config.ts";
+import type { MessageStore, StoreMarks } from "../core/ports.ts";
+import type { ApiKeyStore } from "./api_keys.ts";
+import type { AuditAuthor, AuditLimits, AuditStore } from "./audit.ts";
+import type { DeadLetterLimits, DeadLetterStore } from "./dead_letters.ts";
+import type { RegistryStore } from "./registry.ts";
+import type { Sealing } from "./sealing.ts";
+
+/** Where a store is; `config.store` is one. */
+export interface StorePlace {
+  /** Path of the SQLite file. */
+  readonly database: string;
+  /** FULL if it is not given. */
+  readonly synchronous?: "FULL" | "NORMAL";
+  /** Where the keys are that open sealed secrets; without them, sealed ones stay shut. */
+  readonly sealingKey?: SealingKeyPlaces;
+}
+
+/** How it is opened. */
+export interface StoreOptions {
+  /** Who makes the changes, for the audit log. */
+  readonly author: AuditAuthor;
+  /** Make the store if there is none; otherwise a missing one is an error. */
+  readonly create?: boolean;
+  /** How long to wait for another process's write, milliseconds; 5,000 if it is not given. */
+  readonly busyTimeoutMs?: number;
+  /**
+   * Whether what is deleted is overwritten even if that costs a write: ON if it is not given, as it
+   * must be for a program that changes secrets.
+   */
+  readonly secureDelete?: "ON" | "FAST";
+}
+
+/** How much is kept of what is done with. */
+export interface MessageLimits {
+  readonly deadLetters: DeadLetterLimits;
+  readonly audit: AuditLimits;
+}
+
+/** An open store; close it when you are done. */
+export interface Store {
+  /** The messages on their way, for the one gateway that works on them. */
+  messages(limits: MessageLimits): MessageStore;
+  readonly registry: RegistryStore;
+  readonly replayIds: ReplayIds;
+  readonly deadLetters: DeadLetterStore;
+  readonly apiKeys: ApiKeyStore;
+  readonly audit: AuditStore;
+  readonly sealing: Sealing;
+  readonly temporaryDevices: TemporaryDevices;
+  /** What the store knows of earlier gateways. */
+  marks(): Promise<StoreMarks>;
+  close(): Promise<void>;
+}
+
+/** The ids of messages that were accepted, for those who only look. */
+export interface ReplayIds {
+  /** Up to which timestamp ids are forgotten, Unix seconds; 0 if none is. */
+  forgottenSeconds(): Promise<number>;
+  /** True if the device has used this id before. */
+  has(deviceId: string, messageId: string): Promise<boolean>;
+}
+
+/** Devices that `doctor` adds for a moment: `doctor-` and a random UUID. */
+export interface TemporaryDevices {
+  /** The ids of all of them that the store names. */
+  list(): Promise<string[]>;
+  /** Removes one from the registry, the outbox, the dead letters and whatever else names it. */
+  remove(deviceId: string): Promise<void>;
+}
+
+/** A store as it is, without opening it: that would bring an older schema up. */
+export interface StoreInspection {
+  /** What is damaged; undefined if nothing is. */
+  readonly damage: string | undefined;
+  /** True if it was made by another program. */
+  readonly isForeign: boolean;
+  readonly schema: number;
+  /** The schema that this program writes. */
+  readonly newestSchema: number;
+}

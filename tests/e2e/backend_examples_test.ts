@@ -1,0 +1,98 @@
+/** The backends that the docs show, behind a real gateway and broker. */
+
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { ChildProcess, type ProgramCommand } from "../../src/demo/sandbox/child_process.ts";
+import { freePorts } from "../../src/demo/sandbox/free_ports.ts";
+import { poll } from "../../src/time/poll.ts";
+import { type LiveSite, withLiveSite } from "../support/live_site.ts";
+
+const DEVICE_ID = "sensor_001";
+const READING = '{"temperature":31.50}';
+const PYTHON = ["python3", "/usr/bin/python3"].find(hasVersion);
+
+Deno.test({
+  name: nameOf("Node", ""),
+  fn: () =>
+    serves((args) => ({
+      path: Deno.execPath(),
+      args: [
+        ...["run", "-q", "--no-prompt", "--allow-net", "--allow-read"],
+        ...[source("node/backend.mjs"), ...args],
+      ],
+    })),
+});
+
+Deno.test({
+  name: nameOf("Python", PYTHON ? "" : "no python3"),
+  ignore: PYTHON === undefined,
+  fn: () => serves((args) => ({ path: PYTHON!, args: [source("python/backend.py"), ...args] })),
+});
+
+function nameOf(language: string, missing: string): string {
+  const claim = `the backend for ${language} takes a reading once, answers each repetition and ` +
+    "sends a command";
+  return missing === "" ? claim : `${claim} (skipped: ${missing})`;
+}
+
+function source(name: string): string {
+  return fileURLToPath(new URL(`../../examples/backend/${name}`, import.meta.url));
+}
+
+function hasVersion(path: string): boolean {
+  try {
+    return new Deno.Command(path, { args: ["--version"] }).outputSync().success;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs a backend on a live site through all that it can do. */
+async function serves(command: (args: readonly string[]) => ProgramCommand): Promise<void> {
+  const [port] = freePorts(1) as [number];
+  const url = `http://127.0.0.1:${port}`;
+  await withLiveSite(async (site) => {
+    const { api } = site.config;
+    const { gatewayCa, apiKey } = site.layout;
+    const args = [`${port}`, `https://localhost:${api.port}`, gatewayCa.certificate, apiKey];
+    const backend = new ChildProcess(command(args));
+    try {
+      await prints(backend, "listening");
+      await playDevice(site, backend, url);
+    } finally {
+      await backend.stop();
+    }
+  }, { settings: { BACKEND_URL: url } });
+}
+
+async function playDevice(site: LiveSite, backend: ChildProcess, url: string): Promise<void> {
+  const device = await site.device(DEVICE_ID);
+  const { messageId } = await device.send(READING);
+  const answer = await device.response(messageId);
+  assert.equal(answer.text, '{"status":"received"}');
+  await prints(backend, `reading: ${DEVICE_ID} ${READING}`);
+  assert.equal((await device.command()).payload, '{"fan":"on"}');
+  await prints(backend, "command: 202");
+
+  const again = await fetch(`${url}/device/${DEVICE_ID}/data`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "idempotency-key": messageId },
+    body: READING,
+  });
+  assert.equal(again.status, 200);
+  assert.equal(await again.text(), '{"status":"received"}');
+  const cold = await device.send('{"temperature":4}');
+  await device.response(cold.messageId);
+  await prints(backend, `reading: ${DEVICE_ID} {"temperature":4}`);
+  assert.equal(backend.stdout.match(/^reading: /gm)!.length, 2);
+  assert.equal(backend.stdout.match(/^command: /gm)!.length, 1);
+}
+
+async function prints(backend: ChildProcess, line: string): Promise<void> {
+  await poll(`the backend to print ${line}`, async () => {
+    if (backend.stdout.split("\n").includes(line)) return true;
+    if (backend.running) return false;
+    await backend.exited;
+    throw new Error(`The backend ended:\n${backend.stdout}${backend.stderr}`);
+  });
+}

@@ -1,0 +1,191 @@
+/**
+ * The docs hold: what is generated is up to date, every link leads somewhere, every command exists,
+ * and the devices shown are the ones that are tested.
+ */
+
+import assert from "node:assert/strict";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Command } from "commander";
+import { renderPage, TABLES } from "../../src/build/docs.ts";
+import { createProgram } from "../../src/cli/program.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const README_LINES_MAX = 150;
+const DEVICE_LINES_MAX = 29;
+const BACKEND_LINES_MAX = 39;
+const DEVICES = { python: "python/device.py", js: "javascript/device.mjs", c: "c/device.c" };
+const BACKENDS = ["node/backend.mjs", "python/backend.py"];
+/** What GitHub takes out of a heading to make its anchor. */
+const NOT_IN_ANCHORS = /[^\p{Letter}\p{Number}\p{Connector_Punctuation} -]/gu;
+
+interface Page {
+  /** From the project's root. */
+  readonly path: string;
+  readonly text: string;
+}
+
+const PAGES: readonly Page[] = [
+  ...namesIn(".").filter((name) => name.endsWith(".md")),
+  ...pathsBelow("docs").filter((path) => path.endsWith(".md")),
+].map((path) => ({ path, text: read(path) }));
+
+Deno.test("the generated tables are up to date: deno task docs", async () => {
+  for (const page of new Set(Object.values(TABLES).map(({ page }) => page))) {
+    assert.equal(await renderPage(page, read(page)), read(page), page);
+  }
+});
+
+Deno.test(`the README has at most ${README_LINES_MAX} lines`, () => {
+  assert.ok(read("README.md").trimEnd().split("\n").length <= README_LINES_MAX);
+});
+
+Deno.test("every relative link leads to a file, and every anchor to a heading", () => {
+  const faults = PAGES.flatMap(({ path, text }) =>
+    linksOf(text).filter((link) => !leadsSomewhere(path, link)).map((link) => `${path}: ${link}`)
+  );
+  assert.deepEqual(faults, []);
+});
+
+Deno.test("every docs page is linked from another page", () => {
+  const linked = new Set(
+    PAGES.flatMap(({ path, text }) =>
+      linksOf(text).map((link) => targetOf(path, link)).filter((target) => target !== path)
+    ),
+  );
+  for (const { path } of PAGES) assert.ok(path === "README.md" || linked.has(path), path);
+});
+
+Deno.test("every command line in the docs names a task, a command and options that exist", () => {
+  const faults = PAGES.flatMap(({ path, text }) =>
+    shellLinesOf(text).flatMap((line) => faultsOfLine(line).map((fault) => `${path}: ${fault}`))
+  );
+  assert.deepEqual(faults, []);
+});
+
+Deno.test("the check of command lines finds what does not exist", () => {
+  assert.deepEqual(faultsOfLine("deno task nonsense"), ["deno task nonsense: no task"]);
+  assert.deepEqual(faultsOfLine("sudo secure-iot-gateway device melt x"), [
+    'secure-iot-gateway device melt x: "device" has no command "melt"',
+  ]);
+  assert.deepEqual(faultsOfLine("deno task gateway device list --yaml # as YAML"), [
+    'deno task gateway device list --yaml: "list" has no option "--yaml"',
+  ]);
+});
+
+for (const [language, file] of Object.entries(DEVICES)) {
+  Deno.test(`the ${language} device in the docs is examples/device/${file}, byte for byte`, () => {
+    const blocks = codeBlocks(read("docs/device/first_device.md"), language);
+    assert.deepEqual(blocks, [read(`examples/device/${file}`)]);
+  });
+
+  Deno.test(`examples/device/${file} has under 30 lines`, () => {
+    assert.ok(linesOf(`examples/device/${file}`) <= DEVICE_LINES_MAX);
+  });
+}
+
+for (const file of BACKENDS) {
+  Deno.test(`examples/backend/${file} has under 40 lines`, () => {
+    assert.ok(linesOf(`examples/backend/${file}`) <= BACKEND_LINES_MAX);
+  });
+}
+
+function read(path: string): string {
+  return Deno.readTextFileSync(join(ROOT, path));
+}
+
+function namesIn(folder: string): string[] {
+  return [...Deno.readDirSync(join(ROOT, folder))].filter(({ isFile }) => isFile)
+    .map(({ name }) => name).sort();
+}
+
+function pathsBelow(folder: string): string[] {
+  return [...Deno.readDirSync(join(ROOT, folder))].flatMap(({ name, isDirectory }) =>
+    isDirectory ? pathsBelow(`${folder}/${name}`) : [`${folder}/${name}`]
+  ).sort();
+}
+
+function linesOf(path: string): number {
+  return read(path).trimEnd().split("\n").length;
+}
+
+/** A page's text without its blocks of code, and without code in its lines. */
+function proseOf(text: string): string {
+  return text.replaceAll(/^```.*?^```$/gms, "").replaceAll(/`[^`\n]*`/g, "");
+}
+
+/** Links of a page that lead into this tree. */
+function linksOf(text: string): string[] {
+  return [...proseOf(text).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!)
+    .filter((link) => !/^[a-z]+:/.test(link));
+}
+
+/** The file or folder that a link leads to, from the project's root. */
+function targetOf(path: string, link: string): string {
+  const [file = ""] = link.split("#");
+  return file === "" ? path : relative(ROOT, join(ROOT, dirname(path), file));
+}
+
+function leadsSomewhere(path: string, link: string): boolean {
+  const target = targetOf(path, link);
+  const [, anchor] = link.split("#");
+  try {
+    Deno.statSync(join(ROOT, target));
+  } catch {
+    return false;
+  }
+  return anchor === undefined || anchorsOf(read(target)).has(anchor);
+}
+
+function anchorsOf(text: string): Set<string> {
+  const headings = text.replaceAll(/^```.*?^```$/gms, "").matchAll(/^#+ (.*)$/gm);
+  return new Set(
+    [...headings].map(([, title]) =>
+      title!.toLowerCase().replaceAll(NOT_IN_ANCHORS, "").replaceAll(" ", "-")
+    ),
+  );
+}
+
+function codeBlocks(text: string, language: string): string[] {
+  const blocks = text.matchAll(/^```(\w*)\n(.*?)^```$/gms);
+  return [...blocks].filter(([, name]) => name === language).map(([, , code]) => code!);
+}
+
+/** Lines of shell, those that go on in the next one joined, and commands in the text. */
+function shellLinesOf(text: string): string[] {
+  const blocks = codeBlocks(text, "sh").join("").replaceAll("\\\n", " ").split("\n");
+  const inline = [...text.replaceAll(/^```.*?^```$/gms, "").matchAll(/`([^`\n]+)`/g)]
+    .map(([, code]) => code!).filter((code) => /\b(deno task|secure-iot-gateway) /.test(code));
+  return [...blocks, ...inline];
+}
+
+/** What a line of shell names that does not exist. */
+function faultsOfLine(line: string): string[] {
+  const [command] = line.split(/\s+#|\s+&$/);
+  const task = /\b(?:deno|deno@[\d.]+) task (\S+)( .*)?$/.exec(command!);
+  if (task && !Object.hasOwn(TASKS, task[1]!)) return [`${task[0]}: no task`];
+  if (task && task[1] !== "gateway") return [];
+  const program = task ?? /\bsecure-iot-gateway( .*)$/.exec(command!);
+  if (!program) return [];
+  const words = (program.at(-1) ?? "").match(/'[^']*'|"[^"]*"|\S+/g) ?? [];
+  const fault = faultOfWords(createProgram(), words);
+  return fault === undefined ? [] : [`${program[0]}: ${fault}`];
+}
+
+const TASKS: Record<string, unknown> = JSON.parse(read("deno.json")).tasks;
+
+function faultOfWords(root: Command, words: readonly string[]): string | undefined {
+  let command = root;
+  for (const word of words) {
+    const [name] = word.split("=");
+    if (word.startsWith("-")) {
+      if (name === "--help" || command.options.some(({ long }) => long === name)) continue;
+      return `"${command.name()}" has no option "${name}"`;
+    }
+    if (command.commands.length === 0 || word === "…") continue;
+    const next = command.commands.find((one) => one.name() === word);
+    if (next === undefined) return `"${command.name()}" has no command "${word}"`;
+    command = next;
+  }
+  return undefined;
+}
