@@ -5,10 +5,12 @@ import type { AuditEntry } from "../store/audit.ts";
 import { durationMs, isDuration } from "../config/setting_types.ts";
 import { AuditLog } from "../store/sqlite/audit_log.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
-import { CommandError, EXIT, print, printable } from "./terminal.ts";
+import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
 
 /** Proves the chain and prints its head; fails where an entry was altered, removed or reordered. */
-export async function verifyAudit(options: SiteOption & { readonly head?: string }): Promise<void> {
+export async function verifyAudit(
+  options: SiteOption & { readonly head?: string; readonly json?: true },
+): Promise<void> {
   const pinned = options.head === undefined ? undefined : hashOf(options.head);
   const config = configOf(layoutOf(options));
   const { faults, count, head } = await withStore(config, (store) => {
@@ -16,6 +18,9 @@ export async function verifyAudit(options: SiteOption & { readonly head?: string
     return new AuditLog(store).prove(pinned);
   });
   if (faults.length > 0) throw new CommandError(faults);
+  if (options.json) {
+    return printJson({ count, head: { sequence: head.sequence, hash: head.hash.toHex() } });
+  }
   const entries = count === 1 ? "1 entry" : `${count} entries`;
   print(`Verified ${entries}, up to number ${head.sequence}`);
   print(`head ${head.hash.toHex()}`);

@@ -1,5 +1,6 @@
 /** `command`: sends a command through the API of a running gateway. */
 
+import { localOrigin } from "../config/listen_address.ts";
 import { configOf, layoutOf, type SiteOption } from "./open_site.ts";
 import { CommandError, print } from "./terminal.ts";
 
@@ -13,11 +14,7 @@ export async function sendCommand(
 ): Promise<void> {
   const layout = layoutOf(options);
   const { api } = configOf(layout);
-  // An address that means "every interface" is not one to connect to.
-  const host = api.host === "0.0.0.0" || api.host === "::" ? "localhost" : api.host;
-  const url = `https://${host.includes(":") ? `[${host}]` : host}:${api.port}/command/${
-    encodeURIComponent(deviceId)
-  }`;
+  const url = `${localOrigin(api.host, api.port)}/command/${encodeURIComponent(deviceId)}`;
   using client = Deno.createHttpClient({ caCerts: [read(layout.gatewayCa.certificate)] });
   const response = await fetch(url, {
     method: "POST",

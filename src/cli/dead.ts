@@ -6,14 +6,15 @@ import { StoreError } from "../store/store_error.ts";
 import { DeadLetters } from "../store/sqlite/dead_letters.ts";
 import { Registry } from "../store/sqlite/registry.ts";
 import type { Database } from "../store/sqlite/database.ts";
-import { unknownDevice } from "./device.ts";
+import { unknownDevice } from "./unknown_device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
-import { CommandError, EXIT, print, printable } from "./terminal.ts";
+import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
 
 /** Which dead letters are meant, where no single one is named. */
 export interface SelectionOptions extends SiteOption {
   readonly device?: string;
   readonly all?: true;
+  readonly json?: true;
 }
 
 const SEE_LIST = "See secure-iot-gateway dead list";
@@ -54,7 +55,9 @@ export async function retryDeadLetters(
 ): Promise<void> {
   const nowMs = Date.now();
   const retry = (letters: DeadLetters, selection: Selection) => letters.requeue(selection, nowMs);
-  print(`Put ${amount(await take(selectionOf(id, options), retry, options))} back into the outbox`);
+  const count = await take(selectionOf(id, options), retry, options);
+  if (options.json) return printJson({ requeued: count });
+  print(`Put ${amount(count)} back into the outbox`);
 }
 
 /** Drops dead letters for good. */
@@ -63,7 +66,9 @@ export async function dropDeadLetters(
   options: SelectionOptions,
 ): Promise<void> {
   const drop = (letters: DeadLetters, selection: Selection) => letters.drop(selection);
-  print(`Dropped ${amount(await take(selectionOf(id, options), drop, options))}`);
+  const count = await take(selectionOf(id, options), drop, options);
+  if (options.json) return printJson({ dropped: count });
+  print(`Dropped ${amount(count)}`);
 }
 
 /** Exactly one of the three ways to say which. */

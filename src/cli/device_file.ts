@@ -25,7 +25,8 @@ export interface DeviceLines {
 }
 
 const FIELDS = ["device_id", "secret", "valid_days", "csr"];
-const VALID_DAYS_MAX = 7_300;
+/** Twenty years: no authority lasts longer. */
+export const VALID_DAYS_MAX = 7_300;
 
 /** Reads the text of a file; what begins with "{" is JSON Lines. */
 export function readDeviceLines(text: string): DeviceLines {

@@ -1,17 +1,21 @@
 /** `device rotate`: a new secret or certificate without a gap. */
 
-import type { Config } from "../config/config.ts";
 import { durationMs, isDuration } from "../config/setting_types.ts";
-import type { DeviceWithSecret } from "../store/device_record.ts";
-import { Registry } from "../store/sqlite/registry.ts";
-import type { Database } from "../store/sqlite/database.ts";
-import { createDeviceBundle, secretFileOf } from "../site/operations/device_bundle.ts";
-import type { SiteLayout } from "../site/layout.ts";
-import { atomicWrite } from "../site/atomic_write.ts";
-import { makeSecret, readSecret, refuseSharing, unknownDevice } from "./device.ts";
-import { enforce, sayEvidence } from "./device_revoke.ts";
+import {
+  finishRotation,
+  rotateCertificate,
+  type RotateDeviceFault,
+  type RotateDeviceResult,
+  type RotateDeviceStep,
+  rotateSecret,
+  type RotationSite,
+} from "../site/operations/rotate_device.ts";
+import { makeSecret } from "../site/device_secret.ts";
 import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
-import { CommandError, EXIT, print } from "./terminal.ts";
+import { brokerSentence, failOn } from "./revocation_report.ts";
+import { readSecret } from "./secret_file.ts";
+import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
+import { unknownDevice } from "./unknown_device.ts";
 
 /** What `device rotate` may be told. */
 export interface RotateOptions extends SiteOption {
@@ -22,14 +26,7 @@ export interface RotateOptions extends SiteOption {
   readonly validDays?: number;
   readonly finish?: true;
   readonly force?: true;
-}
-
-interface Rotation {
-  readonly layout: SiteLayout;
-  readonly config: Config;
-  readonly store: Database;
-  readonly registry: Registry;
-  readonly device: DeviceWithSecret;
+  readonly json?: true;
 }
 
 const OVERLAP_MAX_MS = 3_650 * 86_400_000;
@@ -39,15 +36,40 @@ export async function rotateDevice(deviceId: string, options: RotateOptions): Pr
   const overlapSeconds = checkOptions(options);
   const layout = layoutOf(options);
   const config = configOf(layout);
+  const site = { layout, config, nowMs: Date.now() };
   await withStore(config, async (store) => {
     const registry = openRegistry(store, config);
-    const device = registry.find(deviceId);
-    if (!device) throw unknownDevice(deviceId);
-    const rotation = { layout, config, store, registry, device };
-    if (options.secret) await rotateSecret(rotation, { ...options, overlapSeconds });
-    if (options.certificate) await rotateCertificate(rotation, options);
-    if (options.finish) await finish(rotation, options);
+    if (!registry.find(deviceId)) throw unknownDevice(deviceId);
+    const rotation = { site, store, registry };
+    const { steps, fault } = await rotate(rotation, deviceId, { ...options, overlapSeconds });
+    if (options.json) printJson({ deviceId, complete: fault === undefined, steps, fault });
+    else for (const line of steps.flatMap(sentencesOf)) print(printable(line));
+    if (fault) sayFault(fault, deviceId, options);
   });
+}
+
+/** Does what was asked for, in order, until something fails. */
+async function rotate(
+  rotation: RotationSite,
+  deviceId: string,
+  options: RotateOptions & { readonly overlapSeconds: number },
+): Promise<RotateDeviceResult> {
+  const { secretFile, validDays, overlapSeconds } = options;
+  const steps: RotateDeviceStep[] = [];
+  if (options.secret) {
+    const secret = secretFile === undefined ? makeSecret() : readSecret(secretFile);
+    const result = await rotateSecret(rotation, deviceId, { secret, overlapSeconds });
+    steps.push(...result.steps);
+    if (result.fault) return { steps, fault: result.fault };
+  }
+  if (options.certificate) {
+    const lifetime = validDays === undefined ? {} : { validDays };
+    const result = await rotateCertificate(rotation, deviceId, lifetime);
+    steps.push(...result.steps);
+    if (result.fault) return { steps, fault: result.fault };
+  }
+  if (!options.finish) return { steps };
+  return await finishRotation(rotation, deviceId, { force: options.force === true });
 }
 
 /** Refuses what makes no sense together; returns the overlap in seconds. */
@@ -69,64 +91,44 @@ function checkOptions({ secret, secretFile, certificate, finish, overlap }: Rota
   return Math.floor(durationMs(overlap) / 1000);
 }
 
-/** In the store first: the device can only be given a secret that the gateway takes. */
-async function rotateSecret(
-  { layout, registry, device }: Rotation,
-  options: RotateOptions & { overlapSeconds: number },
-): Promise<void> {
-  const { deviceId } = device;
-  const secret = options.secretFile === undefined ? makeSecret() : readSecret(options.secretFile);
-  refuseSharing(registry, secret);
-  const until = Math.floor(Date.now() / 1000) + options.overlapSeconds;
-  registry.rotateSecret(deviceId, secret, { until });
-  const path = await secretFileOf(layout, deviceId);
-  if (path !== undefined) await atomicWrite(path, secret);
-  print(`${deviceId} has a new secret: ${path ?? "the one you gave"} is what goes onto the device`);
-  print(`The one it uses now is good until ${new Date(until * 1000).toISOString()}`);
-  print(`See which one it uses: secure-iot-gateway device show ${deviceId}`);
-}
-
-async function rotateCertificate(
-  { layout, config, registry, device }: Rotation,
-  { validDays }: RotateOptions,
-): Promise<void> {
-  const { deviceId, sharedSecret: secret } = registry.find(device.deviceId)!;
-  const bundle = await createDeviceBundle({
-    layout,
-    deviceId,
-    secret,
-    nowMs: Date.now(),
-    brokerHost: config.devices.host,
-    mqttPort: config.devices.port,
-    replace: true,
-    ...(validDays !== undefined && { validDays }),
-  });
-  if (!bundle.ok) throw new CommandError(bundle.fault);
-  registry.addCertificate(deviceId, bundle);
-  const end = new Date(bundle.notAfter * 1000).toISOString();
-  print(`${deviceId} has a new certificate until ${end}: ${bundle.directory} goes onto the device`);
-  print(`Those before stay good: secure-iot-gateway device rotate ${deviceId} --finish ends that`);
-}
-
-/** What the device was seen to use stays; all before it ends. */
-async function finish(rotation: Rotation, { force }: RotateOptions): Promise<void> {
-  const { registry, device, layout, config, store } = rotation;
-  const { deviceId, generation, previous } = device;
-  const used = registry.secretUses(deviceId).some((use) => use.generation === generation);
-  if (previous && !used && !force) {
-    throw new CommandError(
-      `Cannot end the overlap: ${deviceId} was not seen to use its new secret`,
-      {
-        hint: "Wait until device show says so, or give --force",
-      },
-    );
+function sentencesOf(step: RotateDeviceStep): string[] {
+  switch (step.kind) {
+    case "secret_rotated": {
+      const { deviceId, secretFile = "the one you gave", previousValidUntil } = step;
+      return [
+        `${deviceId} has a new secret: ${secretFile} is what goes onto the device`,
+        `The one it uses now is good until ${previousValidUntil}`,
+        `See which one it uses: secure-iot-gateway device show ${deviceId}`,
+      ];
+    }
+    case "certificate_issued": {
+      const { deviceId, bundle, validUntil } = step;
+      return [
+        `${deviceId} has a new certificate until ${validUntil}: ${bundle} goes onto the device`,
+        `Those before stay good: secure-iot-gateway device rotate ${deviceId} --finish ends that`,
+      ];
+    }
+    case "overlap_ended": {
+      const { deviceId, withdrawn } = step;
+      return [`${deviceId} has its newest secret only; ${withdrawn} certificates were withdrawn`];
+    }
+    default:
+      return [brokerSentence(step)];
   }
-  const nowSeconds = Math.floor(Date.now() / 1000);
-  registry.endOverlap(deviceId, nowSeconds);
-  const [newest] = registry.certificates(deviceId);
-  const withdrawn = newest ? registry.withdrawOthers(deviceId, newest.serial, nowSeconds) : 0;
-  print(`${deviceId} has its newest secret only; ${withdrawn} certificates were withdrawn`);
-  if (registry.revokedCertificates(nowSeconds).every((one) => one.deviceId !== deviceId)) return;
-  const enforcement = await enforce(store, { layout, config, revoked: undefined });
-  sayEvidence(enforcement, "Until then the broker may take the certificates before");
+}
+
+function sayFault(fault: RotateDeviceFault, deviceId: string, { json }: RotateOptions): void {
+  switch (fault.kind) {
+    case "secret_taken":
+      throw new CommandError(`Cannot use the secret: device "${fault.holder}" has it already`);
+    case "secret_unused":
+      throw new CommandError(
+        `Cannot end the overlap: ${deviceId} was not seen to use its new secret`,
+        { hint: "Wait until device show says so, or give --force" },
+      );
+    case "no_certificate":
+      throw new CommandError(fault.reason);
+    default:
+      failOn(fault, json ? undefined : "Until then the broker may take the certificates before");
+  }
 }

@@ -1,12 +1,8 @@
 /** `init`: makes a site. */
 
-import { ApiKeys } from "../store/sqlite/api_keys.ts";
-import { apiKeyDigest } from "../config/credentials.ts";
-import { Database } from "../store/sqlite/database.ts";
 import { createSite } from "../site/operations/site_creation.ts";
-import { renderGatewayToml } from "../site/gateway_toml.ts";
 import { layoutOf, type SiteOption } from "./open_site.ts";
-import { CommandError, EXIT, note, print } from "./terminal.ts";
+import { CommandError, EXIT, note, print, printJson } from "./terminal.ts";
 
 /** What `init` is told. */
 export interface InitOptions extends SiteOption {
@@ -15,6 +11,7 @@ export interface InitOptions extends SiteOption {
   readonly mqttPort: number;
   readonly gatewayPort: number;
   readonly apiPort: number;
+  readonly json?: true;
 }
 
 /** Makes a site folder that works as it is; overwrites nothing. */
@@ -28,32 +25,17 @@ export async function init(options: InitOptions): Promise<void> {
     gatewayPort,
     apiPort,
     nowMs: Date.now(),
-    renderConfiguration: (values) =>
-      renderGatewayToml({
-        ...values,
-        deviceHost: hosts[0] ?? "localhost",
-        devicePort: values.mqttPort,
-      }),
-    createDatabase,
   });
   if (!result.ok) {
     const exit = result.because === "arguments" ? EXIT.wrongUse : EXIT.failed;
     throw new CommandError(result.faults, { exit });
   }
   const { directory, brokerConfiguration } = result.layout;
+  if (options.json) return printJson({ directory, brokerConfiguration, notes: result.notes });
   print(`Made a site in ${directory}`);
   for (const text of result.notes) note(`hint: ${text}`);
   note(`Next:
   secure-iot-gateway device add sensor_001 --dir ${directory}
   mosquitto -c ${brokerConfiguration}
   secure-iot-gateway run --dir ${directory}`);
-}
-
-function createDatabase(path: string, apiKey: string): void {
-  const store = new Database(path, { create: true });
-  try {
-    new ApiKeys(store).importFirst(apiKeyDigest(apiKey), Date.now());
-  } finally {
-    store.close();
-  }
 }

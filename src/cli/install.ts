@@ -7,7 +7,7 @@ import {
   SERVICE_USER,
   type ServiceFile,
 } from "../site/systemd_units.ts";
-import { CommandError, EXIT, note, print } from "./terminal.ts";
+import { CommandError, EXIT, note, print as printLine, printJson } from "./terminal.ts";
 
 /** What `install` is told. */
 export interface InstallOptions {
@@ -17,10 +17,11 @@ export interface InstallOptions {
   readonly print?: true;
   /** The root of the file system to write to. */
   readonly prefix?: string;
+  readonly json?: true;
 }
 
 /** Prints the files, or writes them below a root; overwrites nothing. */
-export function install({ dir, program, print, prefix }: InstallOptions): void {
+export function install({ dir, program, print, prefix, json }: InstallOptions): void {
   if ((print === undefined) === (prefix === undefined)) {
     throw new CommandError("Say where the files go", {
       exit: EXIT.wrongUse,
@@ -30,8 +31,10 @@ export function install({ dir, program, print, prefix }: InstallOptions): void {
   const site = resolve(dir);
   refuseOddPaths(site, program);
   const files = renderServiceFiles({ program, site });
-  if (prefix === undefined) return files.forEach(sayFile);
-  writeAll(files, prefix);
+  if (prefix === undefined) return json ? printJson({ files }) : files.forEach(sayFile);
+  const written = writeAll(files, prefix);
+  if (json) return printJson({ written });
+  for (const path of written) printLine(`Wrote ${path}`);
   note(`Next:
   systemd-sysusers
   install -d -o ${SERVICE_USER} -g ${SERVICE_USER} ${site}
@@ -48,10 +51,10 @@ function refuseOddPaths(...paths: readonly string[]): void {
 }
 
 function sayFile({ path, text }: ServiceFile): void {
-  print(`# ${path}\n${text}`);
+  printLine(`# ${path}\n${text}`);
 }
 
-function writeAll(files: readonly ServiceFile[], prefix: string): void {
+function writeAll(files: readonly ServiceFile[], prefix: string): readonly string[] {
   const written: string[] = [];
   try {
     for (const { path, text } of files) {
@@ -64,5 +67,5 @@ function writeAll(files: readonly ServiceFile[], prefix: string): void {
     for (const path of written) Deno.removeSync(path);
     throw new CommandError(`Cannot install: ${(error as Error).message}`);
   }
-  for (const path of written) print(`Wrote ${path}`);
+  return written;
 }

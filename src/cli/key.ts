@@ -7,14 +7,15 @@ import { apiKeyDigest } from "../config/credentials.ts";
 import { Registry } from "../store/sqlite/registry.ts";
 import type { Database } from "../store/sqlite/database.ts";
 import { createApiKey } from "../site/operations/site_creation.ts";
-import { unknownDevice } from "./device.ts";
+import { unknownDevice } from "./unknown_device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
-import { CommandError, EXIT, note, print, printable } from "./terminal.ts";
+import { CommandError, EXIT, note, print, printable, printJson } from "./terminal.ts";
 
 /** What a new key is for; neither: commands to every device, and the metrics. */
 export interface ScopeOptions extends SiteOption {
   readonly device: readonly string[];
   readonly metricsOnly?: true;
+  readonly json?: true;
 }
 
 /** Makes a key and prints it; the store keeps its hash only. */
@@ -40,6 +41,7 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
       });
     }
   });
+  if (options.json) return printJson({ name, key, devices: deviceIds ?? "every" });
   print(key);
   note(`Added ${name}, for ${scopeText(deviceIds)}; the key is not shown again`);
 }
@@ -56,7 +58,10 @@ export async function listKeys(options: SiteOption & { readonly json?: true }): 
 }
 
 /** Takes a key out; a running gateway refuses it from its next request on. */
-export async function removeKey(name: string, options: SiteOption): Promise<void> {
+export async function removeKey(
+  name: string,
+  options: SiteOption & { readonly json?: true },
+): Promise<void> {
   const config = configOf(layoutOf(options));
   const removed = await withStore(config, (store) => new ApiKeys(store).remove(name));
   if (!removed) {
@@ -64,6 +69,7 @@ export async function removeKey(name: string, options: SiteOption): Promise<void
       hint: "See secure-iot-gateway key list",
     });
   }
+  if (options.json) return printJson({ name, removed: true });
   print(`Removed ${name}`);
 }
 

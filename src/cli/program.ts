@@ -1,24 +1,29 @@
 /** The command line: which commands there are, and where each begins. */
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { integer, port as portType, type SettingType } from "../config/setting_types.ts";
+import { VALID_DAYS_MAX } from "./device_file.ts";
 import { COMMIT, VERSION } from "../config/version.ts";
 import { CommandError, EXIT, type Exit, note, printError } from "./terminal.ts";
-
-/** Twenty years: no authority lasts longer. */
-const DAYS_MAX = 7_300;
 
 /** Runs the program with its arguments; returns the exit code. */
 export async function runProgram(args: readonly string[]): Promise<Exit> {
   try {
-    await createProgram().parseAsync(args, { from: "user" });
-    return EXIT.fine;
+    const outcome: Outcome = { exit: EXIT.fine };
+    await createProgram(outcome).parseAsync(args, { from: "user" });
+    return outcome.exit;
   } catch (error) {
     return exitOf(error);
   }
 }
 
+/** What a command returns to the shell, if it is not fine. */
+interface Outcome {
+  exit: Exit;
+}
+
 /** Every command with its options, none of them run yet. */
-export function createProgram(): Command {
+export function createProgram(outcome: Outcome = { exit: EXIT.fine }): Command {
   const program = new Command("secure-iot-gateway")
     .description("Checks signed messages from devices and hands the clean payload to your backend")
     .version(COMMIT === undefined ? VERSION : `${VERSION} (${COMMIT})`, "--version")
@@ -33,7 +38,7 @@ export function createProgram(): Command {
   addKeyCommands(program);
   addSecretCommands(program);
   addAuditCommands(program);
-  addFirmwareCommands(program);
+  addFirmwareCommands(program, outcome);
   addServiceCommands(program);
   return program;
 }
@@ -48,10 +53,11 @@ function addSiteCommands(program: Command): void {
     .option("--mqtt-port <port>", "the broker's port for devices", port, 8883)
     .option("--gateway-port <port>", "the broker's port for the gateway", port, 8884)
     .option("--api-port <port>", "the port of the gateway's API", port, 8443)
+    .option("--json", "as JSON")
     .action(async (options) => (await import("./init.ts")).init(options));
   site(program.command("run").description("Run the gateway until SIGTERM or SIGINT"))
     .action(async (options) => (await import("./run.ts")).run(options));
-  site(program.command("doctor").description("Check this site, attack it, and say what to mend"))
+  site(program.command("doctor").description("Check this site, attack it, and say how to fix it"))
     .option("--json", "as JSON")
     .option("--offline", "only what can be seen while nothing runs")
     .option("--no-message", "send no message to the backend")
@@ -68,6 +74,7 @@ function addSiteCommands(program: Command): void {
 function addServiceCommands(program: Command): void {
   program.command("install").description("Make the files by which systemd runs the gateway")
     .option("--print", "on stdout")
+    .option("--json", "as JSON")
     .option("--prefix <folder>", "below this folder, / for this machine")
     .option("--dir <folder>", "the site folder", "/var/lib/secure-iot-gateway")
     .option("--program <file>", "where this program stands", "/usr/local/bin/secure-iot-gateway")
@@ -82,21 +89,26 @@ function addDeviceCommands(program: Command): void {
     .option("--csr <file>", "a certificate request: the device keeps its key")
     .option("--valid-days <days>", "how long its certificate is good", days)
     .option("--pem", "one file devices/ID.pem instead of a folder")
+    .option("--json", "as JSON")
     .action(async (id, options) => (await import("./device_add.ts")).addDevice(id, options));
   site(device.command("import <file>").description("Register all devices of a CSV or JSONL file"))
     .option("--valid-days <days>", "how long their certificates are good", days)
     .option("--pem", "one file devices/ID.pem for each instead of a folder")
+    .option("--json", "as JSON")
     .action(async (file, options) =>
       (await import("./device_add.ts")).importDevices(file, options)
     );
-  site(device.command("adopt <file>").description("Register all devices of another database"))
-    .action(async (file, options) => (await import("./device_add.ts")).adoptDevices(file, options));
+  site(device.command("adopt <file>").description("Register all devices of an existing registry"))
+    .option("--json", "as JSON")
+    .action(async (file, options) =>
+      (await import("./device_adopt.ts")).adoptDevices(file, options)
+    );
   site(device.command("list").description("List all devices"))
     .option("--json", "as JSON")
-    .action(async (options) => (await import("./device.ts")).listDevices(options));
+    .action(async (options) => (await import("./device_list.ts")).listDevices(options));
   site(device.command("show <id>").description("Show one device"))
     .option("--json", "as JSON")
-    .action(async (id, options) => (await import("./device.ts")).showDevice(id, options));
+    .action(async (id, options) => (await import("./device_show.ts")).showDevice(id, options));
   site(device.command("rotate <id>").description("Give a device a new secret or certificate"))
     .option("--secret", "a new secret; the one before stays good until the overlap ends")
     .option("--secret-file <file>", "with --secret: take it from a file instead of making one")
@@ -105,20 +117,33 @@ function addDeviceCommands(program: Command): void {
     .option("--valid-days <days>", "with --certificate: how long it is good", days)
     .option("--finish", "the device has the new ones: end the overlap, withdraw what was before")
     .option("--force", "with --finish: although the device was not seen to use its new secret")
+    .option("--json", "as JSON")
     .action(async (id, options) => (await import("./device_rotate.ts")).rotateDevice(id, options));
-  site(device.command("revoke <id>").description("Throw a device out at once, and prove it"))
+  site(
+    device.command("revoke <id>").description(
+      "Revoke a device immediately and verify it at the broker",
+    ),
+  )
+    .option("--json", "as JSON")
     .option("--reason <text>", "why, for those who ask later")
     .action(async (id, options) => (await import("./device_revoke.ts")).revokeDevice(id, options));
   site(device.command("restore <id>").description("Take a revocation back"))
+    .option("--json", "as JSON")
     .action(async (id, options) => (await import("./device_revoke.ts")).restoreDevice(id, options));
-  site(device.command("remove <id>").description("Take a device out, with its folder"))
-    .action(async (id, options) => (await import("./device.ts")).removeDevice(id, options));
+  site(
+    device.command("remove <id>").description(
+      "Remove a device, also at the broker, with its folder",
+    ),
+  )
+    .option("--json", "as JSON")
+    .action(async (id, options) => (await import("./device_remove.ts")).removeDevice(id, options));
 }
 
 function addAuthorityCommands(program: Command): void {
   site(program.command("rotate-authority").description("Move to a new authority for the devices"))
     .option("--finish", "every device has a new certificate: trust the old authority no more")
     .option("--force", "with --finish: although some devices have none")
+    .option("--json", "as JSON")
     .action(async (options) => (await import("./rotate_authority.ts")).rotateAuthority(options));
 }
 
@@ -132,10 +157,12 @@ function addDeadLetterCommands(program: Command): void {
     .option("--json", "as JSON")
     .action(async (id, options) => (await import("./dead.ts")).showDeadLetter(id, options));
   site(dead.command("retry [id]").description("Put dead letters back into the outbox"))
+    .option("--json", "as JSON")
     .option("--device <id>", "all of one device")
     .option("--all", "all there are")
     .action(async (id, options) => (await import("./dead.ts")).retryDeadLetters(id, options));
-  site(dead.command("drop [id]").description("Drop dead letters for good"))
+  site(dead.command("drop [id]").description("Drop dead letters permanently"))
+    .option("--json", "as JSON")
     .option("--device <id>", "all of one device")
     .option("--all", "all there are")
     .action(async (id, options) => (await import("./dead.ts")).dropDeadLetters(id, options));
@@ -150,11 +177,13 @@ function addKeyCommands(program: Command): void {
         .argParser((id: string, ids: string[]) => [...ids, id]).default([], "every device"),
     )
     .option("--metrics-only", "no commands at all, only GET /metrics")
+    .option("--json", "as JSON")
     .action(async (name, options) => (await import("./key.ts")).addKey(name, options));
   site(key.command("list").description("List all keys, by name"))
     .option("--json", "as JSON")
     .action(async (options) => (await import("./key.ts")).listKeys(options));
-  site(key.command("remove <name>").description("Take a key out; it opens nothing from now on"))
+  site(key.command("remove <name>").description("Remove a key; it is refused from now on"))
+    .option("--json", "as JSON")
     .action(async (name, options) => (await import("./key.ts")).removeKey(name, options));
 }
 
@@ -162,10 +191,13 @@ function addSecretCommands(program: Command): void {
   const secrets = program.command("secrets").description("Secrets at rest: plain, or sealed")
     .helpCommand(false);
   site(secrets.command("seal").description("Seal all secrets in the database under secrets.key"))
+    .option("--json", "as JSON")
     .action(async (options) => (await import("./secrets.ts")).seal(options));
   site(secrets.command("unseal").description("Make them plain again"))
+    .option("--json", "as JSON")
     .action(async (options) => (await import("./secrets.ts")).unseal(options));
   site(secrets.command("rotate-key").description("Seal them under a new key"))
+    .option("--json", "as JSON")
     .action(async (options) => (await import("./secrets.ts")).rotateKey(options));
 }
 
@@ -173,6 +205,7 @@ function addAuditCommands(program: Command): void {
   const audit = program.command("audit").description("What was changed, and what was refused")
     .helpCommand(false);
   site(audit.command("verify").description("Prove that no entry was altered, removed or moved"))
+    .option("--json", "as JSON")
     .option("--head <hash>", "a head that an earlier run printed, and that must still be in it")
     .action(async (options) => (await import("./audit.ts")).verifyAudit(options));
   site(audit.command("export").description("Print the entries as JSON Lines"))
@@ -180,7 +213,7 @@ function addAuditCommands(program: Command): void {
     .action(async (options) => (await import("./audit.ts")).exportAudit(options));
 }
 
-function addFirmwareCommands(program: Command): void {
+function addFirmwareCommands(program: Command, outcome: Outcome): void {
   site(program.command("sign <id> <json>").description("Make a signed message"))
     .option("--secret-file <file>", "sign with this secret; then no site is needed")
     .option("--timestamp <seconds>", "Unix seconds instead of now")
@@ -190,7 +223,10 @@ function addFirmwareCommands(program: Command): void {
     .description("Explain why a message is accepted or rejected; - reads it from stdin")
     .option("--secret-file <file>", "verify with this secret; then no site is needed")
     .option("--at <seconds>", "judge it at this time, Unix seconds, instead of now")
-    .action(async (id, file, options) => (await import("./verify.ts")).verify(id, file, options));
+    .option("--json", "as JSON")
+    .action(async (id, file, options) => {
+      outcome.exit = await (await import("./verify.ts")).verify(id, file, options);
+    });
 }
 
 function site(command: Command): Command {
@@ -201,15 +237,18 @@ function site(command: Command): Command {
 }
 
 function port(text: string): number {
-  const number = Number(text);
-  if (/^[0-9]{1,5}$/.test(text) && number >= 1 && number <= 65_535) return number;
-  throw new InvalidArgumentError("It must be a whole number from 1 to 65535");
+  return wholeNumber(text, portType());
 }
 
 function days(text: string): number {
+  const { allowed, accepts } = integer(1, VALID_DAYS_MAX);
+  return wholeNumber(text, { accepts, allowed: allowed.replace("number", "number of days") });
+}
+
+function wholeNumber(text: string, { allowed, accepts }: SettingType<number>): number {
   const number = Number(text);
-  if (/^[0-9]{1,4}$/.test(text) && number >= 1 && number <= DAYS_MAX) return number;
-  throw new InvalidArgumentError(`It must be a whole number of days from 1 to ${DAYS_MAX}`);
+  if (/^[0-9]{1,5}$/.test(text) && accepts(number)) return number;
+  throw new InvalidArgumentError(`It ${allowed}`);
 }
 
 /** Says what went wrong; help and version are no errors. */

@@ -7,11 +7,15 @@ import {
   unsealSecrets,
 } from "../store/sqlite/sealing.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
-import { note, print } from "./terminal.ts";
+import { note, print, printJson } from "./terminal.ts";
+
+/** What these commands may be told. */
+export type JsonOption = SiteOption & { readonly json?: true };
 
 /** Seals every secret of a site, in place, also beside a running gateway. */
-export async function seal(options: SiteOption): Promise<void> {
+export async function seal(options: JsonOption): Promise<void> {
   const { count, keyId, keyFile, removed } = await withParts(options, sealSecrets);
+  if (options.json) return printJson({ count, keyId, keyFile, removed });
   print(`Sealed ${amount(count)} under key ${keyId}`);
   sayRemoved(removed);
   note(
@@ -20,15 +24,17 @@ export async function seal(options: SiteOption): Promise<void> {
 }
 
 /** Makes every secret of a site plain again. */
-export async function unseal(options: SiteOption): Promise<void> {
+export async function unseal(options: JsonOption): Promise<void> {
   const { count, keyFile } = await withParts(options, unsealSecrets);
+  if (options.json) return printJson({ count, keyFile });
   print(`Unsealed ${amount(count)}`);
   note(`hint: ${keyFile} is still there, for backups of the sealed database`);
 }
 
 /** Seals every secret of a site under a new key. */
-export async function rotateKey(options: SiteOption): Promise<void> {
-  const { count, keyId, removed } = await withParts(options, rotateSealingKey);
+export async function rotateKey(options: JsonOption): Promise<void> {
+  const { count, keyId, keyFile, removed } = await withParts(options, rotateSealingKey);
+  if (options.json) return printJson({ count, keyId, keyFile, removed });
   sayRemoved(removed);
   print(`Sealed ${amount(count)} under key ${keyId}; the old key opens nothing here any longer`);
 }

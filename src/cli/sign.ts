@@ -5,7 +5,8 @@ import { MESSAGE_MAX_BYTES, PAYLOAD_DEPTH_MAX, readEnvelope } from "../core/enve
 import { readJsonText } from "../core/json_text.ts";
 import { importSecret, sign as signatureOf, SIGNATURE_BYTES } from "../core/signature.ts";
 import { type SignedFields, signingInput } from "../core/signing_input.ts";
-import { readSecret, unknownDevice } from "./device.ts";
+import { readSecret } from "./secret_file.ts";
+import { unknownDevice } from "./unknown_device.ts";
 import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, EXIT, print } from "./terminal.ts";
 

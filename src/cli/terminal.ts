@@ -36,6 +36,12 @@ export function print(line: string): void {
   for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
 }
 
+/** A result as one JSON document on stdout; names are in snake_case. */
+export function printJson(result: unknown): void {
+  const text = JSON.stringify(snakeCased(result), null, 2);
+  for (const line of text.split("\n")) print(printable(line));
+}
+
 /** Something for the person at the terminal, on stderr. */
 export function note(line: string): void {
   writeToStderr(`${line}\n`);
@@ -50,4 +56,15 @@ export function printError(failure: Pick<CommandError, "faults" | "hint">): void
 /** Text from outside as one line that a terminal prints and does not obey. */
 export function printable(text: string): string {
   return escapeUnprintable(text);
+}
+
+function snakeCased(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(snakeCased);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, one]) => [
+      name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      snakeCased(one),
+    ]),
+  );
 }

@@ -7,11 +7,11 @@ import { importSecret, sign } from "../core/signature.ts";
 import { signingInput } from "../core/signing_input.ts";
 import { durationMs } from "../config/setting_types.ts";
 import { SETTINGS } from "../config/settings.ts";
-import { readSecret } from "./device.ts";
+import { readSecret } from "./secret_file.ts";
 import { type MessageTrial, tryAlone, tryInSite } from "../doctor/diagnosis/message_trial.ts";
 import { configOf, layoutOf, type SiteOption, withStorePort } from "./open_site.ts";
 import { likelyMistakes } from "../doctor/diagnosis/explanation.ts";
-import { CommandError, EXIT, note, print, printable } from "./terminal.ts";
+import { CommandError, EXIT, type Exit, note, print, printable, printJson } from "./terminal.ts";
 
 /** What `verify` may be told besides the device and the file. */
 export interface VerifyOptions extends SiteOption {
@@ -19,6 +19,7 @@ export interface VerifyOptions extends SiteOption {
   readonly secretFile?: string;
   /** Unix seconds, ten digits; now where not given. */
   readonly at?: string;
+  readonly json?: true;
 }
 
 /** Largest file that is taken for a message, in bytes; one over the limit is still explained. */
@@ -28,19 +29,23 @@ const STDIN = "-";
 
 /**
  * Prints how the gateway judges the message in `file` (`-`: stdin) from the device's data topic:
- * the report on stdout, likely mistakes on stderr. Throws a `Failure` where it is rejected.
+ * the report on stdout, likely mistakes on stderr. Returns the exit code: failed if it is rejected.
  */
 export async function verify(
   deviceId: string,
   file: string,
   options: VerifyOptions,
-): Promise<void> {
+): Promise<Exit> {
   refuseWrongArguments(deviceId, options);
   const examination = await examine(deviceId, readFile(file), options);
-  await sayReport(examination);
-  for (const mistake of await likelyMistakes(examination)) note(`hint: ${printable(mistake)}`);
-  // The verdict is said already; what is left is the exit code.
-  if (examination.verdict.kind === "rejected") throw new CommandError([]);
+  const hints = await likelyMistakes(examination);
+  if (options.json) {
+    printJson({ ...describe(examination), hints });
+  } else {
+    await sayReport(examination);
+    for (const hint of hints) note(`hint: ${printable(hint)}`);
+  }
+  return examination.verdict.kind === "rejected" ? EXIT.failed : EXIT.fine;
 }
 
 function refuseWrongArguments(deviceId: string, { at }: VerifyOptions): void {
@@ -116,6 +121,21 @@ async function sayReport(examination: MessageTrial): Promise<void> {
     ? rejectionSentence(verdict, identity)
     : `Accepted message from ${identity}`;
   print(`\n${printable(sentence)}`);
+}
+
+function describe(examination: MessageTrial) {
+  const { identity: deviceId, bytes, nowSeconds: judgedAt, verdict } = examination;
+  const checks = REJECTION_CODES.map((code) => ({ code, outcome: outcomeOf(code, examination) }));
+  return {
+    deviceId,
+    messageBytes: bytes.length,
+    judgedAt,
+    accepted: verdict.kind !== "rejected",
+    rejection: verdict.kind === "rejected"
+      ? { code: verdict.code, sentence: rejectionSentence(verdict, deviceId) }
+      : null,
+    checks,
+  };
 }
 
 const CODE_WIDTH = Math.max(...REJECTION_CODES.map((code) => code.length));

@@ -1,5 +1,8 @@
 /** What a setting's value may be: how it is checked, and how that is said to an operator. */
 
+import { isIP } from "node:net";
+
+const HOST_MAX_CHARS = 253;
 const DURATION = /^([0-9]{1,9})(ms|s|m|h|d)$/;
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -94,10 +97,25 @@ export function backendUrl(): SettingType<string> {
 }
 
 function isBackendUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const url = new URL(text);
-  return (url.protocol === "http:" || url.protocol === "https:") &&
-    url.username === "" && url.password === "" && url.search === "" && url.hash === "";
+  const url = URL.parse(text);
+  // Paths are appended to it, and fetch refuses a URL with a password in it.
+  return url !== null && (url.protocol === "http:" || url.protocol === "https:") &&
+    url.username === "" && url.password === "" && !/[?#]/.test(text);
+}
+
+/** A DNS name or an IP address of this machine, as a certificate can hold it. */
+export function hostName(): SettingType<string> {
+  return textThat(
+    "must be a DNS name or an IP address",
+    (value) => (isIP(value) !== 0 && !value.includes("%")) || isDnsName(value),
+  );
+}
+
+/** RFC 1123 §2.1; an all-digit last label would be a mistyped address. */
+function isDnsName(host: string): boolean {
+  const labels = host.split(".");
+  return host.length <= HOST_MAX_CHARS && !/^\d+$/.test(labels.at(-1) ?? "") &&
+    labels.every((label) => /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label));
 }
 
 function textThat(allowed: string, fits: (value: string) => boolean): SettingType<string> {

@@ -1,5 +1,6 @@
 /** Certificates: their keys, their authorities, and how long they are good for. */
 
+import { isEveryAddress } from "../config/listen_address.ts";
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { earliestEnd, WARN_DAYS } from "../config/expiry.ts";
@@ -17,7 +18,6 @@ export const CERTIFICATE_CHECKS: readonly Check<Site>[] = [
 ];
 
 const DAY_MS = 86_400_000;
-const LOCAL_HOSTS = ["0.0.0.0", "::"];
 
 /** Those that are here: an authority's key may have been moved away. */
 async function keyPairs(site: Site): Promise<CheckOutcome> {
@@ -124,7 +124,7 @@ function strangers(
 
 function unnamed(broker: X509Certificate, hosts: readonly string[]): string[] {
   const known = (host: string) =>
-    LOCAL_HOSTS.includes(host) || (isIP(host) ? broker.checkIP(host) : broker.checkHost(host));
+    isEveryAddress(host) || (isIP(host) ? broker.checkIP(host) : broker.checkHost(host));
   return [...new Set(hosts)].filter((host) => !known(host))
     .map((host) => `the broker's certificate does not name "${host}"`);
 }

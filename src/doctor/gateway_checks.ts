@@ -1,5 +1,6 @@
 /** Whether the gateway runs and can work, and whether the backend is there. */
 
+import { localOrigin, reachableHost } from "../config/listen_address.ts";
 import { type Check, type CheckOutcome, fail, messageOf, pass, type Site, skip } from "./check.ts";
 
 /** Whether there is a gateway that can be attacked. */
@@ -11,10 +12,9 @@ export const BACKEND_CHECK: Check<Site> = { name: "backend", look: backend };
 const TIMEOUT_MS = 10_000;
 
 async function gateway({ layout, config }: Site): Promise<CheckOutcome> {
-  // An address that means "every interface" is not one to connect to.
-  const { host: own, port } = config.api;
-  const hostname = own === "0.0.0.0" || own === "::" ? "localhost" : own;
-  const url = `https://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}/readyz`;
+  const { host, port } = config.api;
+  const hostname = reachableHost(host);
+  const url = `${localOrigin(host, port)}/readyz`;
   try {
     (await Deno.connect({ hostname, port })).close();
   } catch (error) {

@@ -1,5 +1,6 @@
 /** The broker as it runs: its listeners, and the doctor's devices there. */
 
+import { isEveryAddress } from "../config/listen_address.ts";
 import { type ConnectOptions, DeviceClient, type DeviceIdentity } from "../client/device_client.ts";
 import type { Authority } from "../site/pki/authority.ts";
 import type { Listener } from "../site/mosquitto/access_probe.ts";
@@ -21,9 +22,6 @@ export interface OwnListeners extends Listeners {
   readonly authority: Authority;
 }
 
-/** Addresses that mean every one of the machine; there is no connecting to them. */
-const EVERY_ADDRESS = ["0.0.0.0", "::"];
-
 /** Where the listeners are; throws if that cannot be read. */
 export async function findListeners(site: Site): Promise<Listeners> {
   const { layout, config } = site;
@@ -33,7 +31,7 @@ export async function findListeners(site: Site): Promise<Listeners> {
   );
   const ca = await Deno.readTextFile(config.broker.ca);
   const listener = (port: number, address = config.broker.host) => ({
-    host: EVERY_ADDRESS.includes(address) ? config.broker.host : address,
+    host: isEveryAddress(address) ? config.broker.host : address,
     port,
     ca,
   });

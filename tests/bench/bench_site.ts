@@ -6,7 +6,6 @@ import { Registry } from "../../src/store/sqlite/registry.ts";
 import { Database } from "../../src/store/sqlite/database.ts";
 import { createSite } from "../../src/site/operations/site_creation.ts";
 import { createDeviceBundle } from "../../src/site/operations/device_bundle.ts";
-import { renderGatewayToml } from "../../src/site/gateway_toml.ts";
 import type { SiteLayout } from "../../src/site/layout.ts";
 import { NginxBackend } from "./nginx_backend.ts";
 import { withTemporaryFolder } from "./temporary_folder.ts";
@@ -72,9 +71,6 @@ async function makeSite(
     gatewayPort: gateway,
     apiPort: api,
     nowMs: Date.now(),
-    renderConfiguration: (values) =>
-      renderGatewayToml({ ...values, deviceHost: "localhost", devicePort: mqtt }),
-    createDatabase: (path) => new Database(path, { create: true }).close(),
   });
   if (!created.ok) throw new Error(created.faults.join("; "));
   const { layout } = created;

@@ -61,7 +61,7 @@ Deno.test("audit verify and export work beside a running gateway; the log has th
       JSON.parse(line)
     );
     assert.deepEqual(lines.map(({ author, event, subject }) => `${author} ${event} ${subject}`), [
-      "gateway api_key_added backend",
+      "command api_key_added backend",
       "command device_added sensor_001",
       "command certificate_added sensor_001",
       "gateway message_rejected sensor_001",

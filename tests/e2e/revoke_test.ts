@@ -14,6 +14,17 @@ function restore(site: LiveSite, deviceId: string) {
   return shell(["device", "restore", deviceId, "--dir", site.layout.directory]);
 }
 
+function remove(site: LiveSite, ...args: string[]) {
+  return shell(["device", "remove", ...args, "--dir", site.layout.directory]);
+}
+
+async function copyFolder(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to);
+  for await (const { name } of Deno.readDir(from)) {
+    await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
+  }
+}
+
 /** Sends one reading after another until told to stop; returns how many were acknowledged. */
 function stream(device: DeviceClient): () => Promise<number> {
   let stopped = false;
@@ -42,9 +53,9 @@ Deno.test("revoke throws a device out at once and proves it; its neighbours noti
     assert.match(result.stdout, /registry: everything of thief is refused/);
     assert.match(result.stdout, /revocation list: number 2, 1 certificate, 1 of them of thief/);
     assert.match(result.stdout, /access list: every topic is denied to 1 revoked device/);
-    assert.match(result.stdout, /canary: a certificate on this list is refused: .*revoked/i);
-    assert.match(result.stdout, /canary: an innocent device hears .* refused another's/);
-    assert.match(result.stdout, /canary: connected as thief, which ends its connection/);
+    assert.match(result.stdout, /probe: a certificate on this list is refused: .*revoked/i);
+    assert.match(result.stdout, /probe: an innocent device receives .* refused another's/);
+    assert.match(result.stdout, /probe: connected as thief, which ends its connection/);
     assert.match(result.stdout, /\nRevoked thief\n$/);
 
     await poll("the end of its connection", () => !thief.connected);
@@ -54,7 +65,70 @@ Deno.test("revoke throws a device out at once and proves it; its neighbours noti
     await site.received(sent + 1);
     assert.equal(await site.metric("broker_connects_total"), 1, "the gateway stayed connected");
     const show = await shell(["device", "show", "thief", "--dir", site.layout.directory]);
-    assert.match(show.stdout, /standing: revoked[^]*revoked_reason: stolen from the roof/);
+    assert.match(show.stdout, /status: revoked[^]*revoked_reason: stolen from the roof/);
+  });
+});
+
+Deno.test("remove ends a device's connection and it cannot connect again; its id is free", async () => {
+  await withLiveSite(async (site) => {
+    const folder = await site.register("retired");
+    const kept = `${site.layout.directory}/kept`;
+    await copyFolder(folder, kept);
+    const retired = await site.connect(folder);
+    const neighbour = await site.device("neighbour");
+    const stop = stream(neighbour);
+
+    const result = await remove(site, "retired");
+    assert.equal(result.code, 0, result.stderr);
+    assert.match(result.stdout, /registry: everything of retired is refused/);
+    assert.match(result.stdout, /revocation list: number 2, 1 certificate, 1 of them of retired/);
+    assert.match(result.stdout, /probe: a certificate on this list is refused: .*revoked/i);
+    assert.match(result.stdout, /the connection of retired was ended/);
+    assert.match(result.stdout, /\nRemoved retired\n$/);
+
+    await poll("the end of its connection", () => !retired.connected);
+    await assert.rejects(site.connect(kept), /revoked/i);
+    assert.ok(await stop() > 0 && neighbour.connected);
+
+    const add = await shell(["device", "add", "retired", "--dir", site.layout.directory]);
+    assert.equal(add.code, 0, add.stderr);
+    const successor = await site.connect(folder);
+    const { messageId } = await successor.send(READING);
+    await successor.response(messageId);
+    await assert.rejects(site.connect(kept), /revoked/i);
+  });
+});
+
+Deno.test("a removal that the broker was not told of keeps the folder, and goes on when run again", async () => {
+  await withLiveSite(async (site) => {
+    const folder = await site.register("retired");
+    const kept = `${site.layout.directory}/kept`;
+    await copyFolder(folder, kept);
+    const retired = await site.connect(folder);
+    const pid = await Deno.readTextFile(site.layout.brokerPid);
+    await Deno.remove(site.layout.brokerPid);
+    const first = await remove(site, "retired", "--json");
+    assert.equal(first.code, 1);
+    assert.match(first.stderr, /^error: Cannot tell the broker: there is no process number/);
+    const told = JSON.parse(first.stdout);
+    assert.equal(told.complete, false);
+    assert.equal(told.fault.kind, "not_enforced");
+    await poll("the end of its connection", () => !retired.connected);
+
+    await Deno.writeTextFile(site.layout.brokerPid, pid);
+    const again = await remove(site, "retired", "--json");
+    assert.equal(again.code, 0, again.stderr);
+    assert.deepEqual(JSON.parse(again.stdout).steps.map(({ kind }: { kind: string }) => kind), [
+      "revocation_list_written",
+      "access_list_written",
+      "broker_reloaded",
+      "listed_certificate_refused",
+      "access_verified",
+      "connection_ended",
+      "bundle_removed",
+    ]);
+    await assert.rejects(site.connect(kept), /revoked/i);
+    assert.equal((await remove(site, "retired")).code, 1, "there is no such device any more");
   });
 });
 
@@ -177,7 +251,7 @@ Deno.test("a broker that turns out to let one device speak for another is stoppe
     await Deno.writeTextFile(site.layout.aclDevices, open);
     const result = await revoke(site, "thief");
     assert.equal(result.code, 1);
-    assert.match(result.stderr, /lets devices speak for each other: it was stopped/);
+    assert.match(result.stderr, /lets one device publish as another: it was stopped/);
     await site.broker!.exited;
   });
 });

@@ -14,7 +14,6 @@ import { Gateway } from "../../src/gateway/gateway.ts";
 import { Supervisor } from "../../src/process/supervisor.ts";
 import { createSite } from "../../src/site/operations/site_creation.ts";
 import { createDeviceBundle } from "../../src/site/operations/device_bundle.ts";
-import { renderGatewayToml } from "../../src/site/gateway_toml.ts";
 import type { SiteLayout } from "../../src/site/layout.ts";
 import { InProcessWorker } from "./in_process_worker.ts";
 import { withFolder } from "./with_folder.ts";
@@ -100,9 +99,6 @@ export class LiveSite {
       gatewayPort,
       apiPort,
       nowMs: Date.now(),
-      renderConfiguration: (values) =>
-        renderGatewayToml({ ...values, deviceHost: "localhost", devicePort: mqttPort }),
-      createDatabase: (path) => new Database(path, { create: true }).close(),
     });
     if (!created.ok) throw new Error(created.faults.join("; "));
     await replaceLines(created.layout.brokerConfiguration, options.brokerLines ?? {});

@@ -1,5 +1,5 @@
 /**
- * A canary: connects to the broker with certificates made for the purpose, and finds out what it
+ * An access probe: connects to the broker with certificates made for the purpose, and finds out what it
  * really allows. What it publishes is refused, or is no message: the gateway takes none of it.
  */
 
@@ -14,16 +14,16 @@ export interface Listener {
   readonly ca: string;
 }
 
-/** What a client shows at the door, as PEM texts. */
+/** What a client shows to a listener, as PEM texts. */
 export type Credential = Pick<IssuedCertificate, "certificatePem" | "keyPem">;
 
 /** What a client that got in may do. */
 export interface Access {
-  /** True where it may publish to its own data topic. */
+  /** True if it may publish to its own data topic. */
   readonly canPublish: boolean;
-  /** True where it may publish to another device's. */
+  /** True if it may publish to another device's. */
   readonly canPublishAsOthers: boolean;
-  /** True where it canReceive what is sent to it. */
+  /** True if it receives what is sent to it. */
   readonly canReceive: boolean;
 }
 
@@ -35,12 +35,12 @@ const NOBODY = "_nobody";
 
 /** Why the broker does not let a certificate in, or somebody without one; undefined where it does. */
 export async function connectError(
-  door: Listener,
+  listener: Listener,
   credential: Credential | undefined,
   clientId: string,
 ): Promise<string | undefined> {
   try {
-    await (await connect(door, credential, clientId)).endAsync();
+    await (await connect(listener, credential, clientId)).endAsync();
     return undefined;
   } catch (error) {
     return (error as Error).message;
@@ -49,21 +49,25 @@ export async function connectError(
 
 /**
  * Connects as `clientId`, which ends any other connection of that name (MQTT 5 §3.1.4), and tries
- * what it may do; `speaker` is the gateway's door and credential, with which it is spoken to.
+ * what it may do; `speaker` is the gateway's listener and credential, with which it is spoken to.
  */
 export async function probeAccess(
-  door: Listener,
+  listener: Listener,
   clientId: string,
   options: {
     readonly credential: Credential;
-    readonly speaker: { readonly door: Listener; readonly credential: Credential };
+    readonly speaker: { readonly listener: Listener; readonly credential: Credential };
     /** False: its own data topic is left alone, since the gateway would log what comes. */
     readonly speak: boolean;
   },
 ): Promise<Access> {
   const { credential, speaker, speak } = options;
-  const client = await connect(door, credential, clientId);
-  const gateway = await connect(speaker.door, speaker.credential, `canary-${crypto.randomUUID()}`)
+  const client = await connect(listener, credential, clientId);
+  const gateway = await connect(
+    speaker.listener,
+    speaker.credential,
+    `probe-${crypto.randomUUID()}`,
+  )
     .catch(async (error) => {
       await client.endAsync(true);
       throw error;
@@ -83,11 +87,11 @@ export async function probeAccess(
 }
 
 async function connect(
-  door: Listener,
+  listener: Listener,
   credential: Credential | undefined,
   clientId: string,
 ): Promise<MqttClient> {
-  const client = mqtt.connect(clientOptions(door, credential, clientId));
+  const client = mqtt.connect(clientOptions(listener, credential, clientId));
   try {
     await new Promise<void>((resolve, reject) => {
       client.on("connect", () => resolve());
@@ -107,7 +111,7 @@ function reasonOf(client: MqttClient, topic: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const lost = () => reject(new Error("the broker closed the connection"));
     client.once("close", lost);
-    client.publish(topic, "canary", {
+    client.publish(topic, "probe", {
       qos: 1,
       properties: { messageExpiryInterval: 1 },
     }, (error) => {
@@ -120,15 +124,15 @@ function reasonOf(client: MqttClient, topic: string): Promise<number> {
 }
 
 function clientOptions(
-  door: Listener,
+  listener: Listener,
   credential: Credential | undefined,
   clientId: string,
 ): IClientOptions {
   return {
     protocol: "mqtts",
-    host: door.host,
-    port: door.port,
-    ca: door.ca,
+    host: listener.host,
+    port: listener.port,
+    ca: listener.ca,
     ...(credential && { cert: credential.certificatePem, key: credential.keyPem }),
     protocolVersion: 5,
     clientId,

@@ -13,6 +13,7 @@ import {
   readCertificateRequest,
 } from "../pki/authority.ts";
 import { openIssuingAuthority } from "../pki/device_authorities.ts";
+import { exists } from "../exists.ts";
 import { deviceFolder, deviceFolderAt, type SiteLayout } from "../layout.ts";
 
 /** Whom to make the folder for, and where the device finds the broker. */
@@ -129,6 +130,13 @@ export async function removeDeviceBundle(layout: SiteLayout, deviceId: string): 
     removeIfThere(pemPath(directory), { directory: false }),
   ]);
   return removed.includes(true);
+}
+
+/** True if the device has a folder or a file of its own. */
+export async function hasDeviceBundle(layout: SiteLayout, deviceId: string): Promise<boolean> {
+  if (!isDeviceId(deviceId)) return false;
+  const { directory } = deviceFolder(layout, deviceId);
+  return await exists(directory) || await exists(pemPath(directory));
 }
 
 /** The file `secret` of a device's folder; undefined where the device has no folder. */

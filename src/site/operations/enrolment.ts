@@ -4,9 +4,10 @@
  * The rules are:
  * - everything is made beside its place first; what can be refused is refused until then;
  * - the bundles take their places while the registry's transaction is open, and a journal says which
- *   they are: where a run breaks off in between, the next one takes away what nobody registered.
+ *   they are: if a run breaks off in between, the next one takes away what was not registered.
  */
 
+import type { Registry } from "../../store/sqlite/registry.ts";
 import { withAuthorityLock } from "../pki/authority_rollover.ts";
 import { openIssuingAuthority } from "../pki/device_authorities.ts";
 import {
@@ -18,6 +19,8 @@ import {
   draftDeviceBundle,
   removeDeviceBundle,
 } from "./device_bundle.ts";
+import { registerDevices } from "./device_registration.ts";
+import type { EnrolmentFault } from "./enrolment_fault.ts";
 import type { SiteLayout } from "../layout.ts";
 
 /** A device to come, without what is the same for all. */
@@ -26,108 +29,111 @@ export type EnrolmentRequest = Pick<
   "deviceId" | "secret" | "validDays" | "request" | "onePem"
 >;
 
-/** What is the same for all, and who keeps the registry. */
+/** What is the same for all. */
 export interface EnrolmentParts {
   readonly layout: SiteLayout;
   readonly nowMs: number;
   readonly brokerHost: string;
   readonly mqttPort: number;
-  isRegistered(deviceId: string): boolean;
-  /** Registers all in one transaction, which `place` is part of. */
-  register(
-    devices: readonly { order: EnrolmentRequest; draft: BundleDraft }[],
-    place: () => void,
-  ): void;
+  readonly registry: Registry;
   /** So many are made. */
-  progress(done: number): void;
+  progress?(done: number): void;
 }
 
-/** Where each bundle is, or why there is none, by the place of its order. */
+/** Where each bundle is, by the place of its request, or why there is none. */
 export type EnrolmentResult =
   | { readonly ok: true; readonly places: readonly string[] }
-  | { readonly ok: false; readonly faults: readonly { order: number; fault: string }[] };
+  | { readonly ok: false; readonly faults: readonly EnrolmentFault[] };
+
+interface Draft {
+  readonly request: EnrolmentRequest;
+  readonly bundle: BundleDraft;
+}
 
 /** Enrols all devices, or none. */
 export async function enrolDevices(
-  orders: readonly EnrolmentRequest[],
+  requests: readonly EnrolmentRequest[],
   parts: EnrolmentParts,
 ): Promise<EnrolmentResult> {
-  return await withAuthorityLock(parts.layout, () => enrol(orders, parts));
+  return await withAuthorityLock(parts.layout, () => enrol(requests, parts));
 }
 
 async function enrol(
-  orders: readonly EnrolmentRequest[],
+  requests: readonly EnrolmentRequest[],
   parts: EnrolmentParts,
 ): Promise<EnrolmentResult> {
   const { layout } = parts;
   await recover(parts);
   const names = await bundleNames(layout);
-  const drafts = await Deno.makeTempDir({ dir: layout.devicesFolder, prefix: DRAFT_PREFIX });
+  const folder = await Deno.makeTempDir({ dir: layout.devicesFolder, prefix: DRAFT_PREFIX });
   try {
-    const made = await draftAll(orders, drafts, { ...parts, names });
+    const made = await draftAll(requests, folder, { ...parts, names });
     if ("faults" in made) return { ok: false, faults: made.faults };
-    await writeJournal(layout, orders);
-    await placeAll(made.drafts, parts);
+    await writeJournal(layout, requests);
+    const faults = await placeAll(made.drafts, parts);
+    if (faults.length > 0) return { ok: false, faults };
     await Deno.remove(journalPath(layout));
-    return { ok: true, places: made.drafts.map(({ draft }) => draft.to) };
+    return { ok: true, places: made.drafts.map(({ bundle }) => bundle.to) };
   } finally {
-    await Deno.remove(drafts, { recursive: true });
+    await Deno.remove(folder, { recursive: true });
   }
 }
 
 async function draftAll(
-  orders: readonly EnrolmentRequest[],
-  drafts: string,
+  requests: readonly EnrolmentRequest[],
+  folder: string,
   parts: EnrolmentParts & { names: ReadonlyMap<string, string> },
-): Promise<
-  | { drafts: { order: EnrolmentRequest; draft: BundleDraft }[] }
-  | { faults: { order: number; fault: string }[] }
-> {
+): Promise<{ drafts: Draft[] } | { faults: EnrolmentFault[] }> {
   const opened = await openIssuingAuthority(parts.layout);
   if (!opened.ok) {
-    return { faults: [{ order: 0, fault: `Cannot issue a certificate: ${opened.fault}` }] };
+    const reason = `Cannot issue a certificate: ${opened.fault}`;
+    return { faults: [{ place: 0, kind: "no_bundle", reason }] };
   }
-  const made: { order: EnrolmentRequest; draft: BundleDraft }[] = [];
-  const faults: { order: number; fault: string }[] = [];
-  for (const [i, order] of orders.entries()) {
-    const options = { ...parts, ...order };
-    const draft = bundleFault(options, parts.names) ??
-      await draftDeviceBundle(opened.authority, drafts, options);
-    if (typeof draft === "string") faults.push({ order: i, fault: draft });
-    else made.push({ order, draft });
-    parts.progress(i + 1);
+  const drafts: Draft[] = [];
+  const faults: EnrolmentFault[] = [];
+  for (const [place, request] of requests.entries()) {
+    const options = { ...parts, ...request };
+    const bundle = bundleFault(options, parts.names) ??
+      await draftDeviceBundle(opened.authority, folder, options);
+    if (typeof bundle === "string") faults.push({ place, kind: "no_bundle", reason: bundle });
+    else drafts.push({ request, bundle });
+    parts.progress?.(place + 1);
   }
-  return faults.length > 0 ? { faults } : { drafts: made };
+  return faults.length > 0 ? { faults } : { drafts };
 }
 
+/** Registers all, and puts their bundles into place in the same transaction. */
 async function placeAll(
-  drafts: readonly { order: EnrolmentRequest; draft: BundleDraft }[],
+  drafts: readonly Draft[],
   parts: EnrolmentParts,
-): Promise<void> {
-  try {
-    parts.register(drafts, () => {
-      for (const { draft } of drafts) Deno.renameSync(draft.from, draft.to);
-    });
-  } catch (error) {
-    await recover(parts);
-    throw error;
-  }
+): Promise<readonly EnrolmentFault[]> {
+  const createdAt = Math.floor(parts.nowMs / 1000);
+  const devices = drafts.map(({ request, bundle: { certificate } }) => {
+    return { deviceId: request.deviceId, sharedSecret: request.secret, createdAt, certificate };
+  });
+  const faults = registerDevices(parts.registry, devices, {
+    place() {
+      for (const { bundle } of drafts) Deno.renameSync(bundle.from, bundle.to);
+    },
+  });
+  if (faults.length > 0) await recover(parts);
+  return faults;
 }
 
-/** Takes away what a run that broke off has put into its place and nobody registered. */
+/** Takes away what a run that broke off has put into its place and what was not registered. */
 async function recover(parts: EnrolmentParts): Promise<void> {
   const { layout } = parts;
   for (const deviceId of await readJournal(layout)) {
-    if (!parts.isRegistered(deviceId)) await removeDeviceBundle(layout, deviceId);
+    if (!parts.registry.find(deviceId)) await removeDeviceBundle(layout, deviceId);
   }
   await Deno.remove(journalPath(layout)).catch(ignoreMissing);
 }
 
 async function writeJournal(
   layout: SiteLayout,
-  orders: readonly EnrolmentRequest[],
+  requests: readonly EnrolmentRequest[],
 ): Promise<void> {
-  const text = orders.map(({ deviceId }) => `${deviceId}\n`).join("");
+  const text = requests.map(({ deviceId }) => `${deviceId}\n`).join("");
   const draft = `${journalPath(layout)}.draft`;
   using file = await Deno.open(draft, { create: true, truncate: true, write: true, mode: 0o600 });
   const bytes = new TextEncoder().encode(text);

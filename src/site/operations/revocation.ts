@@ -2,15 +2,17 @@
  * Brings the registry's revocations to the broker, and proves that they hold there.
  *
  * The rules are:
- * - every list is written anew from the registry, so that a run that broke off is made up for;
+ * - every list is written again from the registry, so that a run that broke off is made up for;
  * - nothing is written or told before it was checked: a reload with a list that Mosquitto cannot
  *   read would open the door instead of closing it;
- * - each revocation list names the certificate of a canary that was made for it: when that one is
- *   refused, the broker goes by this list and by no older one;
- * - a broker that turns out to let one device speak for another is stopped.
+ * - each revocation list names the certificate of a probe that was made for it: when that one is
+ *   refused, the broker uses this list and no older one;
+ * - a broker that turns out to let one device publish as another is stopped.
  */
 
 import type { RevokedDeviceCertificate } from "../../store/device_record.ts";
+import type { Database } from "../../store/sqlite/database.ts";
+import { Registry } from "../../store/sqlite/registry.ts";
 import { accessListFaults, deviceListFaults, withDenials } from "../mosquitto/access_list.ts";
 import {
   type Authority,
@@ -21,11 +23,11 @@ import {
   keyBelongsToCertificate,
   revocationListNames,
 } from "../pki/authority.ts";
+import type { BrokerAccess } from "./broker_access.ts";
 import { reloadBroker, stopBroker } from "../mosquitto/reload.ts";
 import {
   type Access,
   connectError,
-  type Credential,
   type Listener,
   probeAccess,
 } from "../mosquitto/access_probe.ts";
@@ -33,8 +35,8 @@ import { openDeviceAuthorities } from "../pki/device_authorities.ts";
 import type { SiteLayout } from "../layout.ts";
 import { atomicWrite } from "../atomic_write.ts";
 
-/** What the broker is to go by, read from the registry under the lock. */
-export interface Revocations {
+/** What the broker's lists are made of, read from the registry under the lock. */
+interface Revocations {
   /** Ids of the revoked devices. */
   readonly denied: readonly string[];
   /** Every certificate that belongs on the list. */
@@ -43,19 +45,45 @@ export interface Revocations {
   readonly listNumber: number;
 }
 
-/** Where the broker is, and what to show there. */
-export interface BrokerAccess {
-  readonly layout: SiteLayout;
-  readonly devices: Listener;
-  /** The gateway's own door and credential. */
-  readonly gateway: { readonly door: Listener; readonly credential: Credential };
-  readonly nowMs: number;
+/** The device that was revoked or removed just now, whose connection is to be ended. */
+export interface Target {
+  readonly deviceId: string;
+  readonly because: "revoked" | "removed";
 }
 
-/** What was done and seen, line by line, and why that is not all; the hint says what helps. */
+/** One thing that was done or seen at the broker. */
+export type RevocationStep =
+  | {
+    readonly kind: "revocation_list_written";
+    readonly listNumber: number;
+    readonly certificates: number;
+    /** Those of the target among them; absent without one. */
+    readonly certificatesOfDevice?: number;
+    readonly deviceId?: string;
+  }
+  | { readonly kind: "access_list_written"; readonly deniedDevices: number }
+  | { readonly kind: "broker_reloaded"; readonly pid: number }
+  | { readonly kind: "listed_certificate_refused"; readonly reason: string }
+  | { readonly kind: "access_verified" }
+  | { readonly kind: "device_denied"; readonly deviceId: string }
+  | {
+    readonly kind: "connection_ended";
+    readonly deviceId: string;
+    readonly canReconnect: boolean;
+  };
+
+/** Why the broker does not use the newest lists, and what to do. */
+export interface RevocationFault {
+  /** `broker_not_running`: nothing listens at its address; it reads the lists when it starts. */
+  readonly kind: "broker_not_running" | "not_enforced";
+  readonly reason: string;
+  readonly hint: string;
+}
+
+/** What was done and seen, in order; with a fault, the broker does not use the newest lists. */
 export interface RevocationResult {
-  readonly evidence: readonly string[];
-  readonly fault?: { readonly reason: string; readonly hint: string };
+  readonly steps: readonly RevocationStep[];
+  readonly fault?: RevocationFault;
 }
 
 interface Lists {
@@ -66,57 +94,74 @@ interface Lists {
   readonly proof: IssuedCertificate;
 }
 
-/** A canary's certificate is of no use soon after. */
-const CANARY_DAYS = 1;
+/** A certificate that has expired needs no list, except for clocks that differ. */
+const LISTED_AFTER_END_SECONDS = 30 * 86_400;
+/** A probe's certificate is of no use soon after. */
+const PROBE_DAYS = 1;
 const RELOAD_TIMEOUT_MS = 5_000;
 const POLL_MS = 50;
 
-/**
- * Writes both lists, tells the broker, and proves it. `revoked` is the device that was revoked just
- * now, whose connection is to be ended; undefined where none was.
- */
+/** Writes both lists, has the broker read them, and proves that it does. */
 export async function enforceRevocations(
+  store: Database,
   access: BrokerAccess,
-  read: () => Revocations,
-  revoked: string | undefined,
+  target: Target | undefined,
 ): Promise<RevocationResult> {
-  // One at a time: an older reading of the registry must not overwrite a newer one.
-  using lock = await Deno.open(access.layout.brokerConfiguration);
-  await lock.lock(true);
-  const evidence: string[] = [];
+  const steps: RevocationStep[] = [];
   try {
-    const revocations = read();
+    // One at a time: an older reading of the registry must not overwrite a newer one.
+    using lock = await Deno.open(access.layout.brokerConfiguration);
+    await lock.lock(true);
+    const revocations = readRevocations(store, access.nowMs);
     const lists = await makeLists(access, revocations);
     await writeLists(access.layout, lists);
-    evidence.push(...describe(revocations, revoked));
-    await tell(access, lists, evidence);
-    await prove(access, lists, { revoked, evidence });
-    return { evidence };
+    steps.push(...listsWritten(revocations, target));
+    await reload(access, lists, steps);
+    await prove(access, lists, { target, steps });
+    return { steps };
   } catch (error) {
     const fault = faultOf(error);
     if (fault === undefined) throw error;
-    await cutOff(access, revoked, evidence);
-    return { evidence, fault };
+    if (target && await endConnection(access, target.deviceId)) {
+      steps.push({ kind: "connection_ended", deviceId: target.deviceId, canReconnect: true });
+    }
+    return { steps, fault };
   }
 }
 
-/** The broker does not go by the newest lists. */
+function readRevocations(store: Database, nowMs: number): Revocations {
+  const registry = new Registry(store);
+  return {
+    denied: registry.list().filter((one) => one.revokedAt !== undefined).map((one) => one.deviceId),
+    certificates: registry.revokedCertificates(
+      Math.floor(nowMs / 1000) - LISTED_AFTER_END_SECONDS,
+    ),
+    listNumber: registry.nextRevocationListNumber(),
+  };
+}
+
+/** The broker does not use the newest lists. */
 class EnforcementError extends Error {
   override readonly name = "EnforcementError";
   readonly hint: string;
+  readonly kind: RevocationFault["kind"];
 
-  constructor(reason: string, hint: string) {
+  constructor(reason: string, hint: string, kind: RevocationFault["kind"] = "not_enforced") {
     super(reason);
     this.hint = hint;
+    this.kind = kind;
   }
 }
 
 /** What keeps the broker from its lists, and what helps; undefined for a fault of ours. */
-function faultOf(error: unknown): RevocationResult["fault"] {
-  if (error instanceof EnforcementError) return { reason: error.message, hint: error.hint };
+function faultOf(error: unknown): RevocationFault | undefined {
+  if (error instanceof EnforcementError) {
+    return { kind: error.kind, reason: error.message, hint: error.hint };
+  }
   if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
     const hint = "Run this again as the owner of the site's files";
-    return { reason: `Cannot use the broker's files: ${error.message}`, hint };
+    const reason = `Cannot use the broker's files: ${error.message}`;
+    return { kind: "not_enforced", reason, hint };
   }
   return undefined;
 }
@@ -132,9 +177,9 @@ async function makeLists(access: BrokerAccess, revocations: Revocations): Promis
   }
   const [authority] = opened.authorities;
   const proof = await issueClientCertificate(authority, {
-    commonName: canaryName(),
+    commonName: probeName(),
     nowMs,
-    days: CANARY_DAYS,
+    days: PROBE_DAYS,
   });
   const lists = await Promise.all(
     opened.authorities.map((one) => listOf(one, proof, { ...revocations, nowMs })),
@@ -145,11 +190,11 @@ async function makeLists(access: BrokerAccess, revocations: Revocations): Promis
   if (faults.length === 0) return made;
   throw new EnforcementError(
     `Cannot give the broker its lists: ${faults.join("; ")}`,
-    "Mend that and run this again; the lists in force are as they were",
+    "Fix that and run this again; the lists in force are as they were",
   );
 }
 
-/** An authority's list; a certificate of which the issuer is not known stands on every one. */
+/** An authority's list; a certificate whose issuer is not known is on every one. */
 async function listOf(
   authority: Authority,
   proof: IssuedCertificate,
@@ -201,24 +246,44 @@ async function writeLists(layout: SiteLayout, lists: Lists): Promise<void> {
   }
 }
 
-function describe(revocations: Revocations, revoked: string | undefined): string[] {
+function listsWritten(revocations: Revocations, target: Target | undefined): RevocationStep[] {
   const { certificates, denied, listNumber } = revocations;
-  const own = certificates.filter(({ deviceId }) => deviceId === revoked).length;
-  const share = revoked === undefined ? "" : `, ${own} of them of ${revoked}`;
+  const deviceId = target?.deviceId;
+  const certificatesOfDevice = certificates.filter((one) => one.deviceId === deviceId).length;
   return [
-    `revocation list: number ${listNumber}, ${count(certificates.length, "certificate")}${share}`,
-    `access list: every topic is denied to ${count(denied.length, "revoked device")}`,
+    {
+      kind: "revocation_list_written",
+      listNumber,
+      certificates: certificates.length,
+      ...(deviceId !== undefined && { deviceId, certificatesOfDevice }),
+    },
+    { kind: "access_list_written", deniedDevices: denied.length },
   ];
 }
 
-async function tell(access: BrokerAccess, { proof }: Lists, evidence: string[]): Promise<void> {
+async function reload(
+  access: BrokerAccess,
+  { proof }: Lists,
+  steps: RevocationStep[],
+): Promise<void> {
   const told = await reloadBroker(access.layout);
   if (!told.told) {
-    throw new EnforcementError(`Cannot tell the broker: ${told.reason}`, told.hint);
+    const kind = await isListening(access.gateway.listener) ? "not_enforced" : "broker_not_running";
+    throw new EnforcementError(`Cannot tell the broker: ${told.reason}`, told.hint, kind);
   }
-  evidence.push(`broker: process ${told.pid} was told to read them`);
-  const refusal = await refusalInTime(access, proof);
-  evidence.push(`canary: a certificate on this list is refused: ${refusal}`);
+  steps.push({ kind: "broker_reloaded", pid: told.pid });
+  const reason = await refusalInTime(access, proof);
+  steps.push({ kind: "listed_certificate_refused", reason });
+}
+
+async function isListening({ host: hostname, port }: Listener): Promise<boolean> {
+  try {
+    (await Deno.connect({ hostname, port })).close();
+    return true;
+  } catch (error) {
+    // Any other failure leaves open whether somebody is connected.
+    return !(error instanceof Deno.errors.ConnectionRefused);
+  }
 }
 
 /** Waits until the broker refuses the certificate that is on the newest list only. */
@@ -229,58 +294,73 @@ async function refusalInTime(
   const endMs = performance.now() + RELOAD_TIMEOUT_MS;
   let last: string | undefined;
   while (performance.now() < endMs) {
-    last = await connectError(devices, proof, canaryName());
+    last = await connectError(devices, proof, probeName());
     if (last !== undefined && /revoked/i.test(last)) return last;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
   throw new EnforcementError(
     last === undefined
-      ? "The broker does not go by the new revocation list: a certificate on it is let in"
-      : `Cannot see whether the broker goes by the new revocation list: ${last}`,
+      ? "The broker does not use the new revocation list: a certificate on it is accepted"
+      : `Cannot see whether the broker uses the new revocation list: ${last}`,
     "Look into its log; a restart makes it read its lists, or refuse to start",
   );
 }
 
-/** Connects as an innocent device, and as the revoked one, with certificates that are on no list. */
+/** Connects as an innocent device, and as the target, with certificates that are on no list. */
 async function prove(
   access: BrokerAccess,
   { authority }: Lists,
-  { revoked, evidence }: { revoked: string | undefined; evidence: string[] },
+  { target, steps }: { target: Target | undefined; steps: RevocationStep[] },
 ): Promise<void> {
-  const innocent = await freedomOf(access, authority, { name: canaryName(), speak: false });
+  const innocent = await accessOf(access, authority, { name: probeName(), speak: false });
   if (innocent.canPublishAsOthers) {
     throw new EnforcementError(await stopOpenBroker(access.layout), "Look into its log first");
   }
   if (!innocent.canReceive) {
     throw new EnforcementError(
-      "The broker lets no device hear its own topics any more",
+      "The broker lets no device receive on its own topics any more",
       "Look into its log; a restart makes it read its lists, or refuse to start",
     );
   }
-  evidence.push(
-    "canary: an innocent device hears its own topic, and is refused another's (reason 0x87)",
-  );
-  if (revoked === undefined) return;
-  const guilty = await freedomOf(access, authority, { name: revoked, speak: true });
-  if (guilty.canPublish || guilty.canReceive || guilty.canPublishAsOthers) {
-    throw new EnforcementError(
-      `The broker still lets ${revoked} ${guilty.canReceive ? "hear" : "speak"}`,
-      "Look into its log; a restart makes it read its lists, or refuse to start",
-    );
-  }
-  evidence.push(
-    `canary: connected as ${revoked}, which ends its connection (MQTT 5 §3.1.4); ` +
-      "even so it is refused its own topic (reason 0x87) and hears nothing",
-  );
+  steps.push({ kind: "access_verified" });
+  if (target?.because === "revoked") await proveDenied(access, authority, { target, steps });
+  if (target?.because === "removed") await proveEnded(access, target, steps);
 }
 
-async function freedomOf(
+async function proveDenied(
+  access: BrokerAccess,
+  authority: Authority,
+  { target: { deviceId }, steps }: { target: Target; steps: RevocationStep[] },
+): Promise<void> {
+  const allowed = await accessOf(access, authority, { name: deviceId, speak: true });
+  if (allowed.canPublish || allowed.canReceive || allowed.canPublishAsOthers) {
+    throw new EnforcementError(
+      `The broker still lets ${deviceId} ${allowed.canReceive ? "receive" : "publish"}`,
+      "Look into its log; a restart makes it read its lists, or refuse to start",
+    );
+  }
+  steps.push({ kind: "device_denied", deviceId });
+}
+
+/** A removed device's id is free again, so no topic is denied to it: its certificates are refused. */
+async function proveEnded(
+  access: BrokerAccess,
+  { deviceId }: Target,
+  steps: RevocationStep[],
+): Promise<void> {
+  if (!await endConnection(access, deviceId)) {
+    throw new EnforcementError(`Cannot end the connection of ${deviceId}`, "Run this again");
+  }
+  steps.push({ kind: "connection_ended", deviceId, canReconnect: false });
+}
+
+async function accessOf(
   access: BrokerAccess,
   authority: Authority,
   { name, speak }: { name: string; speak: boolean },
 ): Promise<Access> {
   const { devices, gateway: speaker, nowMs } = access;
-  const options = { commonName: name, nowMs, days: CANARY_DAYS };
+  const options = { commonName: name, nowMs, days: PROBE_DAYS };
   const credential = await issueClientCertificate(authority, options);
   return await probeAccess(devices, name, { credential, speaker, speak }).catch((error) => {
     throw new EnforcementError(
@@ -292,26 +372,16 @@ async function freedomOf(
 
 async function stopOpenBroker(layout: SiteLayout): Promise<string> {
   const stopped = await stopBroker(layout);
-  return "The broker lets devices speak for each other: " +
+  return "The broker lets one device publish as another: " +
     (stopped ? "it was stopped" : "stop it, it could not be stopped from here");
 }
 
-/** What can be done where the lists are not in force: end the connection there is. */
-async function cutOff(
-  { gateway }: BrokerAccess,
-  revoked: string | undefined,
-  evidence: string[],
-): Promise<void> {
-  if (revoked === undefined) return;
+/** Takes the client id over, which ends its connection (MQTT 5 §3.1.4); false if that failed. */
+async function endConnection({ gateway }: BrokerAccess, deviceId: string): Promise<boolean> {
   // A client id is one for all listeners: the gateway's own certificate can take it over.
-  if (await connectError(gateway.door, gateway.credential, revoked) !== undefined) return;
-  evidence.push(`broker: the connection of ${revoked} was ended; it may connect again, unheard`);
+  return await connectError(gateway.listener, gateway.credential, deviceId) === undefined;
 }
 
-function canaryName(): string {
-  return `canary-${crypto.randomUUID()}`;
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+function probeName(): string {
+  return `probe-${crypto.randomUUID()}`;
 }

@@ -7,8 +7,11 @@
  * - Keys and access lists are readable by their owner only, whatever the umask.
  */
 
-import { isIP } from "node:net";
 import { dirname } from "node:path";
+import { apiKeyDigest } from "../../config/credentials.ts";
+import { backendUrl, hostName, port as portType } from "../../config/setting_types.ts";
+import { ApiKeys } from "../../store/sqlite/api_keys.ts";
+import { Database } from "../../store/sqlite/database.ts";
 import {
   createAuthority,
   createRevocationList,
@@ -25,17 +28,9 @@ import {
   GATEWAY_COMMON_NAME,
   renderBrokerFiles,
 } from "../mosquitto/configuration.ts";
+import { renderGatewayToml } from "../gateway_toml.ts";
 import { exists } from "../exists.ts";
 import { type SiteLayout, siteLayout } from "../layout.ts";
-
-/** What the configuration file must be told of a new site. */
-export interface ConfigurationValues {
-  readonly clientId: string;
-  readonly backendUrl: string;
-  readonly gatewayPort: number;
-  readonly mqttPort: number;
-  readonly apiPort: number;
-}
 
 /** What `init` was asked for; `hosts` come on top of localhost and 127.0.0.1. */
 export interface SiteOptions {
@@ -46,9 +41,6 @@ export interface SiteOptions {
   readonly gatewayPort: number;
   readonly apiPort: number;
   readonly nowMs: number;
-  readonly renderConfiguration: (values: ConfigurationValues) => string;
-  /** Makes the database, which knows `apiKey` from the start. */
-  readonly createDatabase: (path: string, apiKey: string) => void;
 }
 
 /** A site with what the operator should know, or every reason why there is none. */
@@ -70,7 +62,6 @@ interface SiteFile {
 const LOCAL_HOSTS = ["localhost", "127.0.0.1"];
 const API_KEY_BYTES = 32;
 const CLIENT_ID_RANDOM_BYTES = 16;
-const HOST_MAX_CHARS = 253;
 const OWNER_ONLY = 0o600;
 const EVERYBODY_READS = 0o644;
 const PASSWD = "/etc/passwd";
@@ -118,32 +109,20 @@ export function argumentFaults(options: SiteOptions): string[] {
 }
 
 function hostFault(host: string): string | undefined {
-  return isIP(host) && !host.includes("%") || isHostName(host)
+  return hostName().accepts(host)
     ? undefined
     : `Cannot use the host: ${JSON.stringify(host)} is neither a DNS name nor an IP address`;
 }
 
-/** RFC 1123 §2.1; an all-digit last label would be a mistyped address. */
-function isHostName(host: string): boolean {
-  const labels = host.split(".");
-  return host.length <= HOST_MAX_CHARS && !/^\d+$/.test(labels.at(-1) ?? "") &&
-    labels.every((label) => /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label));
-}
-
-function backendFault(backendUrl: string): string | undefined {
-  const url = URL.parse(backendUrl);
-  // Paths are appended to it, and fetch refuses a URL with a password in it.
-  const plain = url !== null && ["http:", "https:"].includes(url.protocol) &&
-    url.username === "" && url.password === "" && !/[?#]/.test(backendUrl);
-  return plain
-    ? undefined
-    : 'Cannot use the backend: its URL is not "http://…" or "https://…" without user, query and fragment';
+function backendFault(url: string): string | undefined {
+  // Not quoted: there may be a password in it.
+  const { allowed, accepts } = backendUrl();
+  return accepts(url) ? undefined : `Cannot use the backend: its URL ${allowed}`;
 }
 
 function portFault(name: string, port: number): string | undefined {
-  return Number.isInteger(port) && port >= 1 && port <= 65_535
-    ? undefined
-    : `Cannot use the ${name} port: ${port} is not a whole number from 1 to 65535`;
+  const { allowed, accepts } = portType();
+  return accepts(port) ? undefined : `Cannot use the ${name} port: it ${allowed}, not ${port}`;
 }
 
 function samePortFault(ports: readonly number[]): string | undefined {
@@ -203,7 +182,7 @@ async function siteFiles(
   const readable = (path: string, text: string) => ({ path, text, mode: EVERYBODY_READS });
   const secret = (path: string, text: string) => ({ path, text, mode: OWNER_ONLY });
   return [
-    readable(layout.configuration, options.renderConfiguration({ ...options, clientId })),
+    readable(layout.configuration, configurationOf(options, clientId)),
     secret(layout.apiKey, `${apiKey}\n`),
     readable(layout.deviceCa.certificate, deviceCa.certificatePem),
     secret(layout.deviceCa.key, deviceCa.keyPem),
@@ -217,12 +196,27 @@ async function siteFiles(
   ];
 }
 
+function configurationOf(options: SiteOptions, clientId: string): string {
+  const { hosts: [deviceHost = "localhost"], mqttPort: devicePort } = options;
+  return renderGatewayToml({ ...options, clientId, deviceHost, devicePort });
+}
+
+/** The database knows the API key from the start. */
+function createDatabase(path: string, { apiKey, nowMs }: { apiKey: string; nowMs: number }): void {
+  const store = new Database(path, { create: true });
+  try {
+    new ApiKeys(store).importFirst(apiKeyDigest(apiKey), nowMs);
+  } finally {
+    store.close();
+  }
+}
+
 /** Writes the site and lists in `made`, as it goes, what it made; returns notes for the operator. */
 async function writeSite(
   layout: SiteLayout,
   options: SiteOptions & { apiKey: string; files: readonly SiteFile[]; made: string[] },
 ): Promise<string[]> {
-  const { apiKey, files, made } = options;
+  const { files, made } = options;
   for (const [path, mode] of siteFolders(layout)) {
     await makeFolder(path, { mode, made });
   }
@@ -230,7 +224,7 @@ async function writeSite(
     await writeNew(file, made);
   }
   made.push(...databaseFiles(layout));
-  options.createDatabase(layout.database, apiKey);
+  createDatabase(layout.database, options);
   await Deno.chmod(layout.database, OWNER_ONLY);
 
   const user = await brokerUser(layout);

@@ -165,7 +165,7 @@ Deno.test("import registers every device of a CSV or JSON Lines file", async () 
     await Deno.writeTextFile(`${dir}/many.csv`, ["device_id", ...many].join("\n"));
     const bar = await run("device", "import", `${dir}/many.csv`);
     assert.deepEqual([bar.code, bar.stderr], [0, ""], "no bar where there is no terminal");
-    assert.deepEqual((await list()).map(({ standing }) => standing), Array(30).fill("active"));
+    assert.deepEqual((await list()).map(({ status }) => status), Array(30).fill("active"));
   });
 });
 

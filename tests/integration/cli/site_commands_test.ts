@@ -82,7 +82,7 @@ Deno.test("device add, list, show and remove keep the registry; secrets are neve
     const json = JSON.parse((await shell(["device", "list", "--json", ...site])).stdout);
     assert.equal(json[0].device_id, "sensor_001");
     const show = await shell(["device", "show", "sensor_001", ...site]);
-    assert.match(show.stdout, /standing: active/);
+    assert.match(show.stdout, /status: active/);
     for (const { stdout, stderr } of [list, show]) assert.ok(!(stdout + stderr).includes(secret));
 
     assert.equal((await shell(["device", "remove", "sensor_001", ...site])).code, 0);
@@ -126,7 +126,7 @@ Deno.test("a registry that was brought along is listed and served", async () => 
     const { stdout } = await shell(["device", "show", "old_one", "--json", "--dir", dir]);
     assert.deepEqual(JSON.parse(stdout), {
       device_id: "old_one",
-      standing: "active",
+      status: "active",
       created_at: "2024-09-30T16:00:00.000Z",
       certificate_not_after: null,
       revoked_at: null,

@@ -314,8 +314,6 @@ async function withSite(
       gatewayPort,
       apiPort,
       nowMs: Date.now(),
-      renderConfiguration: () => "",
-      createDatabase: (path) => Deno.writeTextFileSync(path, ""),
     });
     assert.ok(site.ok);
     await addSensor(site.layout, mqttPort);

@@ -152,8 +152,6 @@ async function withSite(use: (layout: SiteLayout) => Promise<void>): Promise<voi
       gatewayPort: 8884,
       apiPort: 8443,
       nowMs: Date.now(),
-      renderConfiguration: () => "",
-      createDatabase: (path) => Deno.writeTextFileSync(path, ""),
     });
     assert.ok(site.ok);
     await use(site.layout);

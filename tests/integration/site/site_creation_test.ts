@@ -6,6 +6,7 @@ import {
   type SiteOptions,
   type SiteResult,
 } from "../../../src/site/operations/site_creation.ts";
+import { readConfig } from "../../../src/config/config.ts";
 import { siteLayout } from "../../../src/site/layout.ts";
 
 const FILES = {
@@ -54,10 +55,13 @@ Deno.test("createSite() makes keys that belong to their certificates and an API 
 Deno.test("createSite() tells the configuration its ports and a client id nobody can guess", async () => {
   await inTempFolder(async (directory) => {
     await createSite(siteOptions(directory));
-    const values = JSON.parse(await Deno.readTextFile(siteLayout(directory).configuration));
-    assert.match(values.clientId, /^secure-iot-gateway-[0-9a-f]{32}$/);
-    assert.deepEqual([values.mqttPort, values.gatewayPort, values.apiPort], [8883, 8884, 8443]);
-    assert.equal(values.backendUrl, "http://127.0.0.1:8080");
+    const toml = await Deno.readTextFile(siteLayout(directory).configuration);
+    const read = readConfig(toml, { environment: {}, directory });
+    assert.ok(read.ok);
+    const { broker, backend, devices, api } = read.settings;
+    assert.match(broker.client_id, /^secure-iot-gateway-[0-9a-f]{32}$/);
+    assert.deepEqual([devices.port, broker.port, api.port], [8883, 8884, 8443]);
+    assert.equal(backend.url, "http://127.0.0.1:8080");
   });
 });
 
@@ -121,26 +125,24 @@ Deno.test("createSite() takes away what it made, and only that, when it fails mi
     const directory = join(folder, "site");
     await Deno.mkdir(join(directory, "certs"), { recursive: true });
     await Deno.writeTextFile(join(directory, "certs", "README.md"), "stays");
-    const createDatabase = (path: string) => {
-      Deno.writeTextFileSync(path, "half a database");
-      Deno.mkdirSync(path);
-    };
-    const result = await createSite(siteOptions(directory, { createDatabase }));
+    // The last of the folders cannot be made.
+    await Deno.writeTextFile(join(directory, "devices"), "");
+    const result = await createSite(siteOptions(directory));
     assert.equal(faultsOf(result).length, 1);
     assert.match(faultsOf(result)[0]!, /^Cannot make the site: /);
-    assert.deepEqual(await names(directory), ["certs"]);
+    assert.deepEqual((await names(directory)).sort(), ["certs", "devices"]);
     assert.deepEqual(await names(join(directory, "certs")), ["README.md"]);
   });
 });
 
-Deno.test("createSite() lets a bug in what it was given through, and still cleans up", async () => {
+Deno.test("createSite() lets through what is not the system's refusal, and still cleans up", async () => {
   await inTempFolder(async (folder) => {
-    const createDatabase = () => {
-      throw new TypeError("a bug");
-    };
+    // Deno itself refuses to write there; by then all but the broker's own files are written.
     const directory = join(folder, "site");
-    await assert.rejects(createSite(siteOptions(directory, { createDatabase })), /a bug/);
-    assert.deepEqual(await names(folder), []);
+    await Deno.mkdir(directory);
+    await Deno.symlink("/proc/self", join(directory, "mosquitto"));
+    await assert.rejects(createSite(siteOptions(directory)), Deno.errors.NotCapable);
+    assert.deepEqual(await names(directory), ["mosquitto"]);
   });
 });
 
@@ -189,8 +191,6 @@ function siteOptions(directory: string, changes: Partial<SiteOptions> = {}): Sit
     gatewayPort: 8884,
     apiPort: 8443,
     nowMs: Date.now(),
-    renderConfiguration: (values) => JSON.stringify(values),
-    createDatabase: (path) => Deno.writeTextFileSync(path, ""),
     ...changes,
   };
 }

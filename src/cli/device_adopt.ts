@@ -1,0 +1,33 @@
+/** `device adopt`: the devices of an existing registry. */
+
+import { readExistingDevices } from "../store/sqlite/existing_devices.ts";
+import { adoptDevices as adopt } from "../site/operations/add_devices.ts";
+import { enrolmentError } from "./enrolment_report.ts";
+import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
+import { CommandError, print, printJson } from "./terminal.ts";
+
+/** Registers every device of a database with a `devices` table, with its own secret, or none. */
+export async function adoptDevices(
+  file: string,
+  options: SiteOption & { readonly json?: true },
+): Promise<void> {
+  const config = configOf(layoutOf(options));
+  const devices = readRegistry(file);
+  const result = await withStore(config, (store) => adopt(openRegistry(store, config), devices));
+  if (!result.ok) throw enrolmentError(result.faults, devices.map((_, i) => `row ${i + 1}`));
+  const { adopted, present } = result;
+  if (options.json) return printJson({ adopted, present });
+  print(`Adopted ${adopted} devices` + (present > 0 ? `; ${present} were here already` : ""));
+  print("A certificate for one of them: secure-iot-gateway device rotate ID --certificate");
+}
+
+/** The rows of an existing `devices` table. */
+function readRegistry(file: string) {
+  try {
+    return readExistingDevices(file);
+  } catch (error) {
+    throw new CommandError(`Cannot read a registry from "${file}": ${(error as Error).message}`, {
+      hint: "It must be a SQLite file with the table devices(device_id, shared_secret, created_at)",
+    });
+  }
+}

@@ -1,0 +1,28 @@
+/** `device list`. */
+
+import { Registry } from "../store/sqlite/registry.ts";
+import { describeDevice } from "./device_description.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
+import { print, printable } from "./terminal.ts";
+
+/** Lists every device; never a secret. */
+export async function listDevices(options: SiteOption & { readonly json?: true }): Promise<void> {
+  const devices = await withStore(
+    configOf(layoutOf(options)),
+    (store) => new Registry(store).list(),
+  );
+  if (options.json) return print(JSON.stringify(devices.map(describeDevice), null, 2));
+  print(row("DEVICE", "STATUS", "ADDED", "CERTIFICATE UNTIL"));
+  for (const device of devices.map(describeDevice)) {
+    const { device_id, status, created_at, certificate_not_after } = device;
+    print(row(printable(device_id), status, day(created_at), day(certificate_not_after)));
+  }
+}
+
+function day(iso: string | null): string {
+  return iso?.slice(0, 10) ?? "-";
+}
+
+function row(device: string, status: string, added: string, until: string): string {
+  return `${device.padEnd(24)}  ${status.padEnd(8)}  ${added.padEnd(10)}  ${until}`;
+}

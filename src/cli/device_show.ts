@@ -1,0 +1,43 @@
+/** `device show`. */
+
+import type { RegisteredDevice, SecretUse } from "../store/device_record.ts";
+import { Registry } from "../store/sqlite/registry.ts";
+import { describeDevice, isoOf } from "./device_description.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
+import { print, printable } from "./terminal.ts";
+import { unknownDevice } from "./unknown_device.ts";
+
+/** Shows one device; never a secret. */
+export async function showDevice(
+  deviceId: string,
+  options: SiteOption & { readonly json?: true },
+): Promise<void> {
+  const config = configOf(layoutOf(options));
+  const { device, uses } = await withStore(config, (store) => {
+    const registry = new Registry(store);
+    return { device: registry.find(deviceId), uses: registry.secretUses(deviceId) };
+  });
+  if (!device) throw unknownDevice(deviceId);
+  const description = describeDevice(device);
+  const secrets = describeSecrets(device, uses);
+  if (options.json) return print(JSON.stringify({ ...description, secrets }, null, 2));
+  for (const [name, value] of Object.entries(description)) {
+    print(`${name}: ${printable(value ?? "-")}`);
+  }
+  for (const { number, good_until, last_used_at } of secrets) {
+    const end = good_until === null ? "newest" : `good until ${good_until}`;
+    print(`secret ${number}: ${end}, last used: ${last_used_at ?? "never"}`);
+  }
+}
+
+/** The secrets of a device, the newest first; a gateway that runs notes each use within a minute. */
+function describeSecrets(device: RegisteredDevice, uses: readonly SecretUse[]) {
+  const { generation, previous } = device;
+  const describe = (number: number, until: number | undefined) => ({
+    number,
+    good_until: isoOf(until),
+    last_used_at: isoOf(uses.find((use) => use.generation === number)?.lastUsed),
+  });
+  const newest = describe(generation, undefined);
+  return previous ? [newest, describe(previous.generation, previous.until)] : [newest];
+}

@@ -1,0 +1,48 @@
+/** What `device revoke`, `restore`, `remove`, `rotate` and `rotate-authority` say of the broker. */
+
+import type { RevocationFault, RevocationStep } from "../site/operations/revocation.ts";
+import { CommandError, print } from "./terminal.ts";
+
+/** Fails with a fault, after what is true all the same; does nothing without a fault. */
+export function failOn(fault: RevocationFault | undefined, consolation?: string): void {
+  if (!fault) return;
+  if (consolation !== undefined) print(consolation);
+  throw new CommandError(fault.reason, { hint: fault.hint });
+}
+
+/** One step at the broker as a sentence. */
+export function brokerSentence(step: RevocationStep): string {
+  switch (step.kind) {
+    case "revocation_list_written": {
+      const { listNumber, certificates, certificatesOfDevice, deviceId } = step;
+      const share = deviceId === undefined
+        ? ""
+        : `, ${certificatesOfDevice} of them of ${deviceId}`;
+      return `revocation list: number ${listNumber}, ${count(certificates, "certificate")}${share}`;
+    }
+    case "access_list_written":
+      return `access list: every topic is denied to ${count(step.deniedDevices, "revoked device")}`;
+    case "broker_reloaded":
+      return `broker: process ${step.pid} was told to read them`;
+    case "listed_certificate_refused":
+      return `probe: a certificate on this list is refused: ${step.reason}`;
+    case "access_verified":
+      return "probe: an innocent device receives on its own topic, and is refused another's " +
+        "(reason 0x87)";
+    case "device_denied":
+      return `probe: connected as ${step.deviceId}, which ends its connection (MQTT 5 §3.1.4); ` +
+        "even so it is refused its own topic (reason 0x87) and receives nothing";
+    case "connection_ended":
+      return step.canReconnect
+        ? `broker: the connection of ${step.deviceId} was ended; it may connect again, but the ` +
+          "gateway refuses its messages"
+        : `broker: the connection of ${step.deviceId} was ended (MQTT 5 §3.1.4); ` +
+          "its certificates are refused";
+    default:
+      return step satisfies never;
+  }
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
