@@ -6,7 +6,7 @@ import { RUNTIME_FLAGS } from "../process/runtime_flags.ts";
 import { permissionFlags } from "./permission_flags.ts";
 
 /** What the launcher must know of the bytes that follow it. */
-export interface LauncherFacts {
+interface LauncherFacts {
   readonly commit: string;
   readonly machine: string;
   /** Of Deno's package as published: a gzipped tar. */
@@ -19,7 +19,7 @@ export interface LauncherFacts {
 }
 
 /** A file as it must be once it is unpacked. */
-export interface UnpackedFile {
+interface UnpackedFile {
   readonly bytes: number;
   readonly sha256: string;
 }

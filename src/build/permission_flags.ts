@@ -9,7 +9,7 @@ type Permission =
   | { readonly allow: readonly string[]; readonly ignore: boolean };
 
 /** The name of a permission set in deno.json. */
-export type PermissionSetName = keyof typeof project.permissions;
+type PermissionSetName = keyof typeof project.permissions;
 
 /** The flags of `deno run` and `deno compile` for one permission set. */
 export function permissionFlags(set: PermissionSetName): string[] {

@@ -11,7 +11,7 @@ import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
 
 /** Which dead letters are meant, where no single one is named. */
-export interface SelectionOptions extends SiteOption {
+interface SelectionOptions extends SiteOption {
   readonly device?: string;
   readonly all?: true;
   readonly json?: true;

@@ -13,7 +13,7 @@ import { readSecret } from "./secret_file.ts";
 import { CommandError, EXIT, print, printJson } from "./terminal.ts";
 
 /** What one device, or all of a file, may be given. */
-export interface EnrolOptions extends SiteOption {
+interface EnrolOptions extends SiteOption {
   readonly validDays?: number;
   readonly pem?: true;
   readonly json?: true;

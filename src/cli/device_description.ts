@@ -3,7 +3,7 @@
 import { type RegisteredDevice, statusOf } from "../store/device_record.ts";
 
 /** The fields of a device; times in ISO 8601. */
-export interface DeviceDescription {
+interface DeviceDescription {
   readonly device_id: string;
   readonly status: string;
   readonly created_at: string | null;

@@ -19,7 +19,7 @@ export interface DeviceLine {
 }
 
 /** The lines that can be read, and what is wrong with the others. */
-export interface DeviceLines {
+interface DeviceLines {
   readonly lines: readonly DeviceLine[];
   readonly faults: readonly { readonly line: number; readonly fault: string }[];
 }

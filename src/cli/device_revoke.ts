@@ -14,7 +14,7 @@ import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
 
 /** What both commands may be told. */
-export interface RevokeOptions extends SiteOption {
+interface RevokeOptions extends SiteOption {
   readonly json?: true;
 }
 

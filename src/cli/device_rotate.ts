@@ -18,7 +18,7 @@ import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
 
 /** What `device rotate` may be told. */
-export interface RotateOptions extends SiteOption {
+interface RotateOptions extends SiteOption {
   readonly secret?: true;
   readonly secretFile?: string;
   readonly overlap: string;

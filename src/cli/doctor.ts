@@ -11,7 +11,7 @@ const NAME_WIDTH = Math.max(...ALL_CHECKS.map(({ name }) => name.length));
 const STATUS_WIDTH = "STATUS".length;
 
 /** What is left out, and how it is printed. */
-export interface DoctorOptions extends SiteOption {
+interface DoctorOptions extends SiteOption {
   readonly json?: true;
   readonly offline?: true;
   /** False: no message goes to the backend. */

@@ -5,7 +5,7 @@ import { layoutOf, type SiteOption } from "./open_site.ts";
 import { CommandError, EXIT, note, print, printJson } from "./terminal.ts";
 
 /** What `init` is told. */
-export interface InitOptions extends SiteOption {
+interface InitOptions extends SiteOption {
   readonly host: readonly string[];
   readonly backend: string;
   readonly mqttPort: number;

@@ -10,7 +10,7 @@ import {
 import { CommandError, EXIT, note, print as printLine, printJson } from "./terminal.ts";
 
 /** What `install` is told. */
-export interface InstallOptions {
+interface InstallOptions {
   readonly dir: string;
   /** Where the program will stand. */
   readonly program: string;

@@ -12,7 +12,7 @@ import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, EXIT, note, print, printable, printJson } from "./terminal.ts";
 
 /** What a new key is for; neither: commands to every device, and the metrics. */
-export interface ScopeOptions extends SiteOption {
+interface ScopeOptions extends SiteOption {
   readonly device: readonly string[];
   readonly metricsOnly?: true;
   readonly json?: true;

@@ -11,7 +11,7 @@ import { brokerSentence, failOn } from "./revocation_report.ts";
 import { CommandError, print, printable, printJson } from "./terminal.ts";
 
 /** What `rotate-authority` may be told. */
-export interface RotateAuthorityOptions extends SiteOption {
+interface RotateAuthorityOptions extends SiteOption {
   readonly finish?: true;
   readonly force?: true;
   readonly json?: true;

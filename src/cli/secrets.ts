@@ -10,7 +10,7 @@ import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { note, print, printJson } from "./terminal.ts";
 
 /** What these commands may be told. */
-export type JsonOption = SiteOption & { readonly json?: true };
+type JsonOption = SiteOption & { readonly json?: true };
 
 /** Seals every secret of a site, in place, also beside a running gateway. */
 export async function seal(options: JsonOption): Promise<void> {

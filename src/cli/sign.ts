@@ -11,7 +11,7 @@ import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./
 import { CommandError, EXIT, print } from "./terminal.ts";
 
 /** What `sign` may be told besides the device and the payload. */
-export interface SignOptions extends SiteOption {
+interface SignOptions extends SiteOption {
   /** Its secret is used, and no site. */
   readonly secretFile?: string;
   /** Unix seconds, ten digits; now where not given. */

@@ -14,7 +14,7 @@ import { likelyMistakes } from "../doctor/diagnosis/explanation.ts";
 import { CommandError, EXIT, type Exit, note, print, printable, printJson } from "./terminal.ts";
 
 /** What `verify` may be told besides the device and the file. */
-export interface VerifyOptions extends SiteOption {
+interface VerifyOptions extends SiteOption {
   /** Its secret is used; then a site is looked at only where `dir` names one. */
   readonly secretFile?: string;
   /** Unix seconds, ten digits; now where not given. */

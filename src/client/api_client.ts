@@ -5,7 +5,7 @@ import type { SiteLayout } from "../site/layout.ts";
 const TIMEOUT_MS = 10_000;
 
 /** An answer of the API. */
-export interface ApiAnswer {
+interface ApiAnswer {
   readonly status: number;
   readonly text: string;
 }

@@ -28,7 +28,7 @@ export interface ConnectOptions {
 }
 
 /** What a signed message says instead of the truth. */
-export interface SignOverrides {
+interface SignOverrides {
   /** Unix seconds. */
   readonly timestamp?: number;
   readonly messageId?: string;
@@ -45,7 +45,7 @@ export interface SignedMessage {
 }
 
 /** How a device publishes. */
-export interface PublishOptions {
+interface PublishOptions {
   readonly qos?: 0 | 1;
   readonly topic?: string;
   readonly retain?: boolean;
@@ -53,7 +53,7 @@ export interface PublishOptions {
 }
 
 /** The backend's answer as it reached the device; without MQTT 5 only `text` and `bytes`. */
-export interface DeviceResponse {
+interface DeviceResponse {
   /** The Correlation Data, which is the id of the message that is answered. */
   readonly messageId: string;
   /** The backend's status. */

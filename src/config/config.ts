@@ -77,7 +77,7 @@ export interface SealingKeyPlaces {
 }
 
 /** A configuration, or every fault in it, each with its place and what is allowed there. */
-export type ConfigResult =
+type ConfigResult =
   | { readonly ok: true; readonly config: Config; readonly settings: Settings }
   | { readonly ok: false; readonly faults: readonly string[] };
 

@@ -9,7 +9,7 @@ export class StartError extends Error {
 }
 
 /** A certificate and its private key, as PEM text. */
-export interface KeyPair {
+interface KeyPair {
   readonly certificate: string;
   readonly key: string;
 }

@@ -76,7 +76,7 @@ export interface Decided {
 }
 
 /** The decision on a batch. */
-export interface Admission {
+interface Admission {
   /** In the batch's order. */
   readonly decided: readonly Decided[];
   /** True if a message was accepted that had waited for longer than the tolerance. */

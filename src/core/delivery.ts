@@ -18,7 +18,7 @@ export interface Answer {
 }
 
 /** No answer came. */
-export interface NoAnswer {
+interface NoAnswer {
   readonly kind: "no_answer";
   /** Why, in words for the log. */
   readonly reason: string;
@@ -27,7 +27,7 @@ export interface NoAnswer {
 export type Outcome = Answer | NoAnswer;
 
 /** What is to be done with the entry. */
-export type Disposition = "delivered" | "rejected" | "retry";
+type Disposition = "delivered" | "rejected" | "retry";
 
 /** Why an entry became a dead letter. */
 export interface DeadLetterCause {
@@ -46,7 +46,7 @@ export interface Settlement {
 }
 
 /** How long to wait between tries. */
-export interface Backoff {
+interface Backoff {
   readonly firstMs: number;
   readonly longestMs: number;
 }

@@ -1,7 +1,7 @@
 /** What a device may be called. The same rule holds for topics, certificates and the registry. */
 
 /** Longest device id, in characters. */
-export const DEVICE_ID_MAX_CHARS = 64;
+const DEVICE_ID_MAX_CHARS = 64;
 
 const DEVICE_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 

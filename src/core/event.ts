@@ -13,7 +13,7 @@ import type { Rejection } from "./rejection.ts";
 export type EntryNames = Pick<OutboxEntry, "deviceId" | "messageId" | "sequence">;
 
 /** A message, from the broker to the disk. */
-export type IntakeEvent =
+type IntakeEvent =
   /** `lateSeconds`: how old it is, if it waited for longer than the tolerance. */
   | {
     readonly kind: "message_accepted";
@@ -36,7 +36,7 @@ export type IntakeEvent =
   | { readonly kind: "catch_up_unconfirmed" };
 
 /** The store. */
-export type StoreEvent =
+type StoreEvent =
   | { readonly kind: "store_failed"; readonly reason: string }
   | { readonly kind: "store_recovered" }
   | { readonly kind: "store_replaced" }
@@ -48,7 +48,7 @@ export type StoreEvent =
   | { readonly kind: "audit_head"; readonly sequence: number; readonly hash: Uint8Array };
 
 /** An entry, from the outbox to the backend and its answer to the device. */
-export type DeliveryEvent =
+type DeliveryEvent =
   /** `waitedMs`: since it was accepted, at the first try of a message that came from the broker. */
   | {
     readonly kind: "delivery_started";
@@ -72,14 +72,14 @@ export type DeliveryEvent =
   | { readonly kind: "response_refused"; readonly entry: EntryNames; readonly reason: string };
 
 /** The connection to the broker. */
-export type BrokerEvent =
+type BrokerEvent =
   | { readonly kind: "broker_connected" }
   | { readonly kind: "broker_disconnected" }
   | { readonly kind: "broker_unreachable"; readonly address: string; readonly reason: string }
   | { readonly kind: "broker_dropped"; readonly count: number };
 
 /** The API and its keys. */
-export type ApiEvent =
+type ApiEvent =
   | { readonly kind: "command_sent"; readonly deviceId: string; readonly messageId: string }
   | { readonly kind: "api_failed"; readonly reason: string }
   | { readonly kind: "api_key_imported"; readonly file: string }
@@ -87,7 +87,7 @@ export type ApiEvent =
   | { readonly kind: "api_key_missing" };
 
 /** Certificates and lists that end. */
-export type ExpiryEvent =
+type ExpiryEvent =
   /** When the first thing in a file ends, Unix seconds; seen at each look. */
   | { readonly kind: "file_expiry"; readonly path: string; readonly endSeconds: number }
   /** How many devices have a certificate that ends soon; seen at each look. */
@@ -96,7 +96,7 @@ export type ExpiryEvent =
   | { readonly kind: "expires_soon"; readonly what: string; readonly expired: boolean };
 
 /** The life of one gateway. */
-export type LifeEvent =
+type LifeEvent =
   | { readonly kind: "gateway_started"; readonly devices: number; readonly pending: number }
   | { readonly kind: "gateway_stopped"; readonly pending: number };
 

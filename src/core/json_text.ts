@@ -3,7 +3,7 @@
 import { compactJson, FAULT, isUtf8, JsonScanner, type ScanFault } from "./json_scanner.ts";
 
 /** The text without insignificant white space, or what is wrong with it and where. */
-export type JsonText =
+type JsonText =
   | { readonly ok: true; readonly compact: Uint8Array }
   | { readonly ok: false; readonly fault: ScanFault };
 

@@ -28,7 +28,7 @@ export interface Duplicate {
 export type Verdict = Accepted | Duplicate | Rejection;
 
 /** What is known of a message before any key is used. */
-export interface OriginFacts {
+interface OriginFacts {
   /** The TLS identity behind the topic, as it stands there. */
   readonly identity: string;
   /** True where the broker says that it kept the message for later subscribers. */
@@ -38,7 +38,7 @@ export interface OriginFacts {
 }
 
 /** What is known of a message once the device's secrets were tried. */
-export interface SignedFacts {
+interface SignedFacts {
   /** The payload bytes under a signature that verified; undefined if none did. */
   readonly signedPayload: Uint8Array | undefined;
   /** True if the broker says that it delivers the message again (MQTT-3.3.1-1, DUP). */

@@ -10,7 +10,7 @@
 import { escapeUnprintable } from "../log/log.ts";
 
 /** Where a story goes. */
-export interface NarratorOptions {
+interface NarratorOptions {
   /** Takes one line without its newline. */
   readonly write: (line: string) => void;
   readonly colour: boolean;

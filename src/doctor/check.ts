@@ -11,7 +11,7 @@ import type { Config } from "../config/config.ts";
 import type { SiteLayout } from "../site/layout.ts";
 
 /** How a check came out. */
-export type Status = "pass" | "warn" | "fail" | "skip";
+type Status = "pass" | "warn" | "fail" | "skip";
 
 /** What one check has observed. */
 export interface CheckOutcome {

@@ -26,7 +26,7 @@ export const SHARED_SUBSCRIPTION_CHECK: Check<TestSession> = {
 };
 
 /** What the backend gets. */
-export const TRIAL_PAYLOAD = '{"doctor":"a trial, to be ignored"}';
+const TRIAL_PAYLOAD = '{"doctor":"a trial, to be ignored"}';
 
 const DAY_SECONDS = 86_400;
 /** What the gateway needs besides the backend's own time. */

@@ -27,7 +27,7 @@ export const STORE_CHECKS: readonly Check<SiteWithStore>[] = [
 ];
 
 /** A site whose store is sound, and open. */
-export interface SiteWithStore extends Site {
+interface SiteWithStore extends Site {
   readonly store: Store;
 }
 

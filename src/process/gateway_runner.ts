@@ -6,7 +6,7 @@ import type { RequestGate } from "../gateway/api/request_gate.ts";
 import { Gateway, type GatewayOptions, STOP_GRACE_MS } from "../gateway/gateway.ts";
 
 /** What a run works with. */
-export interface RunnerOptions extends GatewayOptions {
+interface RunnerOptions extends GatewayOptions {
   readonly credentials: Credentials;
   /** Where API requests wait while no gateway takes them. */
   readonly gate: RequestGate;

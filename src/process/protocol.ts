@@ -28,7 +28,7 @@ export type WorkerCall =
   | { readonly kind: "ping" };
 
 /** Whose connection comes from a local port, and that it has ended. */
-export type ConnectionNotice =
+type ConnectionNotice =
   | { readonly kind: "connected"; readonly port: number; readonly address: string }
   | { readonly kind: "disconnected"; readonly port: number };
 
@@ -36,14 +36,14 @@ export type ConnectionNotice =
 export type WorkerRequest = (WorkerCall & { readonly id: number }) | ConnectionNotice;
 
 /** The reply to a call; `error` is for the operator. */
-export interface WorkerReply {
+interface WorkerReply {
   readonly kind: "reply";
   readonly id: number;
   readonly error?: string;
 }
 
 /** What a worker tells without being asked. */
-export type WorkerEvent =
+type WorkerEvent =
   | { readonly kind: "loaded" }
   /** It listens at this local port from now on. */
   | { readonly kind: "listening"; readonly port: number }

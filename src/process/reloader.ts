@@ -6,7 +6,7 @@ import type { Supervisor } from "./supervisor.ts";
 import type { ServiceNotifier } from "./systemd_notify.ts";
 
 /** What a reloader works with. */
-export interface ReloaderOptions {
+interface ReloaderOptions {
   /** Reads the site; throws if it is not valid. */
   readonly load: () => LoadedSite;
   readonly log: Log;

@@ -38,7 +38,7 @@ const RESTART_FIRST_MS = 1_000;
 const RESTART_LONGEST_MS = 30_000;
 
 /** What a supervisor works with. */
-export interface SupervisorOptions {
+interface SupervisorOptions {
   readonly log: Log;
   /** Messages flow, for the first time. */
   readonly onReady: () => void;

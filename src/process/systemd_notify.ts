@@ -13,9 +13,6 @@
 
 import type { Log } from "../log/log.ts";
 
-/** The environment variables by which systemd says where and how often it listens. */
-export const SYSTEMD_VARIABLES = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] as const;
-
 /** Feeds in one watchdog period: one may be late, and one may be lost. */
 const FEEDS_IN_PERIOD = 3;
 

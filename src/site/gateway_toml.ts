@@ -3,7 +3,7 @@
 import { type ListedSetting, listSettings } from "../config/settings.ts";
 
 /** What `init` decides for a site; everything else stands in the file as a comment. */
-export interface SiteValues {
+interface SiteValues {
   readonly clientId: string;
   readonly backendUrl: string;
   readonly gatewayPort: number;

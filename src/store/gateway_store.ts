@@ -10,7 +10,7 @@ import type { Store } from "./store.ts";
 const STORE_BUSY_MS = 200;
 
 /** What a gateway has open. */
-export interface GatewayStore extends Pick<Store, "registry" | "apiKeys" | "audit" | "close"> {
+interface GatewayStore extends Pick<Store, "registry" | "apiKeys" | "audit" | "close"> {
   readonly messages: MessageStore;
   readonly keys: DeviceKeys;
 }

@@ -33,7 +33,7 @@ export interface SealingKey {
 }
 
 /** What a stored text turned out to be. */
-export type Opened =
+type Opened =
   | { readonly kind: "secret"; readonly secret: string }
   /** Sealed under a key that is not here; undefined if the form is not even known. */
   | { readonly kind: "foreign_key"; readonly keyId: string | undefined }

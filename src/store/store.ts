@@ -39,7 +39,7 @@ export interface StoreOptions {
 }
 
 /** How much is kept of what is done with. */
-export interface MessageLimits {
+interface MessageLimits {
   readonly deadLetters: DeadLetterLimits;
   readonly audit: AuditLimits;
 }
@@ -61,7 +61,7 @@ export interface Store {
 }
 
 /** The ids of messages that were accepted, for those who only look. */
-export interface ReplayIds {
+interface ReplayIds {
   /** Up to which timestamp ids are forgotten, Unix seconds; 0 if none is. */
   forgottenSeconds(): Promise<number>;
   /** True if the device has used this id before. */

@@ -196,6 +196,28 @@ Deno.test("top-level functions are declarations, and exports have a sentence", (
   }
 });
 
+Deno.test("what is exported is imported somewhere", () => {
+  for (const { path, text } of OURS) {
+    const names = text.matchAll(
+      /^export (?:async )?(?:const|function\*?|class|interface|type) (\w+)/gm,
+    );
+    const name = path.split("/").at(-1)!;
+    const importers = SOURCES.filter((source) =>
+      source.path !== path && source.text.includes(name)
+    );
+    for (const [, exported] of names) {
+      const word = new RegExp(`\\b${exported}\\b`);
+      assert.ok(importers.some((source) => word.test(source.text)), `${path}: ${exported}`);
+    }
+  }
+});
+
+Deno.test("no cast hides a type", () => {
+  for (const { path, text } of SOURCES) {
+    assert.doesNotMatch(text, /^(?! *(\*|\/)).*\bas (never|any)\b/m, path);
+  }
+});
+
 Deno.test("file names are nouns in snake_case, and none is a grab bag", () => {
   for (const { path } of SOURCES) {
     const name = path.split("/").at(-1)!;

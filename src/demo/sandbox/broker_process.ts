@@ -6,7 +6,7 @@ import { ChildProcess } from "./child_process.ts";
 import { poll } from "../../time/poll.ts";
 
 /** Where Mosquitto is, or what keeps it from being there, and what to do about it. */
-export type MosquittoResult =
+type MosquittoResult =
   | { readonly ok: true; readonly path: string }
   | { readonly ok: false; readonly fault: string; readonly hint: string };
 

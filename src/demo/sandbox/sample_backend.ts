@@ -16,7 +16,7 @@ export interface Reading {
 }
 
 /** What a backend says to a reading. */
-export type AnswerReading = (reading: Reading) => Response | Promise<Response>;
+type AnswerReading = (reading: Reading) => Response | Promise<Response>;
 
 const LOOPBACK = "127.0.0.1";
 

@@ -12,7 +12,7 @@ import { DeviceClient } from "../../client/device_client.ts";
 import { poll } from "../../time/poll.ts";
 
 /** The ports that the programs listen on. */
-export interface SandboxPorts {
+interface SandboxPorts {
   readonly mqtt: number;
   readonly gateway: number;
   readonly api: number;

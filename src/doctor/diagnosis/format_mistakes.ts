@@ -9,7 +9,7 @@ import { SIGNATURE_BYTES } from "../../core/signature.ts";
 import { bytesOfBase64 } from "./signature_mistakes.ts";
 
 /** What is wrong with a malformed message, and the message without it. */
-export interface Repaired {
+interface Repaired {
   /** A sentence each. */
   readonly mistakes: readonly string[];
   /** Undefined if nothing could be repaired. */

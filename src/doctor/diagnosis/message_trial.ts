@@ -10,7 +10,7 @@ import { activeSecrets, type DeviceWithSecret, statusOf } from "../../store/devi
 import type { Store } from "../../store/store.ts";
 
 /** A message, and when and where it is said to have come. */
-export interface Subject {
+interface Subject {
   readonly bytes: Uint8Array;
   /** The device id in the topic, which stands in the certificate. */
   readonly identity: string;

@@ -1,7 +1,7 @@
 /** A payload's text as other programs would spell it: what may have been signed instead. */
 
 /** Another spelling of a JSON text, and what would have had to be done to it. */
-export interface PayloadVariant {
+interface PayloadVariant {
   readonly text: string;
   /** Each a sentence for a hint; empty for the text itself. */
   readonly mistakes: readonly string[];

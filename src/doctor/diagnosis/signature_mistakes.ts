@@ -13,7 +13,7 @@ import { type SignedFields, signingInput } from "../../core/signing_input.ts";
 import { payloadVariants, separatorsMistake } from "./payload_variants.ts";
 
 /** A well-formed message whose signature does not verify, and what may explain it. */
-export interface Suspect {
+interface Suspect {
   readonly envelope: Envelope;
   /** The shared secret that it should be signed with. */
   readonly secret: string;

@@ -1,7 +1,7 @@
 /** Errors of the API, as `application/problem+json` (RFC 9457). */
 
 /** Every problem that the API answers with: its status, its title, and what to do about it. */
-export const PROBLEMS = {
+const PROBLEMS = {
   "bad-host": [400, "The Host field is none", "Send a host name, and a port where there is one"],
   "not-json": [400, "The body is not JSON", "Send one JSON text in UTF-8, nested at most 64 deep"],
   "unauthorized": [401, "The API key is missing or wrong", "Send Authorization: Bearer {api key}"],

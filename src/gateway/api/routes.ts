@@ -25,7 +25,7 @@ export const BODY_TIMEOUT_MS = 10_000;
 const RETRY_AFTER_SECONDS = 5;
 
 /** What the API needs of the gateway. */
-export interface RouteParts {
+interface RouteParts {
   readonly auth: BearerAuth;
   /** Why the gateway is not ready; empty if it is. */
   unreadiness(): readonly string[];

@@ -14,10 +14,10 @@ import type { Log } from "../../log/log.ts";
 const LISTEN_AGAIN_MS = 1_000;
 
 /** Where it listens; port 0 lets the system choose. */
-export type ApiAddress = Pick<Config["api"], "host" | "port">;
+type ApiAddress = Pick<Config["api"], "host" | "port">;
 
 /** What an API server works with. */
-export interface ApiServerOptions {
+interface ApiServerOptions {
   readonly log: Log;
   readonly credentials: Credentials["api"];
   readonly receive: ApiHandler;

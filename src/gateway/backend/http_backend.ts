@@ -18,10 +18,10 @@ import type { Clock } from "../../time/clock.ts";
 import { SharedDeadline } from "./shared_deadline.ts";
 
 /** Largest answer that is brought back to a device, in bytes. */
-export const ANSWER_MAX_BYTES = 65_536;
+const ANSWER_MAX_BYTES = 65_536;
 
 /** Where the backend is. */
-export interface BackendAddress {
+interface BackendAddress {
   /** Without a slash at its end. */
   readonly url: string;
   /** PEM text of its authority; undefined: the system's authorities. */

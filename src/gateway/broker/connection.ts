@@ -23,7 +23,7 @@ import { TcpStream } from "./tcp_stream.ts";
 writeToStream.cacheNumbers = false; // a Buffer for each of 65,536 numbers would take 20 MB
 
 /** How long the broker keeps the session of a gateway that is away: for ever (MQTT 5 §3.1.2.11.2). */
-export const SESSION_EXPIRY_SECONDS = 0xffff_ffff;
+const SESSION_EXPIRY_SECONDS = 0xffff_ffff;
 
 /** Un-acknowledged messages that the broker may have on the way to us (Receive Maximum). */
 const RECEIVE_MAXIMUM = 256;
@@ -53,7 +53,7 @@ export interface BrokerAddress {
 }
 
 /** Who is told what; nothing after `ended`. */
-export interface ConnectionEvents {
+interface ConnectionEvents {
   onMessage(message: InboundMessage): void;
   /** The broker has kept our session, and is about to bring again what was not acknowledged. */
   onSessionPresent(): void;

@@ -14,7 +14,7 @@ const READ_BYTES = 65_536;
 type Done = (error?: Error | null) => void;
 
 /** Where to connect, and how long that may take. */
-export interface TcpAddress {
+interface TcpAddress {
   readonly host: string;
   readonly port: number;
   readonly timeoutMs: number;

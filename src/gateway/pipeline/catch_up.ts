@@ -11,7 +11,7 @@ import type { Broker } from "../../core/ports.ts";
 import { MARKER_TOPIC } from "../../core/topic.ts";
 
 /** What it works with. */
-export interface CatchUpParts {
+interface CatchUpParts {
   readonly outage: Outage;
   readonly broker: Pick<Broker, "publish">;
   readonly emit: Emit;

@@ -23,7 +23,7 @@ export type CommandResult =
   | { readonly kind: "unsent"; readonly reason: string };
 
 /** What a command needs on its way. */
-export interface CommandParts {
+interface CommandParts {
   readonly clock: Clock;
   readonly keys: DeviceKeys;
   readonly broker: Pick<Broker, "publish">;

@@ -27,7 +27,7 @@ const RETRY_FIRST_MS = 50;
 const RETRY_LONGEST_MS = 2_000;
 
 /** What the committer works with. */
-export interface CommitterParts {
+interface CommitterParts {
   readonly store: MessageStore;
   readonly catchUp: CatchUp;
   readonly policy: AdmissionPolicy;
@@ -39,7 +39,7 @@ export interface CommitterParts {
 }
 
 /** What is to be committed besides the settlements. */
-export interface CommitWork {
+interface CommitWork {
   /** Examines the messages; called before each try. */
   examine(): Promise<readonly Examined[]>;
   /** Read at each try. */

@@ -31,7 +31,7 @@ const UNREADABLE_WAIT_MS = 1_000;
 const ANSWERS_MAX = 256;
 
 /** What the forwarder works with. */
-export interface ForwarderParts {
+interface ForwarderParts {
   readonly clock: Clock;
   /** Unix milliseconds that never step; the clock of `OutboxEntry.acceptedMs`. */
   readonly steadyMs: () => number;
@@ -49,7 +49,7 @@ export interface ForwarderParts {
 }
 
 /** How it goes about it. */
-export interface ForwarderOptions {
+interface ForwarderOptions {
   readonly concurrency: number;
   readonly retryFirstMs: number;
   readonly retryLongestMs: number;

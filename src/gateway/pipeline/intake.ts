@@ -39,14 +39,14 @@ const TICK_MS = 500;
 const TIDY_AGAIN_MS = 100;
 
 /** Who sends what was accepted. */
-export interface EntryConsumer {
+interface EntryConsumer {
   add(entry: OutboxEntry): void;
   /** Takes an entry that another process has put back into the outbox. */
   requeue(entry: WaitingEntry): void;
 }
 
 /** What the intake works with. */
-export interface IntakeParts {
+interface IntakeParts {
   readonly clock: Clock;
   readonly verifier: Verifier;
   readonly committer: Committer;
@@ -57,7 +57,7 @@ export interface IntakeParts {
 }
 
 /** What it is bounded by. */
-export interface IntakeLimits {
+interface IntakeLimits {
   /** Entries in the outbox beyond which nothing is taken. */
   readonly maxPending: number;
   readonly toleranceSeconds: number;

@@ -35,7 +35,7 @@ export interface Lane {
 }
 
 /** What is under way, which decides who may be served. */
-export interface Places {
+interface Places {
   /** Requests that may be under way now. */
   readonly limit: number;
   readonly underWay: number;

@@ -19,7 +19,7 @@ interface Line {
 type Kind = GatewayEvent["kind"];
 
 /** The log line of each event; undefined: it has none, or not in every case. */
-export const LINES = {
+const LINES = {
   message_accepted: ({ entry }) => info(`Accepted message from ${entry.deviceId}`, namesOf(entry)),
   message_duplicate: undefined,
   message_rejected: undefined,
@@ -93,7 +93,7 @@ export const LINES = {
 } as const satisfies { [K in Kind]: ((event: EventOf<K>) => Line) | undefined };
 
 /** What the log is told by the settings. */
-export interface EventLogOptions {
+interface EventLogOptions {
   /** True if each accepted message has a line. */
   readonly accepted: boolean;
 }

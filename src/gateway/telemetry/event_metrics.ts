@@ -6,7 +6,7 @@ import type { Metrics } from "./metrics.ts";
 type Kind = GatewayEvent["kind"];
 
 /** What each event counts; undefined: nothing. */
-export const COUNTS = {
+const COUNTS = {
   message_accepted: ({ lateSeconds }, metrics) => {
     metrics.accepted.inc();
     if (lateSeconds !== undefined) metrics.late.inc();

@@ -13,13 +13,13 @@ import type { Emit } from "../../core/event.ts";
 const CHECK_EVERY_MS = 3_600_000;
 
 /** A device and the end of its newest certificate, Unix seconds. */
-export interface DeviceExpiry {
+interface DeviceExpiry {
   readonly deviceId: string;
   readonly notAfter: number;
 }
 
 /** What the watch works with. */
-export interface ExpiryParts {
+interface ExpiryParts {
   readonly clock: Clock;
   readonly emit: Emit;
   /** Paths of PEM files: certificates and revocation lists. */

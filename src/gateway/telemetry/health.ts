@@ -3,7 +3,7 @@
 import type { Broker } from "../../core/ports.ts";
 
 /** What it looks at. */
-export interface HealthParts {
+interface HealthParts {
   readonly broker: Pick<Broker, "isConnected">;
   readonly intake: { readonly isPaused: boolean };
   readonly committer: { readonly fault: string | undefined };

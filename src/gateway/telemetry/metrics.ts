@@ -10,7 +10,7 @@ const PREFIX = "secure_iot_gateway_";
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600];
 
 /** What gauges ask when they are read. */
-export interface Gauges {
+interface Gauges {
   readonly pending: () => number;
   readonly devices: () => number;
   readonly brokerConnected: () => boolean;

@@ -5,7 +5,7 @@ import type { Emit } from "../../core/event.ts";
 const RECORD_EVERY_MS = 1_000;
 
 /** Who knows which secrets were used. */
-export interface UsedSecrets {
+interface UsedSecrets {
   /** Records what is due, or `all`; resolves to the first uses. */
   recordUses(
     options: { readonly all: boolean },

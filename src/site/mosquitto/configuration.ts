@@ -11,7 +11,7 @@ import type { SiteLayout } from "../layout.ts";
 export const GATEWAY_COMMON_NAME = "gateway";
 
 /** The texts of the broker's files. */
-export interface BrokerFiles {
+interface BrokerFiles {
   readonly brokerConfiguration: string;
   readonly aclDevices: string;
   readonly aclGateway: string;
@@ -28,7 +28,7 @@ export interface BrokerUser {
 }
 
 /** A user account of the machine. */
-export interface Account {
+interface Account {
   readonly name: string;
   readonly uid: number;
   readonly gid: number;

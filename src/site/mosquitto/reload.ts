@@ -13,7 +13,7 @@ import { basename } from "node:path";
 import type { SiteLayout } from "../layout.ts";
 
 /** Whether the broker was told, and if not, why, and what helps. */
-export type Told =
+type Told =
   | { readonly told: true; readonly pid: number }
   | { readonly told: false; readonly reason: string; readonly hint: string };
 
@@ -74,7 +74,7 @@ export async function brokerPid(
 }
 
 /** Client ids of the sessions that sleep and have a time to expire at, in Mosquitto's mosquitto.db. */
-export function expiringSessions(file: Uint8Array): string[] {
+function expiringSessions(file: Uint8Array): string[] {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const found: string[] = [];
   for (let at = SESSIONS_HEADER_BYTES; at + CHUNK_HEADER_BYTES <= file.length;) {

@@ -13,12 +13,12 @@ export interface AddedDevice {
 }
 
 /** Every device that was added, in the order of the requests, or every reason why none was. */
-export type AddDevicesResult =
+type AddDevicesResult =
   | { readonly ok: true; readonly devices: readonly AddedDevice[] }
   | { readonly ok: false; readonly faults: readonly EnrolmentFault[] };
 
 /** A device of another registry, with its own secret. */
-export interface ForeignDevice {
+interface ForeignDevice {
   readonly deviceId: string;
   readonly secret: string;
   /** Unix seconds; undefined if it is not known. */
@@ -26,7 +26,7 @@ export interface ForeignDevice {
 }
 
 /** How many were adopted and how many were registered with this secret before, or why none was. */
-export type AdoptDevicesResult =
+type AdoptDevicesResult =
   | { readonly ok: true; readonly adopted: number; readonly present: number }
   | { readonly ok: false; readonly faults: readonly EnrolmentFault[] };
 

@@ -5,7 +5,7 @@ import type { Registry } from "../../store/sqlite/registry.ts";
 import { type EnrolmentFault, enrolmentFaults } from "./enrolment_fault.ts";
 
 /** A device for the registry. */
-export interface NewDevice {
+interface NewDevice {
   readonly deviceId: string;
   readonly sharedSecret: string;
   /** Unix seconds; undefined if it is not known. */

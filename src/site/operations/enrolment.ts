@@ -30,7 +30,7 @@ export type EnrolmentRequest = Pick<
 >;
 
 /** What is the same for all. */
-export interface EnrolmentParts {
+interface EnrolmentParts {
   readonly layout: SiteLayout;
   readonly nowMs: number;
   readonly brokerHost: string;
@@ -41,7 +41,7 @@ export interface EnrolmentParts {
 }
 
 /** Where each bundle is, by the place of its request, or why there is none. */
-export type EnrolmentResult =
+type EnrolmentResult =
   | { readonly ok: true; readonly places: readonly string[] }
   | { readonly ok: false; readonly faults: readonly EnrolmentFault[] };
 

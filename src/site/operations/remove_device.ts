@@ -22,7 +22,7 @@ export type RemoveDeviceStep =
   | RevocationStep;
 
 /** What was done, in order, or that there is no such device. */
-export type RemoveDeviceResult =
+type RemoveDeviceResult =
   | { readonly found: false }
   | {
     readonly found: true;

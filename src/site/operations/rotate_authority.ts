@@ -34,7 +34,7 @@ export type RotateAuthorityFault =
   | RevocationFault;
 
 /** What was done, in order, and what kept the rest from being done. */
-export interface RotateAuthorityResult {
+interface RotateAuthorityResult {
   readonly steps: readonly RotateAuthorityStep[];
   readonly fault?: RotateAuthorityFault;
 }

@@ -96,7 +96,7 @@ export function createApiKey(): string {
 }
 
 /** Every fault of the arguments, in the order of the options. */
-export function argumentFaults(options: SiteOptions): string[] {
+function argumentFaults(options: SiteOptions): string[] {
   return [
     brokerPathFault(siteLayout(options.directory).directory),
     ...options.hosts.map(hostFault),

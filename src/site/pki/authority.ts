@@ -15,16 +15,16 @@ import { isIP } from "node:net";
 import * as x509 from "@peculiar/x509";
 
 /** How long an authority and its revocation list are valid, in days: 20 years. */
-export const AUTHORITY_DAYS = 20 * 365 + 5;
+const AUTHORITY_DAYS = 20 * 365 + 5;
 
 /** How long an end certificate is valid, in days: 10 years, since nobody renews at an isolated site. */
-export const CERTIFICATE_DAYS = 10 * 365 + 2;
+const CERTIFICATE_DAYS = 10 * 365 + 2;
 
 /** Random bytes in a serial number. */
 export const SERIAL_BYTES = 16;
 
 /** How far notBefore is set back, in days: the clocks of devices lag. */
-export const BACKDATED_DAYS = 1;
+const BACKDATED_DAYS = 1;
 
 /** Who can issue: a CA certificate and its private key. */
 export interface Authority {
@@ -35,7 +35,7 @@ export interface Authority {
 }
 
 /** A request for a certificate that was checked. */
-export type RequestResult =
+type RequestResult =
   | { readonly ok: true; readonly publicKey: x509.PublicKey }
   | { readonly ok: false; readonly fault: string };
 
@@ -55,7 +55,7 @@ export interface IssuedCertificate extends EndCertificate {
 }
 
 /** One line of a revocation list; `serial` in hex, the time in unix milliseconds. */
-export interface RevokedCertificate {
+interface RevokedCertificate {
   readonly serial: string;
   readonly revokedAtMs: number;
 }

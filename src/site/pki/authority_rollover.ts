@@ -15,7 +15,7 @@ import type { CredentialPaths, SiteLayout } from "../layout.ts";
 import { atomicWrite } from "../atomic_write.ts";
 
 /** What became of a move: the fingerprints of the authorities, or why there is none. */
-export type RolloverResult =
+type RolloverResult =
   | { readonly ok: true; readonly issuer: string; readonly previous: string | undefined }
   | { readonly ok: false; readonly fault: string };
 

@@ -7,7 +7,7 @@ import type { CredentialPaths, SiteLayout } from "../layout.ts";
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/g;
 
 /** Authorities, the issuing one first, or why they cannot be used. */
-export type AuthoritiesResult =
+type AuthoritiesResult =
   | { readonly ok: true; readonly authorities: readonly [Authority, ...Authority[]] }
   | { readonly ok: false; readonly fault: string };
 

@@ -14,7 +14,7 @@ import { DatabaseSync } from "node:sqlite";
 const CHUNK_BYTES = 1 << 20;
 
 /** Where the copy of a database with schema `version` stands. */
-export function backupPath(path: string, version: number): string {
+function backupPath(path: string, version: number): string {
   return `${path}.v${version}.backup`;
 }
 

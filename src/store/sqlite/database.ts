@@ -21,7 +21,7 @@ import { APPLICATION_ID, MIGRATIONS } from "./schema.ts";
 import { StoreError, StoreLostError } from "../store_error.ts";
 
 /** How a store is opened. */
-export interface DatabaseOptions {
+interface DatabaseOptions {
   /** FULL if it is not given. */
   readonly synchronous?: "FULL" | "NORMAL";
   /** How long to wait for another process's write, milliseconds; 5,000 if it is not given. */

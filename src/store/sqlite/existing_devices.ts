@@ -3,7 +3,7 @@
 import { DatabaseSync } from "node:sqlite";
 
 /** A row of it. */
-export interface ExistingDevice {
+interface ExistingDevice {
   readonly deviceId: string;
   readonly secret: string;
   /** Unix seconds; undefined if the column has no whole number. */

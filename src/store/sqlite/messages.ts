@@ -38,7 +38,7 @@ import { ReplayGuard } from "./replay_guard.ts";
 const MARK_EVERY_SECONDS = 10;
 
 /** How much is kept of what is done with. */
-export interface MessageLimits {
+interface MessageLimits {
   readonly deadLetters: DeadLetterLimits;
   readonly audit: AuditLimits;
 }

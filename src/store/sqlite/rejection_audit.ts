@@ -18,10 +18,10 @@ import { AuditLog } from "./audit_log.ts";
 import type { Database } from "./database.ts";
 
 /** What one commit changes in the periods, to be applied once it is on the disk. */
-export type PeriodChanges = ReadonlyMap<string, Period | undefined>;
+type PeriodChanges = ReadonlyMap<string, Period | undefined>;
 
 /** Rejections of one device with one code that are counted and not entered yet. */
-export interface Period {
+interface Period {
   readonly identity: string;
   readonly code: string;
   /** Unix seconds. */

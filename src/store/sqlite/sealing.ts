@@ -39,7 +39,7 @@ import type { Database } from "./database.ts";
 const BATCH_MAX = 200;
 
 /** Moments at which a test can end the process. */
-export type SealingPoint = "key_written" | "marked" | "in_batch" | "batch" | "converted" | "clean";
+type SealingPoint = "key_written" | "marked" | "in_batch" | "batch" | "converted" | "clean";
 
 /** What it works on. */
 export interface SealingParts {
