@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The reference script, to be measured beside this gateway: one thread, the five checks in their
-order, the last 1000 message ids of each device in memory, one POST a
-message, no retry, nothing on disk. Needs paho-mqtt and requests.
+order, the last 1000 message ids of each device in memory, one POST a message, no retry, nothing on
+disk. Needs paho-mqtt and requests.
 
     reference_script.py HOST PORT CA CERTIFICATE KEY BACKEND_URL DATABASE
 """
