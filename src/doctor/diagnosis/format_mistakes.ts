@@ -133,7 +133,7 @@ function fieldNamesMistakes(fields: ReadonlyMap<string, Field>): string[] {
     return ["Without device_id this is a command, which the gateway sends and a device verifies"];
   }
   return [...fields.keys()].filter((name) => !known.includes(name)).map((name) =>
-    `"${name}" is no field of a message, and nothing would sign it: put it into the payload`
+    `"${name}" is not a field of a message and would not be signed: put it into the payload`
   );
 }
 

@@ -155,7 +155,9 @@ function layoutsOf(
     ...JOINTS.map((joint) =>
       wrong(
         (parts: Parts) => utf8(listOf(parts).join(joint)),
-        `The signed fields are joined by ${JSON.stringify(joint)}: nothing stands between them`,
+        `The signed fields are joined by ${
+          JSON.stringify(joint)
+        }: they must follow each other directly`,
       )
     ),
     wrong(

@@ -73,5 +73,5 @@ function topicFault(topic: string): string | undefined {
   const wrong = levels.some((level, i) =>
     /[+#]/.test(level) && level !== "+" && !(level === "#" && i === levels.length - 1)
   );
-  return wrong ? `${JSON.stringify(topic)} is no topic filter` : undefined;
+  return wrong ? `${JSON.stringify(topic)} is not a topic filter` : undefined;
 }

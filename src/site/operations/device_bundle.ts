@@ -244,7 +244,7 @@ function onePem({ secret }: DeviceBundleOptions, files: readonly BundleFile[]): 
   const text = [
     `# What goes onto the device: ${JSON.stringify(JSON.parse(textOf(names.description)))}`,
     `# secret: ${secret}`,
-    `${textOf(names.certificate)}${textOf(names.key)}# What vouches for the broker:`,
+    `${textOf(names.certificate)}${textOf(names.key)}# Authority of the broker's certificate:`,
     textOf(names.ca),
   ].join("\n");
   return { name: "", text, mode: 0o600 };

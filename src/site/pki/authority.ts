@@ -156,7 +156,7 @@ export async function readCertificateRequest(pem: string): Promise<RequestResult
       ? { ok: true, publicKey: request.publicKey }
       : { ok: false, fault: "it is not signed with its own key" };
   } catch (error) {
-    return { ok: false, fault: `it is no certificate request: ${(error as Error).message}` };
+    return { ok: false, fault: `it is not a certificate request: ${(error as Error).message}` };
   }
 }
 

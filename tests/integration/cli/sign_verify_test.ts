@@ -188,7 +188,7 @@ Deno.test("verify prints both texts that may be signed where the payload has whi
     assert.match(stdout, /^Signed text, compact payload, 90 bytes:\n {2}\S+:22\.5,\S+$/m);
     assert.match(
       stdout,
-      /^Signed text, payload as it stands, 93 bytes, escaped for the terminal:\n.*\{\\u000a\\u0009"temperature": 22\.5,/m,
+      /^Signed text, payload as sent, 93 bytes, escaped for the terminal:\n.*\{\\u000a\\u0009"temperature": 22\.5,/m,
     );
     assert.equal(stdout.match(/^Its signature:\n {2}[0-9a-f]{64}$/gm)?.length, 2);
   });
@@ -333,7 +333,7 @@ Deno.test("verify shows text from the message without obeying it", async () => {
     assert.ok(stdout.includes('{"a\\u009b31m":"\\u202e\\u2028"}'), stdout);
     const sixth = EXAMPLE.replace('"payload"', '"x\u009b\u2028":1,"payload"');
     const { stderr } = await verify(sixth, "--secret-file", file, ...AT);
-    assert.match(stderr, /^hint: "x\\u009b\\u2028" is no field of a message/);
+    assert.match(stderr, /^hint: "x\\u009b\\u2028" is not a field of a message/);
   });
 });
 

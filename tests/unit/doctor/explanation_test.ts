@@ -123,7 +123,7 @@ const TEXT_ROWS: readonly Row[] = [
   ...[".", "|", ":", ",", " ", "\n"].map((joint): Row => [
     `fields joined by ${JSON.stringify(joint)}`,
     { signed: [DEVICE_ID, TIMESTAMP, MESSAGE_ID, "{}"].join(joint) },
-    new RegExp(`joined by "${joint === "\n" ? "\\\\n" : `\\${joint}`}": nothing stands between`),
+    new RegExp(`joined by "${joint === "\n" ? "\\\\n" : `\\${joint}`}": they must follow`),
   ]),
   [
     "the whole message",
@@ -298,7 +298,7 @@ const NOT_JSON: readonly [mistake: string, bytes: string | Uint8Array, said: Reg
   ["Python's True", RIGHT.replace("{}", '{"on":True}'), /true, false and null/],
   ["a comma too many", RIGHT.replace("{}", '{"a":1, }'), /no comma after the last/],
   ["the C string's end", `${RIGHT}\0`, /zero byte follows/],
-  ["a sixth field", RIGHT.replace('"payload"', '"größe":1,"payload"'), /^"größe" is no field/],
+  ["a sixth field", RIGHT.replace('"payload"', '"größe":1,"payload"'), /^"größe" is not a field/],
   ["a command", RIGHT.replace(`"device_id":"${DEVICE_ID}",`, ""), /this is a command/],
 ];
 
