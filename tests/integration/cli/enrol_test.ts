@@ -223,7 +223,7 @@ Deno.test("an import that was killed while it took place can be run again", asyn
   });
 });
 
-Deno.test("adopt brings a paper-style database along, or names every fault in it", async () => {
+Deno.test("adopt brings an existing `devices` table along, or names every fault in it", async () => {
   await withSite(async ({ dir, run, list }) => {
     const path = `${dir}/old.db`;
     const database = new DatabaseSync(path);
