@@ -1,4 +1,4 @@
-/** The command line: which commands there are, and where each begins. */
+/** The command line: which commands there are, and the file that each runs. */
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { integer, port as portType, type SettingType } from "../config/setting_types.ts";
@@ -262,7 +262,7 @@ function exitOf(error: unknown): Exit {
     return error.exit;
   }
   if (error instanceof CommanderError) return exitOfCommander(error);
-  if (error instanceof Deno.errors.BrokenPipe) return EXIT.failed; // nobody reads: `… | head`
+  if (error instanceof Deno.errors.BrokenPipe) return EXIT.failed; // the reader has closed the pipe: `… | head`
   note(`error: ${error instanceof Error ? error.message : error}`);
   note(`hint: ${hintFor(error)}`);
   return EXIT.failed;

@@ -66,7 +66,7 @@ function faultsOf({ deviceId, timestamp, messageId }: SignedFields): string[] {
   return faults;
 }
 
-/** The gateway's own reader is asked, so that the rules for the fields stand in one place. */
+/** The gateway's own reader is asked, so that the rules for the fields are in one place. */
 function isReadBack(fields: SignedFields): boolean {
   const message = writeMessage(fields, { payload: "null", signature: NO_SIGNATURE });
   const read = readEnvelope(new TextEncoder().encode(message));

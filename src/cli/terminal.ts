@@ -1,5 +1,5 @@
 /**
- * How the command line speaks.
+ * What the command line prints, and how.
  *
  * The rules are:
  * - results go to stdout, everything else to stderr;

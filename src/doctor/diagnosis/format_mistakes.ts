@@ -47,7 +47,7 @@ export function fieldNamesOf(bytes: Uint8Array): string[] {
   return [...fieldsOf(bytes).keys()];
 }
 
-/** A field of the message's object: the text of its value, and where it stands. */
+/** A field of the message's object: the text of its value, and where it is. */
 interface Field {
   readonly name: string;
   readonly text: string;

@@ -241,7 +241,10 @@ Deno.test("adopt brings an existing `devices` table along, or names every fault 
     const adopted = await run("device", "adopt", path);
     assert.equal(adopted.code, 0, adopted.stderr);
     assert.match(adopted.stdout, /^Adopted 2 devices$/m);
-    assert.match((await run("device", "adopt", path)).stdout, /Adopted 0 devices; 2 were here/);
+    assert.match(
+      (await run("device", "adopt", path)).stdout,
+      /Adopted 0 devices; 2 were registered already/,
+    );
     assert.equal((await list())[0]!["created_at"], "2024-09-30T16:00:00.000Z");
     assert.equal((await run("device", "rotate", "a", "--certificate")).code, 0);
     assert.equal(Deno.readTextFileSync(`${dir}/devices/a/secret`), "one");

@@ -219,7 +219,7 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
 
     await t.step("only one doctor at a time", async () => {
       const first = examine(site, { offline: true });
-      await assert.rejects(examine(site), /Another doctor is at work/);
+      await assert.rejects(examine(site), /Another doctor is running/);
       await first;
     });
 
