@@ -71,11 +71,11 @@ function literals(): Sentence[] {
   return FOLDERS.flatMap(sourcesBelow).flatMap(({ path, text }) =>
     text.split("\n").flatMap((line, i) => {
       if (/^\s*(\/\/|\/?\*|import |\} from)/.test(line)) return [];
-      const found = line.matchAll(/"((?:[^"\\]|\\.)* (?:[^"\\]|\\.)*)"|`([^`]* [^`]*)`/g);
-      return [...found].map(([, quoted, template]) => ({
+      const found = line.matchAll(/"((?:[^"\\]|\\.)*)"|`([^`]*)`|'([^']*)'/g);
+      return [...found].map(([, quoted, template, single]) => ({
         place: `${path}:${i + 1}`,
-        text: (quoted ?? template)!.trim(),
-      }));
+        text: (quoted ?? template ?? single)!.trim(),
+      })).filter(({ text }) => /\w{2}\S* |"? \w{2}/.test(text));
     })
   );
 }
