@@ -47,7 +47,7 @@ async function check(
   const run = begin(() => new DoctorRun(site, { offline: !!offline, silent: !message }, report));
   const stop = Promise.withResolvers<never>();
   const onSignal = () =>
-    stop.reject(new CommandError("Stopped before the end; nothing is left behind"));
+    stop.reject(new CommandError("Stopped before the end; the test device was removed"));
   for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, onSignal);
   try {
     await Promise.race([run.run(), stop.promise]);
@@ -58,8 +58,9 @@ async function check(
 }
 
 function leftBehind(error: Error): never {
-  throw new CommandError(`Cannot take the device doctor-… out again: ${error.message}`, {
-    hint: "The next secure-iot-gateway doctor does it, once the database can be written",
+  throw new CommandError(`Cannot remove the test device doctor-…: ${error.message}`, {
+    hint:
+      "Run secure-iot-gateway doctor again once the database can be written: it removes the device",
   });
 }
 

@@ -30,7 +30,7 @@ export function configOf(layout: SiteLayout): Config {
   return settingsOf(layout).config;
 }
 
-/** The same, with the settings as they stand in gateway.toml and the environment. */
+/** The same, with the settings as they are in gateway.toml and the environment. */
 export function settingsOf(layout: SiteLayout): { config: Config; settings: Settings } {
   const environment = Deno.env.toObject();
   const result = readConfig(readConfiguration(layout), {
@@ -40,7 +40,7 @@ export function settingsOf(layout: SiteLayout): { config: Config; settings: Sett
   if (!result.ok) {
     throw new CommandError(result.faults, {
       exit: EXIT.wrongUse,
-      hint: `Every setting stands in "${layout.configuration}" with its default`,
+      hint: `Correct "${layout.configuration}"; docs/operator/settings.md lists every setting`,
     });
   }
   return result;
@@ -80,7 +80,7 @@ export async function withStorePort<T>(
   }
 }
 
-/** The registry of a site, which opens its secrets where they are sealed. */
+/** The registry of a site, which opens its secrets if they are sealed. */
 export function openRegistry(store: Database, config: Config): Registry {
   const registry = new Registry(store, readSealingKeys(config.store.sealingKey));
   const fault = registry.missingSealingKeys();

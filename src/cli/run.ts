@@ -45,12 +45,14 @@ export async function run(options: SiteOption): Promise<void> {
   }
 }
 
-/** Two gateways on one site would disconnect each other from the broker's session in turns. */
+/** Two gateways on one site would disconnect each other from the broker again and again. */
 function lockSite(path: string): Deno.FsFile {
   const file = Deno.openSync(path);
   if (file.tryLockSync(true)) return file;
   file.close();
-  throw new CommandError(`Another gateway runs on this site: "${path}" is locked`);
+  throw new CommandError(
+    `Another gateway runs on this site: "${path}" is locked; stop that one first`,
+  );
 }
 
 function orCommandError<T>(work: () => T): T {

@@ -1,10 +1,10 @@
 /**
- * How the command line speaks.
+ * What the command line prints, and how.
  *
  * The rules are:
  * - results go to stdout, everything else to stderr;
  * - exit 0 fine, 1 failed, 2 used wrongly;
- * - an error reads `error: …`, and where there is a likely slip, `hint: …`; never a stack trace;
+ * - an error reads `error: …`, and if there is a likely mistake or a next step, `hint: …`; never a stack trace;
  * - text from outside cannot move the cursor.
  */
 
@@ -14,7 +14,7 @@ import { escapeUnprintable, writeToStderr } from "../log/log.ts";
 export const EXIT = { fine: 0, failed: 1, wrongUse: 2 } as const;
 export type Exit = typeof EXIT[keyof typeof EXIT];
 
-/** A command that cannot go on; caught in one place and said in the program's voice. */
+/** Ends a command with an error; caught and printed in one place. */
 export class CommandError extends Error {
   override readonly name = "Failure";
   readonly faults: readonly string[];
@@ -51,6 +51,18 @@ export function note(line: string): void {
 export function printError(failure: Pick<CommandError, "faults" | "hint">): void {
   for (const fault of failure.faults) note(`error: ${printable(fault)}`);
   if (failure.hint !== undefined) note(`hint: ${printable(failure.hint)}`);
+}
+
+/** What to do about an error that no command expects: most come from the disk, not from a bug. */
+export function hintFor(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  if (/no space left|disk is full|quota exceeded/i.test(message)) {
+    return "Free disk space (see df -h), then run the same command again";
+  }
+  if (/permission denied|read-?only/i.test(message)) {
+    return "Run it as the owner of the site folder: sudo -u secure-iot-gateway secure-iot-gateway …";
+  }
+  return "This is a bug in secure-iot-gateway: please report it with the command and this error";
 }
 
 /** Text from outside as one line that a terminal prints and does not obey. */

@@ -52,8 +52,6 @@ export class GatewayWorker {
 
   #receive(request: WorkerRequest): void {
     switch (request.kind) {
-      case "connected":
-        return this.#clients.connected(request.port, request.address);
       case "disconnected":
         return this.#clients.disconnected(request.port);
       default:
@@ -81,6 +79,8 @@ export class GatewayWorker {
         return this.#current?.server.drain();
       case "stop":
         return this.#end(call.graceMs);
+      case "connected":
+        return this.#clients.connected(call.port, call.address);
       case "ping":
         return;
       default:
