@@ -47,7 +47,11 @@ export const SETTINGS = {
       undefined,
       "The gateway's MQTT client id; long and random, never change it",
     ),
-    keepalive: setting(duration("5s", "300s"), "30s", "Longest time without a packet on the connection"),
+    keepalive: setting(
+      duration("5s", "300s"),
+      "30s",
+      "Longest time without a packet on the connection",
+    ),
     ca: setting(text(), "certs/gateway-ca.crt", "Authority that signed the broker's certificate"),
     certificate: setting(text(), "certs/gateway.crt", "The gateway's certificate"),
     key: setting(text(), "certs/gateway.key", "The gateway's private key"),
@@ -58,7 +62,11 @@ export const SETTINGS = {
       "http://127.0.0.1:5000",
       "Readings are POSTed to {url}/device/{id}/data",
     ),
-    ca: setting(pathOrNone(), "", "Authority of an https backend; empty: use the system's authorities"),
+    ca: setting(
+      pathOrNone(),
+      "",
+      "Authority of an https backend; empty: use the system's authorities",
+    ),
     timeout: setting(duration("100ms", "10m"), "10s", "Longest wait for one answer"),
     concurrency: setting(integer(1, 1000), 32, "Most requests at the same time, one per device"),
     retry_first: setting(duration("10ms", "1h"), "500ms", "Wait before the second try"),
@@ -74,7 +82,11 @@ export const SETTINGS = {
     ),
   },
   devices: {
-    host: setting(text(), "localhost", "Host name of Mosquitto for devices; written into their folders"),
+    host: setting(
+      text(),
+      "localhost",
+      "Host name of Mosquitto for devices; written into their folders",
+    ),
     port: setting(port(), 8883, "Its port there"),
     authority: setting(
       text(),
