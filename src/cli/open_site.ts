@@ -7,6 +7,7 @@ import { readSealingKeys } from "../store/sealing_keys.ts";
 import { openStore as openStorePort } from "../store/open_store.ts";
 import type { Store } from "../store/store.ts";
 import { Database } from "../store/sqlite/database.ts";
+import { readOperatorText } from "../config/operator_file.ts";
 import type { Settings } from "../config/settings.ts";
 import { type SiteLayout, siteLayout } from "../site/layout.ts";
 import { CommandError, EXIT } from "./terminal.ts";
@@ -99,7 +100,7 @@ function openStore(config: Config): Database {
 
 function readConfiguration(layout: SiteLayout): string {
   try {
-    return Deno.readTextFileSync(layout.configuration);
+    return readOperatorText(layout.configuration);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
       throw new CommandError(`There is no site in "${layout.directory}": no gateway.toml`, {

@@ -34,6 +34,7 @@ import {
 import { openDeviceAuthorities } from "../pki/device_authorities.ts";
 import type { SiteLayout } from "../layout.ts";
 import { atomicWrite } from "../atomic_write.ts";
+import { readText } from "../../config/operator_file.ts";
 
 /** What the broker's lists are made of, read from the registry under the lock. */
 interface Revocations {
@@ -184,7 +185,7 @@ async function makeLists(access: BrokerAccess, revocations: Revocations): Promis
   const lists = await Promise.all(
     opened.authorities.map((one) => listOf(one, proof, { ...revocations, nowMs })),
   );
-  const accessList = withDenials(await Deno.readTextFile(layout.aclDevices), revocations.denied);
+  const accessList = withDenials(await readText(layout.aclDevices), revocations.denied);
   const made = { accessList, revocationList: lists.join(""), authority, proof };
   const faults = await faultsOf(layout, made);
   if (faults.length === 0) return made;
@@ -212,7 +213,7 @@ async function listOf(
 
 /** Everything that a reload reads, looked at beforehand. */
 async function faultsOf(layout: SiteLayout, lists: Lists): Promise<string[]> {
-  const read = (path: string) => Deno.readTextFile(path);
+  const read = (path: string) => readText(path);
   const configuration = (await read(layout.brokerConfiguration)).split("\n");
   const needed = [
     `cafile ${layout.deviceCa.certificate}`,
