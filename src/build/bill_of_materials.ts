@@ -49,7 +49,7 @@ export async function reachablePackages(): Promise<Component[]> {
   }));
 }
 
-/** What a package says of itself. */
+/** What a package says about itself. */
 function licenceIn(folder: string): string {
   const { license } = JSON.parse(Deno.readTextFileSync(join(folder, "package.json")));
   if (typeof license === "string") return license;

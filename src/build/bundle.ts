@@ -32,7 +32,7 @@ export async function bundleProgram(commit: string): Promise<string> {
   return program.includes(NO_REQUIRE) ? OWN_REQUIRE + program : program;
 }
 
-/** Twelve digits of the commit that is checked out, marked where files differ from it. */
+/** Twelve digits of the commit that is checked out, marked if files differ from it. */
 export async function checkedOutCommit(): Promise<string> {
   const git = async (...args: string[]) =>
     new TextDecoder().decode(await outputOf("git", args, { cwd: ROOT })).trim();

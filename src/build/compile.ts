@@ -64,7 +64,7 @@ async function compileFor({ machine }: Runtime, entry: string, folder: string): 
   console.log(`${name}  ${(Deno.statSync(join(folder, name)).size / 1e6).toFixed(1)} MB`);
 }
 
-/** Without a network, or where Deno's download site is closed, the stub is what is missing. */
+/** Without a network, or if Deno's download site is blocked, the stub is what is missing. */
 async function explained(failure: BuildFailure, machine: string): Promise<BuildFailure> {
   const archive = `denort-${machine}-unknown-linux-gnu.zip`;
   if (!failure.message.includes(archive)) return failure;

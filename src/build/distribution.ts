@@ -10,7 +10,7 @@ import { renderLicences } from "./licences.ts";
 /** The sums of everything else in the folder, as `sha256sum -c` takes them. */
 const SUMS = "SHA256SUMS";
 
-/** Where the finished files stand, unless a build is told another place. */
+/** Where the finished files go, unless a build is given another folder. */
 export const DIST: string = join(ROOT, "dist");
 
 /** The finished program for one kind of machine. */

@@ -78,11 +78,11 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
 export const ACTIONS: Readonly<Record<string, string>> = {
   message_rejected: "`verify` explains one message; many of one code: see `audit export`",
   messages_rejected: "A flood of one code: see `audit export`",
-  intake_paused: "Look at the backend; nothing is lost while the broker has room",
+  intake_paused: "Check the backend; nothing is lost while the broker has room",
   qos0_dropped: "Let devices publish with QoS 1",
   catch_up_unconfirmed: "Add the topic to `acl_gateway` and restart Mosquitto",
-  store_failed: "Free the disk, or bring the database back; it recovers by itself",
-  store_replaced: "Nothing, if you replaced it; ids from before are forgotten",
+  store_failed: "Free disk space (`df -h`), or restore the database; it recovers by itself",
+  store_replaced: "Nothing, if you replaced it; earlier message ids are forgotten",
   store_reopened: "Nothing, if you sealed the secrets or changed their key",
   dead_letters_expired: "Look at `dead list` more often, or raise the limits",
   clock_behind: "Correct the machine's clock",
@@ -92,14 +92,15 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   response_refused: "Compare `acl_gateway` with a new site's; `doctor` does it",
   broker_disconnected: "Nothing, if it comes back: it reconnects by itself",
   broker_unreachable: "Start Mosquitto; check `broker.host`, `broker.port` and the certificates",
-  broker_dropped: "Find out why the gateway was away or full; raise the broker's limits",
-  api_failed: "The address or the certificate of the API: see the reason",
+  broker_dropped: "Find out why the gateway was down or full; raise the broker's limits",
+  api_failed: "Correct the address or certificate of the API in `gateway.toml`: see the reason",
   api_key_unknown: "`key list`; delete `api.key` if it is an old one",
   api_key_missing: "`key add NAME`",
-  expires_soon: "Replace the file, then send SIGHUP; for devices `device rotate ID --certificate`",
-  worker_died: "Nothing: it is restarted; report it if it comes again",
-  reload_failed: "Correct what it names, then send SIGHUP again",
-  systemd_notify_failed: "Nothing; if it stays, systemd may restart the gateway",
+  expires_soon:
+    "Replace the file, then `systemctl reload secure-iot-gateway`; for devices `device rotate ID --certificate`",
+  worker_died: "Nothing: it is restarted; if it happens again, report it with the log",
+  reload_failed: "Correct what it names, then `systemctl reload secure-iot-gateway`",
+  systemd_notify_failed: "Nothing; if it continues, systemd may restart the gateway",
 };
 
 /** Log events that are not of one gateway's union: sums, and the main part's. Name, level, example. */

@@ -6,7 +6,7 @@
 # size there. It needs sh, ls, id, uname, tail, head, gzip, tar and sha256sum, as busybox has them.
 #
 # SECURE_IOT_GATEWAY_CACHE     the cache folder, instead of ~/.cache/secure-iot-gateway
-# SECURE_IOT_GATEWAY_EMULATOR  a program that runs Deno where this machine's processor cannot
+# SECURE_IOT_GATEWAY_EMULATOR  a program that runs Deno if this machine's processor cannot
 set -eu
 
 fail() {
@@ -61,12 +61,12 @@ unpack() (
 {{deno_sha256}}  deno
 {{program_sha256}}  main.js
 SUMS
-    fail "\"$self\" is damaged: what it unpacks to is not what was packed" "Copy it anew, and compare it with SHA256SUMS"
+    fail "\"$self\" is damaged: what it unpacks to is not what was packed" "Copy it again, and compare it with SHA256SUMS"
   chmod 500 "$new/{{name}}/deno"
   chmod 400 "$new/{{name}}/main.js"
   $emulator "$new/{{name}}/deno" --version >/dev/null 2>&1 ||
     fail "Cannot run Deno from \"$cache\"" "The system needs glibc 2.27 or newer, and the folder must not be mounted noexec; $elsewhere"
-  # A folder takes the place of none; where another start was quicker, its bytes are the same.
+  # The folder is moved only if none is there; if another start was quicker, its bytes are the same.
   move_in || intact || {
     mv "$home" "$new/replaced" && move_in || intact || fail "Cannot replace \"$home\""
   }
@@ -101,7 +101,7 @@ safe && intact || {
   unpacked=now
 }
 
-# The program starts itself anew by this path, and Deno keeps its compiled code beside it.
+# The program starts itself again by this path, and Deno keeps its compiled code beside it.
 export SECURE_IOT_GATEWAY_PROGRAM="$self"
 export DENO_DIR="$home/compiled" DENO_NO_UPDATE_CHECK=1 {{environment}}
 # A process of its own compiles: what that takes, 30 MiB, a gateway would keep until it ends.

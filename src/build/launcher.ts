@@ -24,7 +24,7 @@ interface UnpackedFile {
   readonly sha256: string;
 }
 
-/** Length of every launcher, so that it can say itself where the rest begins. */
+/** Length of every launcher, so that it knows where the rest of the file begins. */
 const HEAD_BYTES = 8192;
 
 /** Commands that start other programs. */

@@ -1,4 +1,4 @@
-/** deno.json's permission sets as the flags that mean the same, for where there is no deno.json. */
+/** deno.json's permission sets as the flags that mean the same, for use without deno.json. */
 
 import project from "../../deno.json" with { type: "json" };
 

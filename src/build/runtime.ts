@@ -2,7 +2,7 @@
  * Deno itself, as its makers publish it on npm.
  *
  * The rules are:
- * - version and integrity stand here, not in what is downloaded;
+ * - version and integrity are fixed here, not taken from the download;
  * - nothing is used, from the network or from the cache, that has another integrity.
  */
 

@@ -7,7 +7,7 @@ import { AuditLog } from "../store/sqlite/audit_log.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
 
-/** Proves the chain and prints its head; fails where an entry was altered, removed or reordered. */
+/** Proves the chain and prints its head; fails if an entry was altered, removed or reordered. */
 export async function verifyAudit(
   options: SiteOption & { readonly head?: string; readonly json?: true },
 ): Promise<void> {

@@ -50,7 +50,7 @@ function readKey(path: string): string {
     return readOperatorText(path).trim();
   } catch (error) {
     throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`, {
-      hint: "Where it was deleted, put another API key there: secure-iot-gateway key add operator",
+      hint: "If it was deleted, make a new key and put it there: secure-iot-gateway key add NAME",
     });
   }
 }

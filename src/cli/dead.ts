@@ -10,7 +10,7 @@ import { unknownDevice } from "./unknown_device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
 
-/** Which dead letters are meant, where no single one is named. */
+/** Which dead letters are meant, if no single one is named. */
 interface SelectionOptions extends SiteOption {
   readonly device?: string;
   readonly all?: true;
@@ -60,7 +60,7 @@ export async function retryDeadLetters(
   print(`Put ${amount(count)} back into the outbox`);
 }
 
-/** Drops dead letters for good. */
+/** Drops dead letters permanently. */
 export async function dropDeadLetters(
   id: string | undefined,
   options: SelectionOptions,
@@ -76,9 +76,7 @@ function selectionOf(id: string | undefined, { device, all }: SelectionOptions):
   const given = [id, device, all].filter((one) => one !== undefined).length;
   if (given !== 1) {
     throw new CommandError(
-      given === 0
-        ? "Say which dead letters"
-        : "Cannot take more than one of ID, --device and --all",
+      given === 0 ? "No dead letter was named" : "Only one of ID, --device and --all may be given",
       {
         exit: EXIT.wrongUse,
         hint: "Give exactly one: an ID from dead list, --device ID, or --all",
@@ -120,12 +118,12 @@ async function take(
   return count;
 }
 
-/** A gateway that runs gets at the store for as long as we had it. */
+/** Gives a running gateway the store for as long as we had it. */
 async function leaveTheStore(durationMs: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, durationMs));
 }
 
-/** None at all is fine, also for a device; a name that nothing has is a slip. */
+/** None at all is fine, also for a device; a name that does not exist is an error. */
 function refuseUnknown(selection: Selection, store: Database): void {
   if (selection === "all") return;
   if ("sequence" in selection) throw unknownDeadLetter(selection.sequence);
@@ -199,7 +197,7 @@ function describe(letter: DeadLetterSummary) {
   };
 }
 
-/** The payload as text, or in base64 where it is none. */
+/** The payload as text, or in base64 if it is not UTF-8. */
 function payloadOf(bytes: Uint8Array) {
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);

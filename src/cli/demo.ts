@@ -9,7 +9,7 @@ import { CommandError, print } from "./terminal.ts";
 
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** Tells the story and checks every claim in it; fails where one does not hold. */
+/** Tells the story and checks every claim in it; fails if one does not hold. */
 export async function demo(options: { readonly keep?: true }): Promise<void> {
   const mosquitto = await ensureMosquitto();
   if (!mosquitto.ok) throw new CommandError(mosquitto.fault, { hint: mosquitto.hint });
@@ -47,7 +47,7 @@ async function play(
   if (narrator.claims.failed > 0) throw new CommandError("The demo did not go as told");
 }
 
-/** True where the story came to its end; what broke it off is a claim that failed. */
+/** True if the story came to its end; an error on the way counts as a failed claim. */
 async function tell(
   sandbox: Sandbox,
   narrator: Narrator,

@@ -47,7 +47,7 @@ export async function addDevice(
     ...(pem && { onePem: true }),
   }], options);
   if (options.json) return printJson(device);
-  print(`Added ${deviceId}: ${device!.bundle} is what goes onto the device`);
+  print(`Added ${deviceId}: ${device!.bundle} goes onto the device`);
 }
 
 /** Registers every device of a CSV or JSON Lines file, or none. */
@@ -68,11 +68,11 @@ export async function importDevices(file: string, options: EnrolOptions): Promis
   const devices = await enrol(wanted, options);
   if (options.json) return printJson(devices);
   print(
-    `Added ${wanted.length} devices: ${layoutOf(options).devicesFolder} has what goes onto them`,
+    `Added ${wanted.length} devices: ${layoutOf(options).devicesFolder} has the folders for them`,
   );
 }
 
-/** Enrols all, or says everything that keeps them from it. */
+/** Enrols all devices, or none and reports every fault. */
 async function enrol(
   wanted: readonly Wanted[],
   options: SiteOption,

@@ -17,8 +17,10 @@ export async function adoptDevices(
   if (!result.ok) throw enrolmentError(result.faults, devices.map((_, i) => `row ${i + 1}`));
   const { adopted, present } = result;
   if (options.json) return printJson({ adopted, present });
-  print(`Adopted ${adopted} devices` + (present > 0 ? `; ${present} were here already` : ""));
-  print("A certificate for one of them: secure-iot-gateway device rotate ID --certificate");
+  print(`Adopted ${adopted} devices` + (present > 0 ? `; ${present} were registered already` : ""));
+  print(
+    "They have no certificate yet, for each: secure-iot-gateway device rotate ID --certificate",
+  );
 }
 
 /** The rows of an existing `devices` table. */

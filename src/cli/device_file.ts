@@ -2,7 +2,7 @@
  * A file of devices: CSV with a header (RFC 4180), or JSON Lines. Pure.
  *
  * The rules are:
- * - the fields are device_id, and where wanted secret, valid_days and csr; another one is a fault;
+ * - the fields are device_id, and if wanted secret, valid_days and csr; any other is a fault;
  * - an empty field of CSV is one that is not given;
  * - every fault is found, with its line.
  */
@@ -53,15 +53,15 @@ function deviceOf(line: number, fields: Fields): DeviceLine | string {
     return `unknown field ${JSON.stringify(unknown)}, allowed: ${FIELDS.join(", ")}`;
   }
   const { device_id: deviceId, secret, valid_days: days, csr } = fields;
-  if (typeof deviceId !== "string") return "device_id is missing, or no text";
-  if (secret !== undefined && typeof secret !== "string") return "secret is no text";
-  if (csr !== undefined && typeof csr !== "string") return "csr is no text";
+  if (typeof deviceId !== "string") return "device_id is missing, or not a string";
+  if (secret !== undefined && typeof secret !== "string") return "secret is not a string";
+  if (csr !== undefined && typeof csr !== "string") return "csr is not a string";
   const validDays = days === undefined ? undefined : Number(days);
   if (
     validDays !== undefined &&
     !(Number.isInteger(validDays) && validDays >= 1 && validDays <= VALID_DAYS_MAX)
   ) {
-    return `valid_days is no whole number from 1 to ${VALID_DAYS_MAX}`;
+    return `valid_days is not a whole number from 1 to ${VALID_DAYS_MAX}`;
   }
   return {
     line,
@@ -77,9 +77,9 @@ function fieldsOfJson(content: string): Fields | string {
     const value: unknown = JSON.parse(content);
     return typeof value === "object" && value !== null && !Array.isArray(value)
       ? value as Fields
-      : "it is no JSON object";
+      : "it is not a JSON object";
   } catch {
-    return "it is no JSON object";
+    return "it is not a JSON object";
   }
 }
 
@@ -116,7 +116,7 @@ function cellsOf(content: string): string[] | string {
   const cell = /(?:"((?:[^"]|"")*)"|([^",]*))(,|$)/y;
   for (;;) {
     const match = cell.exec(content);
-    if (!match) return "a quote is not closed, or stands inside a field";
+    if (!match) return "a quote is not closed, or is inside an unquoted field";
     const [, quoted, plain = "", end] = match;
     cells.push(quoted === undefined ? plain.trim() : quoted.replaceAll('""', '"'));
     if (end === "") return cells;

@@ -22,18 +22,18 @@ export async function removeDevice(
     return failOn(fault);
   }
   for (const step of steps) print(printable(sentenceOf(step)));
-  failOn(fault, `The registry refuses ${deviceId} all the same; its folder is still there`);
+  failOn(fault, `The registry refuses ${deviceId} already; its folder is still there`);
   print(`Removed ${deviceId}`);
 }
 
 function sentenceOf(step: RemoveDeviceStep): string {
   switch (step.kind) {
     case "device_removed":
-      return `registry: everything of ${step.deviceId} is refused from now on`;
+      return `registry: messages of ${step.deviceId} are refused from now on`;
     case "broker_not_running":
       return `broker: not running (${step.reason}); it reads the new lists when it starts`;
     case "bundle_removed":
-      return `folder: what went onto ${step.deviceId} was deleted`;
+      return `folder: the files for ${step.deviceId} were deleted`;
     default:
       return brokerSentence(step);
   }

@@ -20,7 +20,7 @@ interface RevokeOptions extends SiteOption {
 
 const REASON_MAX_CHARS = 200;
 
-/** Refuses a device in the registry and at the broker, ends its connection, and says how that was seen. */
+/** Refuses a device in the registry and at the broker, ends its connection, and prints how that was verified. */
 export async function revokeDevice(
   deviceId: string,
   options: RevokeOptions & { readonly reason?: string },
@@ -34,7 +34,7 @@ export async function revokeDevice(
   const what = { deviceId, ...(reason !== undefined && { reason }) };
   await carryOut(deviceId, options, {
     work: (store, site) => revoke(store, site, what),
-    consolation: `The registry refuses ${deviceId} all the same`,
+    consolation: `The registry refuses ${deviceId} already`,
     done: `Revoked ${deviceId}`,
   });
 }
@@ -75,7 +75,7 @@ async function carryOut(
 function sentenceOf(step: RevokeDeviceStep): string {
   switch (step.kind) {
     case "device_refused":
-      return `registry: everything of ${step.deviceId} is refused from now on`;
+      return `registry: messages of ${step.deviceId} are refused from now on`;
     case "device_restored":
       return `registry: ${step.deviceId} is accepted again` +
         (step.wasRevoked ? "" : ", as before: it was not revoked");

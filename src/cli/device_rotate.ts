@@ -31,7 +31,7 @@ interface RotateOptions extends SiteOption {
 
 const OVERLAP_MAX_MS = 3_650 * 86_400_000;
 
-/** Gives a device a new secret or a new certificate, or ends what was before. */
+/** Gives a device a new secret or a new certificate, or ends a rotation. */
 export async function rotateDevice(deviceId: string, options: RotateOptions): Promise<void> {
   const overlapSeconds = checkOptions(options);
   const layout = layoutOf(options);
@@ -72,12 +72,15 @@ async function rotate(
   return await finishRotation(rotation, deviceId, { force: options.force === true });
 }
 
-/** Refuses what makes no sense together; returns the overlap in seconds. */
+/** Refuses options that contradict each other; returns the overlap in seconds. */
 function checkOptions({ secret, secretFile, certificate, finish, overlap }: RotateOptions): number {
   const wrong = (fault: string, hint: string) =>
     new CommandError(fault, { exit: EXIT.wrongUse, hint });
   if (!secret && !certificate && !finish) {
-    throw wrong("Say what to rotate", "Give --secret, --certificate, or --finish afterwards");
+    throw wrong(
+      "No --secret, --certificate or --finish was given",
+      "Give --secret, --certificate, or --finish afterwards",
+    );
   }
   if (finish && (secret || certificate)) {
     throw wrong("Cannot begin and end a rotation at once", "Give --finish once the device has it");
@@ -96,21 +99,21 @@ function sentencesOf(step: RotateDeviceStep): string[] {
     case "secret_rotated": {
       const { deviceId, secretFile = "the one you gave", previousValidUntil } = step;
       return [
-        `${deviceId} has a new secret: ${secretFile} is what goes onto the device`,
-        `The one it uses now is good until ${previousValidUntil}`,
-        `See which one it uses: secure-iot-gateway device show ${deviceId}`,
+        `${deviceId} has a new secret: ${secretFile} goes onto the device`,
+        `The previous secret is valid until ${previousValidUntil}`,
+        `To see which one it uses: secure-iot-gateway device show ${deviceId}`,
       ];
     }
     case "certificate_issued": {
       const { deviceId, bundle, validUntil } = step;
       return [
         `${deviceId} has a new certificate until ${validUntil}: ${bundle} goes onto the device`,
-        `Those before stay good: secure-iot-gateway device rotate ${deviceId} --finish ends that`,
+        `The previous ones stay valid until: secure-iot-gateway device rotate ${deviceId} --finish`,
       ];
     }
     case "overlap_ended": {
       const { deviceId, withdrawn } = step;
-      return [`${deviceId} has its newest secret only; ${withdrawn} certificates were withdrawn`];
+      return [`${deviceId} now has its newest secret only; ${withdrawn} certificates were revoked`];
     }
     default:
       return [brokerSentence(step)];
@@ -123,12 +126,15 @@ function sayFault(fault: RotateDeviceFault, deviceId: string, { json }: RotateOp
       throw new CommandError(`Cannot use the secret: device "${fault.holder}" has it already`);
     case "secret_unused":
       throw new CommandError(
-        `Cannot end the overlap: ${deviceId} was not seen to use its new secret`,
-        { hint: "Wait until device show says so, or give --force" },
+        `Cannot end the overlap: ${deviceId} has not used its new secret yet`,
+        { hint: "Wait until device show reports its use, or give --force" },
       );
     case "no_certificate":
       throw new CommandError(fault.reason);
     default:
-      failOn(fault, json ? undefined : "Until then the broker may take the certificates before");
+      failOn(
+        fault,
+        json ? undefined : "Until then the broker may accept the previous certificates",
+      );
   }
 }

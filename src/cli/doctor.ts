@@ -3,6 +3,7 @@
 import type { CheckResult } from "../doctor/check.ts";
 import { ALL_CHECKS, DoctorRun, isHealthy } from "../doctor/doctor_run.ts";
 import type { SiteLayout } from "../site/layout.ts";
+import { SiteLockedError } from "../site/site_lock.ts";
 import { configOf, layoutOf, type SiteOption } from "./open_site.ts";
 import { CommandError, EXIT, note, print, printable } from "./terminal.ts";
 
@@ -47,7 +48,7 @@ async function check(
   const run = begin(() => new DoctorRun(site, { offline: !!offline, silent: !message }, report));
   const stop = Promise.withResolvers<never>();
   const onSignal = () =>
-    stop.reject(new CommandError("Stopped before the end; nothing is left behind"));
+    stop.reject(new CommandError("Stopped before the end; the test device was removed"));
   for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, onSignal);
   try {
     await Promise.race([run.run(), stop.promise]);
@@ -58,8 +59,9 @@ async function check(
 }
 
 function leftBehind(error: Error): never {
-  throw new CommandError(`Cannot take the device doctor-… out again: ${error.message}`, {
-    hint: "The next secure-iot-gateway doctor does it, once the database can be written",
+  throw new CommandError(`Cannot remove the test device doctor-…: ${error.message}`, {
+    hint:
+      "Run secure-iot-gateway doctor again once the database can be written: it removes the device",
   });
 }
 
@@ -67,7 +69,8 @@ function begin(make: () => DoctorRun): DoctorRun {
   try {
     return make();
   } catch (error) {
-    throw new CommandError((error as Error).message);
+    if (!(error instanceof SiteLockedError)) throw error;
+    throw new CommandError(error.message, { hint: error.hint });
   }
 }
 

@@ -1,4 +1,4 @@
-/** `install`: the files by which systemd runs the gateway. */
+/** `install`: the files with which systemd runs the gateway. */
 
 import { dirname, join, resolve } from "node:path";
 import {
@@ -12,7 +12,7 @@ import { CommandError, EXIT, note, print as printLine, printJson } from "./termi
 /** What `install` is told. */
 interface InstallOptions {
   readonly dir: string;
-  /** Where the program will stand. */
+  /** The path of the program. */
   readonly program: string;
   readonly print?: true;
   /** The root of the file system to write to. */
@@ -23,7 +23,7 @@ interface InstallOptions {
 /** Prints the files, or writes them below a root; overwrites nothing. */
 export function install({ dir, program, print, prefix, json }: InstallOptions): void {
   if ((print === undefined) === (prefix === undefined)) {
-    throw new CommandError("Say where the files go", {
+    throw new CommandError("Either --print or --prefix must be given", {
       exit: EXIT.wrongUse,
       hint: "Give exactly one: --print, or --prefix / (as root; another folder for a package)",
     });

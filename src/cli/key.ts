@@ -32,7 +32,9 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
     refuseUnknown(deviceIds ?? [], store);
     const keys = new ApiKeys(store);
     if (keys.list().length >= API_KEYS_MAX) {
-      throw new CommandError(`Cannot add a key: there are ${API_KEYS_MAX}, which is the most`);
+      throw new CommandError(
+        `Cannot add a key: there are ${API_KEYS_MAX} already, the most; remove one first`,
+      );
     }
     const createdAt = Math.floor(Date.now() / 1000);
     if (!keys.add(apiKeyDigest(key), { name, createdAt, deviceIds })) {
@@ -57,7 +59,7 @@ export async function listKeys(options: SiteOption & { readonly json?: true }): 
   }
 }
 
-/** Takes a key out; a running gateway refuses it from its next request on. */
+/** Removes a key; a running gateway refuses it from its next request on. */
 export async function removeKey(
   name: string,
   options: SiteOption & { readonly json?: true },
@@ -79,7 +81,7 @@ function scopeOf({ device, metricsOnly }: ScopeOptions): readonly string[] | und
   throw new CommandError("Cannot take both --device and --metrics-only", { exit: EXIT.wrongUse });
 }
 
-/** A key for a device that is none would be a slip that nobody notices. */
+/** A key for a device that does not exist is a mistake that would stay unnoticed. */
 function refuseUnknown(deviceIds: readonly string[], store: Database): void {
   const registry = new Registry(store);
   for (const deviceId of deviceIds) if (!registry.find(deviceId)) throw unknownDevice(deviceId);

@@ -8,6 +8,7 @@ import { openStore as openStorePort } from "../store/open_store.ts";
 import type { Store } from "../store/store.ts";
 import { Database } from "../store/sqlite/database.ts";
 import { readOperatorText } from "../config/operator_file.ts";
+import { systemFault } from "../config/system_fault.ts";
 import type { Settings } from "../config/settings.ts";
 import { type SiteLayout, siteLayout } from "../site/layout.ts";
 import { CommandError, EXIT } from "./terminal.ts";
@@ -31,7 +32,7 @@ export function configOf(layout: SiteLayout): Config {
   return settingsOf(layout).config;
 }
 
-/** The same, with the settings as they stand in gateway.toml and the environment. */
+/** The same, with the settings as they are in gateway.toml and the environment. */
 export function settingsOf(layout: SiteLayout): { config: Config; settings: Settings } {
   const environment = Deno.env.toObject();
   const result = readConfig(readConfiguration(layout), {
@@ -41,7 +42,7 @@ export function settingsOf(layout: SiteLayout): { config: Config; settings: Sett
   if (!result.ok) {
     throw new CommandError(result.faults, {
       exit: EXIT.wrongUse,
-      hint: `Every setting stands in "${layout.configuration}" with its default`,
+      hint: `Correct "${layout.configuration}"; docs/operator/settings.md lists every setting`,
     });
   }
   return result;
@@ -56,7 +57,7 @@ export async function withStore<T>(
   try {
     return await work(store);
   } catch (error) {
-    throw error instanceof StoreError ? new CommandError(error.message) : error;
+    throw error instanceof StoreError ? storeFailure(error) : error;
   } finally {
     store.close();
   }
@@ -77,11 +78,11 @@ export async function withStorePort<T>(
       await store.close();
     }
   } catch (error) {
-    throw error instanceof StoreError ? new CommandError(error.message) : error;
+    throw error instanceof StoreError ? storeFailure(error) : error;
   }
 }
 
-/** The registry of a site, which opens its secrets where they are sealed. */
+/** The registry of a site, which opens its secrets if they are sealed. */
 export function openRegistry(store: Database, config: Config): Registry {
   const registry = new Registry(store, readSealingKeys(config.store.sealingKey));
   const fault = registry.missingSealingKeys();
@@ -89,11 +90,16 @@ export function openRegistry(store: Database, config: Config): Registry {
   return registry;
 }
 
+function storeFailure(error: StoreError): CommandError {
+  const hint = systemFault(error)?.hint;
+  return new CommandError(error.message, hint === undefined ? {} : { hint });
+}
+
 function openStore(config: Config): Database {
   try {
     return new Database(config.store.database, { synchronous: config.store.synchronous });
   } catch (error) {
-    if (error instanceof StoreError) throw new CommandError(error.message);
+    if (error instanceof StoreError) throw storeFailure(error);
     throw error;
   }
 }
@@ -108,6 +114,10 @@ function readConfiguration(layout: SiteLayout): string {
           `Name the site folder with --dir, or make one: secure-iot-gateway init --dir ${layout.directory}`,
       });
     }
-    throw new CommandError(`Cannot read "${layout.configuration}": ${(error as Error).message}`);
+    const hint = systemFault(error)?.hint;
+    throw new CommandError(
+      `Cannot read "${layout.configuration}": ${(error as Error).message}`,
+      hint === undefined ? {} : { hint },
+    );
   }
 }

@@ -1,10 +1,12 @@
-/** The command line: which commands there are, and where each begins. */
+/** The command line: which commands there are, and the file that each runs. */
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { integer, port as portType, type SettingType } from "../config/setting_types.ts";
 import { VALID_DAYS_MAX } from "./device_file.ts";
 import { COMMIT, VERSION } from "../config/version.ts";
-import { CommandError, EXIT, type Exit, note, printError } from "./terminal.ts";
+import { systemFault } from "../config/system_fault.ts";
+import { SiteLockedError } from "../site/site_lock.ts";
+import { CommandError, EXIT, type Exit, printError } from "./terminal.ts";
 
 /** Runs the program with its arguments; returns the exit code. */
 export async function runProgram(args: readonly string[]): Promise<Exit> {
@@ -46,7 +48,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.fine }): Command {
 function addSiteCommands(program: Command): void {
   site(program.command("init").description("Make a site: authorities, broker, settings, API key"))
     .addOption(
-      new Option("--host <name>", "name or address of this machine, may be repeated")
+      new Option("--host <name>", "name or address of this machine; may be repeated")
         .argParser((name: string, names: string[]) => [...names, name]).default([], "localhost"),
     )
     .option("--backend <url>", "where readings go", "http://127.0.0.1:5000")
@@ -57,7 +59,11 @@ function addSiteCommands(program: Command): void {
     .action(async (options) => (await import("./init.ts")).init(options));
   site(program.command("run").description("Run the gateway until SIGTERM or SIGINT"))
     .action(async (options) => (await import("./run.ts")).run(options));
-  site(program.command("doctor").description("Check this site, attack it, and say how to fix it"))
+  site(
+    program.command("doctor").description(
+      "Check this site, attack it, and say how to fix what is wrong",
+    ),
+  )
     .option("--json", "as JSON")
     .option("--offline", "only what can be seen while nothing runs")
     .option("--no-message", "send no message to the backend")
@@ -72,12 +78,12 @@ function addSiteCommands(program: Command): void {
 }
 
 function addServiceCommands(program: Command): void {
-  program.command("install").description("Make the files by which systemd runs the gateway")
+  program.command("install").description("Write the systemd files that run the gateway")
     .option("--print", "on stdout")
     .option("--json", "as JSON")
     .option("--prefix <folder>", "below this folder, / for this machine")
     .option("--dir <folder>", "the site folder", "/var/lib/secure-iot-gateway")
-    .option("--program <file>", "where this program stands", "/usr/local/bin/secure-iot-gateway")
+    .option("--program <file>", "path of this program", "/usr/local/bin/secure-iot-gateway")
     .action(async (options) => (await import("./install.ts")).install(options));
 }
 
@@ -87,12 +93,12 @@ function addDeviceCommands(program: Command): void {
   site(device.command("add <id>").description("Register a device and write its folder"))
     .option("--secret-file <file>", "take its secret from a file instead of making one")
     .option("--csr <file>", "a certificate request: the device keeps its key")
-    .option("--valid-days <days>", "how long its certificate is good", days)
+    .option("--valid-days <days>", "how many days its certificate is valid", days)
     .option("--pem", "one file devices/ID.pem instead of a folder")
     .option("--json", "as JSON")
     .action(async (id, options) => (await import("./device_add.ts")).addDevice(id, options));
   site(device.command("import <file>").description("Register all devices of a CSV or JSONL file"))
-    .option("--valid-days <days>", "how long their certificates are good", days)
+    .option("--valid-days <days>", "how many days their certificates are valid", days)
     .option("--pem", "one file devices/ID.pem for each instead of a folder")
     .option("--json", "as JSON")
     .action(async (file, options) =>
@@ -110,13 +116,13 @@ function addDeviceCommands(program: Command): void {
     .option("--json", "as JSON")
     .action(async (id, options) => (await import("./device_show.ts")).showDevice(id, options));
   site(device.command("rotate <id>").description("Give a device a new secret or certificate"))
-    .option("--secret", "a new secret; the one before stays good until the overlap ends")
+    .option("--secret", "a new secret; the previous one stays valid until the overlap ends")
     .option("--secret-file <file>", "with --secret: take it from a file instead of making one")
-    .option("--overlap <duration>", "how long both secrets are good", "7d")
-    .option("--certificate", "a new key and certificate; the ones before stay good")
-    .option("--valid-days <days>", "with --certificate: how long it is good", days)
-    .option("--finish", "the device has the new ones: end the overlap, withdraw what was before")
-    .option("--force", "with --finish: although the device was not seen to use its new secret")
+    .option("--overlap <duration>", "how long both secrets are valid", "7d")
+    .option("--certificate", "a new key and certificate; the previous ones stay valid")
+    .option("--valid-days <days>", "with --certificate: how many days it is valid", days)
+    .option("--finish", "the device has the new ones: end the overlap, revoke the previous ones")
+    .option("--force", "with --finish: even if the device has not used its new secret yet")
     .option("--json", "as JSON")
     .action(async (id, options) => (await import("./device_rotate.ts")).rotateDevice(id, options));
   site(
@@ -125,7 +131,7 @@ function addDeviceCommands(program: Command): void {
     ),
   )
     .option("--json", "as JSON")
-    .option("--reason <text>", "why, for those who ask later")
+    .option("--reason <text>", "why, for the audit log")
     .action(async (id, options) => (await import("./device_revoke.ts")).revokeDevice(id, options));
   site(device.command("restore <id>").description("Take a revocation back"))
     .option("--json", "as JSON")
@@ -141,14 +147,14 @@ function addDeviceCommands(program: Command): void {
 
 function addAuthorityCommands(program: Command): void {
   site(program.command("rotate-authority").description("Move to a new authority for the devices"))
-    .option("--finish", "every device has a new certificate: trust the old authority no more")
-    .option("--force", "with --finish: although some devices have none")
+    .option("--finish", "every device has a new certificate: stop trusting the old authority")
+    .option("--force", "with --finish: even if some devices have no new certificate")
     .option("--json", "as JSON")
     .action(async (options) => (await import("./rotate_authority.ts")).rotateAuthority(options));
 }
 
 function addDeadLetterCommands(program: Command): void {
-  const dead = program.command("dead").description("Dead letters: accepted, and not delivered")
+  const dead = program.command("dead").description("Dead letters: accepted, but not delivered")
     .helpCommand(false);
   site(dead.command("list").description("List all dead letters"))
     .option("--json", "as JSON")
@@ -171,9 +177,9 @@ function addDeadLetterCommands(program: Command): void {
 function addKeyCommands(program: Command): void {
   const key = program.command("key").description("The keys of the gateway's API")
     .helpCommand(false);
-  site(key.command("add <name>").description("Make a key and print it, this once"))
+  site(key.command("add <name>").description("Make a key and print it once"))
     .addOption(
-      new Option("--device <id>", "commands for this device only, may be repeated")
+      new Option("--device <id>", "commands for this device only; may be repeated")
         .argParser((id: string, ids: string[]) => [...ids, id]).default([], "every device"),
     )
     .option("--metrics-only", "no commands at all, only GET /metrics")
@@ -188,15 +194,15 @@ function addKeyCommands(program: Command): void {
 }
 
 function addSecretCommands(program: Command): void {
-  const secrets = program.command("secrets").description("Secrets at rest: plain, or sealed")
+  const secrets = program.command("secrets").description("Secrets in the database: sealed or not")
     .helpCommand(false);
   site(secrets.command("seal").description("Seal all secrets in the database under secrets.key"))
     .option("--json", "as JSON")
     .action(async (options) => (await import("./secrets.ts")).seal(options));
-  site(secrets.command("unseal").description("Make them plain again"))
+  site(secrets.command("unseal").description("Store all secrets unsealed again"))
     .option("--json", "as JSON")
     .action(async (options) => (await import("./secrets.ts")).unseal(options));
-  site(secrets.command("rotate-key").description("Seal them under a new key"))
+  site(secrets.command("rotate-key").description("Seal all secrets under a new key"))
     .option("--json", "as JSON")
     .action(async (options) => (await import("./secrets.ts")).rotateKey(options));
 }
@@ -206,7 +212,7 @@ function addAuditCommands(program: Command): void {
     .helpCommand(false);
   site(audit.command("verify").description("Prove that no entry was altered, removed or moved"))
     .option("--json", "as JSON")
-    .option("--head <hash>", "a head that an earlier run printed, and that must still be in it")
+    .option("--head <hash>", "a head that an earlier run printed; it must still be in the log")
     .action(async (options) => (await import("./audit.ts")).verifyAudit(options));
   site(audit.command("export").description("Print the entries as JSON Lines"))
     .option("--since <time>", "a date, a time, or how long ago: 24h, 7d")
@@ -251,24 +257,36 @@ function wholeNumber(text: string, { allowed, accepts }: SettingType<number>): n
   throw new InvalidArgumentError(`It ${allowed}`);
 }
 
-/** Says what went wrong; help and version are no errors. */
+/** Prints what went wrong; help and version are not errors. */
 function exitOf(error: unknown): Exit {
   if (error instanceof CommandError) {
     printError(error);
     return error.exit;
   }
   if (error instanceof CommanderError) return exitOfCommander(error);
-  if (error instanceof Deno.errors.BrokenPipe) return EXIT.failed; // nobody reads: `… | head`
-  note(`error: ${error instanceof Error ? error.message : error}`);
-  note("hint: This is a fault of the program itself; please report it");
+  if (error instanceof Deno.errors.BrokenPipe) return EXIT.failed; // the reader has closed the pipe: `… | head`
+  printError(failureOf(error));
   return EXIT.failed;
+}
+
+/** An error that no command expects: most come from the system, not from a bug. */
+function failureOf(error: unknown): Pick<CommandError, "faults" | "hint"> {
+  if (error instanceof SiteLockedError) return { faults: [error.message], hint: error.hint };
+  const fault = systemFault(error);
+  if (fault !== undefined) return { faults: [fault.reason], hint: fault.hint };
+  return {
+    faults: [error instanceof Error ? error.message : String(error)],
+    hint: "This is a bug in secure-iot-gateway: please report it with the command and this error",
+  };
 }
 
 function exitOfCommander(error: CommanderError): Exit {
   if (error.exitCode === 0) return EXIT.fine;
   const [first = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
   const fault = first === "(outputHelp)" ? "Name a command" : first;
-  const hint = suggestion ? suggestion.replace(/^\((.*)\)$/, "$1") : "See --help";
+  const hint = suggestion
+    ? suggestion.replace(/^\((.*)\)$/, "$1")
+    : "Run secure-iot-gateway --help";
   printError({ faults: [fault.charAt(0).toUpperCase() + fault.slice(1)], hint });
   return EXIT.wrongUse;
 }

@@ -3,7 +3,7 @@
 import type { RevocationFault, RevocationStep } from "../site/operations/revocation.ts";
 import { CommandError, print } from "./terminal.ts";
 
-/** Fails with a fault, after what is true all the same; does nothing without a fault. */
+/** Fails with a fault, after printing what already holds; does nothing without a fault. */
 export function failOn(fault: RevocationFault | undefined, consolation?: string): void {
   if (!fault) return;
   if (consolation !== undefined) print(consolation);
@@ -23,15 +23,15 @@ export function brokerSentence(step: RevocationStep): string {
     case "access_list_written":
       return `access list: every topic is denied to ${count(step.deniedDevices, "revoked device")}`;
     case "broker_reloaded":
-      return `broker: process ${step.pid} was told to read them`;
+      return `broker: process ${step.pid} was told to reload the lists`;
     case "listed_certificate_refused":
       return `probe: a certificate on this list is refused: ${step.reason}`;
     case "access_verified":
-      return "probe: an innocent device receives on its own topic, and is refused another's " +
+      return "probe: a device that is not revoked receives on its own topic, and is refused another's " +
         "(reason 0x87)";
     case "device_denied":
-      return `probe: connected as ${step.deviceId}, which ends its connection (MQTT 5 §3.1.4); ` +
-        "even so it is refused its own topic (reason 0x87) and receives nothing";
+      return `probe: connected as ${step.deviceId}, which ended its connection (MQTT 5 §3.1.4); ` +
+        "it is refused its own topic (reason 0x87) and receives nothing";
     case "connection_ended":
       return step.canReconnect
         ? `broker: the connection of ${step.deviceId} was ended; it may connect again, but the ` +

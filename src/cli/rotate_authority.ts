@@ -45,12 +45,12 @@ function sentencesOf(step: RotateAuthorityStep): string[] {
       const first = `New certificates come from authority ${shortOf(authority)}`;
       return previous === undefined ? [first] : [
         first,
-        `Those of authority ${shortOf(previous)} are good until rotate-authority --finish`,
-        `${length} devices are to be given one of the new: device rotate ID --certificate`,
+        `Those of authority ${shortOf(previous)} are valid until rotate-authority --finish`,
+        `${length} devices still need a new one: device rotate ID --certificate`,
       ];
     }
     case "single_authority":
-      return ["There is one authority only"];
+      return ["There is only one authority: nothing to finish"];
     case "authority_distrusted":
       return [`Authority ${shortOf(step.authority)} is no longer trusted`];
     default:
@@ -67,7 +67,7 @@ function sayFault(fault: RotateAuthorityFault, { json }: RotateAuthorityOptions)
     default:
       failOn(
         fault,
-        json ? undefined : "Until then the broker trusts the authorities that it trusted before",
+        json ? undefined : "Until then the broker trusts the same authorities as before",
       );
   }
 }

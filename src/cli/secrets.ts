@@ -1,4 +1,4 @@
-/** `secrets seal`, `unseal` and `rotate-key`: whether the database alone gives the secrets away. */
+/** `secrets seal`, `unseal` and `rotate-key`: whether the secrets in the database are encrypted. */
 
 import {
   rotateSealingKey,
@@ -19,7 +19,7 @@ export async function seal(options: JsonOption): Promise<void> {
   print(`Sealed ${amount(count)} under key ${keyId}`);
   sayRemoved(removed);
   note(
-    `hint: Keep a copy of ${keyFile}, apart from the database's backups; older backups are plain`,
+    `hint: Keep a copy of ${keyFile}, away from the database's backups; older backups are not sealed`,
   );
 }
 
@@ -36,7 +36,7 @@ export async function rotateKey(options: JsonOption): Promise<void> {
   const { count, keyId, keyFile, removed } = await withParts(options, rotateSealingKey);
   if (options.json) return printJson({ count, keyId, keyFile, removed });
   sayRemoved(removed);
-  print(`Sealed ${amount(count)} under key ${keyId}; the old key opens nothing here any longer`);
+  print(`Sealed ${amount(count)} under key ${keyId}; the old key is no longer used`);
 }
 
 async function withParts<T>(options: SiteOption, work: (parts: SealingParts) => Promise<T>) {

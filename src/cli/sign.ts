@@ -14,9 +14,9 @@ import { CommandError, EXIT, print } from "./terminal.ts";
 interface SignOptions extends SiteOption {
   /** Its secret is used, and no site. */
   readonly secretFile?: string;
-  /** Unix seconds, ten digits; now where not given. */
+  /** Unix seconds, ten digits; now if not given. */
   readonly timestamp?: string;
-  /** A UUID version 4; a random one where not given. */
+  /** A UUID version 4; a random one if not given. */
   readonly messageId?: string;
 }
 
@@ -43,7 +43,7 @@ export async function sign(deviceId: string, json: string, options: SignOptions)
 
 const NO_SIGNATURE = "0".repeat(2 * SIGNATURE_BYTES);
 
-/** Fields in which nothing is wrong. */
+/** Fields without a fault. */
 const SOUND: SignedFields = {
   deviceId: "sensor_001",
   timestamp: "1727712000",
@@ -66,7 +66,7 @@ function faultsOf({ deviceId, timestamp, messageId }: SignedFields): string[] {
   return faults;
 }
 
-/** The gateway's own reader is asked, so that the rules for the fields stand in one place. */
+/** The gateway's own reader is asked, so that the rules for the fields are in one place. */
 function isReadBack(fields: SignedFields): boolean {
   const message = writeMessage(fields, { payload: "null", signature: NO_SIGNATURE });
   const read = readEnvelope(new TextEncoder().encode(message));

@@ -1,10 +1,10 @@
 /**
- * How the command line speaks.
+ * What the command line prints, and how.
  *
  * The rules are:
  * - results go to stdout, everything else to stderr;
  * - exit 0 fine, 1 failed, 2 used wrongly;
- * - an error reads `error: …`, and where there is a likely slip, `hint: …`; never a stack trace;
+ * - an error reads `error: …`, and if there is a likely mistake or a next step, `hint: …`; never a stack trace;
  * - text from outside cannot move the cursor.
  */
 
@@ -14,7 +14,7 @@ import { escapeUnprintable, writeToStderr } from "../log/log.ts";
 export const EXIT = { fine: 0, failed: 1, wrongUse: 2 } as const;
 export type Exit = typeof EXIT[keyof typeof EXIT];
 
-/** A command that cannot go on; caught in one place and said in the program's voice. */
+/** Ends a command with an error; caught and printed in one place. */
 export class CommandError extends Error {
   override readonly name = "Failure";
   readonly faults: readonly string[];

@@ -16,9 +16,9 @@ import { CommandError, EXIT, type Exit, note, print, printable, printJson } from
 
 /** What `verify` may be told besides the device and the file. */
 interface VerifyOptions extends SiteOption {
-  /** Its secret is used; then a site is looked at only where `dir` names one. */
+  /** Its secret is used; then a site is read only if `dir` names one. */
   readonly secretFile?: string;
-  /** Unix seconds, ten digits; now where not given. */
+  /** Unix seconds, ten digits; now if not given. */
   readonly at?: string;
   readonly json?: true;
 }
@@ -149,7 +149,7 @@ async function saySignatures(envelope: Envelope, { secretOf }: MessageTrial): Pr
   const key = await importSecret(secretOf(deviceId) ?? "");
   const spaced = payload !== compactPayload;
   const candidates = spaced
-    ? [["compact payload", compactPayload], ["payload as it stands", payload]] as const
+    ? [["compact payload", compactPayload], ["payload as sent", payload]] as const
     : [["compact payload", compactPayload]] as const;
   for (const [name, text] of candidates) {
     const input = signingInput(envelope, text);
@@ -157,7 +157,7 @@ async function saySignatures(envelope: Envelope, { secretOf }: MessageTrial): Pr
     const escaped = shown === textOf(input) ? "" : ", escaped for the terminal";
     print(`\nSigned text, ${name}, ${input.length} bytes${escaped}:\n  ${shown}`);
     const rightSignature = key && await sign(key, input);
-    print(`Its signature:\n  ${rightSignature ?? "unknown, there is no secret to make it with"}`);
+    print(`Its signature:\n  ${rightSignature ?? "unknown: there is no secret for this device"}`);
   }
   print(`\nThe message's signature:\n  ${signature.toHex()}`);
 }

@@ -120,12 +120,12 @@ export class DeviceClient {
     return this.#client.connected;
   }
 
-  /** Commands that nobody has taken with `command` yet. */
+  /** Commands not yet taken with `command`. */
   get commandsWaiting(): number {
     return this.#commands.length;
   }
 
-  /** Makes a signed message around `payloadText`, which stands in it as it is. */
+  /** Makes a signed message around `payloadText`, which is put in unchanged. */
   async sign(payloadText: string, overrides: SignOverrides = {}): Promise<SignedMessage> {
     const deviceId = overrides.deviceId ?? this.deviceId;
     const timestamp = overrides.timestamp ?? nowSeconds();
@@ -202,7 +202,7 @@ export class DeviceClient {
   }
 }
 
-/** What stands in a device's folder; certificates and key as PEM texts. */
+/** The contents of a device's folder; certificates and key as PEM texts. */
 export interface DeviceIdentity {
   readonly deviceId: string;
   readonly secret: string;

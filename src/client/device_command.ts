@@ -6,7 +6,7 @@ import { signingInput } from "../core/signing_input.ts";
 
 /** A command and what the device thinks of it. */
 export interface DeviceCommand {
-  /** The payload's text exactly as it stands in the message. */
+  /** The payload's text exactly as it is in the message. */
   readonly payload: string;
   readonly messageId: string;
   /** Unix seconds. */

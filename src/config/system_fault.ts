@@ -1,7 +1,7 @@
 /** What the system refuses, as SQLite and Deno say it, in an operator's words: one table. */
 
 /** What is the matter, and what to do. */
-export interface SystemFault {
+interface SystemFault {
   readonly reason: string;
   readonly hint: string;
 }
@@ -9,27 +9,28 @@ export interface SystemFault {
 interface Row extends SystemFault {
   /** As `error.code` has it, or SQLite's result code without its extension. */
   readonly codes: readonly (string | number)[];
-  /** In messages of SQLite that come without a code. */
+  /** In messages that come without a code. */
   readonly says?: RegExp;
 }
 
 const ROWS: readonly Row[] = [
   {
     codes: ["EACCES", "EPERM", 3, 23],
+    says: /permission denied/i,
     reason: "Permission denied",
-    hint: "Run it as the user who owns the site, or as root",
+    hint: "Run it as the owner of the site folder: sudo -u secure-iot-gateway secure-iot-gateway …",
   },
   {
     codes: ["EROFS", 8],
-    says: /readonly database/,
+    says: /read-?only (database|file system)/i,
     reason: "It cannot be written to",
-    hint: "Run it as the user who owns the site; look whether the disk is mounted read-only",
+    hint: "Run it as the owner of the site folder, and see whether the disk is mounted read-only",
   },
   {
     codes: ["ENOSPC", "EDQUOT", 13],
-    says: /disk is full/,
+    says: /disk is full|no space left|quota exceeded/i,
     reason: "The disk is full",
-    hint: "Make room, then run it again; nothing was half done",
+    hint: "Free disk space (see df -h), then run the same command again",
   },
   {
     codes: ["EBUSY", "ETXTBSY", "EAGAIN", 5, 6],
@@ -47,7 +48,7 @@ const ROWS: readonly Row[] = [
     codes: [14],
     says: /unable to open database file/,
     reason: "The database cannot be opened",
-    hint: "Run it as the user who owns the site, and look whether its folder is there",
+    hint: "Run it as the owner of the site folder, and see whether the folder is there",
   },
   {
     codes: [11, 26],
@@ -88,5 +89,6 @@ function fits({ codes, says }: Row, error: Error): boolean {
   const { code, errcode } = error as { code?: unknown; errcode?: unknown };
   if (typeof errcode === "number") return codes.includes(errcode & 0xff);
   if (code === "ERR_SQLITE_ERROR") return says?.test(error.message) ?? false;
-  return typeof code === "string" && codes.includes(code);
+  if (typeof code === "string") return codes.includes(code);
+  return says?.test(error.message) ?? false;
 }

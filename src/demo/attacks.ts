@@ -1,4 +1,4 @@
-/** The three attacks: a replay, a tampered payload, an impostor; each is refused, and it is shown where. */
+/** The three attacks: a replay, a tampered payload, an impostor; each is refused, and the story shows where. */
 
 import { deviceFolder } from "../site/layout.ts";
 import type { Narrator } from "./narrator.ts";
@@ -69,7 +69,7 @@ async function tamperingFails(sandbox: Sandbox, narrator: Narrator): Promise<voi
 
 async function impostorFails(sandbox: Sandbox, narrator: Narrator): Promise<SignedMessage> {
   const impostor = sandbox.device("sensor_002");
-  narrator.scene("Attack: one device speaks as another");
+  narrator.scene("Attack: one device publishes as another");
   narrator.tell(
     "sensor_002 has stolen sensor_001's secret, and signs as sensor_001 on its own topic:",
   );
@@ -94,7 +94,9 @@ async function foreignTopicFails(
 ): Promise<SignedMessage> {
   const impostor = sandbox.device("sensor_002");
   const topic = "device/sensor_001/data";
-  narrator.tell(`The same on ${topic}. The broker knows who speaks, and drops it:`);
+  narrator.tell(
+    `The same on ${topic}. The broker knows the sender from its certificate, and drops it:`,
+  );
   const linesBefore = sandbox.gateway.lines().length;
   const receivedBefore = sandbox.backend.received.length;
   const { reasonCode } = await impostor.publish(forged.message, { topic });
@@ -103,7 +105,7 @@ async function foreignTopicFails(
   const own = await impostor.send('{"temperature":18.0}');
   await sandbox.readingAt(own.messageId);
   narrator.check(
-    "The gateway hears nothing of it; what sensor_002 says next, as itself, arrives",
+    "The gateway receives nothing of it; what sensor_002 sends next under its own id arrives",
     sandbox.gateway.lines().length === linesBefore &&
       sandbox.backend.received.length === receivedBefore + 1,
   );

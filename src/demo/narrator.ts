@@ -56,7 +56,7 @@ export class Narrator {
     }
   }
 
-  /** Says whether a claim holds, and what was found instead where it does not. */
+  /** Says whether a claim holds, and if it does not, what was found instead. */
   check(claim: string, holds: boolean, found?: string): void {
     this.#claims[holds ? "ok" : "failed"]++;
     const mark = holds ? this.#styled("green", "ok    ") : this.#styled("red", "FAILED");
@@ -78,7 +78,7 @@ export class Narrator {
   }
 }
 
-/** Breaks a long line behind commas and spaces, where it has any. */
+/** Breaks a long line behind commas and spaces, if it has any. */
 function wrap(text: string): string[] {
   const lines: string[] = [];
   let rest = text;

@@ -21,7 +21,7 @@ export async function tellStory(sandbox: Sandbox, narrator: Narrator): Promise<v
   await outageLosesNothing(sandbox, narrator);
 }
 
-/** Ends the gateway in good order, as part of the story. */
+/** Stops the gateway cleanly, as part of the story. */
 export async function stopInGoodOrder(sandbox: Sandbox, narrator: Narrator): Promise<void> {
   narrator.scene("The end");
   const code = await sandbox.gateway.stop();
@@ -71,7 +71,7 @@ async function readingArrives(sandbox: Sandbox, narrator: Narrator): Promise<Sig
     posted.text === '{"temperature":22.50,"counter":12345678901234567890}',
   );
   const answer = await device.response(signed.messageId);
-  narrator.tell("The device hears on device/sensor_001/response:");
+  narrator.tell("The device receives on device/sensor_001/response:");
   narrator.quote(answer.text);
   narrator.check(
     "The backend's answer is back at the device, paired with its message",
@@ -92,7 +92,7 @@ async function commandArrives(sandbox: Sandbox, narrator: Narrator): Promise<voi
   narrator.check("The gateway takes it: the broker has it for the device", status === 202);
 
   const heard = await device.command();
-  narrator.tell("The device hears on device/sensor_001/command:");
+  narrator.tell("The device receives on device/sensor_001/command:");
   narrator.quote(heard.raw);
   narrator.check(
     "The device verifies signature and time, and finds what the backend said",

@@ -1,4 +1,4 @@
-/** What Mosquitto has been told, in every file that it reads. */
+/** How Mosquitto is configured, in every file that it reads. */
 
 import { accessListFaults, deviceListFaults } from "../site/mosquitto/access_list.ts";
 import { renderBrokerFiles } from "../site/mosquitto/configuration.ts";
@@ -29,7 +29,9 @@ const OPENS_1883 = [
   ...["use_username_as_clientid", "allow_zero_length_clientid", "max_connections", "protocol"],
 ];
 
-const LINES_REMEDY = "Put the line there as `init` writes it, and restart the broker";
+const LISTENERS_REMEDY =
+  "Write the two listeners in mosquitto.conf as init does, then: systemctl restart mosquitto";
+const LINES_REMEDY = "Correct mosquitto.conf as init writes it, then: systemctl restart mosquitto";
 
 /** The two listeners that there should be; undefined if one is missing. */
 export function listenersOf({ layout, config }: Site, { listeners }: MosquittoConf): {
@@ -60,26 +62,28 @@ async function listeners(site: Site): Promise<CheckOutcome> {
   if (!devices) faults.push("there is no listener for devices");
   const extra = conf.listeners.filter((one) => one !== devices && one !== gateway);
   const open = extra.filter((one) => !isGuarded(one));
-  faults.push(...open.map((one) => `${describe(one)} takes clients without a certificate`));
-  if (faults.length > 0) return fail(faults.join("; "), "Take it out, and restart the broker");
+  faults.push(...open.map((one) => `${describe(one)} accepts clients without a certificate`));
+  if (faults.length > 0) return fail(faults.join("; "), LISTENERS_REMEDY);
   const observed = `devices on port ${devices!.port}, the gateway on port ${gateway!.port}`;
-  if (extra.length === 0) return pass(`${observed}, nobody else`);
+  if (extra.length === 0) return pass(`${observed}, no others`);
   return warn(
-    `${observed}, and besides ${extra.map(describe).join("; ")}`,
-    "Take it out unless you know what for",
+    `${observed}, and also ${extra.map(describe).join("; ")}`,
+    "If you do not need it, remove it from mosquitto.conf",
   );
 }
 
 async function devicesListener(site: Site): Promise<CheckOutcome> {
   const { devices } = listenersOf(site, await confOf(site));
-  return devices ? judge(linesOf(devices), deviceRules(site)) : fail("there is none", LINES_REMEDY);
+  return devices
+    ? judge(linesOf(devices), deviceRules(site))
+    : fail("there is no listener for devices", LINES_REMEDY);
 }
 
 async function gatewaysListener(site: Site): Promise<CheckOutcome> {
   const { gateway } = listenersOf(site, await confOf(site));
   return gateway
     ? judge(linesOf(gateway), gatewayRules(site))
-    : fail("there is none", LINES_REMEDY);
+    : fail("there is no listener for the gateway", LINES_REMEDY);
 }
 
 async function devicesList(site: Site): Promise<CheckOutcome> {
@@ -97,7 +101,7 @@ async function gatewaysList(site: Site): Promise<CheckOutcome> {
 
 function judge(lines: ReadonlyMap<string, Line>, rules: readonly LineRule[]): CheckOutcome {
   const broken = rules.filter(({ keyword, right }) => !right(lines.get(keyword)?.value));
-  if (broken.length === 0) return pass(`${rules.length} lines are as they must be`);
+  if (broken.length === 0) return pass(`${rules.length} lines are correct`);
   const faults = broken.map(({ keyword, wanted, reason }) => {
     const line = lines.get(keyword);
     const found = line ? shown(line) : `there is no line "${keyword}"`;
@@ -116,10 +120,10 @@ function judgeList(
   const granted = rulesOf(text).filter((rule) => /^(topic|pattern) (?!deny )/.test(rule));
   const extra = granted.filter((rule) => !usual.includes(rule));
   const holes = extra.filter((rule) => /[#+]/.test(rule) || !rule.includes("%u"));
-  const all = [...faults, ...holes.map((rule) => `"${rule}" lets in more than it has to`)];
-  const remedy = "Fix the list, and restart the broker, which uses none if it is broken";
+  const all = [...faults, ...holes.map((rule) => `"${rule}" allows more than is needed`)];
+  const remedy = "Correct the access list as init writes it, then: systemctl restart mosquitto";
   if (all.length > 0) return fail(all.join("; "), remedy);
-  const observed = `${usual.length} rules, as they must be`;
+  const observed = `${usual.length} rules, all correct`;
   return extra.length === 0
     ? pass(observed)
     : warn(`${observed}, and "${extra.join('", "')}"`, remedy);

@@ -1,4 +1,4 @@
-/** Certificates: their keys, their authorities, and how long they are good for. */
+/** Certificates: their keys, their authorities, and when they expire. */
 
 import { isEveryAddress } from "../config/listen_address.ts";
 import { X509Certificate } from "node:crypto";
@@ -20,7 +20,7 @@ export const CERTIFICATE_CHECKS: readonly Check<Site>[] = [
 
 const DAY_MS = 86_400_000;
 
-/** Those that are here: an authority's key may have been moved away. */
+/** Only keys that are here: an authority's key may be stored elsewhere. */
 async function keyPairs(site: Site): Promise<CheckOutcome> {
   const pairs = [
     ...sitePairs(site).values(),
@@ -38,8 +38,8 @@ async function keyPairs(site: Site): Promise<CheckOutcome> {
     }
   }
   return passUnless(faults, {
-    observed: `${count} keys are their certificates'`,
-    remedy: "Bring back the file that was there before",
+    observed: `${count} keys match their certificates`,
+    remedy: "Restore both files from a backup",
   });
 }
 
@@ -48,7 +48,7 @@ async function chains(site: Site): Promise<CheckOutcome> {
   const gatewayCa = await authorities(config.broker.ca);
   const deviceCa = await authorities(layout.deviceCa.certificate);
   const faults = [...gatewayCa, ...deviceCa].filter(({ ca }) => !ca)
-    .map(({ subject }) => `"${subject}" may not vouch for anybody`);
+    .map(({ subject }) => `"${subject}" is not an authority: it may not issue certificates`);
   const broker = await certificate(layout.broker.certificate);
   faults.push(...strangers(layout.broker.certificate, broker, gatewayCa));
   faults.push(...unnamed(broker, [config.broker.host, config.devices.host]));
@@ -60,8 +60,8 @@ async function chains(site: Site): Promise<CheckOutcome> {
     faults.push(...strangers(folder.certificate, new X509Certificate(text), deviceCa));
   }
   return passUnless(faults, {
-    observed: "every certificate is its authority's, and the broker's names its hosts",
-    remedy: "Bring back the certificate of this site, or issue it anew",
+    observed: "every certificate is issued by its authority, and the broker's names its hosts",
+    remedy: "Restore the file from a backup; for a device: device rotate ID --certificate",
   });
 }
 
@@ -88,14 +88,14 @@ async function revocationList(site: Site): Promise<CheckOutcome> {
   if (named.includes(undefined)) {
     return fail(
       `"${path}" is not signed by its authority`,
-      "Run device restore, which writes it",
+      "Run device restore ID for any device that is not revoked: it writes the list again",
     );
   }
   const count = `${named.reduce((sum, one) => sum + one!.length, 0)} on it`;
   const end = earliestEnd(pem);
-  if (end === undefined) return pass(`${count}, without an end`);
+  if (end === undefined) return pass(`${count}, without an expiry date`);
   const judged = judgeEnds([{ path, endMs: end * 1000 }], { nowMs });
-  return judged.status === "pass" ? pass(`${count}, good until ${dayOf(end * 1000)}`) : judged;
+  return judged.status === "pass" ? pass(`${count}, valid until ${dayOf(end * 1000)}`) : judged;
 }
 
 function judgeEnds(
@@ -105,13 +105,16 @@ function judgeEnds(
   const near = found.filter(({ endMs }) => endMs - nowMs <= WARN_DAYS * DAY_MS);
   const [first] = found;
   if (near.length === 0) {
-    return pass(`the first to end: "${first?.path}", ${dayOf(first?.endMs ?? 0)}`);
+    return pass(`the first to expire: "${first?.path}", ${dayOf(first?.endMs ?? 0)}`);
   }
   const over = near.some(({ endMs }) => endMs < nowMs);
   const faults = near.map(({ path, endMs }) =>
-    `"${path}" ${endMs < nowMs ? "has ended" : "ends"}: ${dayOf(endMs)}`
+    `"${path}" ${endMs < nowMs ? "expired on" : "expires on"} ${dayOf(endMs)}`
   );
-  return (over ? fail : warn)(faults.join("; "), "Replace it; who has expired is refused");
+  return (over ? fail : warn)(
+    faults.join("; "),
+    "Replace the file before it expires; see docs/operator/reload.md",
+  );
 }
 
 function strangers(

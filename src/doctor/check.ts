@@ -3,8 +3,8 @@
  *
  * The rules are:
  * - a check is one small function in the list of its family; it changes nothing that stays;
- * - what it says was observed, not supposed; if something is wrong it says what to do;
- * - a check that cannot look has failed.
+ * - it reports what it observed, not what it assumes; if something is wrong, it says how to fix it;
+ * - a check that cannot be made has failed.
  */
 
 import type { Config } from "../config/config.ts";
@@ -42,12 +42,12 @@ export interface Check<Subject> {
   readonly look: (subject: Subject) => CheckOutcome | Promise<CheckOutcome>;
 }
 
-/** All is as it should be. */
+/** The check passed. */
 export function pass(observed: string): CheckOutcome {
   return { status: "pass", observed };
 }
 
-/** It works, and should be otherwise. */
+/** It works, but should be changed. */
 export function warn(observed: string, remedy: string): CheckOutcome {
   return { status: "warn", observed, remedy };
 }
@@ -57,7 +57,7 @@ export function fail(observed: string, remedy: string): CheckOutcome {
   return { status: "fail", observed, remedy };
 }
 
-/** It could not be looked at. */
+/** It could not be checked. */
 export function skip(reason: string): CheckOutcome {
   return { status: "skip", observed: reason };
 }
@@ -70,18 +70,19 @@ export function passUnless(
   return faults.length === 0 ? pass(observed) : fail(faults.join("; "), remedy);
 }
 
-/** Runs a check; what it throws has kept it from looking. */
+/** Runs a check; if it throws, the check could not be made and has failed. */
 export async function perform<T>({ name, look }: Check<T>, subject: T): Promise<CheckResult> {
   try {
     return { name, ...await look(subject) };
   } catch (error) {
-    const observed = `Cannot look: ${messageOf(error)}`;
-    const remedy = "See that what it names is there, and run this as the owner of the site's files";
+    const observed = `Cannot check: ${messageOf(error)}`;
+    const remedy =
+      "Make sure that what it names exists, and run doctor as the owner of gateway.toml";
     return { name, ...fail(observed, remedy) };
   }
 }
 
-/** The words of an error. */
+/** The message of an error. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -32,15 +32,16 @@ export const CERTIFICATE_ATTACKS: readonly Check<OwnListeners>[] = [
   { name: "device at the gateway's listener", look: rejectsDeviceAtGatewayListener },
 ];
 
-const REMEDY = "Restart the broker with the configuration of this site";
+const REMEDY = "Restart the broker with this site's mosquitto.conf: systemctl restart mosquitto";
 
 async function acceptsValid({ devices, authority, site }: OwnListeners): Promise<CheckOutcome> {
   const name = temporaryId();
   const credential = await temporaryCertificate(authority, name, site);
   const refusal = await connectError(devices, credential, name);
-  return refusal === undefined
-    ? pass(`let in at ${devices.host}:${devices.port}`)
-    : fail(`refused: ${refusal}`, "See the broker's log; it refuses every device like that");
+  return refusal === undefined ? pass(`accepted at ${devices.host}:${devices.port}`) : fail(
+    `refused: ${refusal}`,
+    "See the broker's log (journalctl -u mosquitto): no device can connect now",
+  );
 }
 
 async function rejectsNoCertificate({ devices, gateway }: Listeners): Promise<CheckOutcome> {
@@ -57,7 +58,7 @@ async function rejectsForeignCa({ devices, site }: Listeners): Promise<CheckOutc
   return await tryToConnect(devices, await temporaryCertificate(foreign, temporaryId(), { nowMs }));
 }
 
-/** Its serial number is the newest on the list, so that it was never good. */
+/** Its serial number is the newest on the list, so that it was never valid. */
 async function rejectsRevoked({ devices, site, authority }: OwnListeners): Promise<CheckOutcome> {
   const { layout, nowMs } = site;
   const listed = await revokedBy(
@@ -67,8 +68,8 @@ async function rejectsRevoked({ devices, site, authority }: OwnListeners): Promi
   const newest = listed?.toSorted((one, other) => other.revokedAtMs - one.revokedAtMs)[0];
   if (newest === undefined) {
     return warn(
-      `"${layout.revocationList}" names nobody, so that nothing can be shown by it`,
-      "The next device revoke, or restore, puts a number of nobody on it",
+      `"${layout.revocationList}" is empty, so this cannot be tested`,
+      "Run device restore ID for any device: it adds an unused number to the list",
     );
   }
   const { serial } = newest;
@@ -93,19 +94,24 @@ async function rejectsOldTls({ devices, gateway }: Listeners): Promise<CheckOutc
   throw new Error("there is no listener");
 }
 
-/** What really is open may be more than the configuration says by now. */
+/** More ports may be open than the configuration says, if the file was changed since the start. */
 async function openPorts({ site }: Listeners): Promise<CheckOutcome> {
   const pid = await brokerPid(site.layout);
-  if (typeof pid !== "number") return warn(`cannot be observed: ${pid.reason}`, pid.hint);
+  if (typeof pid !== "number") return warn(`cannot be checked: ${pid.reason}`, pid.hint);
   const open = await listeningPorts(pid);
   if (open === undefined) {
-    return warn(`the sockets of process ${pid} cannot be seen`, "Run this as root");
+    return warn(
+      `the sockets of process ${pid} cannot be seen`,
+      "Run doctor as root: sudo secure-iot-gateway doctor",
+    );
   }
   const { listeners } = await parseMosquittoConf(site.layout.brokerConfiguration);
   const extra = open.filter((port) => !listeners.some((one) => one.port === port));
-  const remedy = "Restart the broker: it runs with another configuration than this one";
-  if (extra.length > 0) return fail(`port ${extra.join(", ")}, which it is not told to`, remedy);
-  return pass(`process ${pid} listens on ${open.join(" and ")}, and nowhere else`);
+  const remedy = "The broker runs with another configuration: systemctl restart mosquitto";
+  if (extra.length > 0) {
+    return fail(`port ${extra.join(", ")} is open, but not in mosquitto.conf`, remedy);
+  }
+  return pass(`process ${pid} listens on ${open.join(" and ")}, no others`);
 }
 
 async function tryToConnect(
@@ -114,8 +120,8 @@ async function tryToConnect(
 ): Promise<CheckOutcome> {
   const refusal = await connectError(listener, credential, temporaryId());
   const where = `${listener.host}:${listener.port}`;
-  if (refusal === undefined) return fail(`let in at ${where}`, REMEDY);
-  // Somebody who was not there did not refuse.
+  if (refusal === undefined) return fail(`accepted at ${where}`, REMEDY);
+  // A broker that is down did not refuse anything.
   if (/ECONNREFUSED|timed? ?out/i.test(refusal)) throw new Error(`${where}: ${refusal}`);
   return pass(`refused: ${refusal}`);
 }

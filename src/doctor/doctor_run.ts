@@ -2,11 +2,12 @@
  * All checks of a site, one after the other, in their order.
  *
  * The rules are:
- * - what needs something that is not there is skipped, and says what; nothing is tried twice;
- * - two doctors on one site would remove each other's devices as left over: the second has to wait;
- * - what it adds to the registry it takes out, whatever happens, and so what an earlier run left.
+ * - a check whose precondition is missing is skipped and says why; nothing is tried twice;
+ * - two doctors on one site would remove each other's devices, so the second does not start;
+ * - it removes the devices that it registers, also those that a killed run has left.
  */
 
+import { lockNow } from "../site/site_lock.ts";
 import { openStore } from "../store/open_store.ts";
 import type { Store } from "../store/store.ts";
 import { BROKER_CHECKS } from "./broker_checks.ts";
@@ -46,7 +47,7 @@ export interface DoctorOptions {
   readonly silent?: boolean;
 }
 
-const UNSOUND = "the store is not as it should be";
+const UNSOUND = "the store check did not pass";
 const LEFTOVERS = { name: "earlier runs", look: removeLeftovers };
 
 /** Every check there is, in the order in which they are made. */
@@ -86,10 +87,7 @@ export class DoctorRun {
     this.#site = site;
     this.#options = options;
     this.#report = report;
-    this.#lock = Deno.openSync(site.layout.directory);
-    if (this.#lock.tryLockSync(true)) return;
-    this.#lock.close();
-    throw new Error(`Another doctor is at work in "${site.layout.directory}"`);
+    this.#lock = lockNow(site.layout, "doctor");
   }
 
   /** Makes every check, and reports each as it comes; call `close` afterwards, or at any time. */
@@ -105,7 +103,7 @@ export class DoctorRun {
     else await this.#attackGateway(await this.#attackBroker());
   }
 
-  /** Takes everything back that is not gone yet. */
+  /** Removes what the run has registered, and closes everything. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -205,6 +203,9 @@ function asked(option: string): CheckOutcome {
 async function removeLeftovers({ temporaryDevices }: Store): Promise<CheckOutcome> {
   const found = await temporaryDevices.list();
   for (const deviceId of found) await temporaryDevices.remove(deviceId);
-  if (found.length === 0) return pass("nothing is left of them");
-  return warn(`removed ${found.join(", ")}`, "Nothing more to do: an earlier run was killed");
+  if (found.length === 0) return pass("none has left a device behind");
+  return warn(
+    `removed ${found.join(", ")}`,
+    "Nothing to do: an earlier doctor was killed, and its devices are removed now",
+  );
 }

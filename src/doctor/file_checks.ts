@@ -33,13 +33,13 @@ async function modes(site: Site): Promise<CheckOutcome> {
   return passUnless(
     [...open.map(described("reach")), ...writable.map(described("write"))],
     {
-      observed: `${secret.length} private files and folders are their owner's alone`,
-      remedy: "chmod go= what is private, chmod go-w the rest; replace keys that others could read",
+      observed: `${secret.length} private files and folders are closed to other users`,
+      remedy: "chmod go= private files, chmod go-w the others; replace keys that others could read",
     },
   );
 }
 
-/** Files belong to whoever owns the site; those that the broker reads may be the broker's. */
+/** Files belong to the owner of the site; those that the broker reads may be the broker's. */
 async function owners(site: Site): Promise<CheckOutcome> {
   const files = [...await privateFiles(site), ...await publicFiles(site)];
   const { uid: owner } = await Deno.stat(site.layout.configuration);
@@ -55,7 +55,7 @@ async function owners(site: Site): Promise<CheckOutcome> {
       observed: `all belong to user ${owner}${
         broker === owner ? "" : `, the broker's to ${broker}`
       }`,
-      remedy: `chown it to user ${owner}, which gateway.toml belongs to`,
+      remedy: `chown ${owner} FILE: that user owns gateway.toml`,
     },
   );
 }
@@ -79,9 +79,9 @@ async function diskSpace({ config }: Site): Promise<CheckOutcome> {
   }).output();
   const [, line = ""] = new TextDecoder().decode(stdout).split("\n");
   const free = Number(line.trim().split(/\s+/)[3]) * 1024;
-  if (!success || Number.isNaN(free)) throw new Error(`df says nothing about "${folder}"`);
-  const observed = `${Math.floor(free / 1024 ** 2)} MiB are free for the database`;
-  const remedy = "Make room: nothing is acknowledged that cannot be stored";
+  if (!success || Number.isNaN(free)) throw new Error(`df does not report "${folder}"`);
+  const observed = `${Math.floor(free / 1024 ** 2)} MiB free for the database`;
+  const remedy = "Free disk space: without it, the gateway takes no messages";
   if (free < TOO_LITTLE_BYTES) return fail(observed, remedy);
   return free < LITTLE_BYTES ? warn(observed, remedy) : pass(observed);
 }

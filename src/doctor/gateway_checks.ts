@@ -1,4 +1,4 @@
-/** Whether the gateway runs and can work, and whether the backend is there. */
+/** Whether the gateway runs and is ready, and whether the backend can be reached. */
 
 import { localOrigin, reachableHost } from "../config/listen_address.ts";
 import { type Check, type CheckOutcome, fail, messageOf, pass, type Site, skip } from "./check.ts";
@@ -19,16 +19,17 @@ async function gateway({ layout, config }: Site): Promise<CheckOutcome> {
   try {
     (await Deno.connect({ hostname, port })).close();
   } catch (error) {
-    return skip(`nobody answers at ${hostname}:${port}: ${messageOf(error)}`);
+    return skip(`the gateway does not answer at ${hostname}:${port}: ${messageOf(error)}`);
   }
   using client = Deno.createHttpClient({
     caCerts: [await readText(layout.gatewayCa.certificate)],
   });
   const response = await fetch(url, { client, signal: AbortSignal.timeout(TIMEOUT_MS) });
   const answer = await response.text();
-  return response.ok
-    ? pass(`${url} says that it is ready`)
-    : fail(`${url} answers ${response.status}: ${answer}`, "See the gateway's log");
+  return response.ok ? pass(`${url} reports ready`) : fail(
+    `${url} answers ${response.status}: ${answer}`,
+    "See the gateway's log: journalctl -u secure-iot-gateway",
+  );
 }
 
 /** As the gateway goes there, without asking for anything. */
@@ -43,15 +44,21 @@ async function backend({ config }: Site): Promise<CheckOutcome> {
   try {
     (await Deno.connect(address)).close();
   } catch (error) {
-    return fail(`${url}: ${messageOf(error)}`, "Start it, or set backend.url right");
+    return fail(
+      `${url}: ${messageOf(error)}`,
+      "Start the backend, or correct backend.url in gateway.toml",
+    );
   }
-  if (!secure) return pass(`${url} is there`);
+  if (!secure) return pass(`${url} can be reached`);
   const caCerts = ca === undefined ? [] : [await readText(ca)];
   try {
     const connection = await Deno.connectTls({ ...address, caCerts });
     await connection.handshake().finally(() => connection.close());
-    return pass(`${url} is there, and its certificate is trusted`);
+    return pass(`${url} can be reached, and its certificate is trusted`);
   } catch (error) {
-    return fail(`${url}: ${messageOf(error)}`, "Set backend.ca to the authority of the backend");
+    return fail(
+      `${url}: ${messageOf(error)}`,
+      "In gateway.toml, set backend.ca to the authority of the backend's certificate",
+    );
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A TLS 1.1 client's first words, by hand: no library of ours speaks it any more (RFC 4346).
+ * A TLS 1.1 ClientHello, built by hand: our libraries no longer support it (RFC 4346).
  */
 
 const HANDSHAKE = 22;
@@ -12,7 +12,7 @@ const CIPHERS = [0xc00a, 0xc009, 0xc014, 0xc013, 0x0035, 0x002f, 0x00ff];
 /** supported_groups: P-256, P-384; ec_point_formats: uncompressed. */
 const EXTENSIONS = [0, 10, 0, 6, 0, 4, 0, 23, 0, 24, 0, 11, 0, 2, 1, 0];
 
-/** How a server answers a TLS 1.1 client: it goes along, or refuses, in words for a person. */
+/** How a server answers a TLS 1.1 client: accepted or refused, with a text for the report. */
 export async function offerOldTls(
   address: { readonly host: string; readonly port: number },
 ): Promise<{ readonly accepted: boolean; readonly answer: string }> {
@@ -39,10 +39,10 @@ export async function offerOldTls(
 function meaningOf(record: Uint8Array): { accepted: boolean; answer: string } {
   const [kind, , , , , first, second] = record;
   if (kind === HANDSHAKE && first === SERVER_HELLO) {
-    return { accepted: true, answer: "it says hello in TLS 1.1" };
+    return { accepted: true, answer: "it accepts TLS 1.1" };
   }
   if (kind === ALERT) return { accepted: false, answer: `TLS alert ${second}` };
-  return { accepted: false, answer: "it closes the connection" };
+  return { accepted: false, answer: "it closed the connection" };
 }
 
 function clientHello(): Uint8Array<ArrayBuffer> {

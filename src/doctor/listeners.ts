@@ -55,11 +55,11 @@ export async function closedListener({ host, port }: Listener): Promise<string |
     (await Deno.connect({ hostname: host, port })).close();
     return undefined;
   } catch (error) {
-    return `nobody answers at ${host}:${port}: ${(error as Error).message}`;
+    return `the broker does not answer at ${host}:${port}: ${(error as Error).message}`;
   }
 }
 
-/** Devices of the doctor's, connected at the devices' listener. */
+/** The doctor's own devices, connected to the devices' listener. */
 export class TestDevices {
   readonly listeners: OwnListeners;
   readonly #connected: DeviceClient[] = [];

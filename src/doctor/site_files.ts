@@ -61,7 +61,7 @@ export async function publicFiles(site: Site): Promise<SiteFile[]> {
   ]);
 }
 
-/** The devices' folders that still stand in the site. */
+/** The devices' folders that are still in the site. */
 export async function deviceFolders(site: Site): Promise<DeviceFolder[]> {
   const entries = await deviceEntries(site);
   return entries.filter(({ isDirectory }) => isDirectory).map(({ path }) => deviceFolderAt(path));
@@ -83,7 +83,7 @@ async function databaseFiles(database: string): Promise<string[]> {
   return entries.filter(({ path }) => path.startsWith(database)).map(({ path }) => path);
 }
 
-/** Keys and secrets in the devices' folders, and whatever file stands beside them. */
+/** Keys and secrets in the devices' folders, and any file beside them. */
 async function deviceSecrets(site: Site): Promise<string[]> {
   const files = (await deviceEntries(site)).filter(({ isDirectory }) => !isDirectory);
   const folders = await deviceFolders(site);

@@ -1,4 +1,4 @@
-/** The database: whether it is whole, and what it says of devices and of time. */
+/** The database: whether it is intact, and what it says about devices and the clock. */
 
 import { WARN_DAYS } from "../config/expiry.ts";
 import { readSealingKeys } from "../store/sealing_keys.ts";
@@ -38,16 +38,21 @@ const STEP_SECONDS = 60;
 
 async function integrity({ config }: Site): Promise<CheckOutcome> {
   const { database } = config.store;
-  const remedy = "Stop the gateway, keep the file, and bring back the newest backup";
+  const remedy = "Stop the gateway, keep the file, and restore the newest backup of it";
   try {
     const { damage, isForeign, schema, newestSchema } = await inspectStore(config.store);
     if (damage !== undefined) return fail(`"${database}" is damaged: ${damage}`, remedy);
-    if (isForeign) return fail(`"${database}" is another program's`, remedy);
+    if (isForeign) return fail(`"${database}" is from another program`, remedy);
     const observed = `whole, schema ${schema} of ${newestSchema}`;
     if (schema > newestSchema) {
-      return fail(`${observed}: a newer program wrote it`, "Update this one");
+      return fail(`${observed}: a newer version wrote it`, "Install the newest secure-iot-gateway");
     }
-    if (schema < newestSchema) return warn(observed, "Restart the gateway, which brings it up");
+    if (schema < newestSchema) {
+      return warn(
+        observed,
+        "Restart the gateway, which upgrades it: systemctl restart secure-iot-gateway",
+      );
+    }
     await proveWritable(config);
     return pass(observed);
   } catch (error) {
@@ -67,21 +72,23 @@ async function proveWritable(config: Site["config"]): Promise<void> {
 async function deviceEnds({ store, nowMs }: SiteWithStore): Promise<CheckOutcome> {
   const ends = await store.registry.certificateEnds();
   const near = ends.filter(({ notAfter }) => notAfter - nowMs / 1000 <= WARN_DAYS * DAY_SECONDS);
-  if (near.length === 0) return pass(`${ends.length} devices, none ends within ${WARN_DAYS} days`);
+  if (near.length === 0) {
+    return pass(`${ends.length} devices, no certificate expires within ${WARN_DAYS} days`);
+  }
   const names = near.slice(0, NAMED_MAX).map(({ deviceId }) => deviceId).join(", ");
   const others = near.length > NAMED_MAX ? ` and ${near.length - NAMED_MAX} more` : "";
   return warn(
-    `${names}${others}: the certificate ends within ${WARN_DAYS} days, or has ended`,
-    "Give them new certificates",
+    `${names}${others}: the certificate expires within ${WARN_DAYS} days, or has expired`,
+    "For each: secure-iot-gateway device rotate ID --certificate",
   );
 }
 
 async function secrets({ config, store }: SiteWithStore): Promise<CheckOutcome> {
   const keys = readSealingKeys(config.store.sealingKey);
   const fault = await store.registry.missingSealingKeys();
-  if (fault !== undefined) return fail(fault, "Bring back secrets.key");
+  if (fault !== undefined) return fail(fault, "Restore secrets.key from your copy of it");
   return keys.length === 0
-    ? pass("plain in the database, as the site wants it: see secrets seal")
+    ? pass("not sealed (secrets seal does that)")
     : pass("sealed, and secrets.key opens them");
 }
 
@@ -89,7 +96,7 @@ async function audit({ store }: SiteWithStore): Promise<CheckOutcome> {
   const { faults, count } = await store.audit.prove();
   return passUnless(faults, {
     observed: `${count} entries, none altered, removed or moved`,
-    remedy: "Somebody has written into the database: find out who, see audit export",
+    remedy: "The database was changed by hand: compare audit export with a backup",
   });
 }
 
@@ -98,13 +105,19 @@ async function clock({ config, store, nowMs }: SiteWithStore): Promise<CheckOutc
   const { newestSeconds: newest, attendedSeconds: attended = 0 } = await store.marks();
   const nowSeconds = Math.floor(nowMs / 1000);
   const aheads = [
-    { ahead: newest - nowSeconds, allowed: config.checks.toleranceSeconds, what: "a message" },
-    { ahead: attended - nowSeconds, allowed: STEP_SECONDS, what: "the gateway's own mark" },
+    {
+      ahead: newest - nowSeconds,
+      allowed: config.checks.toleranceSeconds,
+      what: "an accepted message",
+    },
+    { ahead: attended - nowSeconds, allowed: STEP_SECONDS, what: "a time that the gateway noted" },
   ].filter(({ ahead, allowed }) => ahead > allowed);
-  const behind = aheads.map(({ what, ahead }) => `${what} that was accepted is ${ahead} s ahead`);
+  const behind = aheads.map(({ what, ahead }) => `${what} is ${ahead} s ahead`);
   if (behind.length > 0) {
-    return fail(`${behind.join("; ")} of this clock`, "Set the clock right, by NTP");
+    return fail(`${behind.join("; ")} of this clock`, "Set the clock: timedatectl set-ntp true");
   }
   if (newest === 0) return pass("no message to compare it with yet");
-  return pass(`the newest message is of ${new Date(newest * 1000).toISOString()}, not ahead`);
+  return pass(
+    `the newest message is from ${new Date(newest * 1000).toISOString()}, not ahead of the clock`,
+  );
 }

@@ -1,4 +1,4 @@
-/** What a connected device can try to do to others: the broker refuses it. */
+/** What a connected device can try to do to other devices; the broker must refuse it. */
 
 import type { DeviceClient } from "../client/device_client.ts";
 import { commandTopic, dataTopic, MARKER_TOPIC, responseTopic } from "../core/topic.ts";
@@ -19,10 +19,10 @@ export const TOPIC_ATTACKS: readonly Check<TestDevices>[] = [
 /** MQTT 5 §3.4.2.1: Not authorized. */
 const NOT_AUTHORIZED = 0x87;
 const LARGE_BYTES = 70_000;
-const TEXT = "a trial of secure-iot-gateway doctor";
-/** Of no use to anybody later. */
+const TEXT = "a test by secure-iot-gateway doctor";
+/** Does not stay queued after the run. */
 const PROPERTIES = { messageExpiryInterval: 30 };
-const REMEDY = "Restart the broker with the configuration and the access lists of this site";
+const REMEDY = "Restart the broker with this site's configuration: systemctl restart mosquitto";
 
 async function rejectsForeignTopics(devices: TestDevices): Promise<CheckOutcome> {
   const device = await devices.connectNew();
@@ -37,7 +37,7 @@ async function rejectsForeignTopics(devices: TestDevices): Promise<CheckOutcome>
   const faults: string[] = [];
   for (const topic of topics) {
     const { reasonCode } = await device.publish(TEXT, { topic, properties: PROPERTIES });
-    if (reasonCode !== NOT_AUTHORIZED) faults.push(`${topic}: taken, reason ${reasonCode}`);
+    if (reasonCode !== NOT_AUTHORIZED) faults.push(`${topic}: accepted, reason ${reasonCode}`);
   }
   return passUnless(faults, {
     observed: `refused on ${topics.length} topics, reason 0x87`,
@@ -53,17 +53,17 @@ async function hearsNothing(devices: TestDevices, filter: string): Promise<Check
   await roundTrip(listener);
   const heard = listener.responses.length + listener.commandsWaiting;
   return heard === 0
-    ? pass("granted, and nothing of another device's message is heard")
-    : fail(`${heard} messages of others were heard`, REMEDY);
+    ? pass("granted, but another device's message is not received")
+    : fail(`${heard} messages of other devices were received`, REMEDY);
 }
 
-/** With MQTT 3.1.1, where a client does not know better than to send it. */
+/** With MQTT 3.1.1, whose clients are not told that retained messages are refused. */
 async function rejectsRetained(devices: TestDevices): Promise<CheckOutcome> {
   const device = await devices.connectNew({ protocolVersion: 4 });
   const { observed, refused } = await ending(device.publish(TEXT, { retain: true }));
   if (refused) return pass(observed);
   await device.publish("", { retain: true }); // takes it back
-  return fail("a retained message was taken", REMEDY);
+  return fail("a retained message was accepted", REMEDY);
 }
 
 async function rejectsForeignClientId(devices: TestDevices): Promise<CheckOutcome> {
@@ -72,24 +72,24 @@ async function rejectsForeignClientId(devices: TestDevices): Promise<CheckOutcom
   await roundTrip(thief);
   try {
     await roundTrip(victim);
-    return pass("let in under its own name; the other stays connected");
+    return pass("connected under its own client id; the other stays connected");
   } catch {
-    return fail("the other was disconnected, and its session taken", REMEDY);
+    return fail("the other was disconnected and lost its session", REMEDY);
   }
 }
 
 async function rejectsLarge(devices: TestDevices): Promise<CheckOutcome> {
   const device = await devices.connectNew({ protocolVersion: 4 });
   const { observed, refused } = await ending(device.publish("x".repeat(LARGE_BYTES)));
-  return refused ? pass(observed) : fail(`a message of ${LARGE_BYTES} bytes was taken`, REMEDY);
+  return refused ? pass(observed) : fail(`a message of ${LARGE_BYTES} bytes was accepted`, REMEDY);
 }
 
-/** Whatever the broker has sent before has come when this is over. */
+/** When this returns, everything that the broker sent before has arrived. */
 async function roundTrip(device: DeviceClient): Promise<void> {
   await device.publish(TEXT, { topic: responseTopic(device.deviceId), properties: PROPERTIES });
 }
 
-/** Whether the broker rather ends the connection than take a message. */
+/** Whether the broker ends the connection instead of accepting a message. */
 async function ending(publish: Promise<unknown>): Promise<{ observed: string; refused: boolean }> {
   try {
     await publish;

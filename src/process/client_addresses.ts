@@ -1,25 +1,14 @@
 /**
  * The address of each client behind the proxy, by the local port of its connection: the job of
- * HAProxy's PROXY protocol.
+ * HAProxy's PROXY protocol. The proxy forwards nothing of a connection before its address is here.
  */
-
-/** How long a connection may be ahead of the notice about it, milliseconds. */
-const NOTICE_TIMEOUT_MS = 5_000;
 
 /** The addresses of all open connections. */
 export class ClientAddresses {
-  readonly #timeoutMs: number;
   readonly #addresses = new Map<number, string>();
-  readonly #waiting = new Map<number, (address: string) => void>();
-
-  constructor({ timeoutMs = NOTICE_TIMEOUT_MS } = {}) {
-    this.#timeoutMs = timeoutMs;
-  }
 
   connected(port: number, address: string): void {
     this.#addresses.set(port, address);
-    this.#waiting.get(port)?.(address);
-    this.#waiting.delete(port);
   }
 
   disconnected(port: number): void {
@@ -27,15 +16,7 @@ export class ClientAddresses {
   }
 
   /** The client's address behind `port`; undefined if it did not come through the proxy. */
-  async addressOf(port: number): Promise<string | undefined> {
-    const known = this.#addresses.get(port);
-    if (known !== undefined) return known;
-    const { promise, resolve } = Promise.withResolvers<string | undefined>();
-    const timer = setTimeout(() => resolve(undefined), this.#timeoutMs);
-    this.#waiting.set(port, resolve);
-    const address = await promise;
-    clearTimeout(timer);
-    if (address === undefined) this.#waiting.delete(port);
-    return address;
+  addressOf(port: number): string | undefined {
+    return this.#addresses.get(port);
   }
 }

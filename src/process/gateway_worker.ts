@@ -8,6 +8,7 @@
  */
 
 import { type Credentials, StartError } from "../config/credentials.ts";
+import { systemFault } from "../config/system_fault.ts";
 import { ApiServer } from "../gateway/api/server.ts";
 import { RequestGate } from "../gateway/api/request_gate.ts";
 import type { GatewayOptions } from "../gateway/gateway.ts";
@@ -52,8 +53,6 @@ export class GatewayWorker {
 
   #receive(request: WorkerRequest): void {
     switch (request.kind) {
-      case "connected":
-        return this.#clients.connected(request.port, request.address);
       case "disconnected":
         return this.#clients.disconnected(request.port);
       default:
@@ -81,6 +80,8 @@ export class GatewayWorker {
         return this.#current?.server.drain();
       case "stop":
         return this.#end(call.graceMs);
+      case "connected":
+        return this.#clients.connected(call.port, call.address);
       case "ping":
         return;
       default:
@@ -168,5 +169,7 @@ export class GatewayWorker {
 /** The message of an error that the site causes; any other is left to end the worker. */
 function messageOf(error: unknown): string {
   if (error instanceof StartError || error instanceof StoreError) return error.message;
-  throw error;
+  const fault = systemFault(error);
+  if (fault === undefined) throw error;
+  return `${fault.reason}. ${fault.hint}`;
 }

@@ -25,12 +25,15 @@ export type WorkerCall =
   | { readonly kind: "drain" }
   /** Stop; replied to when everything has ended. */
   | { readonly kind: "stop"; readonly graceMs: number }
-  | { readonly kind: "ping" };
+  | { readonly kind: "ping" }
+  /** Whose connection comes from a local port; its first byte comes after the reply. */
+  | { readonly kind: "connected"; readonly port: number; readonly address: string };
 
-/** Whose connection comes from a local port, and that it has ended. */
-type ConnectionNotice =
-  | { readonly kind: "connected"; readonly port: number; readonly address: string }
-  | { readonly kind: "disconnected"; readonly port: number };
+/** The connection from a local port has ended. */
+interface ConnectionNotice {
+  readonly kind: "disconnected";
+  readonly port: number;
+}
 
 /** A message to the worker. */
 export type WorkerRequest = (WorkerCall & { readonly id: number }) | ConnectionNotice;

@@ -6,7 +6,8 @@
  * - it knows nothing of TLS and HTTP: bytes go through as they come, still encrypted;
  * - a connection stays with the upstream that it was given first;
  * - if too many are open, the oldest is closed: one client cannot keep the others out;
- * - the upstream is told each client's address, by the local port of its connection.
+ * - the upstream knows each client's address, by the local port of its connection, before it gets
+ *   the first byte, and forgets it before that port is free for another.
  */
 
 import { StartError } from "../config/credentials.ts";
@@ -26,8 +27,8 @@ const LINGER_MS = 1_000;
 export interface Upstream {
   /** Where it listens; rejects if it never will. */
   readonly port: Promise<number>;
-  /** The connection that comes from `port` is forwarded for a client at `address`. */
-  connected(port: number, address: string): void;
+  /** The connection from `port` is for a client at `address`; resolves once that is known there. */
+  connected(port: number, address: string): Promise<void>;
   disconnected(port: number): void;
 }
 
@@ -99,9 +100,10 @@ export class TcpProxy implements AsyncDisposable {
       const upstream = this.#upstream!;
       using inner = await Deno.connect({ hostname: LOOPBACK, port: await upstream.port });
       const { port } = inner.localAddr;
-      upstream.connected(port, client.remoteAddr.hostname);
-      await relay(client, inner);
-      upstream.disconnected(port);
+      using known = new DisposableStack();
+      known.defer(() => upstream.disconnected(port));
+      await upstream.connected(port, client.remoteAddr.hostname);
+      await relay(client, inner, () => known.dispose());
     } catch {
       // there is no upstream: the client sees the connection end
     } finally {
@@ -112,11 +114,18 @@ export class TcpProxy implements AsyncDisposable {
   }
 }
 
-/** Copies bytes both ways until both sides have ended, or one breaks off. */
-async function relay(client: Deno.TcpConn, inner: Deno.TcpConn): Promise<void> {
+/** Copies bytes both ways until both sides have ended, or one breaks off; `inner` closes after `onClose`. */
+async function relay(
+  client: Deno.TcpConn,
+  inner: Deno.TcpConn,
+  onClose: () => void,
+): Promise<void> {
   client.setNoDelay();
   inner.setNoDelay();
-  const inwards = copy(client, inner).catch(() => close(inner));
+  const inwards = copy(client, inner).catch(() => {
+    onClose();
+    close(inner);
+  });
   await copy(inner, client).catch(() => close(client));
   const timer = setTimeout(() => close(client), LINGER_MS);
   await inwards;

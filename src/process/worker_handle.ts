@@ -99,8 +99,8 @@ export class WorkerHandle implements Upstream {
     return true;
   }
 
-  connected(port: number, address: string): void {
-    this.#send({ kind: "connected", port, address });
+  connected(port: number, address: string): Promise<void> {
+    return this.call({ kind: "connected", port, address });
   }
 
   disconnected(port: number): void {

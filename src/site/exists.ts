@@ -1,4 +1,4 @@
-/** Whether something stands at a path. */
+/** Whether a path exists. */
 
 /** Also true for a symbolic link that leads nowhere. */
 export async function exists(path: string): Promise<boolean> {

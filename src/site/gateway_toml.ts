@@ -2,7 +2,7 @@
 
 import { type ListedSetting, listSettings } from "../config/settings.ts";
 
-/** What `init` decides for a site; everything else stands in the file as a comment. */
+/** What `init` decides for a site; everything else is in the file as a comment. */
 interface SiteValues {
   readonly clientId: string;
   readonly backendUrl: string;

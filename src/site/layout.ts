@@ -1,4 +1,4 @@
-/** Where everything in a site stands. Nothing else joins paths of a site. */
+/** Where everything in a site is. Only this file joins paths of a site. */
 
 import { join, resolve } from "node:path";
 
@@ -82,7 +82,7 @@ export function deviceFolder(layout: SiteLayout, deviceId: string): DeviceFolder
   return deviceFolderAt(join(layout.devicesFolder, deviceId));
 }
 
-/** The files of a device folder that stands at `directory`. */
+/** The files of a device folder at `directory`. */
 export function deviceFolderAt(directory: string): DeviceFolder {
   return {
     directory,

@@ -17,7 +17,7 @@ export const SERVICE_USER = "secure-iot-gateway";
 /** A path that means the same in a unit as elsewhere: no blank, no quote, no `%` specifier. */
 const PLAIN_PATH = /^(\/[A-Za-z0-9._+@-]+)+$/;
 
-/** True where `path` is absolute and can stand in a unit as it is. */
+/** True if `path` is absolute and needs no quoting in a unit. */
 export function isPlainPath(path: string): boolean {
   return PLAIN_PATH.test(path) && !path.split("/").includes("..");
 }

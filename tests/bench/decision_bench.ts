@@ -56,7 +56,7 @@ Deno.bench({
 });
 
 Deno.bench({
-  name: "JSON.parse and JSON.stringify the same, as the paper has it",
+  name: "JSON.parse and JSON.stringify the same, as the reference script does",
   group: "scan",
   fn: () => void UTF_8.encode(JSON.stringify(JSON.parse(TEXT.decode(message)).payload)),
 });

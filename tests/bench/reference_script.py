@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The gateway as the design paper has it, to be measured beside this one: one thread, the paper's
-five checks in the paper's order, the last 1000 message ids of each device in memory, one POST a
-message, no retry, nothing on disk. Needs paho-mqtt and requests.
+"""The reference script, to be measured beside this gateway: one thread, the five checks in their
+order, the last 1000 message ids of each device in memory, one POST a message, no retry, nothing on
+disk. Needs paho-mqtt and requests.
 
-    paper_script.py HOST PORT CA CERTIFICATE KEY BACKEND_URL DATABASE
+    reference_script.py HOST PORT CA CERTIFICATE KEY BACKEND_URL DATABASE
 """
 import hashlib
 import hmac
@@ -67,7 +67,7 @@ def on_subscribe(*_):
 
 
 version = [mqtt.CallbackAPIVersion.VERSION1] if hasattr(mqtt, "CallbackAPIVersion") else []
-client = mqtt.Client(*version, client_id="paper-script")
+client = mqtt.Client(*version, client_id="reference-script")
 client.tls_set(ca, certificate, key)
 client.on_connect = lambda client, *_: client.subscribe("device/+/data", qos=1)
 client.on_message = on_message

@@ -1,4 +1,4 @@
-/** The two that this gateway is measured beside: the design paper's script, and Node-RED. */
+/** The two that this gateway is measured beside: the reference script, and Node-RED. */
 
 import { fileURLToPath } from "node:url";
 import type { ProgramCommand } from "../../src/demo/sandbox/child_process.ts";
@@ -14,11 +14,11 @@ const NODE_RED_FOLDER = "bench-results";
 
 /** The rivals, in the order in which they run. */
 export function rivals(): Rival[] {
-  return [paperScript(), nodeRed()];
+  return [referenceScript(), nodeRed()];
 }
 
-function paperScript(): Rival {
-  const name = "the paper's script";
+function referenceScript(): Rival {
+  const name = "the reference script";
   const python = ["/usr/bin/python3", "python3"].find((path) =>
     succeeds(path, "-c", "import paho.mqtt.client, requests")
   );

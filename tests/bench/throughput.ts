@@ -15,7 +15,7 @@ const TARGET_RSS_MIB = 150 * 1e6 / 2 ** 20;
 /** The part. */
 export const THROUGHPUT: Part = {
   name: "throughput",
-  purpose: "a burst through this gateway, the paper's script and Node-RED, in turns",
+  purpose: "a burst through this gateway, the reference script and Node-RED, in turns",
   measure,
 };
 
@@ -46,7 +46,7 @@ async function measure({ rounds, devices, messages }: Scale): Promise<Findings> 
 
 /** Medians over the rounds; ratios are taken within a round, since the machine changes. */
 function summarise(rounds: readonly (readonly Burst[])[]): ContenderSummary[] {
-  const paper = rounds[0]!.findIndex(({ contender }) => contender.includes("paper"));
+  const reference = rounds[0]!.findIndex(({ contender }) => contender.includes("reference"));
   return rounds[0]!.map((first, i) => {
     const own = rounds.map((round) => round[i]!);
     const medianOf = (read: (burst: Burst) => number) => median(own.map(read));
@@ -63,9 +63,9 @@ function summarise(rounds: readonly (readonly Burst[])[]): ContenderSummary[] {
       },
       rssPeakMib: Math.max(...own.map(({ rssPeakMib }) => rssPeakMib)),
       load: Math.max(...own.map(({ load }) => load)),
-      ratio: paper < 0
+      ratio: reference < 0
         ? undefined
-        : median(rounds.map((round) => round[i]!.perSecond / round[paper]!.perSecond)),
+        : median(rounds.map((round) => round[i]!.perSecond / round[reference]!.perSecond)),
     };
   });
 }
@@ -73,7 +73,7 @@ function summarise(rounds: readonly (readonly Burst[])[]): ContenderSummary[] {
 function figuresOf([own]: readonly ContenderSummary[]): Figure[] {
   const { perSecond, ratio, lost, rssPeakMib, cpuMicros } = own!;
   const against: Figure[] = ratio === undefined ? [] : [{
-    what: "against the paper's script",
+    what: "against the reference script",
     value: ratio,
     unit: "times",
     target: { atLeast: TARGET_RATIO },

@@ -90,7 +90,7 @@ Deno.test("a certificate is rotated: both are good, until the one before is with
     await old.close();
     const finished = await device(site, "rotate", "sensor_001", "--finish");
     assert.equal(finished.code, 0, finished.stderr);
-    assert.match(finished.stdout, /1 certificates were withdrawn/);
+    assert.match(finished.stdout, /1 certificates were revoked/);
     const { port } = site.config.devices;
     await assert.rejects(
       DeviceClient.connect(folder, { port, clientCertificate: before }),
@@ -111,7 +111,7 @@ Deno.test("rotate names wrong use", async () => {
   await withLiveSite(async (site) => {
     await site.register("sensor_001");
     const rows: [string[], RegExp, number][] = [
-      [["sensor_001"], /Say what to rotate/, 2],
+      [["sensor_001"], /No --secret, --certificate or --finish was given/, 2],
       [["sensor_001", "--secret", "--finish"], /at once/, 2],
       [["sensor_001", "--secret", "--overlap", "soon"], /overlap "soon"/, 2],
       [["sensor_001", "--certificate", "--valid-days", "0"], /whole number of days/, 2],

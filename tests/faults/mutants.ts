@@ -14,9 +14,9 @@ import { readEnvelope } from "../../src/core/envelope.ts";
 import { importSecret, sign } from "../../src/core/signature.ts";
 import { type SignedFields, signingInput } from "../../src/core/signing_input.ts";
 import { judge, NOW, outcomeOf, SECRET } from "../support/judge.ts";
+import { CHANGES_OF_BYTES } from "./byte_changes.ts";
 import {
   type Changes,
-  CHANGES_OF_BYTES,
   CHANGES_OF_FIELDS,
   CHANGES_OF_TEXT,
   CHANGES_OF_TOPIC,

@@ -30,7 +30,7 @@ export function findMosquitto(): string | undefined {
   return folders.map((folder) => join(folder, PROGRAM)).find(isFile);
 }
 
-/** Finds Mosquitto, or installs it with apt-get where that is there and we are root. */
+/** Finds Mosquitto, or installs it with apt-get if that exists and we are root. */
 export async function ensureMosquitto(): Promise<MosquittoResult> {
   const found = findMosquitto();
   if (found !== undefined) return { ok: true, path: found };
@@ -80,12 +80,12 @@ export class BrokerProcess {
     return this.#child.stdout + this.#child.stderr;
   }
 
-  /** Sends a signal; nothing happens where the process has ended. */
+  /** Sends a signal; does nothing if the process has ended. */
   kill(signal: Deno.Signal): void {
     this.#child.kill(signal);
   }
 
-  /** Ends it in good order, or by force where it does not obey. */
+  /** Stops it with SIGTERM, or with SIGKILL if that does not work. */
   async stop(): Promise<void> {
     await this.#child.stop();
   }

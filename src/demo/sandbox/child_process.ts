@@ -1,6 +1,6 @@
 /** A program that runs beside ours: its output, signals to it, its end. */
 
-/** Between SIGTERM and SIGKILL, where nothing else is said. */
+/** Between SIGTERM and SIGKILL, unless another time is given. */
 const STOP_TIMEOUT_MS = 5_000;
 
 /** What to run. */
@@ -41,7 +41,7 @@ export class ChildProcess {
     await Promise.all(all.map((child) => child.exited));
   }
 
-  /** Runs a program to its end and returns its stdout; rejects with its stderr where it fails. */
+  /** Runs a program to its end and returns its stdout; rejects with its stderr if it fails. */
   static async run(command: ProgramCommand): Promise<string> {
     const child = new ChildProcess(command);
     const { success } = await child.exited;
@@ -64,12 +64,12 @@ export class ChildProcess {
     return this.#output.stderr;
   }
 
-  /** Sends a signal; nothing happens where the process has ended. */
+  /** Sends a signal; does nothing if the process has ended. */
   kill(signal: Deno.Signal): void {
     if (this.#running) this.#child.kill(signal);
   }
 
-  /** Ends it in good order, or by force where it does not obey. */
+  /** Stops it with SIGTERM, or with SIGKILL if that does not work. */
   async stop(options: { timeoutMs?: number } = {}): Promise<Deno.CommandStatus> {
     this.kill("SIGTERM");
     const timer = setTimeout(() => this.kill("SIGKILL"), options.timeoutMs ?? STOP_TIMEOUT_MS);

@@ -1,5 +1,5 @@
 /**
- * Ports that nobody else takes.
+ * Ports that no other process takes.
  *
  * The rules are:
  * - ports come in blocks; a process that holds a block listens on its first port, the guard, for as

@@ -87,12 +87,12 @@ export class GatewayProcess {
     return complete.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
   }
 
-  /** Sends a signal; nothing happens where the process has ended. */
+  /** Sends a signal; does nothing if the process has ended. */
   kill(signal: Deno.Signal): void {
     this.#child.kill(signal);
   }
 
-  /** Ends it in good order; returns its exit code. */
+  /** Stops it with SIGTERM; returns its exit code. */
   async stop(): Promise<number> {
     const { code } = await this.#child.stop({ timeoutMs: STOP_TIMEOUT_MS });
     return code;

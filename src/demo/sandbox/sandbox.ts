@@ -77,7 +77,7 @@ export class Sandbox {
     ];
   }
 
-  /** The last lines that the gateway and the broker wrote, for whoever looks for a fault. */
+  /** The last lines that the gateway and the broker wrote, for diagnosing a failure. */
   get lastWords(): Readonly<Record<string, string>> {
     const lastLines = (log = "") => log.trimEnd().split("\n").slice(-LAST_LINES).join("\n");
     return { gateway: lastLines(this.#gateway?.log()), broker: lastLines(this.#broker?.log()) };
@@ -95,14 +95,14 @@ export class Sandbox {
     this.#broker = await BrokerProcess.start(this.layout.brokerConfiguration);
   }
 
-  /** Starts the gateway, again where it ran before. */
+  /** Starts the gateway, again if it ran before. */
   async startGateway(): Promise<void> {
     this.#open();
     this.#gateway = await GatewayProcess.start(this.layout.directory);
     this.#client ??= await ApiClient.open(this.layout, { port: this.ports.api });
   }
 
-  /** Starts the backend, again where it ran before: with nothing received. */
+  /** Starts the backend, again if it ran before: with nothing received. */
   startBackend(): void {
     this.#open();
     this.#backend = SampleBackend.start({ port: this.ports.backend });

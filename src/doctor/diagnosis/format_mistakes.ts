@@ -47,7 +47,7 @@ export function fieldNamesOf(bytes: Uint8Array): string[] {
   return [...fieldsOf(bytes).keys()];
 }
 
-/** A field of the message's object: the text of its value, and where it stands. */
+/** A field of the message's object: the text of its value, and where it is. */
 interface Field {
   readonly name: string;
   readonly text: string;
@@ -133,7 +133,7 @@ function fieldNamesMistakes(fields: ReadonlyMap<string, Field>): string[] {
     return ["Without device_id this is a command, which the gateway sends and a device verifies"];
   }
   return [...fields.keys()].filter((name) => !known.includes(name)).map((name) =>
-    `"${name}" is no field of a message, and nothing would sign it: put it into the payload`
+    `"${name}" is not a field of a message and would not be signed: put it into the payload`
   );
 }
 
@@ -189,7 +189,7 @@ function lookAtMessageId(text: string): Finding | undefined {
   const repaired = `"${[first, second, third, fourth, last].join("-")}"`;
   return repaired === text || !/^[89ab]/i.test(fourth!)
     ? undefined
-    : { mistake: "The message_id is spelled unlike 8-4-4-4-12 hex digits", repaired };
+    : { mistake: "The message_id must be written as 8-4-4-4-12 hex digits", repaired };
 }
 
 /** Hashes that are mistaken for SHA-256, by the length of their hex digits. */

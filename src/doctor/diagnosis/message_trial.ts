@@ -12,7 +12,7 @@ import type { Store } from "../../store/store.ts";
 /** A message, and when and where it is said to have come. */
 interface Subject {
   readonly bytes: Uint8Array;
-  /** The device id in the topic, which stands in the certificate. */
+  /** The device id in the topic, which is the certificate's CN. */
   readonly identity: string;
   /** Unix seconds. */
   readonly nowSeconds: number;
@@ -41,7 +41,7 @@ interface Basis {
   readonly remembers: (envelope: Envelope) => Promise<boolean>;
 }
 
-/** Tries a message with a site's registry and memory, and `secret` where one is given. */
+/** Tries a message with a site's registry and memory, and `secret` if one is given. */
 export async function tryInSite(
   subject: Subject,
   options: { store: Pick<Store, "registry" | "replayIds">; secret: string | undefined },

@@ -1,6 +1,6 @@
 /**
  * Why a signature is wrong: the usual mistakes are made on purpose until one gives the signature
- * that stands in the message.
+ * that is in the message.
  *
  * The rules are:
  * - the explanation with the fewest mistakes wins;
@@ -21,7 +21,7 @@ interface Suspect {
   readonly otherSecrets: ReadonlyMap<string, string>;
   /** The message's field names in their order. */
   readonly fieldNames: readonly string[];
-  /** What stood in the message as its timestamp, where that had to be repaired. */
+  /** The timestamp as sent, if it had to be repaired. */
   readonly unrepairedTimestamp: string | undefined;
 }
 
@@ -155,7 +155,9 @@ function layoutsOf(
     ...JOINTS.map((joint) =>
       wrong(
         (parts: Parts) => utf8(listOf(parts).join(joint)),
-        `The signed fields are joined by ${JSON.stringify(joint)}: nothing stands between them`,
+        `The signed fields are joined by ${
+          JSON.stringify(joint)
+        }: they must follow each other directly`,
       )
     ),
     wrong(

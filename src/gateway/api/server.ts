@@ -24,7 +24,7 @@ interface ApiServerOptions {
   /** Told after it had to listen again, perhaps at another port. */
   readonly onListenAgain?: (port: number) => void;
   /** The client's address if connections come through a proxy; undefined: refuse with 403. */
-  readonly addressOf?: (remote: Deno.NetAddr) => Promise<string | undefined>;
+  readonly addressOf?: (remote: Deno.NetAddr) => string | undefined;
 }
 
 /** One listening API server. */
@@ -102,7 +102,7 @@ export class ApiServer {
 
   async #answer(request: Request, remote: Deno.NetAddr): Promise<Response> {
     const { addressOf, receive } = this.#options;
-    const address = addressOf ? await addressOf(remote) : remote.hostname;
+    const address = addressOf ? addressOf(remote) : remote.hostname;
     if (address === undefined) return new Response(null, { status: 403 });
     const answer = await receive(request, address);
     if (this.#draining) answer.headers.set("connection", "close"); // RFC 9112 §9.6

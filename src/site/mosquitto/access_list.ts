@@ -2,7 +2,7 @@
  * Mosquitto's access lists: who is denied, and whether Mosquitto could read the list. Pure.
  *
  * The rules are:
- * - what stands above the mark is the operator's and stays; what stands below is ours;
+ * - what is above the mark is the operator's and stays; what is below is ours;
  * - a list that Mosquitto cannot read switches all access checks off when it is reloaded: it is
  *   read here first, by the same rules as in its `aclfile__parse`.
  */
@@ -10,7 +10,7 @@
 /** Below this line, `device revoke` and `restore` write. */
 export const DENIALS_MARK = "# Revoked devices; written by secure-iot-gateway device revoke.";
 
-/** Without these rules no device could work, or each could speak for another. */
+/** Without these rules no device could work, or one could publish as another. */
 const DEVICE_RULES = [
   "pattern write device/%u/data",
   "pattern read device/%u/response",
@@ -19,7 +19,7 @@ const DEVICE_RULES = [
 
 const ACCESS = ["read", "write", "readwrite", "deny"];
 
-/** The list `text` with every topic denied to `deviceIds`, and to nobody else. */
+/** The list `text` with every topic denied to `deviceIds` only. */
 export function withDenials(text: string, deviceIds: readonly string[]): string {
   const [head = ""] = text.split(DENIALS_MARK);
   const kept = head === "" || head.endsWith("\n") ? head : `${head}\n`;
@@ -73,5 +73,5 @@ function topicFault(topic: string): string | undefined {
   const wrong = levels.some((level, i) =>
     /[+#]/.test(level) && level !== "+" && !(level === "#" && i === levels.length - 1)
   );
-  return wrong ? `${JSON.stringify(topic)} is no topic filter` : undefined;
+  return wrong ? `${JSON.stringify(topic)} is not a topic filter` : undefined;
 }

@@ -1,13 +1,13 @@
 /**
  * An access probe: connects to the broker with certificates made for the purpose, and finds out what it
- * really allows. What it publishes is refused, or is no message: the gateway takes none of it.
+ * allows. What it publishes is refused, or is no message: the gateway takes none of it.
  */
 
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
 import { commandTopic, dataTopic } from "../../core/topic.ts";
 import type { IssuedCertificate } from "../pki/authority.ts";
 
-/** A listener of the broker, and the authority that it is vouched for by, as PEM text. */
+/** A listener of the broker, and the authority of its certificate, as PEM text. */
 export interface Listener {
   readonly host: string;
   readonly port: number;
@@ -30,10 +30,10 @@ export interface Access {
 const CONNECT_TIMEOUT_MS = 5_000;
 /** MQTT 5 §3.4.2.1: Not authorized. */
 const NOT_AUTHORIZED = 0x87;
-/** Of nobody: "nobody" is no device while the underscore is the first character. */
+/** An id that no device can have: device ids do not begin with an underscore. */
 const NOBODY = "_nobody";
 
-/** Why the broker does not let a certificate in, or somebody without one; undefined where it does. */
+/** Why the broker does not let a certificate in, or a client without one; undefined if it does. */
 export async function connectError(
   listener: Listener,
   credential: Credential | undefined,

@@ -2,15 +2,15 @@
  * A Mosquitto configuration as Mosquitto itself reads it.
  *
  * The rules are:
- * - a line is a keyword, blanks, and a value; where one comes twice, the last one holds;
- * - what stands below a `listener` line is that listener's, also in included files;
+ * - a line is a keyword, blanks, and a value; if one comes twice, the last one holds;
+ * - lines below a `listener` line belong to that listener, also in included files;
  * - `include_dir` reads every `*.conf` of a folder in the order of their names, at that place.
  */
 
 import { join } from "node:path";
 import { readText } from "../../config/operator_file.ts";
 
-/** A line with a value, and where it stands. */
+/** A line with a value, and where it is. */
 export interface Line {
   readonly keyword: string;
   readonly value: string;
@@ -30,7 +30,7 @@ export interface Listener {
 
 /** A whole configuration. */
 export interface MosquittoConf {
-  /** What stands above the first listener, by keyword. */
+  /** The lines above the first listener, by keyword. */
   readonly main: ReadonlyMap<string, Line>;
   readonly listeners: readonly Listener[];
 }

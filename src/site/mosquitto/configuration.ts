@@ -21,9 +21,9 @@ interface BrokerFiles {
 export interface BrokerUser {
   readonly name: string;
   readonly reason: string;
-  /** The account that must be given what the broker reads; absent where the owner runs it. */
+  /** The account that must be given what the broker reads; absent if the owner runs it. */
   readonly recipient?: Account;
-  /** What the operator should know; absent where all is as it should be. */
+  /** What the operator should know; absent if there is nothing to say. */
   readonly note?: string;
 }
 
@@ -90,7 +90,7 @@ export function renderBrokerFiles(
   };
 }
 
-/** Why Mosquitto could not be told of files below `directory`, or undefined where it can. */
+/** Why mosquitto.conf cannot name files below `directory`; undefined if it can. */
 export function brokerPathFault(directory: string): string | undefined {
   return INEXPRESSIBLE.test(directory)
     ? `Cannot use the folder for a site: ${
@@ -140,7 +140,7 @@ function rootUser(cause: string): BrokerUser {
   };
 }
 
-/** Supplementary groups are left out: at worst the broker runs as root where it need not. */
+/** Supplementary groups are left out: at worst the broker runs as root without need. */
 function mayEnter(account: Account, folder: FolderAccess): boolean {
   if (folder.uid === account.uid) return (folder.mode & 0o100) !== 0;
   if (folder.gid === account.gid) return (folder.mode & 0o010) !== 0;

@@ -1,12 +1,12 @@
 /**
- * Telling a running Mosquitto that its lists are new.
+ * Telling a running Mosquitto to read its lists again.
  *
  * The rules are:
  * - only the process whose number the broker wrote itself, and which really is a Mosquitto, is
- *   signalled: a number that was left behind may be anybody's by now;
+ *   signalled: the number in an old file may belong to another process by now;
  * - Mosquitto 2.0 puts a session that sleeps on its list of sessions that will expire a second time
  *   when it is reloaded. When the session wakes up, one of the two points to freed memory, and the
- *   broker throws out whoever is there next. So where such a session sleeps, it is not reloaded.
+ *   broker disconnects the wrong client. So while such a session sleeps, it is not reloaded.
  */
 
 import { basename } from "node:path";
@@ -25,7 +25,8 @@ const CLIENT_CHUNK = 6;
 const CLIENT_ID_LENGTH_AT = 14;
 const CLIENT_ID_AT = 24;
 
-const RESTART_HINT = "Restart it when it suits (systemctl restart mosquitto), and run this again";
+const RESTART_HINT =
+  "Restart the broker (systemctl restart mosquitto), then run the same command again";
 
 /** Has the broker read its lists again; resolves once it was signalled, not once it has read them. */
 export async function reloadBroker(layout: SiteLayout): Promise<Told> {
@@ -36,13 +37,14 @@ export async function reloadBroker(layout: SiteLayout): Promise<Told> {
   try {
     Deno.kill(pid, "SIGHUP");
   } catch (error) {
-    const hint = `As root: kill -HUP ${pid}, or systemctl reload mosquitto; and run this again`;
+    const hint =
+      `As root: kill -HUP ${pid}, or systemctl reload mosquitto; then run the same command again`;
     return { told: false, reason: `cannot signal process ${pid}: ${messageOf(error)}`, hint };
   }
   return { told: true, pid };
 }
 
-/** Ends the broker in good order: better none than one that lets everybody do everything. */
+/** Stops the broker cleanly: no broker is better than one that allows everything. */
 export async function stopBroker(layout: SiteLayout): Promise<boolean> {
   const pid = await brokerPid(layout);
   if (typeof pid !== "number") return false;
@@ -61,14 +63,14 @@ export async function brokerPid(
   const text = new TextDecoder().decode(await readIfThere(path)).trim();
   if (!/^[1-9][0-9]{0,9}$/.test(text)) {
     return {
-      reason: `there is no process number in "${path}": it does not run, or runs elsewhere`,
-      hint: "Start it, or restart it where it runs, and run this again",
+      reason: `there is no process number in "${path}": the broker does not run, or runs elsewhere`,
+      hint: "Start the broker (systemctl start mosquitto), then run the same command again",
     };
   }
   const program = basename((await commandLine(text))[0] ?? "");
   if (program === "mosquitto") return Number(text);
   return {
-    reason: `process ${text}, named in "${path}", is no Mosquitto (any more)`,
+    reason: `process ${text}, named in "${path}", is not Mosquitto`,
     hint: RESTART_HINT,
   };
 }
@@ -82,7 +84,7 @@ function expiringSessions(file: Uint8Array): string[] {
     const start = at + CHUNK_HEADER_BYTES;
     at = start + length;
     if (kind !== CLIENT_CHUNK || at > file.length || length < CLIENT_ID_AT) continue;
-    if (view.getBigInt64(start) === 0n) continue; // connected, or kept for ever
+    if (view.getBigInt64(start) === 0n) continue; // connected, or never expires
     const idLength = view.getUint16(start + CLIENT_ID_LENGTH_AT);
     const id = file.subarray(start + CLIENT_ID_AT, start + CLIENT_ID_AT + idLength);
     found.push(new TextDecoder().decode(id));
@@ -94,11 +96,11 @@ function unsafe(asleep: readonly string[]): { reason: string; hint: string } {
   const [first] = asleep;
   const others = asleep.length > 1 ? ` and ${asleep.length - 1} more` : "";
   const reason = `a reload would corrupt Mosquitto's memory while ${first}${others} ` +
-    "is away with a session that expires";
+    "is offline with a session that expires";
   return { reason, hint: RESTART_HINT };
 }
 
-/** The arguments of a process; none where there is no such process. */
+/** The arguments of a process; none if there is no such process. */
 async function commandLine(pid: string): Promise<string[]> {
   // Deno itself may read /proc only with every permission there is.
   const { success, stdout } = await new Deno.Command("cat", {

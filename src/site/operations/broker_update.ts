@@ -12,6 +12,6 @@ export async function updateBroker(
 ): Promise<RevocationResult> {
   const read = await readBrokerAccess(site);
   if (read.ok) return await enforceRevocations(store, read.access, target);
-  const hint = "Put the file back, and run this again";
+  const hint = "Restore the file, then run the same command again";
   return { steps: [], fault: { kind: "not_enforced", reason: read.fault, hint } };
 }

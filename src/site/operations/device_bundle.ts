@@ -17,7 +17,7 @@ import { exists } from "../exists.ts";
 import { deviceFolder, deviceFolderAt, type SiteLayout } from "../layout.ts";
 import { readText } from "../../config/operator_file.ts";
 
-/** Whom to make the folder for, and where the device finds the broker. */
+/** Which device the folder is for, and where the device finds the broker. */
 export interface DeviceBundleOptions {
   readonly layout: SiteLayout;
   readonly deviceId: string;
@@ -25,7 +25,7 @@ export interface DeviceBundleOptions {
   readonly nowMs: number;
   readonly brokerHost: string;
   readonly mqttPort: number;
-  /** How long the certificate is good; ten years where not given, never longer than its authority. */
+  /** How long the certificate is valid; ten years if not given, never longer than its authority. */
   readonly validDays?: number;
   /** A certificate request as PEM text: the device keeps its key, and gets no key file. */
   readonly request?: string;
@@ -53,7 +53,7 @@ const OLD_PREFIX = ".old-";
 /** Of the folders in which bundles are made. */
 export const DRAFT_PREFIX = ".new-";
 
-/** A certificate, and its key where we made it. */
+/** A certificate, and its key if we made it. */
 type DeviceCertificate = EndCertificate & { readonly keyPem?: string };
 
 interface BundleFile {
@@ -80,7 +80,7 @@ export async function createDeviceBundle(
     const draft = await draftDeviceBundle(opened.authority, drafts, options);
     if (typeof draft === "string") return { ok: false, fault: draft };
     if (replace) await moveAway(draft.to, layout);
-    // Moved there when complete: nobody sees half a bundle.
+    // Moved there when complete, so that half a bundle is never seen.
     await Deno.rename(draft.from, draft.to);
     if (replace) await removeOld(layout);
     const { serial, notBefore, notAfter, issuer } = draft.certificate;
@@ -90,7 +90,7 @@ export async function createDeviceBundle(
   }
 }
 
-/** A bundle that is complete, and still stands beside its place. */
+/** A complete bundle that was not moved to its place yet. */
 export interface BundleDraft {
   readonly certificate: EndCertificate;
   readonly from: string;
@@ -121,7 +121,7 @@ export async function draftDeviceBundle(
   return { certificate: issued, from, to: directory };
 }
 
-/** Removes the device's folder and file; false where it had none. */
+/** Removes the device's folder and file; false if it had none. */
 export async function removeDeviceBundle(layout: SiteLayout, deviceId: string): Promise<boolean> {
   // What is no id could name a folder elsewhere.
   if (!isDeviceId(deviceId)) return false;
@@ -140,7 +140,7 @@ export async function hasDeviceBundle(layout: SiteLayout, deviceId: string): Pro
   return await exists(directory) || await exists(pemPath(directory));
 }
 
-/** The file `secret` of a device's folder; undefined where the device has no folder. */
+/** The file `secret` of a device's folder; undefined if the device has no folder. */
 export async function secretFileOf(
   layout: SiteLayout,
   deviceId: string,
@@ -154,7 +154,7 @@ export async function secretFileOf(
   }
 }
 
-/** What stands in the folder of bundles, by lower-case name; makes the folder where it is missing. */
+/** The entries of the bundles' folder by lower-case name; makes the folder if it is missing. */
 export async function bundleNames(layout: SiteLayout): Promise<ReadonlyMap<string, string>> {
   // A copied or checked-out site may lack it: empty folders get lost on the way.
   await Deno.mkdir(layout.devicesFolder, { recursive: true, mode: 0o700 });
@@ -165,7 +165,7 @@ export async function bundleNames(layout: SiteLayout): Promise<ReadonlyMap<strin
   return names;
 }
 
-/** Why a bundle cannot be made beside those of `names`; undefined where it can. */
+/** Why a bundle cannot be made beside those of `names`; undefined if it can. */
 export function bundleFault(
   { layout, deviceId, replace }: Pick<DeviceBundleOptions, "layout" | "deviceId" | "replace">,
   names: ReadonlyMap<string, string>,
@@ -194,7 +194,7 @@ async function issue(
   };
   if (request === undefined) return await issueClientCertificate(authority, options);
   const read = await readCertificateRequest(request);
-  if (!read.ok) return `Cannot take the certificate request: ${read.fault}`;
+  if (!read.ok) return `Cannot use the certificate request: ${read.fault}`;
   return await certifyClient(authority, { ...options, publicKey: read.publicKey });
 }
 
@@ -238,14 +238,14 @@ async function bundleFiles(
   ];
 }
 
-/** RFC 7468 §2 lets text stand before each part; every reader of PEM skips it. */
+/** RFC 7468 §2 allows text before each part; every reader of PEM skips it. */
 function onePem({ secret }: DeviceBundleOptions, files: readonly BundleFile[]): BundleFile {
   const names = deviceFolderAt("");
   const textOf = (name: string) => files.find((file) => file.name === name)?.text ?? "";
   const text = [
     `# What goes onto the device: ${JSON.stringify(JSON.parse(textOf(names.description)))}`,
     `# secret: ${secret}`,
-    `${textOf(names.certificate)}${textOf(names.key)}# What vouches for the broker:`,
+    `${textOf(names.certificate)}${textOf(names.key)}# Authority of the broker's certificate:`,
     textOf(names.ca),
   ].join("\n");
   return { name: "", text, mode: 0o600 };

@@ -2,7 +2,7 @@
  * Use case: a device is removed from the registry and at the broker, with its bundle.
  *
  * The rules are:
- * - the registry first: from then on the gateway refuses everything of the device;
+ * - the registry first: from then on the gateway refuses every message of the device;
  * - the bundle last, and only if the broker was told: while it is there, the same command again goes on
  *   where this one stopped.
  */

@@ -34,6 +34,7 @@ import {
 import { openDeviceAuthorities } from "../pki/device_authorities.ts";
 import type { SiteLayout } from "../layout.ts";
 import { atomicWrite } from "../atomic_write.ts";
+import { SiteLockedError, waitForLock } from "../site_lock.ts";
 import { readText } from "../../config/operator_file.ts";
 
 /** What the broker's lists are made of, read from the registry under the lock. */
@@ -111,8 +112,7 @@ export async function enforceRevocations(
   const steps: RevocationStep[] = [];
   try {
     // One at a time: an older reading of the registry must not overwrite a newer one.
-    using lock = await Deno.open(access.layout.brokerConfiguration);
-    await lock.lock(true);
+    using _lock = await waitForLock(access.layout, "broker");
     const revocations = readRevocations(store, access.nowMs);
     const lists = await makeLists(access, revocations);
     await writeLists(access.layout, lists);
@@ -156,11 +156,14 @@ class EnforcementError extends Error {
 
 /** What keeps the broker from its lists, and what helps; undefined for a fault of ours. */
 function faultOf(error: unknown): RevocationFault | undefined {
+  if (error instanceof SiteLockedError) {
+    return { kind: "not_enforced", reason: error.message, hint: error.hint };
+  }
   if (error instanceof EnforcementError) {
     return { kind: error.kind, reason: error.message, hint: error.hint };
   }
   if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
-    const hint = "Run this again as the owner of the site's files";
+    const hint = "Run the same command as the owner of the site's files";
     const reason = `Cannot use the broker's files: ${error.message}`;
     return { kind: "not_enforced", reason, hint };
   }
@@ -173,7 +176,7 @@ async function makeLists(access: BrokerAccess, revocations: Revocations): Promis
   if (!opened.ok) {
     throw new EnforcementError(
       `Cannot sign the revocation list: ${opened.fault}`,
-      "Bring the authority's key back and run this again",
+      "Put device-ca.key back, then run the same command again",
     );
   }
   const [authority] = opened.authorities;
@@ -191,7 +194,7 @@ async function makeLists(access: BrokerAccess, revocations: Revocations): Promis
   if (faults.length === 0) return made;
   throw new EnforcementError(
     `Cannot give the broker its lists: ${faults.join("; ")}`,
-    "Fix that and run this again; the lists in force are as they were",
+    "Fix that and run the same command again; nothing was changed at the broker",
   );
 }
 
@@ -208,7 +211,7 @@ async function listOf(
   const pem = await createRevocationList(authority, { revoked, number: listNumber, nowMs });
   const serials = revoked.map(({ serial }) => serial);
   if (await revocationListNames(pem, authority, serials)) return pem;
-  throw new Error("The revocation list is not what it was made to be");
+  throw new Error("The revocation list does not contain what was put into it");
 }
 
 /** Everything that a reload reads, looked at beforehand. */
@@ -242,7 +245,7 @@ async function writeLists(layout: SiteLayout, lists: Lists): Promise<void> {
   } catch (error) {
     throw new EnforcementError(
       `Cannot write the broker's lists: ${(error as Error).message}`,
-      "Run this again as the owner of the site's files",
+      "Run the same command as the owner of the site's files",
     );
   }
 }
@@ -303,11 +306,11 @@ async function refusalInTime(
     last === undefined
       ? "The broker does not use the new revocation list: a certificate on it is accepted"
       : `Cannot see whether the broker uses the new revocation list: ${last}`,
-    "Look into its log; a restart makes it read its lists, or refuse to start",
+    "See its log (journalctl -u mosquitto), then: systemctl restart mosquitto",
   );
 }
 
-/** Connects as an innocent device, and as the target, with certificates that are on no list. */
+/** Connects as a device that is not revoked, and as the target, with certificates that are not revoked. */
 async function prove(
   access: BrokerAccess,
   { authority }: Lists,
@@ -315,12 +318,15 @@ async function prove(
 ): Promise<void> {
   const innocent = await accessOf(access, authority, { name: probeName(), speak: false });
   if (innocent.canPublishAsOthers) {
-    throw new EnforcementError(await stopOpenBroker(access.layout), "Look into its log first");
+    throw new EnforcementError(
+      await stopOpenBroker(access.layout),
+      "Find out why in its log before you start it again: journalctl -u mosquitto",
+    );
   }
   if (!innocent.canReceive) {
     throw new EnforcementError(
-      "The broker lets no device receive on its own topics any more",
-      "Look into its log; a restart makes it read its lists, or refuse to start",
+      "The broker no longer lets devices receive on their own topics",
+      "See its log (journalctl -u mosquitto), then: systemctl restart mosquitto",
     );
   }
   steps.push({ kind: "access_verified" });
@@ -337,7 +343,7 @@ async function proveDenied(
   if (allowed.canPublish || allowed.canReceive || allowed.canPublishAsOthers) {
     throw new EnforcementError(
       `The broker still lets ${deviceId} ${allowed.canReceive ? "receive" : "publish"}`,
-      "Look into its log; a restart makes it read its lists, or refuse to start",
+      "See its log (journalctl -u mosquitto), then: systemctl restart mosquitto",
     );
   }
   steps.push({ kind: "device_denied", deviceId });
@@ -350,7 +356,10 @@ async function proveEnded(
   steps: RevocationStep[],
 ): Promise<void> {
   if (!await endConnection(access, deviceId)) {
-    throw new EnforcementError(`Cannot end the connection of ${deviceId}`, "Run this again");
+    throw new EnforcementError(
+      `Cannot end the connection of ${deviceId}`,
+      "Run the same command again",
+    );
   }
   steps.push({ kind: "connection_ended", deviceId, canReconnect: false });
 }
@@ -365,8 +374,8 @@ async function accessOf(
   const credential = await issueClientCertificate(authority, options);
   return await probeAccess(devices, name, { credential, speaker, speak }).catch((error) => {
     throw new EnforcementError(
-      `Cannot prove what the broker allows: ${error.message}`,
-      "Run this again",
+      `Cannot test what the broker allows: ${error.message}`,
+      "Run the same command again",
     );
   });
 }
@@ -374,7 +383,7 @@ async function accessOf(
 async function stopOpenBroker(layout: SiteLayout): Promise<string> {
   const stopped = await stopBroker(layout);
   return "The broker lets one device publish as another: " +
-    (stopped ? "it was stopped" : "stop it, it could not be stopped from here");
+    (stopped ? "it was stopped" : "stop it now (systemctl stop mosquitto), this command could not");
 }
 
 /** Takes the client id over, which ends its connection (MQTT 5 §3.1.4); false if that failed. */

@@ -39,7 +39,7 @@ interface RotateAuthorityResult {
   readonly fault?: RotateAuthorityFault;
 }
 
-/** Makes a new authority, or goes on where that broke off, and has the broker trust both. */
+/** Makes a new authority, or continues if that was interrupted, and has the broker trust both. */
 export async function beginAuthorityRotation(
   store: Database,
   site: OpenSite,

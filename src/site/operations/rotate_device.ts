@@ -38,7 +38,7 @@ export interface RotateDeviceResult {
   readonly fault?: RotateDeviceFault;
 }
 
-/** `secret_unused`: the device was not seen to use its new secret. */
+/** `secret_unused`: the device has not used its new secret yet. */
 export type RotateDeviceFault =
   | { readonly kind: "secret_taken"; readonly holder: string }
   | { readonly kind: "secret_unused" }
@@ -98,7 +98,7 @@ export async function rotateCertificate(
   };
 }
 
-/** Ends the overlap and withdraws all certificates but the newest, also at the broker. */
+/** Ends the overlap and revokes all certificates but the newest, also at the broker. */
 export async function finishRotation(
   { site, store, registry }: RotationSite,
   deviceId: string,

@@ -2,8 +2,8 @@
  * The site folder that `init` makes.
  *
  * The rules are:
- * - Nothing is overwritten: what stands in the way is named, all of it, before anything is written.
- * - All or nothing: where a write fails, everything made so far is taken away again.
+ * - Nothing is overwritten: everything that is in the way is named before anything is written.
+ * - All or nothing: if a write fails, everything made so far is removed again.
  * - Keys and access lists are readable by their owner only, whatever the umask.
  */
 
@@ -172,7 +172,7 @@ async function siteFiles(
     commonName: GATEWAY_COMMON_NAME,
     nowMs,
   });
-  // Of nobody: with it, `doctor` can show at any time that the broker goes by the list.
+  // Of no certificate: with it, `doctor` can test at any time that the broker uses the list.
   const unused = { serial: serialFrom(randomBytes(SERIAL_BYTES)), revokedAtMs: nowMs };
   const revocationList = await createRevocationList(deviceCa, {
     revoked: [unused],

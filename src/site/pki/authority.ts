@@ -17,7 +17,7 @@ import * as x509 from "@peculiar/x509";
 /** How long an authority and its revocation list are valid, in days: 20 years. */
 const AUTHORITY_DAYS = 20 * 365 + 5;
 
-/** How long an end certificate is valid, in days: 10 years, since nobody renews at an isolated site. */
+/** How long an end certificate is valid, in days: 10 years, since an isolated site has no one to renew it. */
 const CERTIFICATE_DAYS = 10 * 365 + 2;
 
 /** Random bytes in a serial number. */
@@ -156,7 +156,7 @@ export async function readCertificateRequest(pem: string): Promise<RequestResult
       ? { ok: true, publicKey: request.publicKey }
       : { ok: false, fault: "it is not signed with its own key" };
   } catch (error) {
-    return { ok: false, fault: `it is no certificate request: ${(error as Error).message}` };
+    return { ok: false, fault: `it is not a certificate request: ${(error as Error).message}` };
   }
 }
 
@@ -190,7 +190,7 @@ export function openCertificate(pem: string): x509.X509Certificate {
   return new x509.X509Certificate(pem);
 }
 
-/** What the lists in a PEM text that an authority has signed name; undefined where none is its own. */
+/** What the lists in a PEM text that an authority has signed name; undefined if none is its own. */
 export async function revokedBy(
   authority: x509.X509Certificate,
   pem: string,
@@ -207,7 +207,7 @@ export async function revokedBy(
   return revoked;
 }
 
-/** True where a revocation list is the authority's, and names every one of the serials. */
+/** True if a revocation list is the authority's and names every one of the serials. */
 export async function revocationListNames(
   pem: string,
   authority: Authority,
@@ -223,7 +223,7 @@ export function fingerprintOf(certificatePem: string): string {
   return new X509Certificate(certificatePem).fingerprint256.replaceAll(":", "").toLowerCase();
 }
 
-/** True where the private key is the certificate's; false also where either cannot be read. */
+/** True if the private key is the certificate's; false also if either cannot be read. */
 export function keyBelongsToCertificate(certificatePem: string, keyPem: string): boolean {
   try {
     return new X509Certificate(certificatePem).checkPrivateKey(createPrivateKey(keyPem));

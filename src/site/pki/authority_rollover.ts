@@ -3,16 +3,17 @@
  *
  * The rules are:
  * - the issuing authority is the first in device-ca.crt, and device-ca.key is its key; during a move
- *   the one before stands second, and whole in device-ca.previous.crt and .key, since somebody must
- *   go on signing its revocation list;
+ *   the previous one is second, and also in device-ca.previous.crt and .key, since it must
+ *   still sign its revocation list;
  * - each step is one file that is replaced, in an order in which every device can connect at any
- *   time; a move that broke off is gone on with by the same command.
+ *   time; the same command continues a move that was interrupted.
  */
 
 import { createAuthority, fingerprintOf, keyBelongsToCertificate } from "./authority.ts";
 import { certificatesOf } from "./device_authorities.ts";
 import type { CredentialPaths, SiteLayout } from "../layout.ts";
 import { atomicWrite } from "../atomic_write.ts";
+import { waitForLock } from "../site_lock.ts";
 import { readText } from "../../config/operator_file.ts";
 
 /** What became of a move: the fingerprints of the authorities, or why there is none. */
@@ -20,17 +21,16 @@ type RolloverResult =
   | { readonly ok: true; readonly issuer: string; readonly previous: string | undefined }
   | { readonly ok: false; readonly fault: string };
 
-/** Runs `work` while nobody else moves the authority of this site. */
+/** Runs `work` while no other process moves the authority of this site. */
 export async function withAuthorityLock<T>(
   layout: SiteLayout,
   work: () => Promise<T>,
 ): Promise<T> {
-  using file = await Deno.open(layout.gatewayCa.certificate); // which is never replaced
-  await file.lock(true);
+  using _lock = await waitForLock(layout, "authority");
   return await work();
 }
 
-/** Makes a new authority and puts it before the present one, or goes on where that broke off. */
+/** Makes a new authority and puts it before the present one, or continues if that was interrupted. */
 export async function beginRollover(layout: SiteLayout, nowMs: number): Promise<RolloverResult> {
   const { deviceCa, previousDeviceCa, nextDeviceCa } = layout;
   const [issuing = ""] = certificatesOf(await readText(deviceCa.certificate));
@@ -58,7 +58,7 @@ export async function currentRollover(layout: SiteLayout): Promise<RolloverResul
   return moveOf(issuing, (await readPair(layout.previousDeviceCa))?.certificatePem);
 }
 
-/** Takes the previous authority away; its key is gone afterwards. */
+/** Removes the previous authority and its key. */
 export async function finishRollover(layout: SiteLayout): Promise<void> {
   const [issuing = ""] = certificatesOf(await readText(layout.deviceCa.certificate));
   await atomicWrite(layout.deviceCa.certificate, issuing);
@@ -70,7 +70,7 @@ interface Pair {
   readonly keyPem: string;
 }
 
-/** The authority to move to; undefined where a move is under way already. */
+/** The authority to move to; undefined if a move has begun already. */
 async function makeNext(layout: SiteLayout, nowMs: number): Promise<Pair | undefined> {
   if (await readPair(layout.previousDeviceCa)) return undefined;
   // Of another name than the one before: OpenSSL looks lists and authorities up by their names.
@@ -81,7 +81,7 @@ async function makeNext(layout: SiteLayout, nowMs: number): Promise<Pair | undef
   return next;
 }
 
-/** The certificate last: where it is, the key is too. */
+/** The certificate last: if it exists, so does the key. */
 async function writePair(paths: CredentialPaths, pair: Pair): Promise<void> {
   await writeWhole(paths.key, pair.keyPem, 0o600);
   await writeWhole(paths.certificate, pair.certificatePem, 0o644);

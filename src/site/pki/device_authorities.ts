@@ -1,4 +1,4 @@
-/** The authorities that vouch for devices: the one that issues, and during a move the one before. */
+/** The authorities that devices' certificates come from: the issuing one, and during a move the previous one. */
 
 import { type Authority, keyBelongsToCertificate, openAuthority } from "./authority.ts";
 import { exists } from "../exists.ts";

@@ -252,12 +252,12 @@ Deno.test("retry and drop take exactly one of ID, --device and --all, and touch 
   await withSite(async (site) => {
     const { id } = site.die({})[0]!;
     const hint = "hint: Give exactly one: an ID from dead list, --device ID, or --all";
-    const several = `error: Cannot take more than one of ID, --device and --all\n${hint}`;
+    const several = `error: Only one of ID, --device and --all may be given\n${hint}`;
     const noId = (text: string) =>
       `error: There is no dead letter "${text}": an ID is a whole number\n` +
       "hint: See secure-iot-gateway dead list; for all of one device: --device ID";
     for (const verb of ["retry", "drop"]) {
-      assertError(await site.dead(verb), 2, `error: Say which dead letters\n${hint}`);
+      assertError(await site.dead(verb), 2, `error: No dead letter was named\n${hint}`);
       assertError(await site.dead(verb, `${id}`, "--all"), 2, several);
       assertError(await site.dead(verb, "--all", "--device", "sensor_001"), 2, several);
       assertError(await site.dead(verb, "sensor_001"), 2, noId("sensor_001"));

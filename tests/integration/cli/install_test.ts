@@ -43,7 +43,7 @@ Deno.test("install takes one of --print and --prefix, and only paths that a unit
   for (const args of [[], ["--print", "--prefix", "/"]]) {
     const { code, stderr } = await shell(["install", ...args]);
     assert.equal(code, 2);
-    assert.match(stderr, /^error: Say where the files go\nhint: /);
+    assert.match(stderr, /^error: Either --print or --prefix must be given\nhint: /);
   }
   const odd = await shell(["install", "--print", "--dir", "/srv/my site", "--program", "/a%n"]);
   assert.deepEqual([odd.code, odd.stdout, odd.stderr.match(/^error: /gm)?.length], [2, "", 2]);

@@ -219,7 +219,7 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
 
     await t.step("only one doctor at a time", async () => {
       const first = examine(site, { offline: true });
-      await assert.rejects(examine(site), /Another doctor is at work/);
+      await assert.rejects(examine(site), /Another doctor is running/);
       await first;
     });
 
@@ -312,7 +312,7 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
           run.kill(signal);
           assert.equal((await run.exited).success, false);
           if (signal === "SIGKILL") break;
-          assert.match(run.stderr, /Stopped before the end; nothing is left behind/);
+          assert.match(run.stderr, /Stopped before the end; the test device was removed/);
           assert.deepEqual(await contentsOf(site), before);
         }
         assert.notDeepEqual(await contentsOf(site), before);
@@ -340,7 +340,7 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
       const findings = await examine(site);
       assert.deepEqual(named(findings, "fail"), ["backend"]);
       const skipped = findings.filter(({ status }) => status === "skip");
-      assert.match(skipped[0]!.observed, /^nobody answers at localhost/);
+      assert.match(skipped[0]!.observed, /^the gateway does not answer at localhost/);
       assert.ok(skipped.some(({ name }) => name === "unsigned message"));
       assert.ok(!isHealthy(findings));
     });
@@ -350,7 +350,7 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
       const findings = await examine(site);
       const skipped = findings.filter(({ status }) => status === "skip");
       assert.equal(skipped[0]!.name, "no certificate");
-      assert.match(skipped[0]!.observed, /^nobody answers at 127.0.0.1/);
+      assert.match(skipped[0]!.observed, /^the broker does not answer at 127.0.0.1/);
       assert.ok(!isHealthy(findings));
       const offline = await examine(site, { offline: true });
       assert.deepEqual(named(offline, "fail"), []);

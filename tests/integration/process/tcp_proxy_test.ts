@@ -7,6 +7,8 @@ const LOOPBACK = "127.0.0.1";
 
 /** An upstream that sends each client its name, and then what the client sends. */
 class Echo implements Upstream, Disposable {
+  /** When it knows a client's address. */
+  known = Promise.resolve();
   readonly clients = new Map<number, string>();
   readonly port: Promise<number>;
   readonly #listener = Deno.listen({ hostname: LOOPBACK, port: 0 });
@@ -16,8 +18,9 @@ class Echo implements Upstream, Disposable {
     this.#echo(new TextEncoder().encode(name));
   }
 
-  connected(port: number, address: string): void {
+  connected(port: number, address: string): Promise<void> {
     this.clients.set(port, address);
+    return this.known;
   }
 
   disconnected(port: number): void {
@@ -110,4 +113,21 @@ Deno.test("the oldest connection is closed if too many are open", async () => {
     await next.write(new Uint8Array([0x62]));
     assert.equal(await read(next, 1), "b");
   }, { maxConnections: 2 });
+});
+
+Deno.test("no byte is forwarded before the upstream knows whose connection it is", async () => {
+  using echo = new Echo("a");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  echo.known = promise;
+  await withProxy(async (proxy, call) => {
+    proxy.switchTo(echo);
+    const client = await call();
+    await poll("the notice", () => echo.clients.size === 1);
+    let heard = "";
+    const reading = read(client, 1).then((text) => heard = text);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(heard, "");
+    resolve();
+    assert.equal(await reading, "a");
+  });
 });

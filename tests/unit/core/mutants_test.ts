@@ -1,10 +1,6 @@
 import assert from "node:assert/strict";
-import {
-  CHANGES_OF_BYTES,
-  CHANGES_OF_FIELDS,
-  CHANGES_OF_TEXT,
-  CHANGES_OF_TOPIC,
-} from "../../faults/changes.ts";
+import { CHANGES_OF_BYTES } from "../../faults/byte_changes.ts";
+import { CHANGES_OF_FIELDS, CHANGES_OF_TEXT, CHANGES_OF_TOPIC } from "../../faults/changes.ts";
 import {
   examine,
   makeMutants,

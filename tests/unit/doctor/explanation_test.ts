@@ -123,7 +123,7 @@ const TEXT_ROWS: readonly Row[] = [
   ...[".", "|", ":", ",", " ", "\n"].map((joint): Row => [
     `fields joined by ${JSON.stringify(joint)}`,
     { signed: [DEVICE_ID, TIMESTAMP, MESSAGE_ID, "{}"].join(joint) },
-    new RegExp(`joined by "${joint === "\n" ? "\\\\n" : `\\${joint}`}": nothing stands between`),
+    new RegExp(`joined by "${joint === "\n" ? "\\\\n" : `\\${joint}`}": they must follow`),
   ]),
   [
     "the whole message",
@@ -230,7 +230,7 @@ const FIELD_ROWS: readonly Row[] = [
   [
     "a message_id without dashes",
     { messageId: MESSAGE_ID.replaceAll("-", "") },
-    /message_id is spelled unlike 8-4-4-4-12/,
+    /message_id must be written as 8-4-4-4-12/,
     /signature is right/,
   ],
   [
@@ -239,7 +239,7 @@ const FIELD_ROWS: readonly Row[] = [
       messageId: MESSAGE_ID.replaceAll("-", ""),
       signed: `${DEVICE_ID}${TIMESTAMP}${MESSAGE_ID.replaceAll("-", "")}{}`,
     },
-    /message_id is spelled unlike/,
+    /message_id must be written as/,
     /signed message_id is without its dashes/,
   ],
   ["a message_id that is a counter", { messageId: "17" }, /message_id is not a UUID/],
@@ -298,7 +298,7 @@ const NOT_JSON: readonly [mistake: string, bytes: string | Uint8Array, said: Reg
   ["Python's True", RIGHT.replace("{}", '{"on":True}'), /true, false and null/],
   ["a comma too many", RIGHT.replace("{}", '{"a":1, }'), /no comma after the last/],
   ["the C string's end", `${RIGHT}\0`, /zero byte follows/],
-  ["a sixth field", RIGHT.replace('"payload"', '"größe":1,"payload"'), /^"größe" is no field/],
+  ["a sixth field", RIGHT.replace('"payload"', '"größe":1,"payload"'), /^"größe" is not a field/],
   ["a command", RIGHT.replace(`"device_id":"${DEVICE_ID}",`, ""), /this is a command/],
 ];
 

@@ -28,8 +28,8 @@ Deno.test("deviceListFaults() names what Mosquitto would stumble over, and what 
     ["user ", /line 1: no user is named/],
     ["users a", /line 1: "users" is none of/],
     ["topic reed a/b", /line 1: "reed" is none of/],
-    ["topic read a/#/b", /line 1: "a\/#\/b" is no topic filter/],
-    ["\n\npattern a+/b", /line 3: "a\+\/b" is no topic filter/],
+    ["topic read a/#/b", /line 1: "a\/#\/b" is not a topic filter/],
+    ["\n\npattern a+/b", /line 3: "a\+\/b" is not a topic filter/],
   ];
   for (const [text, fault] of rows) assert.match(accessListFaults(text).join("; "), fault);
   assert.deepEqual(accessListFaults("# a\n\ntopic a b c\ntopic deny a/+/#\nuser a b\n").length, 1);

@@ -111,7 +111,7 @@ Deno.test("what another program does to the registry is chained by the next tran
   });
 });
 
-Deno.test("the chain is what the papers say, so that anybody can check it", async () => {
+Deno.test("the chain is what the docs say, so that anybody can check it", async () => {
   await withStore((store, audit) => {
     fill(store, 3);
     let hash: Uint8Array = new Uint8Array(32);
