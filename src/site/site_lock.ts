@@ -11,7 +11,7 @@ import { join } from "node:path";
 import type { SiteLayout } from "./layout.ts";
 
 /** What is done by one process at a time. */
-export type LockPurpose = "gateway" | "doctor" | "broker" | "authority";
+type LockPurpose = "gateway" | "doctor" | "broker" | "authority";
 
 /** Another process holds a lock; the message says which, the hint what to do. */
 export class SiteLockedError extends Error {
