@@ -2,6 +2,7 @@
 
 import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import type { Config } from "./config.ts";
+import { readOperatorText } from "./operator_file.ts";
 
 /** The gateway cannot start; the message is for the operator. */
 export class StartError extends Error {
@@ -64,7 +65,7 @@ function readAuthority(path: string): string {
 
 function readKeyDigest(path: string): Uint8Array | undefined {
   try {
-    const key = Deno.readTextFileSync(path).trim();
+    const key = readOperatorText(path).trim();
     return key === "" ? undefined : apiKeyDigest(key);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
@@ -74,7 +75,7 @@ function readKeyDigest(path: string): Uint8Array | undefined {
 
 function readText(path: string): string {
   try {
-    return Deno.readTextFileSync(path);
+    return readOperatorText(path);
   } catch (error) {
     throw new StartError(`Cannot read "${path}": ${(error as Error).message}`);
   }
