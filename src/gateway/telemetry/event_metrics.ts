@@ -13,6 +13,7 @@ const COUNTS = {
   },
   message_duplicate: (_event, metrics) => metrics.duplicates.inc(),
   message_rejected: ({ rejection: { code } }, metrics) => metrics.rejected.inc({ code }),
+  messages_rejected: undefined, // each was counted
   intake_paused: undefined,
   intake_resumed: undefined,
   qos0_dropped: ({ count }, metrics) => metrics.qos0Dropped.inc(count),
@@ -50,6 +51,11 @@ const COUNTS = {
   expires_soon: undefined,
   gateway_started: undefined,
   gateway_stopped: undefined,
+  worker_died: undefined,
+  reloading: undefined,
+  reloaded: undefined,
+  reload_failed: undefined,
+  systemd_notify_failed: undefined,
 } as const satisfies { [K in Kind]: ((event: EventOf<K>, metrics: Metrics) => void) | undefined };
 
 /** Counts an event. */
