@@ -13,13 +13,14 @@ import {
   boolean,
   clientId,
   duration,
+  hostName,
   integer,
   number,
   oneOf,
+  path,
   pathOrNone,
   port,
   type SettingType,
-  text,
 } from "./setting_types.ts";
 
 /** What is known of one setting. */
@@ -40,7 +41,7 @@ function setting<T>(
 /** Every setting, section by section, in the order of gateway.toml. */
 export const SETTINGS = {
   broker: {
-    host: setting(text(), "127.0.0.1", "Where Mosquitto listens for the gateway"),
+    host: setting(hostName(), "127.0.0.1", "Where Mosquitto listens for the gateway"),
     port: setting(port(), 8884, "Its port there"),
     client_id: setting(
       clientId(),
@@ -48,9 +49,9 @@ export const SETTINGS = {
       "The gateway's name in the broker's session; long and random, never to be changed",
     ),
     keepalive: setting(duration("5s", "300s"), "30s", "Longest silence on the connection"),
-    ca: setting(text(), "certs/gateway-ca.crt", "Authority that signed the broker's name"),
-    certificate: setting(text(), "certs/gateway.crt", "The gateway's certificate"),
-    key: setting(text(), "certs/gateway.key", "The gateway's private key"),
+    ca: setting(path(), "certs/gateway-ca.crt", "Authority that signed the broker's name"),
+    certificate: setting(path(), "certs/gateway.crt", "The gateway's certificate"),
+    key: setting(path(), "certs/gateway.key", "The gateway's private key"),
   },
   backend: {
     url: setting(
@@ -74,25 +75,25 @@ export const SETTINGS = {
     ),
   },
   devices: {
-    host: setting(text(), "localhost", "Where devices find Mosquitto; for their folders"),
+    host: setting(hostName(), "localhost", "Where devices find Mosquitto; for their folders"),
     port: setting(port(), 8883, "Its port there"),
     authority: setting(
-      text(),
+      path(),
       "certs/device-ca.crt",
       "Authority of the devices; watched for its end",
     ),
     revocation_list: setting(
-      text(),
+      path(),
       "certs/device-ca.crl",
       "Its revocation list; watched for its end",
     ),
   },
   api: {
-    host: setting(text(), "0.0.0.0", "Address on which the API listens"),
+    host: setting(hostName(), "0.0.0.0", "Address on which the API listens"),
     port: setting(port(), 8443, "Its port"),
-    certificate: setting(text(), "certs/broker.crt", "The API's certificate"),
-    key: setting(text(), "certs/broker.key", "The API's private key"),
-    key_file: setting(text(), "api.key", "The operator's copy of an API key, for `command`"),
+    certificate: setting(path(), "certs/broker.crt", "The API's certificate"),
+    key: setting(path(), "certs/broker.key", "The API's private key"),
+    key_file: setting(path(), "api.key", "The operator's copy of an API key, for `command`"),
   },
   checks: {
     tolerance: setting(
@@ -117,14 +118,14 @@ export const SETTINGS = {
     ),
   },
   store: {
-    database: setting(text(), "data/gateway.db", "The SQLite file"),
+    database: setting(path(), "data/gateway.db", "The SQLite file"),
     synchronous: setting(
       oneOf(["FULL", "NORMAL"]),
       "FULL",
       "FULL: safe against power loss; NORMAL: against a crash of the gateway only",
     ),
     sealing_key: setting(
-      text(),
+      path(),
       "secrets.key",
       "The key for secrets in a site that is sealed; a systemd credential goes first",
     ),
