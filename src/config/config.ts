@@ -2,6 +2,7 @@
 
 import { resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
+import { statusesOf } from "../core/retry_statuses.ts";
 import { durationMs } from "./setting_types.ts";
 import {
   environmentName,
@@ -32,6 +33,7 @@ export interface Config {
     readonly retryFirstMs: number;
     readonly retryLongestMs: number;
     readonly giveUpAfterMs: number;
+    readonly retryStatuses: ReadonlySet<number>;
   };
   readonly devices: {
     /** Where devices find the broker. */
@@ -228,6 +230,7 @@ function configOf(
       retryFirstMs: durationMs(backend.retry_first),
       retryLongestMs: durationMs(backend.retry_longest),
       giveUpAfterMs: durationMs(backend.give_up_after),
+      retryStatuses: statusesOf(backend.retry_statuses),
     },
     devices: {
       host: devices.host,

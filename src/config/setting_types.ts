@@ -1,6 +1,7 @@
 /** What a setting's value may be: how it is checked, and how that is said to an operator. */
 
 import { isIP } from "node:net";
+import { isStatusList } from "../core/retry_statuses.ts";
 
 const HOST_MAX_CHARS = 253;
 const DURATION = /^([0-9]{1,9})(ms|s|m|h|d)$/;
@@ -78,6 +79,14 @@ export function boolean(): SettingType<boolean> {
     allowed: "must be true or false",
     accepts: (value) => typeof value === "boolean",
   };
+}
+
+/** HTTP statuses and classes of them. */
+export function statusList(): SettingType<string> {
+  return textThat(
+    'must be statuses and classes from 3xx to 5xx, such as "408, 429, 5xx", or empty',
+    isStatusList,
+  );
 }
 
 /** A client id that nobody guesses. */

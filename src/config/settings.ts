@@ -8,6 +8,7 @@
  *   `24h`, `7d`, or `0s`.
  */
 
+import { RETRY_STATUSES } from "../core/retry_statuses.ts";
 import {
   backendUrl,
   boolean,
@@ -19,6 +20,7 @@ import {
   pathOrNone,
   port,
   type SettingType,
+  statusList,
   text,
 } from "./setting_types.ts";
 
@@ -66,6 +68,11 @@ export const SETTINGS = {
       duration("10ms", "24h"),
       "30s",
       "Waits double up to this; Retry-After may ask for up to 1h",
+    ),
+    retry_statuses: setting(
+      statusList(),
+      RETRY_STATUSES,
+      "Answers after which a reading is sent again; every other but 2xx makes a dead letter",
     ),
     give_up_after: setting(
       duration("1s", "365d"),
