@@ -49,7 +49,7 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     delayMs: 500,
   },
   message_dead_lettered: { kind: "message_dead_lettered", entry: ENTRY, reason: "status 422" },
-  delivery_stuck: "See the backend's log for this message; the device's later readings wait",
+  delivery_stuck: {
     kind: "delivery_stuck",
     entry: ENTRY,
     outcome: { kind: "answer", status: 500, body: undefined, retryAfter: null, location: null },

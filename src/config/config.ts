@@ -1,4 +1,4 @@
-/** gateway.toml and the environment, made into one readonly `Config`, or into every fault at once. */
+/** Turns gateway.toml and the environment into one readonly `Config`, or lists all faults at once. */
 
 import { resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
@@ -12,7 +12,7 @@ import {
   type Settings,
 } from "./settings.ts";
 
-/** What a running gateway goes by: absolute paths, milliseconds, seconds. */
+/** The configuration of a running gateway: absolute paths, milliseconds, seconds. */
 export interface Config {
   readonly broker: {
     readonly host: string;
@@ -24,9 +24,9 @@ export interface Config {
     readonly key: string;
   };
   readonly backend: {
-    /** Without a slash at its end. */
+    /** Without a trailing slash. */
     readonly url: string;
-    /** A path; undefined: the system's authorities. */
+    /** A path; undefined: use the system's authorities. */
     readonly ca: string | undefined;
     readonly timeoutMs: number;
     readonly concurrency: number;
@@ -51,7 +51,7 @@ export interface Config {
   };
   readonly checks: {
     readonly toleranceSeconds: number;
-    /** How long an outage of the gateway is forgiven; 0: not at all. */
+    /** Longest outage of the gateway after which old messages are still accepted; 0: none. */
     readonly graceSeconds: number;
     /** Undefined: no limit. */
     readonly rate: { readonly perSecond: number; readonly burst: number } | undefined;
@@ -70,23 +70,23 @@ export interface Config {
   };
 }
 
-/** Where the key that seals secrets may stand, as paths. */
+/** The paths at which the key that seals secrets may be. */
 export interface SealingKeyPlaces {
   /** In the site. */
   readonly file: string;
-  /** A systemd credential, which goes first; undefined where systemd passes none. */
+  /** A systemd credential, used first; undefined if systemd passes none. */
   readonly credential: string | undefined;
 }
 
-/** A configuration, or every fault in it, each with its place and what is allowed there. */
+/** A configuration, or its faults, each with the setting's name and the allowed values. */
 type ConfigResult =
   | { readonly ok: true; readonly config: Config; readonly settings: Settings }
   | { readonly ok: false; readonly faults: readonly string[] };
 
-/** The environment variable that names the site folder; it is no setting. */
+/** The environment variable that names the site folder; it is not a setting. */
 export const SITE_DIRECTORY_VARIABLE = "SECURE_IOT_GATEWAY_DIR";
 
-/** The environment variable that names this program's own file, where it is a packed one. */
+/** The environment variable that names this program's own file, if it is a packed one. */
 export const PROGRAM_VARIABLE = "SECURE_IOT_GATEWAY_PROGRAM";
 /** Where systemd puts the credentials of a service. */
 const CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY";
@@ -94,7 +94,7 @@ const SEALING_KEY_CREDENTIAL = "secrets.key";
 
 const PREFIX = "SECURE_IOT_GATEWAY_";
 
-/** With the prefix, and no settings: the site, and what a packed program's launcher goes by. */
+/** With the prefix, but not settings: the site, and what a packed program's launcher uses. */
 const NO_SETTINGS = [
   SITE_DIRECTORY_VARIABLE,
   PROGRAM_VARIABLE,
@@ -104,7 +104,7 @@ const NO_SETTINGS = [
 
 /**
  * Reads gateway.toml's text with the environment's overrides. `directory` is the absolute site
- * folder, from which paths are taken.
+ * folder; relative paths start there.
  */
 export function readConfig(
   toml: string,
@@ -128,7 +128,7 @@ export function readConfig(
   return { ok: true, settings, config: configOf(settings, options) };
 }
 
-/** Writes the environment's values into the table; says which setting came from where. */
+/** Writes the environment's values into the table; says where each setting came from. */
 function override(table: Record<string, unknown>, environment: Readonly<Record<string, string>>) {
   const places = new Map<string, string>();
   const faults: string[] = [];
@@ -148,7 +148,7 @@ function override(table: Record<string, unknown>, environment: Readonly<Record<s
   return { places, faults };
 }
 
-/** An environment variable's text as the type that its setting has. */
+/** An environment variable's text, converted to the type of its setting. */
 function valueOf(text: string, standard: string | number | boolean | undefined): unknown {
   if (typeof standard === "number" && /^-?[0-9]+(\.[0-9]+)?$/.test(text)) return Number(text);
   if (typeof standard === "boolean" && /^(true|false)$/.test(text)) return text === "true";
@@ -156,8 +156,8 @@ function valueOf(text: string, standard: string | number | boolean | undefined):
 }
 
 /**
- * The settings in the table, with defaults filled in, and a line for each that is no setting or has
- * a value that it cannot have. `places`: which came from the environment.
+ * The settings in the table, with defaults filled in, and a line for each unknown name or invalid
+ * value. `places`: the settings that came from the environment.
  */
 function check(table: Record<string, unknown>, places: ReadonlyMap<string, string>) {
   const settings: Record<string, Record<string, unknown>> = {};
@@ -181,7 +181,7 @@ function check(table: Record<string, unknown>, places: ReadonlyMap<string, strin
   return { settings: settings as unknown as Settings, faults };
 }
 
-/** A line for each name in a table that is not known there. */
+/** A line for each unknown name in a table. */
 function unknownIn(table: Record<string, unknown>, known: object, prefix = ""): string[] {
   const allowed = Object.keys(known).join(", ");
   return Object.keys(table).filter((name) => !Object.hasOwn(known, name)).map((name) =>
@@ -194,7 +194,7 @@ function isTable(value: unknown): value is Record<string, unknown> {
     !(value instanceof Date);
 }
 
-/** Faults that only two settings together have. */
+/** Faults in how two settings fit together. */
 function crossFaults({ backend }: Settings): string[] {
   return durationMs(backend.retry_first) > durationMs(backend.retry_longest)
     ? ["gateway.toml: backend.retry_first: must not be longer than backend.retry_longest"]

@@ -8,18 +8,18 @@
  * - waits grow exponentially with jitter; a `Retry-After` that asks for longer is honoured.
  */
 
-/** The backend's answer; the body is undefined where it was too large or broke off. */
+/** The backend's answer; the body is undefined if it was too large or incomplete. */
 export interface Answer {
   readonly kind: "answer";
   readonly status: number;
   readonly body: Uint8Array | undefined;
-  /** The `Retry-After` field, as it came. */
+  /** The `Retry-After` field, unparsed. */
   readonly retryAfter: string | null;
   /** The `Location` field, as it came; of a redirect, which is not followed. */
   readonly location: string | null;
 }
 
-/** No answer came. */
+/** The backend did not answer. */
 interface NoAnswer {
   readonly kind: "no_answer";
   /** Why, in words for the log. */
@@ -28,12 +28,12 @@ interface NoAnswer {
 
 export type Outcome = Answer | NoAnswer;
 
-/** What is to be done with the entry. */
+/** What to do with the entry. */
 type Disposition = "delivered" | "rejected" | "retry";
 
 /** Why an entry became a dead letter. */
 export interface DeadLetterCause {
-  /** The backend's last answer; undefined where none came. */
+  /** The backend's last answer; undefined if there was none. */
   readonly status: number | undefined;
   readonly reason: string;
   /** Wall clock, Unix milliseconds. */
@@ -43,7 +43,7 @@ export interface DeadLetterCause {
 /** How an entry leaves the outbox: delivered, or as a dead letter. */
 export interface Settlement {
   readonly sequence: number;
-  /** Undefined where it was delivered. */
+  /** Undefined if it was delivered. */
   readonly deadLetter: DeadLetterCause | undefined;
 }
 
@@ -66,7 +66,7 @@ export function dispositionOf(outcome: Outcome, retryStatuses: ReadonlySet<numbe
 }
 
 /**
- * Milliseconds until try number `tries + 1`: half of it sure, half of it chance.
+ * Milliseconds until try number `tries + 1`: half of the wait is fixed, the other half random.
  * `random` is in [0, 1); `nowMs` is the wall clock, for a `Retry-After` that names a date.
  */
 export function retryDelayMs(
@@ -81,7 +81,7 @@ export function retryDelayMs(
   return Math.max(delayMs, retryAfterMs(asked, options.nowMs));
 }
 
-/** A `Retry-After` field in milliseconds (RFC 9110 §10.2.3: seconds or a date); 0 where it says nothing. */
+/** A `Retry-After` field in milliseconds (RFC 9110 §10.2.3: seconds or a date); 0 if invalid. */
 export function retryAfterMs(field: string | null, nowMs: number): number {
   if (field === null) return 0;
   const text = field.trim();

@@ -20,5 +20,5 @@ export function secretFault(secret: string): string | undefined {
   if (secret === "" || secret.length > SECRET_MAX_CHARS || /[\x00-\x1f\x7f]/.test(secret)) {
     return `it must be one line of 1 to ${SECRET_MAX_CHARS} characters`;
   }
-  return isSealed(secret) ? "it is one that this gateway has sealed" : undefined;
+  return isSealed(secret) ? "it is a sealed secret: give the secret itself" : undefined;
 }

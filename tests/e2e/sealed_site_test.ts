@@ -151,7 +151,7 @@ Deno.test("a secret that looks sealed is refused; an altered one refuses its dev
     const file = `${directory}/a.secret`;
     await Deno.writeTextFile(file, "$sealed$1$");
     const add = ["device", "add", "x", "--secret-file", file, "--dir", directory];
-    assert.match((await shell(add)).stderr, /one that this gateway has sealed/);
+    assert.match((await shell(add)).stderr, /it is a sealed secret/);
     await secrets(site, "seal");
     site.withStore((store) =>
       store.prepare(

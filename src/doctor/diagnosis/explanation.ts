@@ -85,8 +85,9 @@ function unknownDeviceMistake({ deviceId }: Envelope, { devices }: MessageTrial)
 function revokedMistake({ deviceId }: Envelope, { devices }: MessageTrial): string {
   const { revokedAt, notAfter } = devices!.get(deviceId)!;
   return revokedAt !== undefined
-    ? `It was revoked at ${dateOf(revokedAt)}`
-    : `Its certificate ended at ${dateOf(notAfter!)}: it needs a new one`;
+    ? `It was revoked at ${dateOf(revokedAt)}: secure-iot-gateway device restore ${deviceId}`
+    : `Its certificate expired at ${dateOf(notAfter!)}: ` +
+      `secure-iot-gateway device rotate ${deviceId} --certificate`;
 }
 
 const TIME_ZONE_STEP_SECONDS = 1800;
@@ -100,7 +101,8 @@ function clockMistakes(envelope: Envelope, trial: MessageTrial): string[] {
   const offSeconds = timestampSeconds - nowSeconds;
   if (Math.abs(offSeconds) <= toleranceSeconds) {
     return [
-      "The gateway's clock was ahead before: what it may have forgotten since then, it refuses",
+      "The gateway's clock was ahead, so it may have dropped the ids of that time: it refuses " +
+      "messages that it cannot tell from a replay; send the reading again with the current time",
     ];
   }
   const mistakes = [
@@ -116,7 +118,7 @@ function clockMistakes(envelope: Envelope, trial: MessageTrial): string[] {
     );
   }
   if (now && offSeconds < 0) {
-    mistakes.push(`If the message was only kept for long, judge it at its time: --at ${timestamp}`);
+    mistakes.push(`To check an old message, give the time at which it was sent: --at ${timestamp}`);
   }
   return mistakes;
 }

@@ -189,7 +189,7 @@ function lookAtMessageId(text: string): Finding | undefined {
   const repaired = `"${[first, second, third, fourth, last].join("-")}"`;
   return repaired === text || !/^[89ab]/i.test(fourth!)
     ? undefined
-    : { mistake: "The message_id is spelled unlike 8-4-4-4-12 hex digits", repaired };
+    : { mistake: "The message_id must be written as 8-4-4-4-12 hex digits", repaired };
 }
 
 /** Hashes that are mistaken for SHA-256, by the length of their hex digits. */

@@ -230,7 +230,7 @@ const FIELD_ROWS: readonly Row[] = [
   [
     "a message_id without dashes",
     { messageId: MESSAGE_ID.replaceAll("-", "") },
-    /message_id is spelled unlike 8-4-4-4-12/,
+    /message_id must be written as 8-4-4-4-12/,
     /signature is right/,
   ],
   [
@@ -239,7 +239,7 @@ const FIELD_ROWS: readonly Row[] = [
       messageId: MESSAGE_ID.replaceAll("-", ""),
       signed: `${DEVICE_ID}${TIMESTAMP}${MESSAGE_ID.replaceAll("-", "")}{}`,
     },
-    /message_id is spelled unlike/,
+    /message_id must be written as/,
     /signed message_id is without its dashes/,
   ],
   ["a message_id that is a counter", { messageId: "17" }, /message_id is not a UUID/],
