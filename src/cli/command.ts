@@ -1,6 +1,7 @@
 /** `command`: sends a command through the API of a running gateway. */
 
 import { localOrigin } from "../config/listen_address.ts";
+import { readOperatorText } from "../config/operator_file.ts";
 import { configOf, layoutOf, type SiteOption } from "./open_site.ts";
 import { CommandError, print } from "./terminal.ts";
 
@@ -46,7 +47,7 @@ function titleOf(answer: string): string {
 
 function readKey(path: string): string {
   try {
-    return Deno.readTextFileSync(path).trim();
+    return readOperatorText(path).trim();
   } catch (error) {
     throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`, {
       hint: "If it was deleted, make a new key and put it there: secure-iot-gateway key add NAME",
@@ -56,7 +57,7 @@ function readKey(path: string): string {
 
 function read(path: string): string {
   try {
-    return Deno.readTextFileSync(path);
+    return readOperatorText(path);
   } catch (error) {
     throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`);
   }

@@ -1,6 +1,7 @@
 /** `device add` and `import`: new devices, with their certificates and folders. */
 
 import { dirname, resolve } from "node:path";
+import { readOperatorText } from "../config/operator_file.ts";
 import { isDeviceId } from "../core/device.ts";
 import { makeSecret } from "../site/device_secret.ts";
 import { addDevices, type AddedDevice } from "../site/operations/add_devices.ts";
@@ -22,7 +23,6 @@ interface EnrolOptions extends SiteOption {
 /** A device that is asked for, and where: "line 7", or nothing if there is only one. */
 type Wanted = EnrolmentRequest & { readonly where: string };
 
-const FILE_MAX_BYTES = 64 * 1_048_576;
 const REQUEST_MAX_BYTES = 65_536;
 
 /** Registers a device and writes its folder. */
@@ -52,7 +52,7 @@ export async function addDevice(
 
 /** Registers every device of a CSV or JSON Lines file, or none. */
 export async function importDevices(file: string, options: EnrolOptions): Promise<void> {
-  const read = readDeviceLines(readText(file, FILE_MAX_BYTES));
+  const read = readDeviceLines(readText(file));
   const faults = [...read.faults];
   const wanted = read.lines.flatMap((line) => {
     const order = orderOf(line, { ...options, folder: dirname(resolve(file)) });
@@ -116,13 +116,12 @@ function readRequest(path: string): string {
   return readText(path, REQUEST_MAX_BYTES);
 }
 
-function readText(path: string, maxBytes: number): string {
+function readText(path: string, maxBytes?: number): string {
   try {
-    const { size } = Deno.statSync(path);
-    if (size > maxBytes) throw new Error(`it has over ${maxBytes} bytes`);
-    return new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(path));
+    return readOperatorText(path, maxBytes);
   } catch (error) {
-    const reason = error instanceof TypeError ? "it is not UTF-8" : (error as Error).message;
-    throw new CommandError(`Cannot read "${path}": ${reason}`, { exit: EXIT.wrongUse });
+    throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`, {
+      exit: EXIT.wrongUse,
+    });
   }
 }

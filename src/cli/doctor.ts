@@ -3,6 +3,7 @@
 import type { CheckResult } from "../doctor/check.ts";
 import { ALL_CHECKS, DoctorRun, isHealthy } from "../doctor/doctor_run.ts";
 import type { SiteLayout } from "../site/layout.ts";
+import { SiteLockedError } from "../site/site_lock.ts";
 import { configOf, layoutOf, type SiteOption } from "./open_site.ts";
 import { CommandError, EXIT, note, print, printable } from "./terminal.ts";
 
@@ -68,7 +69,8 @@ function begin(make: () => DoctorRun): DoctorRun {
   try {
     return make();
   } catch (error) {
-    throw new CommandError((error as Error).message);
+    if (!(error instanceof SiteLockedError)) throw error;
+    throw new CommandError(error.message, { hint: error.hint });
   }
 }
 

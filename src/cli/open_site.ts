@@ -7,6 +7,8 @@ import { readSealingKeys } from "../store/sealing_keys.ts";
 import { openStore as openStorePort } from "../store/open_store.ts";
 import type { Store } from "../store/store.ts";
 import { Database } from "../store/sqlite/database.ts";
+import { readOperatorText } from "../config/operator_file.ts";
+import { systemFault } from "../config/system_fault.ts";
 import type { Settings } from "../config/settings.ts";
 import { type SiteLayout, siteLayout } from "../site/layout.ts";
 import { CommandError, EXIT } from "./terminal.ts";
@@ -57,7 +59,7 @@ export async function withStore<T>(
   try {
     return await work(store);
   } catch (error) {
-    throw error instanceof StoreError ? new CommandError(error.message) : error;
+    throw error instanceof StoreError ? storeFailure(error) : error;
   } finally {
     store.close();
   }
@@ -78,7 +80,7 @@ export async function withStorePort<T>(
       await store.close();
     }
   } catch (error) {
-    throw error instanceof StoreError ? new CommandError(error.message) : error;
+    throw error instanceof StoreError ? storeFailure(error) : error;
   }
 }
 
@@ -90,18 +92,23 @@ export function openRegistry(store: Database, config: Config): Registry {
   return registry;
 }
 
+function storeFailure(error: StoreError): CommandError {
+  const hint = systemFault(error)?.hint;
+  return new CommandError(error.message, hint === undefined ? {} : { hint });
+}
+
 function openStore(config: Config): Database {
   try {
     return new Database(config.store.database, { synchronous: config.store.synchronous });
   } catch (error) {
-    if (error instanceof StoreError) throw new CommandError(error.message);
+    if (error instanceof StoreError) throw storeFailure(error);
     throw error;
   }
 }
 
 function readConfiguration(layout: SiteLayout): string {
   try {
-    return Deno.readTextFileSync(layout.configuration);
+    return readOperatorText(layout.configuration);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
       throw new CommandError(`There is no site in "${layout.directory}": no gateway.toml`, {
@@ -109,6 +116,10 @@ function readConfiguration(layout: SiteLayout): string {
           `Name the site folder with --dir, or make one: secure-iot-gateway init --dir ${layout.directory}`,
       });
     }
-    throw new CommandError(`Cannot read "${layout.configuration}": ${(error as Error).message}`);
+    const hint = systemFault(error)?.hint;
+    throw new CommandError(
+      `Cannot read "${layout.configuration}": ${(error as Error).message}`,
+      hint === undefined ? {} : { hint },
+    );
   }
 }

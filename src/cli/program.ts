@@ -5,7 +5,9 @@ import { forgetProxies } from "../config/environment.ts";
 import { integer, port as portType, type SettingType } from "../config/setting_types.ts";
 import { VALID_DAYS_MAX } from "./device_file.ts";
 import { COMMIT, VERSION } from "../config/version.ts";
-import { CommandError, EXIT, type Exit, hintFor, note, printError } from "./terminal.ts";
+import { systemFault } from "../config/system_fault.ts";
+import { SiteLockedError } from "../site/site_lock.ts";
+import { CommandError, EXIT, type Exit, printError } from "./terminal.ts";
 
 /** Runs the program with its arguments; returns the exit code. */
 export async function runProgram(args: readonly string[]): Promise<Exit> {
@@ -265,9 +267,19 @@ function exitOf(error: unknown): Exit {
   }
   if (error instanceof CommanderError) return exitOfCommander(error);
   if (error instanceof Deno.errors.BrokenPipe) return EXIT.failed; // the reader has closed the pipe: `… | head`
-  note(`error: ${error instanceof Error ? error.message : error}`);
-  note(`hint: ${hintFor(error)}`);
+  printError(failureOf(error));
   return EXIT.failed;
+}
+
+/** An error that no command expects: most come from the system, not from a bug. */
+function failureOf(error: unknown): Pick<CommandError, "faults" | "hint"> {
+  if (error instanceof SiteLockedError) return { faults: [error.message], hint: error.hint };
+  const fault = systemFault(error);
+  if (fault !== undefined) return { faults: [fault.reason], hint: fault.hint };
+  return {
+    faults: [error instanceof Error ? error.message : String(error)],
+    hint: "This is a bug in secure-iot-gateway: please report it with the command and this error",
+  };
 }
 
 function exitOfCommander(error: CommanderError): Exit {

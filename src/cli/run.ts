@@ -2,11 +2,13 @@
 
 import { StartError } from "../config/credentials.ts";
 import { KEY_LOG_VARIABLE } from "../config/environment.ts";
+import { systemFault } from "../config/system_fault.ts";
 import { openLog, writeToStderr } from "../log/log.ts";
 import { loadSite } from "../process/loaded_site.ts";
 import { Reloader } from "../process/reloader.ts";
 import { Supervisor } from "../process/supervisor.ts";
 import { ServiceNotifier } from "../process/systemd_notify.ts";
+import { lockNow } from "../site/site_lock.ts";
 import { StoreError } from "../store/store_error.ts";
 import { layoutOf, settingsOf, type SiteOption } from "./open_site.ts";
 import { CommandError, note } from "./terminal.ts";
@@ -25,7 +27,8 @@ export async function run(options: SiteOption): Promise<void> {
     note(`hint: Ignored what a container platform has set: ${ignored.join(", ")}`);
   }
   const site = orCommandError(load);
-  using _lock = lockSite(layout.configuration);
+  // Two gateways on one site would disconnect each other from the broker again and again.
+  using _lock = lockNow(layout, "gateway");
   const log = openLog(site.config.log.level, writeToStderr);
   using systemd = new ServiceNotifier((name) => Deno.env.get(name), { log });
   const onReady = () => {
@@ -60,16 +63,6 @@ function refuseKeyLog(): void {
   );
 }
 
-/** Two gateways on one site would disconnect each other from the broker again and again. */
-function lockSite(path: string): Deno.FsFile {
-  const file = Deno.openSync(path);
-  if (file.tryLockSync(true)) return file;
-  file.close();
-  throw new CommandError(
-    `Another gateway runs on this site: "${path}" is locked; stop that one first`,
-  );
-}
-
 function orCommandError<T>(work: () => T): T {
   try {
     return work();
@@ -80,7 +73,7 @@ function orCommandError<T>(work: () => T): T {
 
 /** An error that the site causes is printed for the operator; any other is a bug. */
 function throwCommandError(error: unknown): never {
-  throw error instanceof StartError || error instanceof StoreError
-    ? new CommandError(error.message)
-    : error;
+  if (!(error instanceof StartError || error instanceof StoreError)) throw error;
+  const hint = systemFault(error)?.hint;
+  throw new CommandError(error.message, hint === undefined ? {} : { hint });
 }

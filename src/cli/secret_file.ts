@@ -1,16 +1,19 @@
 /** A secret that is read from a file. */
 
+import { readOperatorText } from "../config/operator_file.ts";
 import { secretFault } from "../site/device_secret.ts";
 import { CommandError, EXIT } from "./terminal.ts";
+
+/** No secret is longer, whatever its characters are. */
+const FILE_MAX_BYTES = 8192;
 
 /** A secret from a file; one newline at its end is not part of it. */
 export function readSecret(path: string): string {
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(path));
+    text = readOperatorText(path, FILE_MAX_BYTES);
   } catch (error) {
-    const reason = error instanceof TypeError ? "it is not UTF-8" : (error as Error).message;
-    throw new CommandError(`Cannot read the secret from "${path}": ${reason}`, {
+    throw new CommandError(`Cannot read the secret from "${path}": ${(error as Error).message}`, {
       exit: EXIT.wrongUse,
     });
   }

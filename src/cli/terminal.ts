@@ -53,18 +53,6 @@ export function printError(failure: Pick<CommandError, "faults" | "hint">): void
   if (failure.hint !== undefined) note(`hint: ${printable(failure.hint)}`);
 }
 
-/** What to do about an error that no command expects: most come from the disk, not from a bug. */
-export function hintFor(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  if (/no space left|disk is full|quota exceeded/i.test(message)) {
-    return "Free disk space (see df -h), then run the same command again";
-  }
-  if (/permission denied|read-?only/i.test(message)) {
-    return "Run it as the owner of the site folder: sudo -u secure-iot-gateway secure-iot-gateway …";
-  }
-  return "This is a bug in secure-iot-gateway: please report it with the command and this error";
-}
-
 /** Text from outside as one line that a terminal prints and does not obey. */
 export function printable(text: string): string {
   return escapeUnprintable(text);

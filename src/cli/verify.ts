@@ -6,6 +6,7 @@ import { REJECTION_CODES, type RejectionCode, rejectionSentence } from "../core/
 import { importSecret, sign } from "../core/signature.ts";
 import { signingInput } from "../core/signing_input.ts";
 import { durationMs } from "../config/setting_types.ts";
+import { readBounded, readOperatorFile } from "../config/operator_file.ts";
 import { SETTINGS } from "../config/settings.ts";
 import { readSecret } from "./secret_file.ts";
 import { type MessageTrial, tryAlone, tryInSite } from "../doctor/diagnosis/message_trial.ts";
@@ -85,30 +86,14 @@ function standardTolerance(): number {
 
 function readFile(path: string): Uint8Array {
   try {
-    using file = path === STDIN ? undefined : Deno.openSync(path);
-    return readAll(file ?? Deno.stdin);
+    return path === STDIN
+      ? readBounded((buffer) => Deno.stdin.readSync(buffer) ?? 0, FILE_MAX_BYTES)
+      : readOperatorFile(path, FILE_MAX_BYTES);
   } catch (error) {
-    if (error instanceof CommandError) throw error;
     throw new CommandError(`Cannot read the message from "${path}": ${(error as Error).message}`, {
       exit: EXIT.wrongUse,
     });
   }
-}
-
-function readAll(source: Pick<Deno.FsFile, "readSync">): Uint8Array {
-  const buffer = new Uint8Array(FILE_MAX_BYTES + 1);
-  let length = 0;
-  for (let read: number | null; (read = source.readSync(buffer.subarray(length))) !== null;) {
-    length += read;
-    if (length <= FILE_MAX_BYTES) continue;
-    throw new CommandError(
-      `Cannot read the message: the file has over ${FILE_MAX_BYTES} bytes`,
-      {
-        exit: EXIT.wrongUse,
-      },
-    );
-  }
-  return buffer.subarray(0, length);
 }
 
 async function sayReport(examination: MessageTrial): Promise<void> {

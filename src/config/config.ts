@@ -1,8 +1,9 @@
-/** gateway.toml and the environment, made into one readonly `Config`, or into every fault at once. */
+/** Turns gateway.toml and the environment into one readonly `Config`, or lists all faults at once. */
 
 import { resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import { isOfContainerPlatform } from "./environment.ts";
+import { statusesOf } from "../core/retry_statuses.ts";
 import { durationMs } from "./setting_types.ts";
 import {
   environmentName,
@@ -14,7 +15,7 @@ import {
 import { closestName } from "./spelling.ts";
 import { lineOfSetting } from "./toml_lines.ts";
 
-/** What a running gateway goes by: absolute paths, milliseconds, seconds. */
+/** The configuration of a running gateway: absolute paths, milliseconds, seconds. */
 export interface Config {
   readonly broker: {
     readonly host: string;
@@ -26,15 +27,16 @@ export interface Config {
     readonly key: string;
   };
   readonly backend: {
-    /** Without a slash at its end. */
+    /** Without a trailing slash. */
     readonly url: string;
-    /** A path; undefined: the system's authorities. */
+    /** A path; undefined: use the system's authorities. */
     readonly ca: string | undefined;
     readonly timeoutMs: number;
     readonly concurrency: number;
     readonly retryFirstMs: number;
     readonly retryLongestMs: number;
     readonly giveUpAfterMs: number;
+    readonly retryStatuses: ReadonlySet<number>;
   };
   readonly devices: {
     /** Where devices find the broker. */
@@ -52,7 +54,7 @@ export interface Config {
   };
   readonly checks: {
     readonly toleranceSeconds: number;
-    /** How long an outage of the gateway is forgiven; 0: not at all. */
+    /** Longest outage of the gateway after which old messages are still accepted; 0: none. */
     readonly graceSeconds: number;
     /** Undefined: no limit. */
     readonly rate: { readonly perSecond: number; readonly burst: number } | undefined;
@@ -71,11 +73,11 @@ export interface Config {
   };
 }
 
-/** Where the key that seals secrets may stand, as paths. */
+/** The paths at which the key that seals secrets may be. */
 export interface SealingKeyPlaces {
   /** In the site. */
   readonly file: string;
-  /** A systemd credential, which goes first; undefined where systemd passes none. */
+  /** A systemd credential, used first; undefined if systemd passes none. */
   readonly credential: string | undefined;
 }
 
@@ -92,10 +94,10 @@ type ConfigResult =
   }
   | { readonly ok: false; readonly faults: readonly string[] };
 
-/** The environment variable that names the site folder; it is no setting. */
+/** The environment variable that names the site folder; it is not a setting. */
 export const SITE_DIRECTORY_VARIABLE = "SECURE_IOT_GATEWAY_DIR";
 
-/** The environment variable that names this program's own file, where it is a packed one. */
+/** The environment variable that names this program's own file, if it is a packed one. */
 export const PROGRAM_VARIABLE = "SECURE_IOT_GATEWAY_PROGRAM";
 /** Where systemd puts the credentials of a service. */
 const CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY";
@@ -116,7 +118,7 @@ const NO_SETTINGS = [
 
 /**
  * Reads gateway.toml's text with the environment's overrides. `directory` is the absolute site
- * folder, from which paths are taken.
+ * folder; relative paths start there.
  */
 export function readConfig(
   toml: string,
@@ -140,7 +142,7 @@ export function readConfig(
   return { ok: true, settings, config: configOf(settings, options), ignored: overridden.ignored };
 }
 
-/** Writes the environment's values into the table; says which setting came from where. */
+/** Writes the environment's values into the table; says where each setting came from. */
 function override(table: Record<string, unknown>, environment: Readonly<Record<string, string>>) {
   const places = new Map<string, string>();
   const faults: string[] = [];
@@ -170,7 +172,7 @@ function didYouMean(name: string, known: readonly string[]): string {
   return closest === undefined ? "" : `, did you mean ${closest}?`;
 }
 
-/** An environment variable's text as the type that its setting has. */
+/** An environment variable's text, converted to the type of its setting. */
 function valueOf(text: string, standard: string | number | boolean | undefined): unknown {
   if (typeof standard === "number" && /^-?[0-9]+(\.[0-9]+)?$/.test(text)) return Number(text);
   if (typeof standard === "boolean" && /^(true|false)$/.test(text)) return text === "true";
@@ -185,8 +187,8 @@ interface Origin {
 }
 
 /**
- * The settings in the table, with defaults filled in, and a line for each that is no setting or has
- * a value that it cannot have.
+ * The settings in the table, with defaults filled in, and a line for each unknown name or invalid
+ * value. `places`: the settings that came from the environment.
  */
 function check(table: Record<string, unknown>, { toml, places }: Origin) {
   const settings: Record<string, Record<string, unknown>> = {};
@@ -245,7 +247,7 @@ function isTable(value: unknown): value is Record<string, unknown> {
     !(value instanceof Date);
 }
 
-/** Faults that only two settings together have. */
+/** Faults in how two settings fit together. */
 function crossFaults({ backend }: Settings): string[] {
   return durationMs(backend.retry_first) > durationMs(backend.retry_longest)
     ? ["gateway.toml: backend.retry_first: must not be longer than backend.retry_longest"]
@@ -281,6 +283,7 @@ function configOf(
       retryFirstMs: durationMs(backend.retry_first),
       retryLongestMs: durationMs(backend.retry_longest),
       giveUpAfterMs: durationMs(backend.give_up_after),
+      retryStatuses: statusesOf(backend.retry_statuses),
     },
     devices: {
       host: devices.host,

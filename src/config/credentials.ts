@@ -1,7 +1,8 @@
-/** The certificates and keys of a site, read and checked before anything goes by them. */
+/** The certificates and keys of a site, read and checked before they are used. */
 
 import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import type { Config } from "./config.ts";
+import { readOperatorText } from "./operator_file.ts";
 
 /** The gateway cannot start; the message is for the operator. */
 export class StartError extends Error {
@@ -14,21 +15,21 @@ interface KeyPair {
   readonly key: string;
 }
 
-/** What stands in the files that a configuration names; plain values. */
+/** The contents of the files that a configuration names; plain values. */
 export interface Credentials {
   readonly broker: KeyPair & { readonly ca: string };
-  /** PEM text; undefined: the system's authorities. */
+  /** PEM text; undefined: use the system's authorities. */
   readonly backend: { readonly ca: string | undefined };
-  /** `keyDigest`: SHA-256 of the operator's copy of a Bearer key; undefined where there is none. */
+  /** `keyDigest`: SHA-256 of the operator's copy of a Bearer key; undefined if there is none. */
   readonly api: KeyPair & { readonly keyDigest: Uint8Array | undefined };
 }
 
-/** SHA-256 of a key, by which the gateway knows it. */
+/** SHA-256 of a key; the gateway stores only this. */
 export function apiKeyDigest(key: string): Uint8Array {
   return new Uint8Array(createHash("sha256").update(key).digest());
 }
 
-/** Reads every file that `config` names; throws a `StartError` that names the one that is bad. */
+/** Reads every file that `config` names; throws a `StartError` that names the bad one. */
 export function readCredentials({ broker, backend, api }: Config): Credentials {
   return {
     broker: { ca: readAuthority(broker.ca), ...readKeyPair(broker.certificate, broker.key) },
@@ -37,7 +38,7 @@ export function readCredentials({ broker, backend, api }: Config): Credentials {
   };
 }
 
-/** A certificate and its key, checked against each other: a wrong pair fails later, misleadingly. */
+/** A certificate and its key, checked as a pair: later, a wrong pair gives a misleading error. */
 function readKeyPair(certificatePath: string, keyPath: string): KeyPair {
   const certificate = readText(certificatePath);
   const key = readText(keyPath);
@@ -64,7 +65,7 @@ function readAuthority(path: string): string {
 
 function readKeyDigest(path: string): Uint8Array | undefined {
   try {
-    const key = Deno.readTextFileSync(path).trim();
+    const key = readOperatorText(path).trim();
     return key === "" ? undefined : apiKeyDigest(key);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
@@ -74,7 +75,7 @@ function readKeyDigest(path: string): Uint8Array | undefined {
 
 function readText(path: string): string {
   try {
-    return Deno.readTextFileSync(path);
+    return readOperatorText(path);
   } catch (error) {
     throw new StartError(`Cannot read "${path}": ${(error as Error).message}`);
   }

@@ -1,4 +1,4 @@
-/** When certificates and revocation lists end. */
+/** When certificates and revocation lists expire. */
 
 import { X509Certificate } from "node:crypto";
 import { nextUpdateOf } from "../core/revocation_list.ts";
@@ -8,7 +8,7 @@ export const WARN_DAYS = 30;
 
 const PEM = /-----BEGIN (CERTIFICATE|X509 CRL|CRL)-----([^-]+)-----END/g;
 
-/** When the first thing in a PEM file ends, Unix seconds; undefined where nothing has an end. */
+/** Earliest expiry in a PEM file, Unix seconds; undefined if nothing in it expires. */
 export function earliestEnd(pem: string): number | undefined {
   const ends = [...pem.matchAll(PEM)].map(([, label, base64]) => {
     const der = Uint8Array.fromBase64(base64!);

@@ -1,30 +1,31 @@
-/** What a setting's value may be: how it is checked, and how that is said to an operator. */
+/** The types of settings: how a value is checked, and what the error says. */
 
 import { isIP } from "node:net";
+import { isStatusList } from "../core/retry_statuses.ts";
 
 const HOST_MAX_CHARS = 253;
 const DURATION = /^([0-9]{1,9})(ms|s|m|h|d)$/;
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** A kind of value. */
+/** A type of value. */
 export interface SettingType<T> {
   /** What it must be: "must be a …". */
   readonly allowed: string;
   accepts(value: unknown): value is T;
 }
 
-/** True for a text that `durationMs` reads. */
+/** True for a text that `durationMs` can read. */
 export function isDuration(text: string): boolean {
   return DURATION.test(text);
 }
 
-/** Milliseconds of a duration that `isDuration`. */
+/** Milliseconds of a duration; `isDuration` must be true for it. */
 export function durationMs(text: string): number {
   const [, count, unit] = DURATION.exec(text)!;
   return Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
 }
 
-/** Any text but an empty one. */
+/** Any text that is not empty. */
 export function text(): SettingType<string> {
   return textThat("must be a text that is not empty", (value) => value !== "");
 }
@@ -93,7 +94,15 @@ export function boolean(): SettingType<boolean> {
   };
 }
 
-/** A client id that nobody guesses. */
+/** HTTP statuses and classes of them. */
+export function statusList(): SettingType<string> {
+  return textThat(
+    'must be statuses and classes from 3xx to 5xx, such as "408, 429, 5xx", or empty',
+    isStatusList,
+  );
+}
+
+/** A client id that cannot be guessed. */
 export function clientId(): SettingType<string> {
   return textThat(
     "must be 16 to 128 letters, digits or dashes",

@@ -1,13 +1,14 @@
 /**
- * Every setting there is: its name, its default, what it may be and what it does.
+ * Every setting there is: its name, its default, what it may be, and what it does.
  *
  * The rules are:
  * - a setting exists here or not at all; gateway.toml, the environment and the table in
  *   docs/operator/settings.md are made from this file (`deno task docs`);
- * - a path is taken from the site folder; a duration is a number and a unit: `500ms`, `10s`, `5m`,
- *   `24h`, `7d`, or `0s`.
+ * - a relative path starts in the site folder; a duration is a number and a unit: `500ms`, `10s`,
+ *   `5m`, `24h`, `7d`, or `0s`.
  */
 
+import { RETRY_STATUSES } from "../core/retry_statuses.ts";
 import {
   backendUrl,
   boolean,
@@ -21,11 +22,12 @@ import {
   pathOrNone,
   port,
   type SettingType,
+  statusList,
 } from "./setting_types.ts";
 
-/** What is known of one setting. */
+/** One setting. */
 export interface Setting<T = string | number | boolean> extends SettingType<T> {
-  /** Undefined where there is no default and a value must be given. */
+  /** Undefined if there is no default and a value must be given. */
   readonly defaultValue: T | undefined;
   readonly purpose: string;
 }
@@ -41,15 +43,19 @@ function setting<T>(
 /** Every setting, section by section, in the order of gateway.toml. */
 export const SETTINGS = {
   broker: {
-    host: setting(hostName(), "127.0.0.1", "Where Mosquitto listens for the gateway"),
+    host: setting(hostName(), "127.0.0.1", "Address on which Mosquitto listens for the gateway"),
     port: setting(port(), 8884, "Its port there"),
     client_id: setting(
       clientId(),
       undefined,
-      "The gateway's name in the broker's session; long and random, never to be changed",
+      "The gateway's MQTT client id; long and random, never change it",
     ),
-    keepalive: setting(duration("5s", "300s"), "30s", "Longest silence on the connection"),
-    ca: setting(path(), "certs/gateway-ca.crt", "Authority that signed the broker's name"),
+    keepalive: setting(
+      duration("5s", "300s"),
+      "30s",
+      "Longest time without a packet on the connection",
+    ),
+    ca: setting(path(), "certs/gateway-ca.crt", "Authority that signed the broker's certificate"),
     certificate: setting(path(), "certs/gateway.crt", "The gateway's certificate"),
     key: setting(path(), "certs/gateway.key", "The gateway's private key"),
   },
@@ -59,14 +65,23 @@ export const SETTINGS = {
       "http://127.0.0.1:5000",
       "Readings are POSTed to {url}/device/{id}/data",
     ),
-    ca: setting(pathOrNone(), "", "Authority of an https backend; empty: the system's authorities"),
+    ca: setting(
+      pathOrNone(),
+      "",
+      "Authority of an https backend; empty: use the system's authorities",
+    ),
     timeout: setting(duration("100ms", "10m"), "10s", "Longest wait for one answer"),
-    concurrency: setting(integer(1, 1000), 32, "Most devices that are served at one time"),
+    concurrency: setting(integer(1, 1000), 32, "Most requests at the same time, one per device"),
     retry_first: setting(duration("10ms", "1h"), "500ms", "Wait before the second try"),
     retry_longest: setting(
       duration("10ms", "24h"),
       "30s",
       "Waits double up to this; Retry-After may ask for up to 1h",
+    ),
+    retry_statuses: setting(
+      statusList(),
+      RETRY_STATUSES,
+      "Answers after which a reading is sent again; every other but 2xx makes a dead letter",
     ),
     give_up_after: setting(
       duration("1s", "365d"),
@@ -75,17 +90,21 @@ export const SETTINGS = {
     ),
   },
   devices: {
-    host: setting(hostName(), "localhost", "Where devices find Mosquitto; for their folders"),
+    host: setting(
+      hostName(),
+      "localhost",
+      "Host name of Mosquitto for devices; written into their folders",
+    ),
     port: setting(port(), 8883, "Its port there"),
     authority: setting(
       path(),
       "certs/device-ca.crt",
-      "Authority of the devices; watched for its end",
+      "Authority of the devices; the gateway warns before it expires",
     ),
     revocation_list: setting(
       path(),
       "certs/device-ca.crl",
-      "Its revocation list; watched for its end",
+      "Its revocation list; the gateway warns before it expires",
     ),
   },
   api: {
@@ -104,17 +123,17 @@ export const SETTINGS = {
     outage_grace: setting(
       duration("0s", "30d"),
       "24h",
-      "What was sent while the gateway was away is taken when it is back; 0s: it is not",
+      "Longest outage of the gateway after which messages sent meanwhile are accepted; 0s: none",
     ),
     rate_limit_per_second: setting(
       number(0, 1_000_000),
       0,
-      "Messages a second that one device may send; 0: no limit",
+      "Messages per second that one device may send; 0: no limit",
     ),
     rate_limit_burst: setting(
       integer(1, 1_000_000),
       10,
-      "Messages that a device may send at once, where there is a rate limit",
+      "Messages that a device may send at once, if there is a rate limit",
     ),
   },
   store: {
@@ -122,24 +141,24 @@ export const SETTINGS = {
     synchronous: setting(
       oneOf(["FULL", "NORMAL"]),
       "FULL",
-      "FULL: safe against power loss; NORMAL: against a crash of the gateway only",
+      "FULL: safe against power loss; NORMAL: only against a crash of the gateway",
     ),
     sealing_key: setting(
       path(),
       "secrets.key",
-      "The key for secrets in a site that is sealed; a systemd credential goes first",
+      "The key for the secrets of a sealed site; a systemd credential is used first",
     ),
     max_pending: setting(
       integer(1, 10_000_000),
       100_000,
-      "Entries that may wait for the backend; at that many, intake pauses",
+      "Most entries that may wait for the backend; intake pauses at that number",
     ),
   },
   dead_letters: {
     max_count: setting(
       integer(0, 10_000_000),
       10_000,
-      "Dead letters that are kept; the oldest are dropped first",
+      "Most dead letters that are kept; the oldest are dropped first",
     ),
     max_age: setting(duration("0s", "3650d"), "90d", "How long they are kept"),
   },
@@ -147,7 +166,7 @@ export const SETTINGS = {
     max_count: setting(
       integer(100, 100_000_000),
       200_000,
-      "Entries that are kept; beyond that, the oldest tenth goes",
+      "Most entries that are kept; beyond that, the oldest tenth is deleted",
     ),
     max_age: setting(duration("1d", "3650d"), "365d", "How long they are kept"),
   },
@@ -164,12 +183,12 @@ export const SETTINGS = {
 type Sections = typeof SETTINGS;
 type ValueOf<S> = S extends Setting<infer T> ? T : never;
 
-/** Settings as they stand in gateway.toml, with defaults filled in. */
+/** Settings as written in gateway.toml, with defaults filled in. */
 export type Settings = {
   readonly [S in keyof Sections]: { readonly [K in keyof Sections[S]]: ValueOf<Sections[S][K]> };
 };
 
-/** One setting, for those who list them all. */
+/** One setting in a list of all of them. */
 export interface ListedSetting extends Pick<Setting, "defaultValue" | "purpose"> {
   readonly section: keyof Settings;
   readonly key: string;

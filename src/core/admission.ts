@@ -1,11 +1,11 @@
 /**
- * The decision on a batch of messages: what each one is, and what is then known.
+ * The decision on a batch of messages: the verdict on each one, and the state after it.
  *
  * The rules are:
  * - it is pure: the same batch, knowledge and state give the same verdicts, and nothing is changed;
  *   so a commit that fails leaves the state as it was, and the batch can be decided on again;
- * - of two messages of one device with one id in a batch, the second is a repetition of the first;
- * - a rate token is taken by an accepted message only.
+ * - if a batch has two messages of one device with the same id, the second is a repetition;
+ * - only an accepted message takes a rate token.
  */
 
 import type { Envelope } from "./envelope.ts";
@@ -15,7 +15,7 @@ import { secondsOf } from "./time.ts";
 import { type Rate, refill, type TokenBucket } from "./token_bucket.ts";
 import { type Accepted, decideSigned, type Duplicate } from "./verdict.ts";
 
-/** A message that was read, is from its own device, and was tried with the device's secrets. */
+/** A message that was read, names its own device, and was checked with the device's secrets. */
 export interface Candidate {
   readonly kind: "candidate";
   /** The TLS identity behind the topic. */
@@ -25,7 +25,7 @@ export interface Candidate {
   readonly signedPayload: Uint8Array | undefined;
   /** The broker's DUP flag (MQTT-3.3.1-1). */
   readonly redelivered: boolean;
-  /** Wall clock when it came, Unix milliseconds. */
+  /** Wall clock when it arrived, Unix milliseconds. */
   readonly arrivedMs: number;
 }
 
@@ -50,28 +50,28 @@ export interface KnownIds {
 /** The devices' rate buckets, by device id; a device without one has a full one. */
 export type Buckets = ReadonlyMap<string, TokenBucket>;
 
-/** What a decision is made by. */
+/** The limits that a decision applies. */
 export interface AdmissionPolicy extends FreshnessLimits {
   /** Undefined: no limit. */
   readonly rate: Rate | undefined;
 }
 
-/** What is true at the moment of the decision. */
+/** Facts at the moment of the decision. */
 export interface AdmissionFacts {
   /** While catching up: when the gateway last took messages, Unix seconds; see `FreshnessFacts`. */
   readonly outageSinceSeconds: number | undefined;
-  /** Timestamps up to and including this one may belong to ids that are forgotten. */
+  /** Timestamps up to and including this one may belong to forgotten ids. */
   readonly forgottenSeconds: number;
   readonly monotonicMs: number;
 }
 
-/** What became of one message, and whose it was. */
+/** The verdict on one message, and the device it came from. */
 export interface Decided {
   readonly identity: string;
   readonly verdict: Accepted | Duplicate | Rejection;
   /** Undefined if none could be read. */
   readonly messageId: string | undefined;
-  /** The message; undefined if it was refused before it was tried with any secret. */
+  /** The message; undefined if it was refused before any secret was tried. */
   readonly envelope: Envelope | undefined;
 }
 
@@ -79,9 +79,9 @@ export interface Decided {
 interface Admission {
   /** In the batch's order. */
   readonly decided: readonly Decided[];
-  /** True if a message was accepted that had waited for longer than the tolerance. */
+  /** True if an accepted message had waited longer than the tolerance. */
   readonly late: boolean;
-  /** The buckets that this batch has changed, true once it is on the disk. */
+  /** The buckets that this batch changes; valid once the batch is on the disk. */
   readonly spent: Buckets;
 }
 

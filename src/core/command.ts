@@ -3,7 +3,7 @@
 /** Largest command body, in bytes. */
 export const COMMAND_MAX_BYTES = 65_536;
 
-/** Deepest nesting inside a command; the same as a device's own payload has. */
+/** Deepest nesting inside a command; the same as in a device's payload. */
 export const COMMAND_DEPTH_MAX = 64;
 
 /** A command, signed and ready to be published. */
@@ -17,7 +17,7 @@ export interface SignedCommand {
   readonly signature: string;
 }
 
-/** The message for the command topic; the payload stands in it byte for byte as it was signed. */
+/** The message for the command topic; it holds the payload byte for byte as it was signed. */
 export function writeCommand(command: SignedCommand): Uint8Array<ArrayBuffer> {
   const { timestamp, messageId, payload, signature } = command;
   const head = utf8(`{"timestamp":${timestamp},"message_id":"${messageId}","payload":`);

@@ -1,16 +1,16 @@
 /**
- * How many requests may be under way to the backend at once.
+ * How many requests to the backend may run at once.
  *
  * The rules are (RFC 5681's slow start and congestion avoidance, counted in requests):
  * - it begins at its minimum, and grows by one with every success until the first failure;
- * - a failure halves it; from there on it grows by one for about every full round of successes;
- * - it never leaves its minimum, 2, to its maximum: one request that hangs does not hold up all.
+ * - a failure halves it; after that it grows by one for about every full round of successes;
+ * - it is never below 2 (or its maximum, if less), so one request that hangs does not stop the rest.
  */
 
-/** Requests at once in the beginning, and after the backend was gone; its maximum may be less. */
+/** Requests at once at the start and after an outage of the backend; its maximum may be less. */
 export const CONCURRENCY_MIN = 2;
 
-/** The pace of one backend. */
+/** The limit for one backend. */
 export class ConcurrencyLimit {
   readonly #min: number;
   readonly #max: number;
@@ -24,18 +24,18 @@ export class ConcurrencyLimit {
     this.#threshold = max;
   }
 
-  /** Requests that may be under way now; whole. */
+  /** Requests that may run now; a whole number. */
   get limit(): number {
     return Math.floor(this.#limit);
   }
 
-  /** The backend has answered in good order. */
+  /** The backend answered and did not ask for a pause. */
   succeeded(): void {
     const growth = this.#limit < this.#threshold ? 1 : 1 / this.#limit;
     this.#limit = Math.min(this.#max, this.#limit + growth);
   }
 
-  /** The backend did not answer, or asked to be left alone. */
+  /** The backend did not answer, or asked for a pause. */
   failed(): void {
     this.#threshold = Math.max(this.#min, this.#limit / 2);
     this.#limit = this.#threshold;

@@ -3,21 +3,23 @@
  *
  * The rules are:
  * - 2xx is delivered;
- * - 408, 425, 429, 5xx, a time-out, a refused or broken connection are tried again;
- * - every other status, a redirect among them, is final;
+ * - a time-out, a refused or broken connection, and the statuses of `backend.retry_statuses` are
+ *   tried again; every other status is final;
  * - waits grow exponentially with jitter; a `Retry-After` that asks for longer is honoured.
  */
 
-/** The backend's answer; the body is undefined where it was too large or broke off. */
+/** The backend's answer; the body is undefined if it was too large or incomplete. */
 export interface Answer {
   readonly kind: "answer";
   readonly status: number;
   readonly body: Uint8Array | undefined;
-  /** The `Retry-After` field, as it came. */
+  /** The `Retry-After` field, unparsed. */
   readonly retryAfter: string | null;
+  /** The `Location` field, as it came; of a redirect, which is not followed. */
+  readonly location: string | null;
 }
 
-/** No answer came. */
+/** The backend did not answer. */
 interface NoAnswer {
   readonly kind: "no_answer";
   /** Why, in words for the log. */
@@ -26,12 +28,12 @@ interface NoAnswer {
 
 export type Outcome = Answer | NoAnswer;
 
-/** What is to be done with the entry. */
+/** What to do with the entry. */
 type Disposition = "delivered" | "rejected" | "retry";
 
 /** Why an entry became a dead letter. */
 export interface DeadLetterCause {
-  /** The backend's last answer; undefined where none came. */
+  /** The backend's last answer; undefined if there was none. */
   readonly status: number | undefined;
   readonly reason: string;
   /** Wall clock, Unix milliseconds. */
@@ -41,7 +43,7 @@ export interface DeadLetterCause {
 /** How an entry leaves the outbox: delivered, or as a dead letter. */
 export interface Settlement {
   readonly sequence: number;
-  /** Undefined where it was delivered. */
+  /** Undefined if it was delivered. */
   readonly deadLetter: DeadLetterCause | undefined;
 }
 
@@ -54,16 +56,17 @@ interface Backoff {
 /** Longest wait that a backend can ask for with `Retry-After`. */
 export const RETRY_AFTER_MAX_MS = 3_600_000;
 
-/** What an outcome means for its entry. */
-export function dispositionOf(outcome: Outcome): Disposition {
+/** What an outcome means for its entry; `retryStatuses` as the settings have them. */
+export function dispositionOf(outcome: Outcome, retryStatuses: ReadonlySet<number>): Disposition {
   if (outcome.kind === "no_answer") return "retry";
   const { status } = outcome;
   if (status >= 200 && status < 300) return "delivered";
-  return status >= 500 || status === 408 || status === 425 || status === 429 ? "retry" : "rejected";
+  // RFC 9110 §15: a status that is none counts as 5xx
+  return retryStatuses.has(status < 600 ? status : 500) ? "retry" : "rejected";
 }
 
 /**
- * Milliseconds until try number `tries + 1`: half of it sure, half of it chance.
+ * Milliseconds until try number `tries + 1`: half of the wait is fixed, the other half random.
  * `random` is in [0, 1); `nowMs` is the wall clock, for a `Retry-After` that names a date.
  */
 export function retryDelayMs(
@@ -78,7 +81,7 @@ export function retryDelayMs(
   return Math.max(delayMs, retryAfterMs(asked, options.nowMs));
 }
 
-/** A `Retry-After` field in milliseconds (RFC 9110 §10.2.3: seconds or a date); 0 where it says nothing. */
+/** A `Retry-After` field in milliseconds (RFC 9110 §10.2.3: seconds or a date); 0 if invalid. */
 export function retryAfterMs(field: string | null, nowMs: number): number {
   if (field === null) return 0;
   const text = field.trim();

@@ -3,9 +3,9 @@
  *
  * The rules are:
  * - one JSON object of exactly five fields, each once, in any order: `device_id`, `timestamp`,
- *   `message_id`, `payload`, `signature`; a sixth, which nothing signs, is refused;
+ *   `message_id`, `payload`, `signature`; a sixth is refused: nothing signs it;
  * - the payload is cut out of the message, never parsed and written again;
- * - what is wrong is said with the place where it stands, and never with the text that stands there.
+ * - an error names the position of the fault, and never quotes the text at that position.
  */
 
 import { isDeviceId } from "./device.ts";
@@ -23,14 +23,14 @@ export const PAYLOAD_DEPTH_MAX = 64;
 const TIMESTAMP = /^[1-9][0-9]{9}$/;
 const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 
-/** A well-formed message whose signature nobody has looked at yet. */
+/** A well-formed message whose signature is not verified yet. */
 export interface Envelope extends SignedFields {
   readonly kind: "envelope";
   /** Unix seconds; `timestamp` as a number. */
   readonly timestampSeconds: number;
-  /** The payload exactly as it stands in the message. */
+  /** The payload exactly as in the message. */
   readonly payload: Uint8Array;
-  /** The payload without insignificant white space; the same array where there was none. */
+  /** The payload without insignificant white space; the same array if there was none. */
   readonly compactPayload: Uint8Array;
   /** 32 bytes. */
   readonly signature: Uint8Array<ArrayBuffer>;
@@ -62,10 +62,10 @@ export function readEnvelope(bytes: Uint8Array): Envelope | Rejection {
   return assemble(bytes, spans, payloadSpaces > 0);
 }
 
-/** What `scanFields` calls for each field: its value's span, and the white space inside the value. */
+/** `scanFields` calls it for each field: its value's span, and the white space inside the value. */
 type OnField = (field: Field, start: number, end: number, spaces: number) => void;
 
-/** Walks the one object of a message and reports its fields; refuses a doubled or unknown one. */
+/** Scans the one object of a message and reports its fields; refuses a repeated or unknown one. */
 function scanFields(scanner: JsonScanner, onField: OnField): number {
   const { bytes } = scanner;
   let seen = 0;
@@ -136,7 +136,7 @@ function misshapen(spans: Spans, field: Field, what: string): Rejection {
   return malformed(`"${field}" ${what}, at byte ${spans[field]![0]}`);
 }
 
-/** The field that a name stands for; the name may be escaped, as any JSON string. */
+/** The field with this name; the name may be escaped, as any JSON string. */
 function fieldOf(bytes: Uint8Array, start: number, end: number): Field | undefined {
   const name = stringOf(bytes, [start, end]);
   return name === undefined ? undefined : BY_NAME.get(name);
@@ -147,7 +147,7 @@ const BY_NAME = new Map<string, Field>(FIELDS.map((field) => [field, field]));
 /** Longest string value that any of the four short fields can have, with every character escaped. */
 const SHORT_STRING_MAX_BYTES = 2 + 6 * 2 * SIGNATURE_BYTES;
 
-/** The value of a scanned JSON string; undefined for another kind of value, or an overlong one. */
+/** The value of a scanned JSON string; undefined if it is not a string, or is too long. */
 function stringOf(
   bytes: Uint8Array,
   span: readonly [start: number, end: number],
@@ -158,11 +158,11 @@ function stringOf(
   return text.includes("\\") ? JSON.parse(`"${text}"`) : text;
 }
 
-/** A short span as Latin-1 text: a byte a character; a longer one is cut, it fits no field. */
+/** A short span as Latin-1 text, one byte per character; a longer one is cut: it fits no field. */
 function textOf(bytes: Uint8Array, span: readonly [start: number, end: number]): string {
   const [start, end] = span;
   const length = Math.min(end - start, SHORT_STRING_MAX_BYTES);
-  const codes = new Array<number>(length); // a plain array: ten times as fast as spreading bytes
+  const codes = new Array<number>(length); // ten times as fast as spreading the bytes
   for (let i = 0; i < length; i++) codes[i] = bytes[start + i]!;
   return String.fromCharCode.apply(null, codes);
 }

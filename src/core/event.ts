@@ -2,25 +2,33 @@
  * Everything that can happen in a gateway, as values.
  *
  * The log lines and the metrics are two tables over this union, in `gateway/telemetry/`: a kind that
- * is missing in one of them is a type error. Nothing hangs on an event but what is shown of it.
+ * is missing in one of them is a type error. Events are only shown; they never control anything.
  */
 
 import type { Outcome } from "./delivery.ts";
 import type { OutboxEntry } from "./outbox_entry.ts";
 import type { Rejection } from "./rejection.ts";
 
-/** What an entry is called in an event: its device and its message. */
+/** How an event identifies an entry: its device and its message. */
 export type EntryNames = Pick<OutboxEntry, "deviceId" | "messageId" | "sequence">;
+
+/** What waits for the backend. */
+export interface Waiting {
+  /** Devices of which a reading waits. */
+  readonly devices: number;
+  /** The one whose reading has waited longest, of those that were tried; undefined if none was. */
+  readonly oldest: { readonly deviceId: string; readonly ageMs: number } | undefined;
+}
 
 /** A message, from the broker to the disk. */
 type IntakeEvent =
-  /** `lateSeconds`: how old it is, if it waited for longer than the tolerance. */
+  /** `lateSeconds`: its age, if it waited longer than the tolerance. */
   | {
     readonly kind: "message_accepted";
     readonly entry: EntryNames;
     readonly lateSeconds: number | undefined;
   }
-  /** The broker delivers again what is stored already. */
+  /** The broker delivered again a message that is already stored. */
   | { readonly kind: "message_duplicate"; readonly identity: string }
   /** `messageId` is undefined if none could be read. */
   | {
@@ -67,8 +75,25 @@ type DeliveryEvent =
     readonly entry: EntryNames;
     readonly reason: string;
   }
-  | { readonly kind: "backend_unreachable"; readonly reason: string }
-  | { readonly kind: "backend_recovered" }
+  /** A reading that holds up its device; said again at growing pauses. */
+  | {
+    readonly kind: "delivery_stuck";
+    readonly entry: EntryNames;
+    readonly outcome: Outcome;
+    readonly ageMs: number;
+    readonly tries: number;
+  }
+  /** Each request's outcome. */
+  | { readonly kind: "backend_outcome"; readonly outcome: Outcome }
+  | { readonly kind: "backend_unreachable"; readonly reason: string; readonly waiting: Waiting }
+  /** It answers, but does not take the readings; `location` where it redirects. */
+  | {
+    readonly kind: "backend_failing";
+    readonly status: number;
+    readonly location: string | undefined;
+    readonly waiting: Waiting;
+  }
+  | { readonly kind: "backend_recovered"; readonly waiting: Waiting }
   | { readonly kind: "response_refused"; readonly entry: EntryNames; readonly reason: string };
 
 /** The connection to the broker. */
@@ -86,13 +111,13 @@ type ApiEvent =
   | { readonly kind: "api_key_unknown"; readonly file: string }
   | { readonly kind: "api_key_missing" };
 
-/** Certificates and lists that end. */
+/** Certificates and revocation lists that expire. */
 type ExpiryEvent =
-  /** When the first thing in a file ends, Unix seconds; seen at each look. */
+  /** Earliest expiry in a file, Unix seconds; reported at each check. */
   | { readonly kind: "file_expiry"; readonly path: string; readonly endSeconds: number }
-  /** How many devices have a certificate that ends soon; seen at each look. */
+  /** How many devices have a certificate that expires soon; reported at each check. */
   | { readonly kind: "devices_expiring"; readonly count: number }
-  /** Said at most once a day. `what` is expired, or ends soon, in words. */
+  /** Reported at most once a day. `what` names what has expired or expires soon. */
   | { readonly kind: "expires_soon"; readonly what: string; readonly expired: boolean };
 
 /** The life of one gateway. */
@@ -113,5 +138,5 @@ export type GatewayEvent =
 /** The event of one kind. */
 export type EventOf<Kind extends GatewayEvent["kind"]> = Extract<GatewayEvent, { kind: Kind }>;
 
-/** Tells those who watch what has happened. */
+/** Reports an event to the log and the metrics. */
 export type Emit = (event: GatewayEvent) => void;

@@ -1,4 +1,4 @@
-/** Moments on a message's way at which a test can end the process. */
+/** Points on a message's way at which a test can end the process. */
 export const FAILPOINTS = [
   "verified",
   "committed",
@@ -10,5 +10,5 @@ export const FAILPOINTS = [
 
 export type Failpoint = typeof FAILPOINTS[number];
 
-/** Told when a point is reached; in the program itself nobody listens. */
+/** Called when a point is reached; only tests use it. */
 export type OnFailpoint = (point: Failpoint) => void;

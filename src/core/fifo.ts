@@ -1,4 +1,4 @@
-/** First in, first out; both ends take the same short time however long it is. */
+/** First in, first out; adding and removing take constant time. */
 export class Fifo<T> {
   #items: T[] = [];
   #head = 0;
@@ -11,17 +11,17 @@ export class Fifo<T> {
     this.#items.push(item);
   }
 
-  /** The item that comes next; undefined where there is none. */
+  /** The next item; undefined if there is none. */
   peek(): T | undefined {
     return this.#items[this.#head];
   }
 
-  /** The items that come next, at most `count` of them. */
+  /** The next items, at most `count` of them. */
   first(count: number): T[] {
     return this.#items.slice(this.#head, this.#head + count);
   }
 
-  /** Takes out the item that comes next; undefined where there is none. */
+  /** Removes and returns the next item; undefined if there is none. */
   shift(): T | undefined {
     if (this.length === 0) return undefined;
     const item = this.#items[this.#head++];

@@ -2,23 +2,23 @@
  * How old a message may be.
  *
  * The rules are:
- * - a timestamp may be the tolerance away from now, either way;
+ * - a timestamp may differ from now by the tolerance, either way;
  * - while the gateway catches up with what waited in the broker, it may be as old as the last time
  *   at which the gateway was taking messages, less the tolerance: what was sent since then was
- *   fresh when it was sent, and nobody was there to take it;
- * - that goes back by the grace at most, and not at all on a first start, which has no such time;
+ *   fresh when it was sent, but the gateway could not take it;
+ * - the grace limits how far back that goes; on a first start there is no such time, so it is 0;
  * - a timestamp up to the newest one whose id may be forgotten is never accepted, whatever the
- *   clock says: so a clock that steps back makes nothing fresh again.
+ *   clock says: so a clock that steps back does not make old messages fresh again.
  */
 
-/** What the gateway goes by. */
+/** The configured limits. */
 export interface FreshnessLimits {
   readonly toleranceSeconds: number;
-  /** How long an outage is forgiven; 0: not at all. */
+  /** How far back an outage may extend the range; 0: not at all. */
   readonly graceSeconds: number;
 }
 
-/** Timestamps that are accepted, Unix seconds; both ends are in range. */
+/** The accepted timestamps, Unix seconds; both ends are included. */
 export interface FreshRange {
   readonly oldest: number;
   readonly newest: number;
@@ -29,7 +29,7 @@ export interface FreshnessFacts {
   /** The wall clock when the message arrived, Unix seconds. */
   readonly nowSeconds: number;
   /**
-   * While catching up: when the gateway was last taking messages, Unix seconds; undefined where it
+   * While catching up: when the gateway was last taking messages, Unix seconds; undefined if it
    * has caught up, or never took any.
    */
   readonly outageSinceSeconds: number | undefined;
@@ -60,8 +60,8 @@ export function oldestRemembered(
 }
 
 /**
- * How old a message is, seconds, if that is more than a live message can be; undefined otherwise.
- * What the header X-Gateway-Late says.
+ * The age of a message in seconds if it is older than a live message can be; undefined otherwise.
+ * The value of the header X-Gateway-Late.
  */
 export function lateSeconds(
   timestampSeconds: number,

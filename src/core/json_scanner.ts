@@ -1,37 +1,37 @@
 /**
- * A strict JSON reader that only walks: it says where a value ends, and builds nothing.
+ * A strict JSON scanner: it finds where a value ends, and builds no values.
  *
  * The rules are:
  * - the grammar is RFC 8259's, to the letter: no leading zeros, no trailing commas, no raw control
  *   characters in strings, white space is space, tab, CR and LF;
  * - it works on bytes, so that what was signed can be cut out of the message unchanged;
- * - it is total: any bytes end in a position or in a fault, never in a throw, and nesting is bounded
- *   before the stack is;
- * - bytes of 0x80 and above are let through inside strings only, and noted: whether they are UTF-8
- *   is asked once for the whole text, by `isUtf8`.
+ * - it is total: it returns a position or a fault for any bytes and never throws, because nesting is
+ *   limited far below what overflows the stack;
+ * - bytes of 0x80 and above are allowed inside strings only, and noted: the caller checks the whole
+ *   text for UTF-8 once, with `isUtf8`.
  */
 
-/** What is wrong with a text, and the byte at which it was noticed. */
+/** What is wrong with a text, and at which byte. */
 export interface ScanFault {
   readonly what: string;
   readonly at: number;
 }
 
-/** What every method returns instead of a position where the text is at fault. */
+/** What every method returns instead of a position if the text is invalid. */
 export const FAULT = -1;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const HEX_DIGITS_IN_ESCAPE = 4;
 
-/** Walks JSON text in `bytes`; each method takes a position and returns the one after, or `FAULT`. */
+/** Scans JSON text in `bytes`; a method takes a position and returns the one after, or `FAULT`. */
 export class JsonScanner {
   readonly bytes: Uint8Array;
-  /** The first fault met; set whenever a method returned `FAULT`. */
+  /** The first fault; set if a method returned `FAULT`. */
   fault: ScanFault | undefined;
-  /** Bytes of insignificant white space passed so far. */
+  /** Bytes of insignificant white space skipped so far. */
   spaces = 0;
-  /** True once a byte of 0x80 or above was passed. */
+  /** True once there was a byte of 0x80 or above. */
   nonAscii = false;
   readonly #depthMax: number;
 
@@ -41,7 +41,7 @@ export class JsonScanner {
     this.#depthMax = depthMax;
   }
 
-  /** Passes white space. */
+  /** Skips white space. */
   space(at: number): number {
     let next = at;
     while (isSpace(this.bytes[next])) next++;
@@ -49,7 +49,7 @@ export class JsonScanner {
     return next;
   }
 
-  /** Passes one value of any kind, without white space around it. */
+  /** Skips one value of any type, without white space around it. */
   value(at: number, depth = 0): number {
     const byte = this.bytes[at];
     switch (byte) {
@@ -70,7 +70,7 @@ export class JsonScanner {
     }
   }
 
-  /** Passes a string, from its opening quote to behind its closing one. */
+  /** Skips a string, from its opening quote to after its closing one. */
   string(at: number): number {
     const bytes = this.bytes;
     if (bytes[at] !== QUOTE) return this.unexpected(at);
@@ -89,7 +89,7 @@ export class JsonScanner {
     return this.fail("unexpected end", bytes.length);
   }
 
-  /** Passes a number. */
+  /** Skips a number. */
   number(at: number): number {
     let next = this.bytes[at] === 0x2d ? at + 1 : at;
     if (this.bytes[next] === 0x30) next++;
@@ -104,12 +104,12 @@ export class JsonScanner {
     return this.#digits(sign === 0x2b || sign === 0x2d ? next + 2 : next + 1);
   }
 
-  /** Notes that the byte at `at`, or the end of the text, has no place there. */
+  /** Records that the byte at `at`, or the end of the text, is not allowed there. */
   unexpected(at: number): typeof FAULT {
     return this.fail(at < this.bytes.length ? "unexpected character" : "unexpected end", at);
   }
 
-  /** Notes a fault. */
+  /** Records a fault. */
   fail(what: string, at: number): typeof FAULT {
     this.fault ??= { what, at };
     return FAULT;
@@ -175,8 +175,8 @@ export class JsonScanner {
 }
 
 /**
- * Takes the insignificant white space out of valid JSON text; nothing else changes. Returns `json`
- * itself where there is none.
+ * Removes the insignificant white space from valid JSON text; nothing else changes. Returns `json`
+ * itself if there is none.
  */
 export function compactJson(json: Uint8Array): Uint8Array {
   const compact = new Uint8Array(json.length);
@@ -194,7 +194,7 @@ export function compactJson(json: Uint8Array): Uint8Array {
 
 const UTF_8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** True where `bytes` are well-formed UTF-8. */
+/** True if `bytes` are well-formed UTF-8. */
 export function isUtf8(bytes: Uint8Array): boolean {
   try {
     UTF_8.decode(bytes);

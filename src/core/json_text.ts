@@ -1,4 +1,4 @@
-/** JSON text that stands alone: a payload or a command on its way into a message. */
+/** A single JSON text: a payload or a command, before it is put into a message. */
 
 import { compactJson, FAULT, isUtf8, JsonScanner, type ScanFault } from "./json_scanner.ts";
 

@@ -12,5 +12,5 @@ export interface OutboxEntry extends SignedFields {
   readonly payload: Uint8Array;
 }
 
-/** An entry whose payload is not at hand. */
+/** An entry without its payload, which is still in the store. */
 export type WaitingEntry = Pick<OutboxEntry, "sequence" | "deviceId">;

@@ -1,8 +1,8 @@
 /**
- * What the pipeline needs of the world: a store, a broker, a backend, and the devices' keys.
+ * What the pipeline needs from outside: a store, a broker, a backend, and the devices' keys.
  *
- * One page, so that it can be read as the plan of the gateway: everything in `gateway/pipeline/` works
- * with these, whatever is behind them. Every call to the store is a batch, and is awaited.
+ * Everything in `gateway/pipeline/` uses only these interfaces, so one page shows what the gateway
+ * depends on. Every call to the store is a batch, and is awaited.
  */
 
 import type { AdmissionFacts, AdmissionPolicy, Buckets, Examined } from "./admission.ts";
@@ -27,17 +27,17 @@ export interface Batch {
   readonly acceptedMs: number;
   /** When the gateway was last taking messages, Unix seconds; undefined while it catches up. */
   readonly attendedSeconds: number | undefined;
-  /** Forget and expire what is due; undefined: not in this batch. */
+  /** Delete expired ids and dead letters; undefined: not in this batch. */
   readonly tidy: Tidying | undefined;
 }
 
-/** What is due at every look at the store. */
+/** Deleting what has expired. */
 export interface Tidying {
-  /** When the oldest message came that is not in the batch yet, wall clock; undefined: there is none. */
+  /** When the oldest message not yet in the batch arrived, wall clock; undefined: there is none. */
   readonly heldSinceMs: number | undefined;
 }
 
-/** What became of one message: an entry in the outbox, or why not. */
+/** The outcome for one message: an entry in the outbox, or why there is none. */
 export type Committed =
   | { readonly kind: "accepted"; readonly identity: string; readonly entry: OutboxEntry }
   | (Duplicate & { readonly identity: string })
@@ -58,11 +58,11 @@ export interface CommitResult {
   readonly pending: number;
   /** The buckets that the batch has changed. */
   readonly spent: Buckets;
-  /** True if a message was accepted that had waited for longer than the tolerance. */
+  /** True if an accepted message had waited longer than the tolerance. */
   readonly late: boolean;
-  /** Dead letters that were dropped because there were too many, or too old ones. */
+  /** Dead letters that were dropped because they were too many or too old. */
   readonly expiredDeadLetters: number;
-  /** True if more is to be tidied. */
+  /** True if there is more to tidy. */
   readonly untidy: boolean;
 }
 
@@ -78,25 +78,27 @@ export interface StoreMarks {
 export interface StoreCounts {
   readonly deadLetters: number;
   readonly replayIds: number;
+  /** `acceptedMs` of the entry that was put into the outbox first; infinite if it is empty. */
+  readonly oldestAcceptedMs: number;
 }
 
-/** The messages in the store. Each call is one batch; what it promises is on the disk at its end. */
+/** The messages in the store. Each call is one batch, and its changes are on the disk at its end. */
 export interface MessageStore {
   marks(): Promise<StoreMarks>;
   /** Every entry in the outbox at start, in order; read it once, before anything is committed. */
   backlog(): AsyncIterable<WaitingEntry>;
   /** One transaction: all of it is on the disk when this resolves; nothing is if it rejects. */
   commit(batch: Batch): Promise<CommitResult>;
-  /** Those of the entries (at most `READ_MAX`) that are there, in the order of their numbers. */
+  /** Those of the entries (at most `READ_MAX`) that exist, in ascending order. */
   read(sequences: readonly number[]): Promise<readonly OutboxEntry[]>;
-  /** Takes the broker's own count of dropped messages; resolves to how many are new. */
+  /** Stores the broker's own count of dropped messages; resolves to how many are new. */
   countBrokerDrops(total: number): Promise<number>;
   counts(): Promise<StoreCounts>;
-  /** True if this store is lost for good, by this error, and only a new one can go on. */
+  /** True if this error means that the open database is lost and must be opened again. */
   isLost(error: Error): boolean;
-  /** True if this error means that the store is sound and a new one must be opened on it. */
+  /** True if this error means that the database is intact but must be opened again. */
   needsReopen(error: Error): boolean;
-  /** True if a new store could be opened in this one's place, and is whole. */
+  /** True if the database at this path can be opened and is intact. */
   canReopen(): Promise<boolean>;
 }
 
@@ -105,12 +107,12 @@ export const READ_MAX = 8;
 
 /** The registry as a running gateway sees it: in memory, and never older than the store. */
 export interface DeviceKeys {
-  /** Takes in what another process has changed; cheap if nothing was. */
+  /** Loads what another process has changed; cheap if nothing changed. */
   refresh(): Promise<void>;
   statusOf(deviceId: string, nowSeconds: number): DeviceStatus;
-  /** The payload bytes under the signature that any secret of the device verifies. */
+  /** The payload bytes that the signature covers, if it verifies with any secret of the device. */
   signedPayload(envelope: Envelope, nowSeconds: number): Promise<Uint8Array | undefined>;
-  /** The key under which the device is written to; undefined if there is none. */
+  /** The key that signs commands for the device; undefined if there is none. */
   key(deviceId: string, nowSeconds: number): Promise<SecretKey | undefined>;
 }
 
@@ -119,15 +121,15 @@ export interface InboundMessage {
   readonly topic: string;
   readonly bytes: Uint8Array;
   readonly retained: boolean;
-  /** QoS 1: the broker keeps it until it is acknowledged, and brings it again after a reconnect. */
+  /** QoS 1: the broker keeps it until it is acknowledged, and sends it again after a reconnect. */
   readonly needsAck: boolean;
   /** The broker's DUP flag. */
   readonly redelivered: boolean;
-  /** Tells the broker that the message is safe; nothing happens if its connection is gone. */
+  /** Tells the broker that the message is stored; does nothing if the connection is closed. */
   acknowledge(): void;
 }
 
-/** What became of a publish. */
+/** The outcome of a publish. */
 export type Published =
   | { readonly kind: "acknowledged"; readonly subscribers: boolean }
   | { readonly kind: "refused"; readonly reason: string }
@@ -140,10 +142,10 @@ export interface PublishProperties {
   readonly userProperties?: Readonly<Record<string, string>>;
 }
 
-/** Who takes what comes from the broker. */
+/** Receives what comes from the broker. */
 export interface BrokerConsumer {
   take(message: InboundMessage): void;
-  /** On a new connection the broker is about to bring again what was not acknowledged. */
+  /** On a new connection the broker will send again what was not acknowledged. */
   sessionResumed(): void;
   /** Connected and subscribed: messages flow. */
   connected(): void;
@@ -154,7 +156,7 @@ export interface BrokerConsumer {
 
 /** The broker. */
 export interface Broker {
-  /** Starts connecting, and goes on until `close`. */
+  /** Connects, and reconnects until `close`. */
   open(consumer: BrokerConsumer): void;
   readonly isConnected: boolean;
   /** Publishes with QoS 1. */

@@ -2,9 +2,9 @@
  * Why a message was refused.
  *
  * The rules are:
- * - the codes stand in the order in which the checks are made; the first that fails decides;
- * - a code is never renamed, reordered or used again for something else: alarms are built on them;
- * - the sentence is what stands in the log, word for word.
+ * - the codes are in the order of the checks; the first check that fails decides;
+ * - a code is never renamed, reordered or reused for something else: operators' alarms use them;
+ * - the sentence is in the log word for word.
  */
 
 /** Every rejection code, in order of precedence. */
@@ -25,7 +25,7 @@ export type RejectionCode = typeof REJECTION_CODES[number];
 export interface Rejection {
   readonly kind: "rejected";
   readonly code: RejectionCode;
-  /** What is wrong and where; empty for every code but `malformed`. */
+  /** What is wrong and where; empty except for `malformed`. */
   readonly detail: string;
 }
 

@@ -1,4 +1,4 @@
-/** The one thing that a running gateway wants to know of a revocation list (RFC 5280 §5.1). */
+/** Reads the one field of a revocation list that a gateway needs, `nextUpdate` (RFC 5280 §5.1). */
 
 const SEQUENCE = 0x30;
 const INTEGER = 0x02;
@@ -8,18 +8,18 @@ const GENERALIZED_TIME = 0x18;
 interface Element {
   readonly tag: number;
   readonly content: Uint8Array;
-  /** What comes behind it. */
+  /** The bytes after it. */
   readonly rest: Uint8Array;
 }
 
-/** When a newer list is due, Unix seconds, from DER; undefined where it does not say, or is none. */
+/** When a newer list is due, Unix seconds; undefined if `der` is not a list or does not say. */
 export function nextUpdateOf(der: Uint8Array): number | undefined {
   const list = read(der);
   const signed = list?.tag === SEQUENCE ? read(list.content) : undefined;
   let next = signed?.tag === SEQUENCE ? read(signed.content) : undefined;
   if (next?.tag === INTEGER) next = read(next.rest); // the version
   for (let skipped = 0; next && skipped < 3; skipped++) next = read(next.rest);
-  return next && timeOf(next); // behind algorithm, issuer and thisUpdate
+  return next && timeOf(next); // after algorithm, issuer and thisUpdate
 }
 
 function read(bytes: Uint8Array): Element | undefined {

@@ -4,7 +4,7 @@
  * The rules are:
  * - the key is the UTF-8 bytes of the shared secret's text;
  * - a signature is compared whole and in constant time, by `crypto.subtle.verify`;
- * - `verify` is total: whatever it is given, it answers true or false.
+ * - `verify` is total: it returns true or false for any input.
  */
 
 /** Bytes of an HMAC-SHA256. */
@@ -12,16 +12,16 @@ export const SIGNATURE_BYTES = 32;
 
 const HMAC_SHA256 = { name: "HMAC", hash: "SHA-256" };
 
-/** A device's secret as a key that can sign and verify, and cannot be read out again. */
+/** A device's secret as a key that can sign and verify, and cannot be exported. */
 export type SecretKey = CryptoKey;
 
-/** Makes the key of a shared secret; undefined where there is no such key, as for an empty text. */
+/** Makes the key of a shared secret; undefined for an empty text, which cannot be a key. */
 export async function importSecret(sharedSecret: string): Promise<SecretKey | undefined> {
   const bytes = new TextEncoder().encode(sharedSecret);
   return bytes.length === 0 ? undefined : await importKey(bytes);
 }
 
-/** Makes a key of its bytes, of which there must be one at least. */
+/** Makes a key from its bytes; there must be at least one. */
 export async function importKey(bytes: Uint8Array<ArrayBuffer>): Promise<SecretKey> {
   return await crypto.subtle.importKey("raw", bytes, HMAC_SHA256, false, ["sign", "verify"]);
 }
@@ -31,7 +31,7 @@ export async function sign(key: SecretKey, input: Uint8Array<ArrayBuffer>): Prom
   return new Uint8Array(await crypto.subtle.sign("HMAC", key, input)).toHex();
 }
 
-/** True where `signature` (32 bytes) is the HMAC of `input` under `key`. */
+/** True if `signature` (32 bytes) is the HMAC of `input` under `key`. */
 export async function verify(
   key: SecretKey,
   input: Uint8Array<ArrayBuffer>,
@@ -45,7 +45,7 @@ export async function verify(
   }
 }
 
-/** The bytes of a text of hex digits in either case; undefined where it is anything else. */
+/** The bytes of a text of hex digits in either case; undefined for anything else. */
 export function bytesOfHex(text: string): Uint8Array<ArrayBuffer> | undefined {
   if (text.length % 2 !== 0) return undefined;
   const bytes = new Uint8Array(text.length / 2);

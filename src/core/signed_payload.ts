@@ -5,8 +5,8 @@ import { type SecretKey, verify } from "./signature.ts";
 import { signingInput } from "./signing_input.ts";
 
 /**
- * The payload bytes under the envelope's signature: the compact text, or, where that does not
- * verify, the text as it stands; undefined where neither does, or there is no key.
+ * The payload bytes that the envelope's signature covers: the compact text, or, if that does not
+ * verify, the text as sent; undefined if neither verifies, or there is no key.
  */
 export async function signedPayloadOf(
   envelope: Envelope,

@@ -5,15 +5,15 @@
  * - signing input = device_id + timestamp + message_id + payload, all UTF-8, nothing between them;
  * - timestamp and message_id are their text in the message, the payload its text in the message;
  * - the fields cannot run into each other: a timestamp has exactly ten digits and a message_id
- *   exactly 36 characters, so every boundary is fixed from the right of the device_id on.
+ *   exactly 36 characters, so every boundary after the device_id is at a fixed place.
  */
 
 /** The fields that a signature covers, in the order in which they are signed. */
 export interface SignedFields {
   readonly deviceId: string;
-  /** Ten digits, as they stand in the message. */
+  /** Ten digits, as in the message. */
   readonly timestamp: string;
-  /** 36 characters, as they stand in the message. */
+  /** 36 characters, as in the message. */
   readonly messageId: string;
 }
 

@@ -1,9 +1,9 @@
 /** Units of time. */
 
-/** Seconds of a day. */
+/** Seconds in a day. */
 export const DAY_SECONDS = 86_400;
 
-/** Whole seconds of so many milliseconds, rounded down; Unix seconds of Unix milliseconds. */
+/** Milliseconds as whole seconds, rounded down; also turns Unix milliseconds into Unix seconds. */
 export function secondsOf(ms: number): number {
   return Math.floor(ms / 1000);
 }

@@ -6,13 +6,13 @@ export interface TokenBucket {
   readonly atMs: number;
 }
 
-/** A device's rate: tokens come back at `perSecond`, at most `burst` are kept. */
+/** A device's rate: tokens refill at `perSecond`, up to `burst`. */
 export interface Rate {
   readonly perSecond: number;
   readonly burst: number;
 }
 
-/** The bucket as it stands at `nowMs` (monotonic); a new one is full. */
+/** The bucket at `nowMs` (monotonic); a new one is full. */
 export function refill(bucket: TokenBucket | undefined, rate: Rate, nowMs: number): TokenBucket {
   if (bucket === undefined) return { tokens: rate.burst, atMs: nowMs };
   const gained = Math.max(0, nowMs - bucket.atMs) / 1000 * rate.perSecond;

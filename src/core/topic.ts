@@ -5,15 +5,15 @@
  * - `device/{id}/data` is published by the device, `device/{id}/response` and `device/{id}/command`
  *   by the gateway, and nothing else exists;
  * - the broker lets only the certificate with CN={id} publish to `device/{id}/data`, so the second
- *   level of a data topic *is* the TLS identity of whoever published.
+ *   level of a data topic *is* the TLS identity of the publisher.
  */
 
 /** What the gateway subscribes to: the data topic of every device. */
 export const DATA_TOPIC_FILTER = "device/+/data";
 
 /**
- * What the gateway sends to itself, to learn that nothing that waited in the broker is left. Only
- * its own access list, on its own listener, has this topic.
+ * The gateway sends a message to itself here: when it comes back, no older message waits in the
+ * broker. Only the gateway's own access list, on its own listener, allows this topic.
  */
 export const MARKER_TOPIC = "gateway/caught_up";
 
@@ -36,9 +36,9 @@ export function commandTopic(deviceId: string): string {
 }
 
 /**
- * The TLS identity behind a data topic: its second level, as it stands and not checked against the
- * device id rule (an odd CN is refused later, where its name does not match); empty for a topic of
- * any other shape.
+ * The TLS identity behind a data topic: its second level, unchanged and not checked against the
+ * device id rule (an odd CN is refused later, because no device id matches it); empty for any other
+ * topic.
  */
 export function identityOf(topic: string): string {
   const levels = topic.split("/");

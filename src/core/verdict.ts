@@ -3,10 +3,10 @@
  *
  * The rules are:
  * - the checks are made in the order of `REJECTION_CODES`; the first that fails decides;
- * - nothing is believed or remembered of a device before its signature has verified;
- * - a repeated delivery by the broker of a message that is already stored is a duplicate: not news,
- *   and not an attack, however late it comes;
- * - which timestamps are in range is said by `freshness.ts`.
+ * - nothing in a message is trusted or remembered before its signature has verified;
+ * - if the broker delivers a stored message again, that is a duplicate and not an attack, however
+ *   late it comes;
+ * - `freshness.ts` decides which timestamps are in range.
  */
 
 import type { DeviceStatus } from "./device.ts";
@@ -20,7 +20,7 @@ export interface Accepted {
   readonly payload: Uint8Array;
 }
 
-/** A message that the gateway already holds and the broker delivers again. */
+/** A message that is already stored and that the broker delivers again. */
 export interface Duplicate {
   readonly kind: "duplicate";
 }
@@ -29,15 +29,15 @@ export type Verdict = Accepted | Duplicate | Rejection;
 
 /** What is known of a message before any key is used. */
 interface OriginFacts {
-  /** The TLS identity behind the topic, as it stands there. */
+  /** The TLS identity behind the topic, unchanged. */
   readonly identity: string;
-  /** True where the broker says that it kept the message for later subscribers. */
+  /** True if the broker's RETAIN flag is set: it kept the message for later subscribers. */
   readonly retained: boolean;
-  /** The registry's word on the device named in the message. */
+  /** The registry's status of the device named in the message. */
   readonly status: DeviceStatus;
 }
 
-/** What is known of a message once the device's secrets were tried. */
+/** What is known of a message after the device's secrets were tried. */
 interface SignedFacts {
   /** The payload bytes under a signature that verified; undefined if none did. */
   readonly signedPayload: Uint8Array | undefined;
@@ -54,7 +54,7 @@ interface SignedFacts {
 /** Everything that `decide` needs to know besides the message. */
 export type Facts = OriginFacts & SignedFacts;
 
-/** Checks 1 to 4, which need no key: a rejection, or undefined where the signature is next. */
+/** Checks 1 to 4, which need no key: a rejection, or undefined if the signature is next. */
 export function decideOrigin(envelope: Envelope, facts: OriginFacts): Rejection | undefined {
   if (facts.retained) return reject("malformed", "retained, in the broker's flags");
   if (envelope.deviceId !== facts.identity) return reject("identity_mismatch");
@@ -71,7 +71,7 @@ export function decideOrigin(envelope: Envelope, facts: OriginFacts): Rejection 
   }
 }
 
-/** Checks 5 to 8: the verdict on a message that `decideOrigin` has let through. */
+/** Checks 5 to 8: the verdict on a message that passed `decideOrigin`. */
 export function decideSigned(envelope: Envelope, facts: SignedFacts): Verdict {
   if (facts.signedPayload === undefined) return reject("invalid_signature");
   if (facts.remembered && facts.redelivered) return { kind: "duplicate" };

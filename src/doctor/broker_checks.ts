@@ -10,6 +10,7 @@ import {
   type MosquittoConf,
   parseMosquittoConf,
 } from "../site/mosquitto/conf_parser.ts";
+import { readText } from "../config/operator_file.ts";
 
 /** The checks of this family. */
 export const BROKER_CHECKS: readonly Check<Site>[] = [
@@ -86,12 +87,12 @@ async function gatewaysListener(site: Site): Promise<CheckOutcome> {
 }
 
 async function devicesList(site: Site): Promise<CheckOutcome> {
-  const text = await Deno.readTextFile(site.layout.aclDevices);
+  const text = await readText(site.layout.aclDevices);
   return judgeList(text, deviceListFaults(text), rulesOf(templates(site).aclDevices));
 }
 
 async function gatewaysList(site: Site): Promise<CheckOutcome> {
-  const text = await Deno.readTextFile(site.layout.aclGateway);
+  const text = await readText(site.layout.aclGateway);
   const usual = rulesOf(templates(site).aclGateway);
   const missing = usual.filter((rule) => !rulesOf(text).includes(rule));
   const faults = missing.map((rule) => `there is no line "${rule}"`);

@@ -8,6 +8,7 @@ import { keyBelongsToCertificate, openCertificate, revokedBy } from "../site/pki
 import { certificatesOf } from "../site/pki/device_authorities.ts";
 import { type Check, type CheckOutcome, fail, pass, passUnless, type Site, warn } from "./check.ts";
 import { deviceFolders, sitePairs, textIfThere } from "./site_files.ts";
+import { readText } from "../config/operator_file.ts";
 
 /** The checks of this family. */
 export const CERTIFICATE_CHECKS: readonly Check<Site>[] = [
@@ -81,8 +82,8 @@ async function ends(site: Site): Promise<CheckOutcome> {
 async function revocationList(site: Site): Promise<CheckOutcome> {
   const { layout, nowMs } = site;
   const path = layout.revocationList;
-  const pem = await Deno.readTextFile(path);
-  const pems = certificatesOf(await Deno.readTextFile(layout.deviceCa.certificate));
+  const pem = await readText(path);
+  const pems = certificatesOf(await readText(layout.deviceCa.certificate));
   const named = await Promise.all(pems.map((one) => revokedBy(openCertificate(one), pem)));
   if (named.includes(undefined)) {
     return fail(
@@ -133,11 +134,11 @@ function unnamed(broker: X509Certificate, hosts: readonly string[]): string[] {
 }
 
 async function authorities(path: string): Promise<X509Certificate[]> {
-  return certificatesOf(await Deno.readTextFile(path)).map((pem) => new X509Certificate(pem));
+  return certificatesOf(await readText(path)).map((pem) => new X509Certificate(pem));
 }
 
 async function certificate(path: string): Promise<X509Certificate> {
-  return new X509Certificate(await Deno.readTextFile(path));
+  return new X509Certificate(await readText(path));
 }
 
 function dayOf(ms: number): string {

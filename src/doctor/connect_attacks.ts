@@ -10,6 +10,7 @@ import { listeningPorts } from "./listening_ports.ts";
 import { parseMosquittoConf } from "../site/mosquitto/conf_parser.ts";
 import { offerOldTls } from "./legacy_tls.ts";
 import { temporaryCertificate, temporaryId } from "./temporary_device.ts";
+import { readText } from "../config/operator_file.ts";
 
 /** Whether a good certificate is accepted: without that, a refusal proves nothing. */
 export const ACCEPTANCE_CHECK: Check<OwnListeners> = {
@@ -51,7 +52,7 @@ async function rejectsNoCertificate({ devices, gateway }: Listeners): Promise<Ch
 /** An authority that has the same name as ours. */
 async function rejectsForeignCa({ devices, site }: Listeners): Promise<CheckOutcome> {
   const { nowMs, layout } = site;
-  const own = certificatesOf(await Deno.readTextFile(layout.deviceCa.certificate))[0] ?? "";
+  const own = certificatesOf(await readText(layout.deviceCa.certificate))[0] ?? "";
   const [commonName = ""] = openCertificate(own).subjectName.getField("CN");
   const foreign = await createAuthority({ commonName, nowMs });
   return await tryToConnect(devices, await temporaryCertificate(foreign, temporaryId(), { nowMs }));
@@ -62,7 +63,7 @@ async function rejectsRevoked({ devices, site, authority }: OwnListeners): Promi
   const { layout, nowMs } = site;
   const listed = await revokedBy(
     authority.certificate,
-    await Deno.readTextFile(layout.revocationList),
+    await readText(layout.revocationList),
   );
   const newest = listed?.toSorted((one, other) => other.revokedAtMs - one.revokedAtMs)[0];
   if (newest === undefined) {

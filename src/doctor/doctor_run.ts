@@ -7,6 +7,7 @@
  * - it removes the devices that it registers, also those that a killed run has left.
  */
 
+import { lockNow } from "../site/site_lock.ts";
 import { openStore } from "../store/open_store.ts";
 import type { Store } from "../store/store.ts";
 import { BROKER_CHECKS } from "./broker_checks.ts";
@@ -86,10 +87,7 @@ export class DoctorRun {
     this.#site = site;
     this.#options = options;
     this.#report = report;
-    this.#lock = Deno.openSync(site.layout.directory);
-    if (this.#lock.tryLockSync(true)) return;
-    this.#lock.close();
-    throw new Error(`Another doctor is running in "${site.layout.directory}"`);
+    this.#lock = lockNow(site.layout, "doctor");
   }
 
   /** Makes every check, and reports each as it comes; call `close` afterwards, or at any time. */

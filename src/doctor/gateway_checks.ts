@@ -1,7 +1,17 @@
 /** Whether the gateway runs and is ready, and whether the backend can be reached. */
 
 import { localOrigin, reachableHost } from "../config/listen_address.ts";
-import { type Check, type CheckOutcome, fail, messageOf, pass, type Site, skip } from "./check.ts";
+import {
+  type Check,
+  type CheckOutcome,
+  fail,
+  messageOf,
+  pass,
+  type Site,
+  skip,
+  warn,
+} from "./check.ts";
+import { readText } from "../config/operator_file.ts";
 
 /** Whether there is a gateway that can be attacked. */
 export const GATEWAY_CHECK: Check<Site> = { name: "gateway", look: gateway };
@@ -21,14 +31,27 @@ async function gateway({ layout, config }: Site): Promise<CheckOutcome> {
     return skip(`the gateway does not answer at ${hostname}:${port}: ${messageOf(error)}`);
   }
   using client = Deno.createHttpClient({
-    caCerts: [await Deno.readTextFile(layout.gatewayCa.certificate)],
+    caCerts: [await readText(layout.gatewayCa.certificate)],
   });
   const response = await fetch(url, { client, signal: AbortSignal.timeout(TIMEOUT_MS) });
   const answer = await response.text();
-  return response.ok ? pass(`${url} reports ready`) : fail(
-    `${url} answers ${response.status}: ${answer}`,
-    "See the gateway's log: journalctl -u secure-iot-gateway",
+  if (!response.ok) {
+    return fail(
+      `${url} answers ${response.status}: ${answer}`,
+      "See the gateway's log: journalctl -u secure-iot-gateway",
+    );
+  }
+  const degraded = degradedOf(answer);
+  return degraded.length === 0 ? pass(`${url} reports ready`) : warn(
+    `${url} reports ready, but: ${degraded.join("; ")}`,
+    "See the logs of the gateway and of the backend",
   );
+}
+
+/** What the gateway says is wrong although it is ready. */
+function degradedOf(answer: string): string[] {
+  const { degraded } = JSON.parse(answer) as { degraded?: unknown };
+  return Array.isArray(degraded) ? degraded.map(String) : [];
 }
 
 /** As the gateway goes there, without asking for anything. */
@@ -49,7 +72,7 @@ async function backend({ config }: Site): Promise<CheckOutcome> {
     );
   }
   if (!secure) return pass(`${url} can be reached`);
-  const caCerts = ca === undefined ? [] : [await Deno.readTextFile(ca)];
+  const caCerts = ca === undefined ? [] : [await readText(ca)];
   try {
     const connection = await Deno.connectTls({ ...address, caCerts });
     await connection.handshake().finally(() => connection.close());

@@ -3,6 +3,7 @@
 import { basename, dirname, join } from "node:path";
 import { type CredentialPaths, type DeviceFolder, deviceFolderAt } from "../site/layout.ts";
 import type { Site } from "./check.ts";
+import { readText } from "../config/operator_file.ts";
 
 /** A file or folder that is there. */
 export interface SiteFile {
@@ -69,7 +70,7 @@ export async function deviceFolders(site: Site): Promise<DeviceFolder[]> {
 /** The text of a file; undefined if there is none. */
 export async function textIfThere(path: string): Promise<string | undefined> {
   try {
-    return await Deno.readTextFile(path);
+    return await readText(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;

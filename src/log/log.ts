@@ -1,12 +1,12 @@
 /**
- * The log: JSON lines on stderr, one an event.
+ * The log: JSON lines on stderr, one per event.
  *
  * The rules are:
  * - every line has `time`, `level`, `event` and `message`; a rejection also `code` and `device_id`;
- * - text from outside cannot start a new line or move a terminal's cursor: whatever is not plainly
- *   printable is escaped, in keys and values alike;
- * - no secret, signature, key or payload is ever given to a log, and a property that is named like
- *   one is struck out here, should one slip through.
+ * - text from outside cannot start a new line or move a terminal's cursor: unprintable characters
+ *   are escaped, in keys and in values;
+ * - no secret, signature, key or payload is passed to the log; if one is by mistake, its value is
+ *   replaced here, by the property's name.
  */
 
 import { configureSync, getLogger, type LogRecord } from "@logtape/logtape";
@@ -72,8 +72,8 @@ function strike(name: string, value: unknown): unknown {
 }
 
 /**
- * Escapes what JSON lets stand but a terminal acts on: control characters (C0, DEL, C1), line and
- * paragraph separators, and characters that turn the writing direction.
+ * Escapes what JSON allows but a terminal acts on: control characters (C0, DEL, C1), line and
+ * paragraph separators, and characters that change the writing direction.
  */
 export function escapeUnprintable(text: string): string {
   return text.replace(

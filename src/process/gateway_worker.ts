@@ -8,6 +8,7 @@
  */
 
 import { type Credentials, StartError } from "../config/credentials.ts";
+import { systemFault } from "../config/system_fault.ts";
 import { ApiServer } from "../gateway/api/server.ts";
 import { RequestGate } from "../gateway/api/request_gate.ts";
 import type { GatewayOptions } from "../gateway/gateway.ts";
@@ -168,5 +169,7 @@ export class GatewayWorker {
 /** The message of an error that the site causes; any other is left to end the worker. */
 function messageOf(error: unknown): string {
   if (error instanceof StartError || error instanceof StoreError) return error.message;
-  throw error;
+  const fault = systemFault(error);
+  if (fault === undefined) throw error;
+  return `${fault.reason}. ${fault.hint}`;
 }

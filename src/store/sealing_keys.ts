@@ -12,6 +12,7 @@ import { Buffer } from "node:buffer";
 import { dirname } from "node:path";
 import { StoreError } from "./store_error.ts";
 import type { SealingKeyPlaces } from "../config/config.ts";
+import { readOperatorText } from "../config/operator_file.ts";
 import { SEALING_KEY_BYTES, type SealingKey, sealingKey } from "./sealed_secret.ts";
 
 const HEAD =
@@ -63,7 +64,7 @@ function readKeyFile(path: string, { guarded }: { guarded: boolean }): SealingKe
     if (!guarded && ((mode ?? 0) & 0o077) !== 0) {
       throw new SealingKeyError(`Cannot use "${path}": others may read it (chmod 600)`);
     }
-    text = Deno.readTextFileSync(path);
+    text = readOperatorText(path);
   } catch (error) {
     if (error instanceof SealingKeyError) throw error;
     if (error instanceof Deno.errors.NotFound) return undefined;

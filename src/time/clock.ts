@@ -4,7 +4,7 @@
 export interface Clock {
   /** Wall clock, Unix milliseconds; may step. */
   wallMs(): number;
-  /** Milliseconds from some beginning; never steps. */
+  /** Milliseconds since an arbitrary start; never steps. */
   monotonicMs(): number;
 }
 
@@ -15,8 +15,8 @@ export const SYSTEM_CLOCK: Clock = {
 };
 
 /**
- * The wall clock as it was when this was called, moved on by the monotonic one: Unix milliseconds
- * that never step, so that the age of an entry is the time that it has really waited.
+ * The wall clock when this was called, advanced by the monotonic one: Unix milliseconds that never
+ * step, so the age of an entry is the time that it has really waited.
  */
 export function steadyClock(clock: Clock): () => number {
   const offsetMs = clock.wallMs() - clock.monotonicMs();

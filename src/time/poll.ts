@@ -1,12 +1,12 @@
-/** Waiting for something that shows only by being looked at. */
+/** Waiting for a condition that can only be polled. */
 
 const POLL_EVERY_MS = 10;
 const TIMEOUT_MS = 10_000;
 
-/** What a condition may say while it does not hold. */
+/** What a condition may return while it is not met. */
 type NotYet = undefined | false;
 
-/** Asks until `condition` holds and returns what it gave; rejects where it takes too long. */
+/** Polls until `condition` returns a value and returns that; rejects if it takes too long. */
 export async function poll<T>(
   what: string,
   condition: () => T | NotYet | Promise<T | NotYet>,

@@ -8,6 +8,7 @@
  */
 
 import { join } from "node:path";
+import { readText } from "../../config/operator_file.ts";
 
 /** A line with a value, and where it is. */
 export interface Line {
@@ -51,7 +52,7 @@ export async function parseMosquittoConf(path: string): Promise<MosquittoConf> {
 
 async function linesOf(path: string, { included }: { included: boolean }): Promise<Line[]> {
   const lines: Line[] = [];
-  for (const [i, text] of (await Deno.readTextFile(path)).split("\n").entries()) {
+  for (const [i, text] of (await readText(path)).split("\n").entries()) {
     const match = /^ *([^# \r]\S*) *(.*?)\s*$/.exec(text);
     if (!match) continue;
     const [, keyword = "", value = ""] = match;

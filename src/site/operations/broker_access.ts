@@ -3,6 +3,7 @@
 import type { Config } from "../../config/config.ts";
 import type { SiteLayout } from "../layout.ts";
 import type { Credential, Listener } from "../mosquitto/access_probe.ts";
+import { readText } from "../../config/operator_file.ts";
 
 /** The broker's two listeners, with the gateway's credential for its own. */
 export interface BrokerAccess {
@@ -25,13 +26,13 @@ export async function readBrokerAccess(
   { layout, config, nowMs }: OpenSite,
 ): Promise<{ ok: true; access: BrokerAccess } | { ok: false; fault: string }> {
   try {
-    const ca = await Deno.readTextFile(config.broker.ca);
-    const text = await Deno.readTextFile(layout.brokerConfiguration);
+    const ca = await readText(config.broker.ca);
+    const text = await readText(layout.brokerConfiguration);
     const { host, port } = config.broker;
     const devicePort = Number(/^listener (\d+)/m.exec(text)?.[1] ?? config.devices.port);
     const credential = {
-      certificatePem: await Deno.readTextFile(config.broker.certificate),
-      keyPem: await Deno.readTextFile(config.broker.key),
+      certificatePem: await readText(config.broker.certificate),
+      keyPem: await readText(config.broker.key),
     };
     const devices = { host, ca, port: devicePort };
     const gateway = { listener: { host, ca, port }, credential };

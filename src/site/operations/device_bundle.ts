@@ -15,6 +15,7 @@ import {
 import { openIssuingAuthority } from "../pki/device_authorities.ts";
 import { exists } from "../exists.ts";
 import { deviceFolder, deviceFolderAt, type SiteLayout } from "../layout.ts";
+import { readText } from "../../config/operator_file.ts";
 
 /** Which device the folder is for, and where the device finds the broker. */
 export interface DeviceBundleOptions {
@@ -224,7 +225,7 @@ async function bundleFiles(
   options: DeviceBundleOptions,
   issued: DeviceCertificate,
 ): Promise<BundleFile[]> {
-  const gatewayCa = await Deno.readTextFile(options.layout.gatewayCa.certificate);
+  const gatewayCa = await readText(options.layout.gatewayCa.certificate);
   const { keyPem } = issued;
   const names = deviceFolderAt("");
   return [

@@ -22,6 +22,7 @@ import {
 import { registerDevices } from "./device_registration.ts";
 import type { EnrolmentFault } from "./enrolment_fault.ts";
 import type { SiteLayout } from "../layout.ts";
+import { readText } from "../../config/operator_file.ts";
 
 /** A device to come, without what is the same for all. */
 export type EnrolmentRequest = Pick<
@@ -143,7 +144,7 @@ async function writeJournal(
 }
 
 async function readJournal(layout: SiteLayout): Promise<string[]> {
-  const text = await Deno.readTextFile(journalPath(layout)).catch(ignoreMissing) ?? "";
+  const text = await readText(journalPath(layout)).catch(ignoreMissing) ?? "";
   return text.split("\n").filter((line) => line !== "");
 }
 

@@ -34,6 +34,8 @@ import {
 import { openDeviceAuthorities } from "../pki/device_authorities.ts";
 import type { SiteLayout } from "../layout.ts";
 import { atomicWrite } from "../atomic_write.ts";
+import { SiteLockedError, waitForLock } from "../site_lock.ts";
+import { readText } from "../../config/operator_file.ts";
 
 /** What the broker's lists are made of, read from the registry under the lock. */
 interface Revocations {
@@ -110,8 +112,7 @@ export async function enforceRevocations(
   const steps: RevocationStep[] = [];
   try {
     // One at a time: an older reading of the registry must not overwrite a newer one.
-    using lock = await Deno.open(access.layout.brokerConfiguration);
-    await lock.lock(true);
+    using _lock = await waitForLock(access.layout, "broker");
     const revocations = readRevocations(store, access.nowMs);
     const lists = await makeLists(access, revocations);
     await writeLists(access.layout, lists);
@@ -155,6 +156,9 @@ class EnforcementError extends Error {
 
 /** What keeps the broker from its lists, and what helps; undefined for a fault of ours. */
 function faultOf(error: unknown): RevocationFault | undefined {
+  if (error instanceof SiteLockedError) {
+    return { kind: "not_enforced", reason: error.message, hint: error.hint };
+  }
   if (error instanceof EnforcementError) {
     return { kind: error.kind, reason: error.message, hint: error.hint };
   }
@@ -184,7 +188,7 @@ async function makeLists(access: BrokerAccess, revocations: Revocations): Promis
   const lists = await Promise.all(
     opened.authorities.map((one) => listOf(one, proof, { ...revocations, nowMs })),
   );
-  const accessList = withDenials(await Deno.readTextFile(layout.aclDevices), revocations.denied);
+  const accessList = withDenials(await readText(layout.aclDevices), revocations.denied);
   const made = { accessList, revocationList: lists.join(""), authority, proof };
   const faults = await faultsOf(layout, made);
   if (faults.length === 0) return made;
@@ -212,7 +216,7 @@ async function listOf(
 
 /** Everything that a reload reads, looked at beforehand. */
 async function faultsOf(layout: SiteLayout, lists: Lists): Promise<string[]> {
-  const read = (path: string) => Deno.readTextFile(path);
+  const read = (path: string) => readText(path);
   const configuration = (await read(layout.brokerConfiguration)).split("\n");
   const needed = [
     `cafile ${layout.deviceCa.certificate}`,

@@ -31,6 +31,7 @@ import {
 import { renderGatewayToml } from "../gateway_toml.ts";
 import { exists } from "../exists.ts";
 import { type SiteLayout, siteLayout } from "../layout.ts";
+import { readText } from "../../config/operator_file.ts";
 
 /** What `init` was asked for; `hosts` come on top of localhost and 127.0.0.1. */
 export interface SiteOptions {
@@ -282,7 +283,7 @@ async function brokerUser(layout: SiteLayout): Promise<BrokerUser> {
   const owner = await Deno.stat(layout.broker.key);
   return chooseBrokerUser({
     ownerUid: owner.uid ?? 0,
-    passwd: await exists(PASSWD) ? await Deno.readTextFile(PASSWD) : "",
+    passwd: await exists(PASSWD) ? await readText(PASSWD) : "",
     folders: await foldersDownTo([layout.certificatesFolder, layout.brokerFolder]),
   });
 }

@@ -13,6 +13,8 @@ import { createAuthority, fingerprintOf, keyBelongsToCertificate } from "./autho
 import { certificatesOf } from "./device_authorities.ts";
 import type { CredentialPaths, SiteLayout } from "../layout.ts";
 import { atomicWrite } from "../atomic_write.ts";
+import { waitForLock } from "../site_lock.ts";
+import { readText } from "../../config/operator_file.ts";
 
 /** What became of a move: the fingerprints of the authorities, or why there is none. */
 type RolloverResult =
@@ -24,21 +26,20 @@ export async function withAuthorityLock<T>(
   layout: SiteLayout,
   work: () => Promise<T>,
 ): Promise<T> {
-  using file = await Deno.open(layout.gatewayCa.certificate); // which is never replaced
-  await file.lock(true);
+  using _lock = await waitForLock(layout, "authority");
   return await work();
 }
 
 /** Makes a new authority and puts it before the present one, or continues if that was interrupted. */
 export async function beginRollover(layout: SiteLayout, nowMs: number): Promise<RolloverResult> {
   const { deviceCa, previousDeviceCa, nextDeviceCa } = layout;
-  const [issuing = ""] = certificatesOf(await Deno.readTextFile(deviceCa.certificate));
+  const [issuing = ""] = certificatesOf(await readText(deviceCa.certificate));
   const next = await readPair(nextDeviceCa) ?? await makeNext(layout, nowMs);
   const begun = await readPair(previousDeviceCa);
   if (next === undefined) return moveOf(issuing, begun?.certificatePem);
 
   if (issuing !== next.certificatePem) {
-    const keyPem = await Deno.readTextFile(deviceCa.key);
+    const keyPem = await readText(deviceCa.key);
     if (!keyBelongsToCertificate(issuing, keyPem)) {
       return { ok: false, fault: `"${deviceCa.key}" is not the key of "${deviceCa.certificate}"` };
     }
@@ -53,13 +54,13 @@ export async function beginRollover(layout: SiteLayout, nowMs: number): Promise<
 
 /** The authorities as they are now. */
 export async function currentRollover(layout: SiteLayout): Promise<RolloverResult> {
-  const [issuing = ""] = certificatesOf(await Deno.readTextFile(layout.deviceCa.certificate));
+  const [issuing = ""] = certificatesOf(await readText(layout.deviceCa.certificate));
   return moveOf(issuing, (await readPair(layout.previousDeviceCa))?.certificatePem);
 }
 
 /** Removes the previous authority and its key. */
 export async function finishRollover(layout: SiteLayout): Promise<void> {
-  const [issuing = ""] = certificatesOf(await Deno.readTextFile(layout.deviceCa.certificate));
+  const [issuing = ""] = certificatesOf(await readText(layout.deviceCa.certificate));
   await atomicWrite(layout.deviceCa.certificate, issuing);
   await removePair(layout.previousDeviceCa);
 }
@@ -104,8 +105,8 @@ async function removePair(paths: CredentialPaths): Promise<void> {
 
 async function readPair(paths: CredentialPaths): Promise<Pair | undefined> {
   try {
-    const certificatePem = await Deno.readTextFile(paths.certificate);
-    return { certificatePem, keyPem: await Deno.readTextFile(paths.key) };
+    const certificatePem = await readText(paths.certificate);
+    return { certificatePem, keyPem: await readText(paths.key) };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;

@@ -3,6 +3,7 @@
 import { type Authority, keyBelongsToCertificate, openAuthority } from "./authority.ts";
 import { exists } from "../exists.ts";
 import type { CredentialPaths, SiteLayout } from "../layout.ts";
+import { readText } from "../../config/operator_file.ts";
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/g;
 
@@ -37,8 +38,8 @@ export function certificatesOf(pem: string): string[] {
 async function openOne(paths: CredentialPaths): Promise<AuthoritiesResult> {
   let pem: { certificatePem: string; keyPem: string };
   try {
-    const [certificatePem = ""] = certificatesOf(await Deno.readTextFile(paths.certificate));
-    pem = { certificatePem, keyPem: await Deno.readTextFile(paths.key) };
+    const [certificatePem = ""] = certificatesOf(await readText(paths.certificate));
+    pem = { certificatePem, keyPem: await readText(paths.key) };
   } catch (error) {
     return { ok: false, fault: `Cannot read the device authority: ${(error as Error).message}` };
   }

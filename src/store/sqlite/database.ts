@@ -73,7 +73,7 @@ export class Database {
     } catch (error) {
       database?.close();
       if (error instanceof StoreError) throw error;
-      throw new StoreError(`Cannot open "${path}": ${(error as Error).message}`);
+      throw new StoreError(`Cannot open "${path}": ${(error as Error).message}`, { cause: error });
     }
     this.audit = new AuditChain(database);
     this.#author = options.author ?? "command";
@@ -184,7 +184,7 @@ function exists(path: string): boolean {
   try {
     return fileAt(path)?.isFile ?? false;
   } catch (error) {
-    throw new StoreError(`Cannot open "${path}": ${(error as Error).message}`);
+    throw new StoreError(`Cannot open "${path}": ${(error as Error).message}`, { cause: error });
   }
 }
 

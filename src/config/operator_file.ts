@@ -1,0 +1,76 @@
+/**
+ * Files that an operator, a setting or another file names: they may be anything.
+ *
+ * The rules are:
+ * - only a regular file is read, and it is looked at after it was opened: a device has no end, and a
+ *   named pipe keeps its reader waiting;
+ * - no more is read than the limit, whatever size the file says it has.
+ */
+
+import { Buffer } from "node:buffer";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+
+/** Largest file that is read unless a limit is given, in bytes: a long list of a large fleet. */
+const FILE_MAX_BYTES = 64 * 1_048_576;
+
+const CHUNK_BYTES = 65_536;
+
+/** The bytes of a regular file; throws the system's error, or one that says what the file is. */
+export function readOperatorFile(path: string, maxBytes: number = FILE_MAX_BYTES): Uint8Array {
+  // Not waiting for the other end of a pipe.
+  const file = open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const info = fstatSync(file);
+    if (!info.isFile()) throw new Error(`it is ${kindOf(info)}, not a regular file`);
+    return readBounded((buffer) => readSync(file, buffer), maxBytes);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** The same as text; throws also if it is not UTF-8. */
+export function readOperatorText(path: string, maxBytes?: number): string {
+  const bytes = readOperatorFile(path, maxBytes);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new Error("it is not UTF-8");
+  }
+}
+
+/** The same as a promise. */
+export function readText(path: string, maxBytes?: number): Promise<string> {
+  return Promise.try(() => readOperatorText(path, maxBytes));
+}
+
+/** Everything up to the end that `read` says by 0; throws beyond `maxBytes`. */
+export function readBounded(read: (buffer: Uint8Array) => number, maxBytes: number): Uint8Array {
+  const chunks: Uint8Array[] = [];
+  for (let length = 0;;) {
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    const count = read(chunk);
+    if (count === 0) return Buffer.concat(chunks);
+    length += count;
+    if (length > maxBytes) throw new Error(`it has over ${maxBytes} bytes`);
+    chunks.push(chunk.subarray(0, count));
+  }
+}
+
+/** With the errors that the rest of Deno throws. */
+function open(path: string, flags: number): number {
+  try {
+    return openSync(path, flags);
+  } catch (error) {
+    const { code } = error as { code?: string };
+    const message = (error as Error).message.replace(/^\w+: /, "");
+    if (code === "ENOENT") throw Object.assign(new Deno.errors.NotFound(message), { code });
+    if (code !== "EACCES") throw error;
+    throw Object.assign(new Deno.errors.PermissionDenied(message), { code });
+  }
+}
+
+function kindOf(info: ReturnType<typeof fstatSync>): string {
+  if (info.isDirectory()) return "a folder";
+  if (info.isFIFO()) return "a named pipe";
+  return info.isSocket() ? "a socket" : "a device";
+}
