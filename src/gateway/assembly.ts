@@ -88,6 +88,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
     brokerConnected: () => broker.isConnected,
     intakePaused: () => intake.isPaused,
     catchingUp: () => !catchUp.isDone,
+    forwarder,
+    steadyMs,
     counts: () => messages.counts(),
   });
   listeners.push((event) => countEvent(event, metrics));
@@ -97,6 +99,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const api = createRoutes({
     auth: new BearerAuth(() => apiKeys.current(), clock),
     unreadiness: () => unreadiness({ broker, intake, committer }),
+    degraded: () => forwarder.faults,
     metrics,
     commands,
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,

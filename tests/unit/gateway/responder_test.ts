@@ -11,7 +11,13 @@ async function respond(results: Published[], connects: boolean) {
     nextConnect: () => Promise.resolve(connects),
   };
   const responder = new Responder(broker, ({ kind }) => events.push(kind));
-  const answer = { kind: "answer", status: 200, body: undefined, retryAfter: null } as const;
+  const answer = {
+    kind: "answer",
+    status: 200,
+    body: undefined,
+    retryAfter: null,
+    location: null,
+  } as const;
   return [await responder.respond(ENTRY, answer, new AbortController().signal), events];
 }
 
