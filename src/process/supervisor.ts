@@ -11,7 +11,7 @@
  */
 
 import { StartError } from "../config/credentials.ts";
-import type { Log } from "../log/log.ts";
+import type { Emit } from "../core/event.ts";
 import type { GatewaySpec, SupervisorPort } from "./protocol.ts";
 import { TcpProxy } from "./tcp_proxy.ts";
 import { pause, within } from "./timing.ts";
@@ -39,7 +39,7 @@ const RESTART_LONGEST_MS = 30_000;
 
 /** What a supervisor works with. */
 interface SupervisorOptions {
-  readonly log: Log;
+  readonly emit: Emit;
   /** Messages flow, for the first time. */
   readonly onReady: () => void;
   /** Starts a worker; the program's own in a sandbox unless a test has another. */
@@ -173,10 +173,9 @@ export class Supervisor {
   }
 
   async #restart(dead: WorkerHandle, end: WorkerEnd, failures: number): Promise<void> {
-    const delayMs = Math.min(RESTART_LONGEST_MS, RESTART_FIRST_MS * 2 ** (failures - 1));
-    const message = `The worker ended: ${reasonOf(end)}; restarting in ${delayMs} ms`;
-    this.#options.log("error", "worker_died", { message });
-    await within(delayMs, this.#stopped.promise);
+    const restartMs = Math.min(RESTART_LONGEST_MS, RESTART_FIRST_MS * 2 ** (failures - 1));
+    this.#options.emit({ kind: "worker_died", reason: reasonOf(end), restartMs });
+    await within(restartMs, this.#stopped.promise);
     await this.#reloading;
     if (dead !== this.#current || this.#stopping) return; // reloaded in the meantime
     this.#current = this.#start(dead.spec);

@@ -65,7 +65,7 @@ function readSource(path: string): Source {
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
   time: [],
-  log: [],
+  log: ["core"],
   config: ["core"],
   store: ["core", "config", "time"],
   gateway: ["store", "core", "config", "time", "log"],
@@ -75,7 +75,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   doctor: ["client", "site", "store", "core", "config", "time", "log"],
   demo: ["client", "process", "site", "core", "config", "time", "log"],
   cli: ["doctor", "demo", "client", "process", "site", "store", "core", "config", "time", "log"],
-  build: ["process", "gateway", "config", "core"],
+  build: ["process", "gateway", "config", "core", "log"],
 };
 
 /** The folder of src/ that a file is in; undefined outside, and for a file that is loose in it. */

@@ -60,7 +60,7 @@ export function createRoutes(parts: RouteParts): ApiHandler {
   app.all("/command/:id", () => notAllowed("POST"));
   app.notFound(() => problem("not-found"));
   app.onError((error) => {
-    parts.emit({ kind: "api_failed", reason: error.message });
+    parts.emit({ kind: "api_failed", part: "request", reason: error.message });
     return problem("internal");
   });
   return async (request, address) =>
