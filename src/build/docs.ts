@@ -123,7 +123,9 @@ function emptyMetrics(): Metrics {
     brokerConnected: () => false,
     intakePaused: () => false,
     catchingUp: () => false,
-    counts: () => Promise.resolve({ deadLetters: 0, replayIds: 0 }),
+    forwarder: { isBackendFailing: false, stuckLanes: 0 },
+    steadyMs: () => 0,
+    counts: () => Promise.resolve({ deadLetters: 0, replayIds: 0, oldestAcceptedMs: Infinity }),
   });
 }
 

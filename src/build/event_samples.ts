@@ -11,6 +11,8 @@ const ENTRY = {
   sequence: 17,
 };
 
+const WAITING = { devices: 12, oldest: { deviceId: ENTRY.deviceId, ageMs: 3_725_000 } };
+
 /** A kind that is missing here is a type error. */
 export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
   message_accepted: { kind: "message_accepted", entry: ENTRY, lateSeconds: 3725 },
@@ -51,8 +53,29 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     delayMs: 500,
   },
   message_dead_lettered: { kind: "message_dead_lettered", entry: ENTRY, reason: "status 422" },
-  backend_unreachable: { kind: "backend_unreachable", reason: "connection refused" },
-  backend_recovered: { kind: "backend_recovered" },
+  delivery_stuck: {
+    kind: "delivery_stuck",
+    entry: ENTRY,
+    outcome: { kind: "answer", status: 500, body: undefined, retryAfter: null, location: null },
+    ageMs: 3_725_000,
+    tries: 128,
+  },
+  backend_outcome: {
+    kind: "backend_outcome",
+    outcome: { kind: "no_answer", reason: "connection refused" },
+  },
+  backend_unreachable: {
+    kind: "backend_unreachable",
+    reason: "connection refused",
+    waiting: WAITING,
+  },
+  backend_failing: {
+    kind: "backend_failing",
+    status: 308,
+    location: "https://backend.example/device/sensor_001/data",
+    waiting: WAITING,
+  },
+  backend_recovered: { kind: "backend_recovered", waiting: WAITING },
   response_refused: { kind: "response_refused", entry: ENTRY, reason: "Not authorized" },
   broker_connected: { kind: "broker_connected" },
   broker_disconnected: { kind: "broker_disconnected" },
@@ -92,6 +115,8 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   clock_behind: "Correct the machine's clock",
   device_damaged: "`device rotate ID --secret`, and find out who wrote to the database",
   message_dead_lettered: "`dead show SEQUENCE`; then `dead retry` or `dead drop`",
+  delivery_stuck: "See the backend's log for this message; the device's later readings wait",
+  backend_failing: "See the backend's log; at 3xx, 401, 403, 404: `backend.url`; readings wait",
   backend_unreachable: "Start the backend; readings wait on the disk",
   response_refused: "Compare `acl_gateway` with a new site's; `doctor` does it",
   broker_disconnected: "Nothing, if it comes back: it reconnects by itself",

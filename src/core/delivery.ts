@@ -3,8 +3,8 @@
  *
  * The rules are:
  * - 2xx is delivered;
- * - 408, 425, 429, 5xx, a time-out, a refused or broken connection are retried;
- * - every other status, a redirect among them, is final;
+ * - a time-out, a refused or broken connection, and the statuses of `backend.retry_statuses` are
+ *   tried again; every other status is final;
  * - waits grow exponentially with jitter; a `Retry-After` that asks for longer is honoured.
  */
 
@@ -15,6 +15,8 @@ export interface Answer {
   readonly body: Uint8Array | undefined;
   /** The `Retry-After` field, unparsed. */
   readonly retryAfter: string | null;
+  /** The `Location` field, as it came; of a redirect, which is not followed. */
+  readonly location: string | null;
 }
 
 /** The backend did not answer. */
@@ -54,12 +56,13 @@ interface Backoff {
 /** Longest wait that a backend can ask for with `Retry-After`. */
 export const RETRY_AFTER_MAX_MS = 3_600_000;
 
-/** What an outcome means for its entry. */
-export function dispositionOf(outcome: Outcome): Disposition {
+/** What an outcome means for its entry; `retryStatuses` as the settings have them. */
+export function dispositionOf(outcome: Outcome, retryStatuses: ReadonlySet<number>): Disposition {
   if (outcome.kind === "no_answer") return "retry";
   const { status } = outcome;
   if (status >= 200 && status < 300) return "delivered";
-  return status >= 500 || status === 408 || status === 425 || status === 429 ? "retry" : "rejected";
+  // RFC 9110 §15: a status that is none counts as 5xx
+  return retryStatuses.has(status < 600 ? status : 500) ? "retry" : "rejected";
 }
 
 /**

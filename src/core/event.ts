@@ -12,6 +12,14 @@ import type { Rejection } from "./rejection.ts";
 /** How an event identifies an entry: its device and its message. */
 export type EntryNames = Pick<OutboxEntry, "deviceId" | "messageId" | "sequence">;
 
+/** What waits for the backend. */
+export interface Waiting {
+  /** Devices of which a reading waits. */
+  readonly devices: number;
+  /** The one whose reading has waited longest, of those that were tried; undefined if none was. */
+  readonly oldest: { readonly deviceId: string; readonly ageMs: number } | undefined;
+}
+
 /** A message, from the broker to the disk. */
 type IntakeEvent =
   /** `lateSeconds`: its age, if it waited longer than the tolerance. */
@@ -67,8 +75,25 @@ type DeliveryEvent =
     readonly entry: EntryNames;
     readonly reason: string;
   }
-  | { readonly kind: "backend_unreachable"; readonly reason: string }
-  | { readonly kind: "backend_recovered" }
+  /** A reading that holds up its device; said again at growing pauses. */
+  | {
+    readonly kind: "delivery_stuck";
+    readonly entry: EntryNames;
+    readonly outcome: Outcome;
+    readonly ageMs: number;
+    readonly tries: number;
+  }
+  /** Each request's outcome. */
+  | { readonly kind: "backend_outcome"; readonly outcome: Outcome }
+  | { readonly kind: "backend_unreachable"; readonly reason: string; readonly waiting: Waiting }
+  /** It answers, but does not take the readings; `location` where it redirects. */
+  | {
+    readonly kind: "backend_failing";
+    readonly status: number;
+    readonly location: string | undefined;
+    readonly waiting: Waiting;
+  }
+  | { readonly kind: "backend_recovered"; readonly waiting: Waiting }
   | { readonly kind: "response_refused"; readonly entry: EntryNames; readonly reason: string };
 
 /** The connection to the broker. */

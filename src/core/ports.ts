@@ -78,6 +78,8 @@ export interface StoreMarks {
 export interface StoreCounts {
   readonly deadLetters: number;
   readonly replayIds: number;
+  /** `acceptedMs` of the entry that was put into the outbox first; infinite if it is empty. */
+  readonly oldestAcceptedMs: number;
 }
 
 /** The messages in the store. Each call is one batch, and its changes are on the disk at its end. */

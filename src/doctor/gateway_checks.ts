@@ -1,7 +1,16 @@
 /** Whether the gateway runs and is ready, and whether the backend can be reached. */
 
 import { localOrigin, reachableHost } from "../config/listen_address.ts";
-import { type Check, type CheckOutcome, fail, messageOf, pass, type Site, skip } from "./check.ts";
+import {
+  type Check,
+  type CheckOutcome,
+  fail,
+  messageOf,
+  pass,
+  type Site,
+  skip,
+  warn,
+} from "./check.ts";
 import { readText } from "../config/operator_file.ts";
 
 /** Whether there is a gateway that can be attacked. */
@@ -26,10 +35,23 @@ async function gateway({ layout, config }: Site): Promise<CheckOutcome> {
   });
   const response = await fetch(url, { client, signal: AbortSignal.timeout(TIMEOUT_MS) });
   const answer = await response.text();
-  return response.ok ? pass(`${url} reports ready`) : fail(
-    `${url} answers ${response.status}: ${answer}`,
-    "See the gateway's log: journalctl -u secure-iot-gateway",
+  if (!response.ok) {
+    return fail(
+      `${url} answers ${response.status}: ${answer}`,
+      "See the gateway's log: journalctl -u secure-iot-gateway",
+    );
+  }
+  const degraded = degradedOf(answer);
+  return degraded.length === 0 ? pass(`${url} reports ready`) : warn(
+    `${url} reports ready, but: ${degraded.join("; ")}`,
+    "See the logs of the gateway and of the backend",
   );
+}
+
+/** What the gateway says is wrong although it is ready. */
+function degradedOf(answer: string): string[] {
+  const { degraded } = JSON.parse(answer) as { degraded?: unknown };
+  return Array.isArray(degraded) ? degraded.map(String) : [];
 }
 
 /** As the gateway goes there, without asking for anything. */

@@ -172,6 +172,8 @@ async function assemble(config: Config, options: GatewayOptions) {
     brokerConnected: () => broker.isConnected,
     intakePaused: () => intake.isPaused,
     catchingUp: () => !catchUp.isDone,
+    forwarder,
+    steadyMs,
     counts: () => messages.counts(),
   });
   listeners.push((event) => countEvent(event, metrics));
@@ -181,6 +183,7 @@ async function assemble(config: Config, options: GatewayOptions) {
   const api = createRoutes({
     auth: new BearerAuth(() => apiKeys.current(), clock),
     unreadiness: () => unreadiness({ broker, intake, committer }),
+    degraded: () => forwarder.faults,
     metrics,
     commands,
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,

@@ -69,6 +69,7 @@ Deno.test("a missing, a short and a nearly right key take the same time to refus
   const api = createRoutes({
     auth: new BearerAuth(() => Promise.resolve(keys), clock),
     unreadiness: () => [],
+    degraded: () => [],
     metrics: { text: never, contentType: "" },
     commands: { send: never },
     bodyTimeoutMs: 1_000,

@@ -5,10 +5,10 @@ import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 const deadLetters = (site: LiveSite) =>
   site.withStore((store) => store.prepare("SELECT * FROM dead_letters ORDER BY sequence").all());
 
-Deno.test("408, 425, 429 and 5xx are tried again until the backend takes it", async () => {
+Deno.test("what says that the backend is not ready, or not the one, is tried again until the backend takes it", async () => {
   await withLiveSite(async (site) => {
     const device = await site.device("sensor_001");
-    const statuses = [408, 425, 429, 500, 502, 503, 504, 200];
+    const statuses = [301, 308, 401, 403, 404, 405, 408, 409, 425, 429, 500, 502, 503, 200];
     let tries = 0;
     site.backend.answer = () => new Response("x", { status: statuses[tries++]! });
     const { messageId } = await device.send('{"v":1}');
@@ -24,7 +24,7 @@ Deno.test("408, 425, 429 and 5xx are tried again until the backend takes it", as
 Deno.test("every other status is final: the device gets it, the bytes are kept", async () => {
   await withLiveSite(async (site) => {
     const device = await site.device("sensor_001");
-    const statuses = [301, 302, 307, 400, 401, 404, 409, 410, 413, 422, 451];
+    const statuses = [400, 410, 413, 415, 422, 451];
     let next = 0;
     site.backend.answer = () =>
       new Response("why", {
@@ -43,7 +43,7 @@ Deno.test("every other status is final: the device gets it, the bytes are kept",
       new TextDecoder().decode(letter["payload"] as Uint8Array)
     );
     assert.deepEqual(bytes, statuses.map((status) => `{"v":${status}}`));
-    assert.match(String(letters[0]!["reason"]), /refused it with status 301/);
+    assert.match(String(letters[0]!["reason"]), /refused it with status 400/);
     assert.equal((await site.logged("message_dead_lettered"))["device_id"], "sensor_001");
   });
 });
@@ -160,5 +160,27 @@ Deno.test("no answer is lost while the broker is away", async () => {
     if (response) assert.equal(response.text, "late");
     await poll("it to be settled", async () => await site.metric("pending") === 0);
     assert.equal(site.backend.received.length, 1);
+  });
+});
+
+Deno.test("a backend that refuses its key is named by log, /readyz and metrics; nothing dies", async () => {
+  await withLiveSite(async (site) => {
+    const devices = await Promise.all(["sensor_001", "sensor_002"].map((id) => site.device(id)));
+    const answer = site.backend.answer;
+    site.backend.answer = () => new Response("who are you", { status: 401 });
+    const sent = await Promise.all(devices.map((device) => device.send("1")));
+    const failing = await site.logged("backend_failing");
+    assert.equal(failing["status"], 401);
+    const ready = await site.api("/readyz");
+    assert.equal(ready.status, 200);
+    assert.match((await ready.json()).degraded.join(), /the backend answers 401/);
+    assert.equal(await site.metric("backend_failing"), 1);
+    const metrics = await (await site.api("/metrics")).text();
+    assert.match(metrics, /backend_outcomes_total\{outcome="4xx"\} [1-9]/);
+    assert.equal(await site.metric("dead_letters"), 0);
+    site.backend.answer = answer;
+    for (const [i, { messageId }] of sent.entries()) await devices[i]!.response(messageId);
+    await site.logged("backend_recovered");
+    assert.deepEqual((await (await site.api("/readyz")).json()).degraded, []);
   });
 });

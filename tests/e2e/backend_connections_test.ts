@@ -17,15 +17,17 @@ Deno.test("a redirect is never followed, wherever it leads", async () => {
       ];
       for (const status of [300, 301, 302, 303, 307, 308]) {
         for (const place of places) {
+          let tries = 0;
           backend.answer = async (it) => {
-            await it.answer(status, "", `Location: ${place}\r\nRefresh: 0; url=${place}\r\n`);
+            if (tries++ > 0) await it.answer(200, "");
+            else await it.answer(status, "", `Location: ${place}\r\nRefresh: 0; url=${place}\r\n`);
             return true;
           };
           const { messageId } = await device.send("1");
-          assert.equal((await device.response(messageId)).status, String(status));
+          assert.equal((await device.response(messageId)).status, "200", "it waited");
         }
       }
-      assert.equal(backend.requests.length, 6 * places.length);
+      assert.equal(backend.requests.length, 2 * 6 * places.length);
       assert.equal(elsewhere.connections, 0);
     });
   } finally {

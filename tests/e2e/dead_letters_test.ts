@@ -145,7 +145,7 @@ Deno.test("what the backend refuses again is a dead letter again, with the same 
     const device = await site.device("sensor_001");
     const [messageId] = await refused(site, device, '{"v":22.50}');
     const [first] = await list(site);
-    for (const status of [409, 410]) {
+    for (const status of [400, 410]) {
       site.backend.answer = () => new Response("still no", { status });
       await dead(site, "retry", "--all");
       const buried = await poll(

@@ -133,7 +133,7 @@ async function isSlow({ site, dice }: Parts, ms: number): Promise<void> {
 
 async function refusesOneForGood({ site, dice }: Parts, ms: number): Promise<void> {
   const { deviceId: ill } = dice.pick(site.fleet.devices);
-  const status = dice.pick([400, 404, 410, 422]);
+  const status = dice.pick([400, 410, 415, 422]);
   site.beforeAnswer = ({ deviceId, messageId }) =>
     deviceId === ill ? new Response(messageId, { status }) : undefined;
   await pause(ms);

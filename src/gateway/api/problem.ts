@@ -22,11 +22,22 @@ export type ProblemName = keyof typeof PROBLEMS;
 /** The answer for a problem; `detail` stands in place of the general hint. */
 export function problem(
   name: ProblemName,
-  options: { detail?: string; headers?: Record<string, string> } = {},
+  options: {
+    detail?: string;
+    headers?: Record<string, string>;
+    /** RFC 9457 §3.2: extension members. */
+    members?: Readonly<Record<string, unknown>>;
+  } = {},
 ): Response {
   const [status, title, hint] = PROBLEMS[name];
   const type = `urn:secure-iot-gateway:problem:${name}`;
-  const body = JSON.stringify({ type, title, status, detail: options.detail ?? hint });
+  const body = JSON.stringify({
+    type,
+    title,
+    status,
+    detail: options.detail ?? hint,
+    ...options.members,
+  });
   return new Response(body, {
     status,
     headers: { "content-type": "application/problem+json", ...options.headers },

@@ -29,6 +29,8 @@ interface RouteParts {
   readonly auth: BearerAuth;
   /** Why the gateway is not ready; empty if it is. */
   unreadiness(): readonly string[];
+  /** What else is wrong, though messages are taken; empty if nothing is. */
+  degraded(): readonly string[];
   readonly metrics: { text(): Promise<string>; readonly contentType: string };
   readonly commands: { send(deviceId: string, payload: Uint8Array): Promise<CommandResult> };
   readonly bodyTimeoutMs: number;
@@ -42,7 +44,7 @@ export type ApiHandler = (request: Request, address: string) => Promise<Response
 export function createRoutes(parts: RouteParts): ApiHandler {
   const app = new Hono<{ Bindings: { address: string } }>();
   app.get("/healthz", () => Response.json({ status: "alive" }));
-  app.get("/readyz", () => readiness(parts.unreadiness()));
+  app.get("/readyz", () => readiness(parts));
   app.get("/metrics", async (c) => {
     const key = await parts.auth.authenticate(c.req.raw, c.env.address);
     return key instanceof Response ? key : await exposition(parts.metrics);
@@ -72,10 +74,16 @@ function isHost(host: string | null): boolean {
   return host === null || /^[A-Za-z0-9._~:[\]-]*$/.test(host); // RFC 9112 §3.2
 }
 
-function readiness(reasons: readonly string[]): Response {
+function readiness(parts: RouteParts): Response {
+  const reasons = parts.unreadiness();
+  const degraded = parts.degraded();
   return reasons.length === 0
-    ? Response.json({ status: "ready" })
-    : problem("not-ready", { detail: reasons.join("; "), headers: retryAfter() });
+    ? Response.json({ status: "ready", degraded })
+    : problem("not-ready", {
+      detail: reasons.join("; "),
+      headers: retryAfter(),
+      members: { degraded },
+    });
 }
 
 async function exposition(metrics: RouteParts["metrics"]): Promise<Response> {

@@ -62,6 +62,7 @@ export class HttpBackend implements Backend {
         status: response.status,
         body: await bodyOf(response).catch(() => undefined),
         retryAfter: response.headers.get("retry-after"),
+        location: response.headers.get("location"),
       };
     } catch (error) {
       return { kind: "no_answer", reason: reasonOf(error) };

@@ -1,31 +1,48 @@
 /**
  * How the backend is, learned from the outcomes of what is sent to it: how much it takes at once, and
- * whether it answers at all.
+ * whether it does its job.
  *
- * An entry that fails again and again says nothing new: it may be the entry. So only first tries
- * shrink the limit, and a row of failures counts only with one of them in it.
+ * The rules are:
+ * - an entry that fails again and again says nothing new: it may be the entry. So only first tries
+ *   shrink the limit, and a row of failures counts only with one of them in it;
+ * - what is wrong is said at once, said again when it changes, and repeated at growing pauses.
  */
 
 import { ConcurrencyLimit } from "../../core/concurrency_limit.ts";
-import { dispositionOf, type Outcome } from "../../core/delivery.ts";
-import type { Emit } from "../../core/event.ts";
+import { type Answer, dispositionOf, type Outcome } from "../../core/delivery.ts";
+import type { Emit, Waiting } from "../../core/event.ts";
+import { isWrongBackend } from "../../core/retry_statuses.ts";
+import type { Clock } from "../../time/clock.ts";
+import { Reminder } from "./reminder.ts";
 
-/** Failures in a row, over all lanes, after which the backend counts as unreachable. */
-const UNREACHABLE_AFTER_FAILURES = 3;
+/** Failures in a row, over all lanes, after which the backend counts as failing. */
+const FAILING_AFTER_FAILURES = 3;
+
+/** What the health is learned with. */
+interface HealthParts {
+  /** Most requests at once. */
+  readonly concurrency: number;
+  readonly retryStatuses: ReadonlySet<number>;
+  readonly clock: Pick<Clock, "monotonicMs">;
+  readonly emit: Emit;
+  /** What waits for the backend now. */
+  waiting(): Waiting;
+}
 
 /** The state of the backend. */
 export class BackendHealth {
-  readonly #emit: Emit;
+  readonly #parts: HealthParts;
   readonly #concurrency: ConcurrencyLimit;
+  #reminder: Reminder | undefined;
   #failuresInARow = 0;
   /** True if one of these failures was an entry's first. */
   #freshFailed = false;
-  #isUnreachable = false;
+  /** The last failure, while the backend fails; undefined while it does its job. */
+  #fault: Outcome | undefined;
 
-  /** `concurrency`: most requests at once. */
-  constructor(concurrency: number, emit: Emit) {
-    this.#concurrency = new ConcurrencyLimit(concurrency);
-    this.#emit = emit;
+  constructor(parts: HealthParts) {
+    this.#parts = parts;
+    this.#concurrency = new ConcurrencyLimit(parts.concurrency);
   }
 
   /** Requests that may be under way now. */
@@ -33,29 +50,61 @@ export class BackendHealth {
     return this.#concurrency.limit;
   }
 
+  /** What is wrong with the backend, in words; undefined while it does its job. */
+  get fault(): string | undefined {
+    return this.#fault && faultOf(this.#fault);
+  }
+
   /** Takes note of an outcome; true if it says that the backend has recovered. */
   record(outcome: Outcome, { retried }: { readonly retried: boolean }): boolean {
-    if (dispositionOf(outcome) === "retry") {
+    if (dispositionOf(outcome, this.#parts.retryStatuses) === "retry") {
       this.#fail(outcome, retried);
       return false;
     }
     this.#concurrency.succeeded();
     this.#failuresInARow = 0;
     this.#freshFailed = false;
-    if (!this.#isUnreachable) return false;
-    this.#isUnreachable = false;
-    this.#emit({ kind: "backend_recovered" });
+    if (this.#fault === undefined) return false;
+    this.#fault = undefined;
+    this.#reminder = undefined;
+    this.#parts.emit({ kind: "backend_recovered", waiting: this.#parts.waiting() });
     return true;
   }
 
   #fail(outcome: Outcome, retried: boolean): void {
-    if (!retried || this.#isUnreachable) this.#concurrency.failed();
-    if (outcome.kind !== "no_answer") return;
+    if (!retried || this.#fault?.kind === "no_answer") this.#concurrency.failed();
     this.#failuresInARow++;
     this.#freshFailed ||= !retried;
-    const isRow = this.#freshFailed && this.#failuresInARow >= UNREACHABLE_AFTER_FAILURES;
-    if (this.#isUnreachable || !isRow) return;
-    this.#isUnreachable = true;
-    this.#emit({ kind: "backend_unreachable", reason: outcome.reason });
+    const isRow = this.#freshFailed && this.#failuresInARow >= FAILING_AFTER_FAILURES;
+    if (this.#fault === undefined && !isRow) return;
+    const changed = this.#fault !== undefined && statusOf(this.#fault) !== statusOf(outcome);
+    this.#fault = outcome;
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (this.#reminder?.isDue(nowMs, { changed }) === false) return;
+    this.#reminder ??= new Reminder(nowMs);
+    this.#say(outcome);
   }
+
+  #say(outcome: Outcome): void {
+    const waiting = this.#parts.waiting();
+    this.#parts.emit(
+      outcome.kind === "no_answer"
+        ? { kind: "backend_unreachable", reason: outcome.reason, waiting }
+        : { kind: "backend_failing", ...failureOf(outcome), waiting },
+    );
+  }
+}
+
+function failureOf({ status, location }: Answer) {
+  return { status, location: location ?? undefined };
+}
+
+function statusOf(outcome: Outcome): number | undefined {
+  return outcome.kind === "answer" ? outcome.status : undefined;
+}
+
+function faultOf(outcome: Outcome): string {
+  if (outcome.kind === "no_answer") return `the backend does not answer: ${outcome.reason}`;
+  const doubt = isWrongBackend(outcome.status) ? ": check backend.url, its path and its keys" : "";
+  return `the backend answers ${outcome.status}${doubt}`;
 }

@@ -15,7 +15,7 @@ import {
   retryDelayMs,
   type Settlement,
 } from "../../core/delivery.ts";
-import type { Emit } from "../../core/event.ts";
+import type { Emit, Waiting } from "../../core/event.ts";
 import type { OnFailpoint } from "../../core/failpoint.ts";
 import type { OutboxEntry, WaitingEntry } from "../../core/outbox_entry.ts";
 import { type Backend, type MessageStore, READ_MAX } from "../../core/ports.ts";
@@ -23,6 +23,7 @@ import type { Clock } from "../../time/clock.ts";
 import { BackendHealth } from "./backend_health.ts";
 import { type Lane, Lanes } from "./lanes.ts";
 import { ReadAhead } from "./read_ahead.ts";
+import { Reminder } from "./reminder.ts";
 
 /** Wait of a lane whose entry the store cannot give. */
 const UNREADABLE_WAIT_MS = 1_000;
@@ -54,6 +55,7 @@ interface ForwarderOptions {
   readonly retryFirstMs: number;
   readonly retryLongestMs: number;
   readonly giveUpAfterMs: number;
+  readonly retryStatuses: ReadonlySet<number>;
 }
 
 /** The forwarder. */
@@ -74,7 +76,7 @@ export class Forwarder {
   constructor(parts: ForwarderParts, options: ForwarderOptions) {
     this.#parts = parts;
     this.#options = options;
-    this.#health = new BackendHealth(options.concurrency, parts.emit);
+    this.#health = new BackendHealth({ ...parts, ...options, waiting: () => this.#waiting() });
   }
 
   /** Takes an entry that was accepted just now. */
@@ -118,6 +120,25 @@ export class Forwarder {
     return this.#lanes.size;
   }
 
+  /** What keeps readings from the backend, in words; empty if nothing does. */
+  get faults(): string[] {
+    const { fault } = this.#health;
+    const { stuck } = this.#lanes;
+    const devices = stuck === 1 ? "1 device waits" : `${stuck} devices wait`;
+    const held = `${devices} behind a reading that the backend does not take`;
+    return [...fault === undefined ? [] : [fault], ...stuck === 0 ? [] : [held]];
+  }
+
+  /** Lanes that an entry holds up. */
+  get stuckLanes(): number {
+    return this.#lanes.stuck;
+  }
+
+  /** True while the backend takes nothing. */
+  get isBackendFailing(): boolean {
+    return this.#health.fault !== undefined;
+  }
+
   #append({ deviceId, sequence }: WaitingEntry, note: (lane: Lane) => void): void {
     const known = this.#lanes.find(deviceId);
     const lane = known ?? this.#lanes.open(deviceId);
@@ -157,8 +178,9 @@ export class Forwarder {
     const outcome = await this.#deliver(lane, entry);
     this.#leave(retried);
     if (this.#stop.signal.aborted && outcome.kind === "no_answer") return this.#serve();
+    this.#parts.emit({ kind: "backend_outcome", outcome });
     if (this.#health.record(outcome, { retried })) this.#wakeUnanswered();
-    if (outcome.kind === "answer" && dispositionOf(outcome) !== "retry") {
+    if (outcome.kind === "answer" && this.#dispositionOf(outcome) !== "retry") {
       this.#answer(entry, outcome);
       return this.#next(lane);
     }
@@ -210,7 +232,7 @@ export class Forwarder {
     lane.sequences.shift();
     const kept = lane.readAhead.shift();
     if (kept) this.#readAhead.remove(kept);
-    lane.tries = 0;
+    Object.assign(lane, { tries: 0, reminder: undefined, stuck: false });
     if (lane.sequences.length > 0) return this.#enqueue(lane);
     this.#lanes.close(lane);
     this.#serve();
@@ -227,7 +249,7 @@ export class Forwarder {
   }
 
   #settle(entry: OutboxEntry, answer: Answer): void {
-    if (dispositionOf(answer) === "rejected") {
+    if (this.#dispositionOf(answer) === "rejected") {
       const reason = `the backend refused it with status ${answer.status}`;
       return this.#deadLetter(entry, reason, answer.status);
     }
@@ -257,8 +279,37 @@ export class Forwarder {
       nowMs: clock.wallMs(),
     });
     emit({ kind: "delivery_retried", entry, outcome, delayMs });
+    this.#remind(lane, entry, outcome);
     lane.unanswered = outcome.kind === "no_answer";
     this.#wait(lane, delayMs);
+  }
+
+  /** While the backend takes nothing at all, that alone is said. */
+  #remind(lane: Lane, entry: OutboxEntry, outcome: Outcome): void {
+    const { clock, steadyMs, emit } = this.#parts;
+    lane.reminder ??= new Reminder(clock.monotonicMs());
+    if (this.#health.fault !== undefined && this.#lanes.size > 1) return;
+    if (!lane.reminder.isDue(clock.monotonicMs())) return;
+    lane.stuck = true;
+    const ageMs = Math.max(0, steadyMs() - entry.acceptedMs);
+    emit({ kind: "delivery_stuck", entry, outcome, ageMs, tries: lane.tries });
+  }
+
+  #waiting(): Waiting {
+    let oldest: OutboxEntry | undefined;
+    for (const { tries, readAhead } of this.#lanes) {
+      const entry = tries > 0 ? readAhead.peek() : undefined;
+      if (entry && entry.acceptedMs < (oldest?.acceptedMs ?? Infinity)) oldest = entry;
+    }
+    const ageMs = oldest && Math.max(0, this.#parts.steadyMs() - oldest.acceptedMs);
+    return {
+      devices: this.#lanes.size,
+      oldest: oldest && { deviceId: oldest.deviceId, ageMs: ageMs! },
+    };
+  }
+
+  #dispositionOf(outcome: Outcome) {
+    return dispositionOf(outcome, this.#options.retryStatuses);
   }
 
   #wait(lane: Lane, delayMs: number): void {

@@ -12,6 +12,7 @@
 
 import { Fifo } from "../../core/fifo.ts";
 import type { OutboxEntry } from "../../core/outbox_entry.ts";
+import type { Reminder } from "./reminder.ts";
 
 /** A lane with more entries than this has a backlog. */
 const LIVE_MAX = 2;
@@ -30,6 +31,10 @@ export interface Lane {
   /** Tries of the entry in front. */
   tries: number;
   timer: ReturnType<typeof setTimeout> | undefined;
+  /** When to say again that the entry in front is stuck; undefined before its first failure. */
+  reminder: Reminder | undefined;
+  /** True once it was said of the entry in front that it is stuck. */
+  stuck: boolean;
   /** True while it waits only because no answer came. */
   unanswered: boolean;
 }
@@ -58,6 +63,13 @@ export class Lanes {
     return this.#all.size;
   }
 
+  /** Lanes that an entry holds up. */
+  get stuck(): number {
+    let count = 0;
+    for (const lane of this.#all.values()) if (lane.stuck) count++;
+    return count;
+  }
+
   [Symbol.iterator](): Iterator<Lane> {
     return this.#all.values();
   }
@@ -76,6 +88,8 @@ export class Lanes {
       requeuedUpTo: 0,
       tries: 0,
       timer: undefined,
+      reminder: undefined,
+      stuck: false,
       unanswered: false,
     };
     this.#all.set(deviceId, lane);

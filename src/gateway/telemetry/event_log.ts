@@ -5,9 +5,15 @@
  * `rejection_log.ts`, and accepted messages are only logged if the settings say so.
  */
 
-import type { EntryNames, EventOf, GatewayEvent } from "../../core/event.ts";
+import type { Outcome } from "../../core/delivery.ts";
+import type { EntryNames, EventOf, GatewayEvent, Waiting } from "../../core/event.ts";
+import { isWrongBackend } from "../../core/retry_statuses.ts";
+import { secondsOf } from "../../core/time.ts";
 import type { Log, LogLevel, LogProperties } from "../../log/log.ts";
 import { RejectionLog } from "./rejection_log.ts";
+
+/** Longest part of a redirect's target that is logged. */
+const LOCATION_MAX_CHARS = 500;
 
 /** A log line without its event's name. */
 interface Line {
@@ -59,7 +65,7 @@ const LINES = {
   delivery_retried: ({ entry, outcome, delayMs }) =>
     debug(
       `Trying again in ${Math.round(delayMs)} ms: ` +
-        (outcome.kind === "answer" ? `status ${outcome.status}` : outcome.reason),
+        lastOf(outcome),
       namesOf(entry),
     ),
   message_dead_lettered: ({ entry, reason }) =>
@@ -67,8 +73,31 @@ const LINES = {
       ...namesOf(entry),
       sequence: entry.sequence,
     }),
-  backend_unreachable: ({ reason }) => error(`The backend does not answer: ${reason}`),
-  backend_recovered: () => info("The backend answers again"),
+  delivery_stuck: ({ entry, outcome, ageMs, tries }) =>
+    warning(
+      `A reading holds up ${entry.deviceId}: ${lastOf(outcome)}, ${tries} tries, ` +
+        `${secondsOf(ageMs)} s old`,
+      {
+        ...namesOf(entry),
+        sequence: entry.sequence,
+        status: outcome.kind === "answer" ? outcome.status : undefined,
+        age_seconds: secondsOf(ageMs),
+        tries,
+      },
+    ),
+  backend_outcome: undefined,
+  backend_unreachable: ({ reason, waiting }) =>
+    error(`The backend does not answer: ${reason}`, waitingOf(waiting)),
+  backend_failing: ({ status, location, waiting }) =>
+    error(
+      `The backend answers ${status}` +
+        (location === undefined ? "" : `, Location "${withoutQuery(location)}"`) +
+        (isWrongBackend(status) ? ": is backend.url right?" : "") +
+        `; readings of ${devicesOf(waiting)} wait`,
+      { status, ...waitingOf(waiting) },
+    ),
+  backend_recovered: ({ waiting }) =>
+    info(`The backend takes readings again; ${devicesOf(waiting)} waited`, waitingOf(waiting)),
   response_refused: ({ entry, reason }) =>
     error(`The broker refused a response to ${entry.deviceId}: ${reason}`, namesOf(entry)),
   broker_connected: () => info("Connected to the broker"),
@@ -144,6 +173,27 @@ function error(message: string, properties?: LogProperties): Line {
 
 function line(level: LogLevel, message: string, properties?: LogProperties): Line {
   return { level, message, ...(properties && { properties }) };
+}
+
+function lastOf(outcome: Outcome): string {
+  return outcome.kind === "answer" ? `status ${outcome.status}` : outcome.reason;
+}
+
+function devicesOf({ devices }: Waiting): string {
+  return devices === 1 ? "1 device" : `${devices} devices`;
+}
+
+function waitingOf({ devices, oldest }: Waiting): LogProperties {
+  return {
+    devices_waiting: devices,
+    oldest_device_id: oldest?.deviceId,
+    oldest_age_seconds: oldest && secondsOf(oldest.ageMs),
+  };
+}
+
+/** A query may have a key in it. */
+function withoutQuery(location: string): string {
+  return location.replace(/[?#].*$/s, "").slice(0, LOCATION_MAX_CHARS);
 }
 
 function namesOf({ deviceId, messageId }: EntryNames): LogProperties {

@@ -1,7 +1,8 @@
 /** Events as counts: one table, in which each kind of event has its row. */
 
 import type { EventOf, GatewayEvent } from "../../core/event.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Outcome } from "../../core/delivery.ts";
+import type { BackendOutcome, Metrics } from "./metrics.ts";
 
 type Kind = GatewayEvent["kind"];
 
@@ -33,7 +34,11 @@ const COUNTS = {
   message_delivered: (_event, metrics) => metrics.delivered.inc(),
   delivery_retried: (_event, metrics) => metrics.retried.inc(),
   message_dead_lettered: (_event, metrics) => metrics.deadLettered.inc(),
+  delivery_stuck: undefined,
+  backend_outcome: ({ outcome }, metrics) =>
+    metrics.backendOutcomes.inc({ outcome: classOf(outcome) }),
   backend_unreachable: undefined,
+  backend_failing: undefined,
   backend_recovered: undefined,
   response_refused: undefined,
   broker_connected: (_event, metrics) => metrics.brokerConnects.inc(),
@@ -51,6 +56,13 @@ const COUNTS = {
   gateway_started: undefined,
   gateway_stopped: undefined,
 } as const satisfies { [K in Kind]: ((event: EventOf<K>, metrics: Metrics) => void) | undefined };
+
+/** `2xx`, `3xx`, …, or `none` if no answer came. */
+function classOf(outcome: Outcome): BackendOutcome {
+  if (outcome.kind === "no_answer") return "none";
+  const hundreds = Math.min(5, Math.floor(outcome.status / 100));
+  return `${hundreds}xx` as BackendOutcome;
+}
 
 /** Counts an event. */
 export function countEvent(event: GatewayEvent, metrics: Metrics): void {

@@ -3,11 +3,16 @@
 import { Counter, Gauge, Histogram, Registry as PrometheusRegistry } from "prom-client";
 import type { StoreCounts } from "../../core/ports.ts";
 import { REJECTION_CODES } from "../../core/rejection.ts";
+import { secondsOf } from "../../core/time.ts";
 
 const PREFIX = "secure_iot_gateway_";
 
 /** Upper bounds of the intake-to-backend histogram, seconds. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600];
+
+/** How a request to the backend can end. */
+const BACKEND_OUTCOMES = ["2xx", "3xx", "4xx", "5xx", "none"] as const;
+export type BackendOutcome = typeof BACKEND_OUTCOMES[number];
 
 /** What gauges ask when they are read. */
 interface Gauges {
@@ -16,6 +21,9 @@ interface Gauges {
   readonly brokerConnected: () => boolean;
   readonly intakePaused: () => boolean;
   readonly catchingUp: () => boolean;
+  readonly forwarder: { readonly isBackendFailing: boolean; readonly stuckLanes: number };
+  /** The clock of `StoreCounts.oldestAcceptedMs`. */
+  readonly steadyMs: () => number;
   readonly counts: () => Promise<StoreCounts>;
 }
 
@@ -32,6 +40,12 @@ export class Metrics {
   });
   readonly delivered = this.#counter("delivered_total", "Entries that the backend took");
   readonly retried = this.#counter("retried_total", "Tries that failed and will be repeated");
+  readonly backendOutcomes = new Counter({
+    name: `${PREFIX}backend_outcomes_total`,
+    help: "Requests to the backend, by the class of its answer; none: no answer came",
+    labelNames: ["outcome"],
+    registers: [this.#prometheus],
+  });
   readonly deadLettered = this.#counter("dead_lettered_total", "Entries that became dead letters");
   readonly late = this.#counter("late_total", "Messages accepted that had waited in the broker");
   readonly deadLettersExpired = this.#counter(
@@ -71,8 +85,21 @@ export class Metrics {
 
   constructor(gauges: Gauges) {
     for (const code of REJECTION_CODES) this.rejected.inc({ code }, 0);
+    for (const outcome of BACKEND_OUTCOMES) this.backendOutcomes.inc({ outcome }, 0);
     this.#gauge("pending", "Entries in the outbox", gauges.pending);
     const counts = async (name: keyof StoreCounts) => (await gauges.counts())[name];
+    this.#gauge(
+      "oldest_pending_seconds",
+      "Age of the oldest entry in the outbox",
+      async () => Math.max(0, secondsOf(gauges.steadyMs() - await counts("oldestAcceptedMs"))),
+    );
+    const { forwarder } = gauges;
+    this.#gauge("stuck_lanes", "Devices held up by one reading", () => forwarder.stuckLanes);
+    this.#gauge(
+      "backend_failing",
+      "1 while the backend takes nothing",
+      () => Number(forwarder.isBackendFailing),
+    );
     this.#gauge("dead_letters", "Dead letters", () => counts("deadLetters"));
     this.#gauge("replay_ids", "Message ids remembered", () => counts("replayIds"));
     this.#gauge("devices", "Devices in the registry", gauges.devices);

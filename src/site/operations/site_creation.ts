@@ -184,7 +184,8 @@ async function siteFiles(
   const secret = (path: string, text: string) => ({ path, text, mode: OWNER_ONLY });
   return [
     readable(layout.configuration, configurationOf(options, clientId)),
-    secret(layout.apiKey, `${apiKey}\n`),
+    // No line break: whoever reads the file as it is has the key.
+    secret(layout.apiKey, apiKey),
     readable(layout.deviceCa.certificate, deviceCa.certificatePem),
     secret(layout.deviceCa.key, deviceCa.keyPem),
     readable(layout.gatewayCa.certificate, gatewayCa.certificatePem),

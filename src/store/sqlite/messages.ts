@@ -135,7 +135,11 @@ export class SqliteMessages implements MessageStore {
 
   // deno-lint-ignore require-await -- as above
   async counts(): Promise<StoreCounts> {
-    return { deadLetters: this.#deadLetters.count(), replayIds: this.#replayGuard.count() };
+    return {
+      deadLetters: this.#deadLetters.count(),
+      replayIds: this.#replayGuard.count(),
+      oldestAcceptedMs: this.#outbox.oldestAcceptedMs(),
+    };
   }
 
   isLost(error: Error): boolean {

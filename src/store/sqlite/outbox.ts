@@ -12,6 +12,7 @@ export class Outbox {
   readonly #read: StatementSync;
   readonly #lanes: StatementSync;
   readonly #restamp: StatementSync;
+  readonly #oldest: StatementSync;
   readonly #count: StatementSync;
 
   constructor(store: Database) {
@@ -27,6 +28,7 @@ export class Outbox {
       "SELECT sequence, device_id FROM outbox WHERE sequence > ? ORDER BY sequence",
     );
     this.#restamp = store.prepare("UPDATE outbox SET accepted_ms = ? WHERE sequence > ?");
+    this.#oldest = store.prepare("SELECT accepted_ms FROM outbox ORDER BY sequence LIMIT 1");
     this.#count = store.prepare("SELECT count(*) AS n FROM outbox");
   }
 
@@ -58,6 +60,12 @@ export class Outbox {
     for (const row of this.#lanes.iterate(sequence)) {
       yield { sequence: row["sequence"] as number, deviceId: row["device_id"] as string };
     }
+  }
+
+  /** When the first entry was accepted; infinite if there is none. */
+  oldestAcceptedMs(): number {
+    const row = this.#oldest.get();
+    return row === undefined ? Infinity : row["accepted_ms"] as number;
   }
 
   /** How many entries wait. */

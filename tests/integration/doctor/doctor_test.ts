@@ -186,15 +186,15 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
       },
     );
 
-    await t.step("an answer of 404 is one, and its dead letter does not stay", async () => {
+    await t.step("an answer of 422 is one, and its dead letter does not stay", async () => {
       const before = await contentsOf(site);
       const answer = site.backend.answer;
-      site.backend.answer = () => new Response(null, { status: 404 });
+      site.backend.answer = () => new Response(null, { status: 422 });
       const findings = await examine(site);
       site.backend.answer = answer;
       const { status, observed } = findings.find(({ name }) => name === "good message")!;
       assert.equal(status, "pass", observed);
-      assert.match(observed, /answered 404/);
+      assert.match(observed, /answered 422/);
       assert.deepEqual(await contentsOf(site), before);
       await settled(site);
     });

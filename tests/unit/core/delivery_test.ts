@@ -6,6 +6,7 @@ import {
   retryAfterMs,
   retryDelayMs,
 } from "../../../src/core/delivery.ts";
+import { isStatusList, RETRY_STATUSES, statusesOf } from "../../../src/core/retry_statuses.ts";
 import { Fifo } from "../../../src/core/fifo.ts";
 import { CONCURRENCY_MIN, ConcurrencyLimit } from "../../../src/core/concurrency_limit.ts";
 import { refill } from "../../../src/core/token_bucket.ts";
@@ -15,20 +16,32 @@ const answer = (status: number, retryAfter: string | null = null): Answer => ({
   status,
   body: undefined,
   retryAfter,
+  location: null,
 });
 const BACKOFF = { firstMs: 500, longestMs: 30_000 };
 
 Deno.test("every status means what the contract says", () => {
-  const again = [408, 425, 429, 500, 501, 502, 503, 504, 599];
-  for (let status = 200; status < 600; status++) {
+  const again = [401, 403, 404, 405, 407, 408, 409, 421, 425, 426, 429];
+  const standard = statusesOf(RETRY_STATUSES);
+  for (let status = 200; status < 1000; status++) {
     const expected = status < 300
       ? "delivered"
-      : again.includes(status) || status >= 500
+      : status < 400 || again.includes(status) || status >= 500
       ? "retry"
       : "rejected";
-    assert.equal(dispositionOf(answer(status)), expected, `${status}`);
+    assert.equal(dispositionOf(answer(status), standard), expected, `${status}`);
   }
-  assert.equal(dispositionOf({ kind: "no_answer", reason: "refused" }), "retry");
+  const none = statusesOf("");
+  assert.equal(dispositionOf({ kind: "no_answer", reason: "refused" }, none), "retry");
+  assert.equal(dispositionOf(answer(503), none), "rejected");
+  assert.equal(dispositionOf(answer(422), statusesOf("408,422 , 5xx")), "retry");
+});
+
+Deno.test("a list of statuses has statuses and classes from 300 to 599, and nothing else", () => {
+  for (const list of ["", "408", "3xx,5xx", " 301 , 4xx "]) assert.ok(isStatusList(list), list);
+  for (const list of ["200", "2xx", "600", "5XX", "408;409", "408,", "x", "40", "5xx 408"]) {
+    assert.ok(!isStatusList(list), list);
+  }
 });
 
 Deno.test("waits grow exponentially up to the longest, half of each by chance", () => {

@@ -8,6 +8,7 @@ import { Metrics } from "../../../src/gateway/telemetry/metrics.ts";
 const NO_LINE = [
   "message_duplicate",
   "delivery_started",
+  "backend_outcome",
   "message_delivered",
   "command_sent",
   "file_expiry",
@@ -43,7 +44,9 @@ function emptyMetrics(): Metrics {
     brokerConnected: () => true,
     intakePaused: () => false,
     catchingUp: () => false,
-    counts: () => Promise.resolve({ deadLetters: 0, replayIds: 0 }),
+    forwarder: { isBackendFailing: false, stuckLanes: 0 },
+    steadyMs: () => 0,
+    counts: () => Promise.resolve({ deadLetters: 0, replayIds: 0, oldestAcceptedMs: Infinity }),
   });
 }
 

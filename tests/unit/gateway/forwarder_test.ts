@@ -1,19 +1,31 @@
 import assert from "node:assert/strict";
 import type { Outcome, Settlement } from "../../../src/core/delivery.ts";
 import { Forwarder } from "../../../src/gateway/pipeline/forwarder.ts";
+import { RETRY_STATUSES, statusesOf } from "../../../src/core/retry_statuses.ts";
 import type { OutboxEntry } from "../../../src/core/outbox_entry.ts";
 
 /** Events that the tests do not look at. */
-const QUIET: readonly string[] = ["delivery_started", "message_delivered"];
+const QUIET: readonly string[] = ["delivery_started", "backend_outcome", "message_delivered"];
 
-const OK: Outcome = { kind: "answer", status: 200, body: new Uint8Array(), retryAfter: null };
+const OK: Outcome = {
+  kind: "answer",
+  status: 200,
+  body: new Uint8Array(),
+  retryAfter: null,
+  location: null,
+};
 const REFUSED: Outcome = { kind: "no_answer", reason: "connection refused" };
 const status = (status: number): Outcome => ({ ...OK, status });
 
 /** A forwarder whose backend is `post`; everything it does is written down. */
 function forwarderWith(
   post: (entry: OutboxEntry, stop: AbortSignal) => Outcome | Promise<Outcome>,
-  over: { concurrency?: number; giveUpAfterMs?: number; respond?: () => Promise<boolean> } = {},
+  over: {
+    monotonicMs?: () => number;
+    concurrency?: number;
+    giveUpAfterMs?: number;
+    respond?: () => Promise<boolean>;
+  } = {},
 ) {
   const posts: string[] = [];
   const settlements: Settlement[] = [];
@@ -23,7 +35,7 @@ function forwarderWith(
   let enough = Promise.withResolvers<void>();
   const forwarder = new Forwarder(
     {
-      clock: { wallMs: () => 1_000, monotonicMs: () => 0 },
+      clock: { wallMs: () => 1_000, monotonicMs: over.monotonicMs ?? (() => 0) },
       steadyMs: () => 1_000,
       failpoint: () => {},
       random: () => 0,
@@ -54,6 +66,7 @@ function forwarderWith(
       retryFirstMs: 2,
       retryLongestMs: 8,
       giveUpAfterMs: over.giveUpAfterMs ?? 60_000,
+      retryStatuses: statusesOf(RETRY_STATUSES),
     },
   );
   const settled = async (count: number) => {
@@ -103,6 +116,26 @@ Deno.test("a device that waits holds up no other", async () => {
   await forwarder.stop(1_000);
   assert.ok(settlements.every(({ sequence }) => sequence !== 1));
   assert.ok(posts.filter((post) => post.startsWith("bad")).length >= 1);
+});
+
+Deno.test("an entry that holds up its device is named, while others go on", async () => {
+  let nowMs = 0;
+  const { forwarder, take, events, settled } = forwarderWith(
+    ({ deviceId }) => deviceId === "bad" ? status(500) : OK,
+    { monotonicMs: () => nowMs },
+  );
+  forwarder.start();
+  take(entry("bad", 1));
+  take(entry("bad", 2));
+  for (let i = 3; !events.includes("delivery_stuck"); i++) {
+    take(entry("good", i));
+    await settled(i - 2);
+    nowMs += 10_000;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.equal(forwarder.stuckLanes, 1);
+  assert.match(forwarder.faults.join(), /1 device waits behind a reading/);
+  await forwarder.stop(1_000);
 });
 
 Deno.test("a refused entry becomes a dead letter and the next one goes on", async () => {

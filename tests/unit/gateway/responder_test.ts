@@ -1,17 +1,7 @@
 import assert from "node:assert/strict";
-import type { OutboxEntry } from "../../../src/core/outbox_entry.ts";
 import type { Published } from "../../../src/core/ports.ts";
 import { Responder } from "../../../src/gateway/pipeline/responder.ts";
-import { DEVICE_ID, MESSAGE_ID, TIMESTAMP } from "../../support/judge.ts";
-
-const ENTRY: OutboxEntry = {
-  deviceId: DEVICE_ID,
-  messageId: MESSAGE_ID,
-  timestamp: TIMESTAMP,
-  sequence: 1,
-  acceptedMs: 0,
-  payload: new Uint8Array(),
-};
+import { ENTRY } from "../../support/sample_entry.ts";
 
 /** Answers with each of `results` in turn; the broker comes back as `connects` says. */
 async function respond(results: Published[], connects: boolean) {
@@ -21,7 +11,13 @@ async function respond(results: Published[], connects: boolean) {
     nextConnect: () => Promise.resolve(connects),
   };
   const responder = new Responder(broker, ({ kind }) => events.push(kind));
-  const answer = { kind: "answer", status: 200, body: undefined, retryAfter: null } as const;
+  const answer = {
+    kind: "answer",
+    status: 200,
+    body: undefined,
+    retryAfter: null,
+    location: null,
+  } as const;
   return [await responder.respond(ENTRY, answer, new AbortController().signal), events];
 }
 

@@ -26,6 +26,7 @@ interface Fake {
   nowMs: number;
   answer: CommandResult;
   reasons: string[];
+  degraded: string[];
 }
 
 function fakeApi(): Fake {
@@ -34,6 +35,7 @@ function fakeApi(): Fake {
     bodyTimeoutMs: 1_000,
     auth: new BearerAuth(() => Promise.resolve(fake.keys), clock),
     unreadiness: () => fake.reasons,
+    degraded: () => fake.degraded,
     metrics: { text: () => Promise.resolve("x 1\n"), contentType: "text/plain" },
     commands: {
       send: (id, payload) => {
@@ -50,6 +52,7 @@ function fakeApi(): Fake {
     nowMs: 0,
     answer: { kind: "sent", messageId: "m", timestamp: 1_727_712_100, subscribers: true },
     reasons: [],
+    degraded: [],
   };
   return fake;
 }
@@ -247,9 +250,15 @@ Deno.test("/healthz says alive, /readyz says why not, /metrics wants the key", a
   assert.equal((await get("/readyz")).status, 200);
   assert.equal(await (await get("/metrics")).text(), "x 1\n");
   await assertProblem(await get("/metrics", { authorization: "" }), 401, "unauthorized");
+  fake.degraded = ["the backend answers 401"];
+  const degraded = await get("/readyz");
+  assert.equal(degraded.status, 200, "messages are taken all the same");
+  assert.deepEqual(await degraded.json(), { status: "ready", degraded: fake.degraded });
   fake.reasons = ["the broker is not connected", "the outbox is full"];
   assert.equal((await get("/healthz")).status, 200);
   const notReady = await get("/readyz");
   assert.equal(notReady.status, 503);
-  assert.match((await notReady.json()).detail, /broker is not connected; the outbox is full/);
+  const problem = await notReady.json();
+  assert.deepEqual(problem.degraded, fake.degraded);
+  assert.match(problem.detail, /broker is not connected; the outbox is full/);
 });
