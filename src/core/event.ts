@@ -5,7 +5,7 @@
  * is missing in one of them is a type error. Events are only shown; they never control anything.
  */
 
-import type { Outcome } from "./delivery.ts";
+import type { ExpiredDeadLetters, Outcome } from "./delivery.ts";
 import type { OutboxEntry } from "./outbox_entry.ts";
 import type { Rejection } from "./rejection.ts";
 
@@ -49,7 +49,7 @@ type StoreEvent =
   | { readonly kind: "store_recovered" }
   | { readonly kind: "store_replaced" }
   | { readonly kind: "store_reopened"; readonly reason: string }
-  | { readonly kind: "dead_letters_expired"; readonly count: number }
+  | { readonly kind: "dead_letters_expired" } & ExpiredDeadLetters
   | { readonly kind: "clock_behind"; readonly behindSeconds: number }
   | { readonly kind: "secret_damaged"; readonly deviceId: string }
   | { readonly kind: "new_secret_used"; readonly deviceId: string; readonly generation: number }

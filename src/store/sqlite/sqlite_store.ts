@@ -16,6 +16,7 @@ import { Registry } from "./registry.ts";
 import { ReplayGuard } from "./replay_guard.ts";
 import { rotateSealingKey, sealSecrets, unsealSecrets } from "./sealing.ts";
 import { TemporaryDevices } from "./temporary_devices.ts";
+import { WaitingEntries } from "./waiting_entries.ts";
 
 /** The asynchronous form of a part: promises, and asynchronous iterables of what is read in steps. */
 type Promised<T> = {
@@ -41,6 +42,7 @@ export function openSqliteStore(place: StorePlace, options: StoreOptions): Store
     get replayIds() {
       return promised(openReplayGuard());
     },
+    outbox: promised(new WaitingEntries(database)),
     deadLetters: promised(new DeadLetters(database)),
     apiKeys: promised(new ApiKeys(database)),
     audit: promised(new AuditLog(database)),
