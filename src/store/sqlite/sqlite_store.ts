@@ -61,7 +61,9 @@ function storeOn(database: Database, { sealingKeys, places }: SealingFiles): Sto
     get replayIds() {
       return promised(openReplayGuard());
     },
-    outbox: promised(new WaitingEntries(database)),
+    get outbox() {
+      return promised(new WaitingEntries(database));
+    },
     deadLetters: promised(new DeadLetters(database)),
     apiKeys: promised(new ApiKeys(database)),
     audit: promised(new AuditLog(database)),
