@@ -36,7 +36,12 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     kind: "store_reopened",
     reason: "sealed under 0a1b2c3d4e5f, and secrets.key there is none",
   },
-  dead_letters_expired: { kind: "dead_letters_expired", count: 3 },
+  dead_letters_expired: {
+    kind: "dead_letters_expired",
+    count: 3,
+    named: [{ deviceId: ENTRY.deviceId, messageId: ENTRY.messageId }],
+    others: new Map([["sensor_002", 2]]),
+  },
   clock_behind: { kind: "clock_behind", behindSeconds: 597 },
   device_damaged: {
     kind: "device_damaged",
@@ -57,7 +62,14 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
   delivery_stuck: {
     kind: "delivery_stuck",
     entry: ENTRY,
-    outcome: { kind: "answer", status: 500, body: undefined, retryAfter: null, location: null },
+    outcome: {
+      kind: "answer",
+      status: 500,
+      body: undefined,
+      retryAfter: null,
+      location: null,
+      contentType: null,
+    },
     ageMs: 3_725_000,
     tries: 128,
   },
@@ -121,7 +133,7 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   clock_behind: "Correct the machine's clock",
   device_damaged: "`device rotate ID --secret`, and find out who wrote to the database",
   message_dead_lettered: "`dead show SEQUENCE`; then `dead retry` or `dead drop`",
-  delivery_stuck: "See the backend's log for this message; the device's later readings wait",
+  delivery_stuck: "`outbox show SEQUENCE`; fix the backend, or `outbox drop SEQUENCE`",
   backend_failing: "See the backend's log; at 3xx, 401, 403, 404: `backend.url`; readings wait",
   backend_unreachable: "Start the backend; readings wait on the disk",
   response_refused: "Compare `acl_gateway` with a new site's; `doctor` does it",
