@@ -3,7 +3,7 @@
  *
  * The rules are:
  * - it prepares first, and runs when it is told to: so one run follows another, here or in another
- *   worker, and requests wait in the gate in between;
+ *   worker, and requests wait in the request gate in between;
  * - it writes its log itself, line by line, so that none is lost when it dies.
  */
 

@@ -23,7 +23,7 @@ import {
   WorkerHandle,
 } from "./worker_handle.ts";
 
-/** How long a clean stop waits for what is under way, milliseconds. */
+/** How long a clean stop waits for open requests, milliseconds. */
 const STOP_GRACE_MS = 10_000;
 /** The same if another run follows: what is broken off is tried again there. */
 const HANDOVER_GRACE_MS = 2_000;
@@ -89,8 +89,8 @@ export class Supervisor {
   }
 
   /**
-   * Goes over to a new spec, one at a time; throws a `StartError` that says why if that does not
-   * work, and the previous spec runs on.
+   * Changes to a new spec, one at a time; if that does not work, the previous spec goes on, and a
+   * `StartError` says why.
    */
   async reload(spec: GatewaySpec): Promise<void> {
     const reloading = this.#reload(spec);
@@ -134,7 +134,7 @@ export class Supervisor {
     this.#runIn(worker, previous, HANDOVER_GRACE_MS);
   }
 
-  /** `next`, which may be the current worker, becomes it; another one ends in good order. */
+  /** `next`, which may be the current worker, becomes it; the other one stops cleanly. */
   async #switchTo(next: WorkerHandle, proxy: TcpProxy): Promise<void> {
     const before = this.#current;
     this.#current = next;
