@@ -1,7 +1,6 @@
 /** Commands: from the backend's JSON to a signed message that the broker has acknowledged. */
 
 import { type SignedCommand, writeCommand } from "../../core/command.ts";
-import type { Emit } from "../../core/event.ts";
 import type { Broker, DeviceKeys } from "../../core/ports.ts";
 import { sign } from "../../core/signature.ts";
 import { signingInput } from "../../core/signing_input.ts";
@@ -20,14 +19,13 @@ export type CommandResult =
     readonly subscribers: boolean;
   }
   | { readonly kind: "unknown_device" }
-  | { readonly kind: "unsent"; readonly reason: string };
+  | { readonly kind: "unsent"; readonly messageId: string; readonly reason: string };
 
 /** What a command needs on its way. */
 interface CommandParts {
   readonly clock: Clock;
   readonly keys: DeviceKeys;
   readonly broker: Pick<Broker, "publish">;
-  readonly emit: Emit;
   /** After which the device would refuse the command, and the broker drops it. */
   readonly toleranceSeconds: number;
 }
@@ -42,7 +40,7 @@ export class CommandSender {
 
   /** Signs `payload` (compact JSON) for a device and publishes it. */
   async send(deviceId: string, payload: Uint8Array): Promise<CommandResult> {
-    const { clock, keys, broker, emit, toleranceSeconds } = this.#parts;
+    const { clock, keys, broker, toleranceSeconds } = this.#parts;
     const nowSeconds = secondsOf(clock.wallMs());
     await keys.refresh();
     if (keys.statusOf(deviceId, nowSeconds) !== "active") return { kind: "unknown_device" };
@@ -55,8 +53,9 @@ export class CommandSender {
     const published = await broker.publish(commandTopic(deviceId), writeCommand(command), {
       messageExpiryInterval: toleranceSeconds,
     });
-    if (published.kind !== "acknowledged") return { kind: "unsent", reason: published.reason };
-    emit({ kind: "command_sent", deviceId, messageId });
+    if (published.kind !== "acknowledged") {
+      return { kind: "unsent", messageId, reason: published.reason };
+    }
     return { kind: "sent", messageId, timestamp: nowSeconds, subscribers: published.subscribers };
   }
 }

@@ -96,6 +96,7 @@ export class SqliteMessages implements MessageStore {
       { nowSeconds, segmentSeconds: toleranceSeconds },
       () => {
         for (const settlement of batch.settlements) this.#settle(settlement);
+        for (const note of batch.notes) this.#database.audit.note(note);
         const requeued = looksAround
           ? this.#takeOver(before, dataVersionNow, batch.acceptedMs)
           : [];
