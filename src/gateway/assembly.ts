@@ -27,7 +27,7 @@ import { Forwarder } from "./pipeline/forwarder.ts";
 import { Intake } from "./pipeline/intake.ts";
 import { Responder } from "./pipeline/responder.ts";
 import { Verifier } from "./pipeline/verifier.ts";
-import { auditNoteOf } from "./telemetry/event_audit.ts";
+import { enterEvent } from "./telemetry/event_audit.ts";
 import { countEvent } from "./telemetry/event_metrics.ts";
 import { ExpiryWatch, watchedFiles } from "./telemetry/expiry_watch.ts";
 import { unreadiness } from "./telemetry/health.ts";
@@ -95,17 +95,13 @@ export async function assemble(config: Config, options: GatewayOptions) {
     counts: () => messages.counts(),
   });
   listeners.push((event) => countEvent(event, metrics));
-  listeners.push((event) => {
-    const note = auditNoteOf(event, secondsOf(clock.wallMs()));
-    if (note) committer.note(note);
-  });
+  listeners.push((event) => enterEvent(event, { committer, clock }));
   const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
   await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
   const keyRefusals = new KeyRefusals(emit);
-  const onRefused = keyRefusals.add.bind(keyRefusals);
   const commands = new CommandSender({ clock, keys, broker, ...checks });
   const api = createRoutes({
-    auth: new BearerAuth(() => apiKeys.current(), clock, onRefused),
+    auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => keyRefusals.add(...one)),
     unreadiness: () => unreadiness({ broker, intake, committer }),
     degraded: () => forwarder.faults,
     metrics,

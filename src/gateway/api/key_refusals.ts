@@ -10,7 +10,7 @@
 import type { Emit, KeyFault } from "../../core/event.ts";
 
 /** How often a sum is told at most, milliseconds. */
-export const REFUSALS_EVERY_MS = 60_000;
+const REFUSALS_EVERY_MS = 60_000;
 
 /** Those that are not told yet. */
 interface Sum {

@@ -3,6 +3,8 @@
 import type { AuditNote } from "../../core/audit_note.ts";
 import { isDeviceId } from "../../core/device.ts";
 import type { EventOf, GatewayEvent } from "../../core/event.ts";
+import { secondsOf } from "../../core/time.ts";
+import type { Clock } from "../../time/clock.ts";
 
 type Kind = GatewayEvent["kind"];
 type Entered = Pick<AuditNote, "subject" | "detail" | "count">;
@@ -26,8 +28,12 @@ const NOTES: { readonly [K in Kind]?: (event: EventOf<K>) => Entered } = {
   }),
 };
 
-/** The entry of an event at a moment, Unix seconds; undefined if it has none. */
-export function auditNoteOf(event: GatewayEvent, at: number): AuditNote | undefined {
+/** Enters an event in the audit, if it is one of those. */
+export function enterEvent(
+  event: GatewayEvent,
+  { committer, clock }: { committer: { note(note: AuditNote): void }; clock: Clock },
+): void {
   const note = NOTES[event.kind] as ((event: GatewayEvent) => Entered) | undefined;
-  return note && { at, event: event.kind, ...note(event) };
+  if (!note) return;
+  committer.note({ at: secondsOf(clock.wallMs()), event: event.kind, ...note(event) });
 }
