@@ -109,7 +109,9 @@ export async function assemble(config: Config, options: GatewayOptions) {
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
     emit,
   });
-  tellWhatIsOdd();
+  const behindSeconds = newestSeconds - secondsOf(clock.wallMs());
+  if (behindSeconds > checks.toleranceSeconds) emit({ kind: "clock_behind", behindSeconds });
+  for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
     ...{ emit, eventLog, keyRefusals, gate: options.gate },
@@ -117,10 +119,4 @@ export async function assemble(config: Config, options: GatewayOptions) {
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
   };
-
-  function tellWhatIsOdd(): void {
-    const behindSeconds = newestSeconds - secondsOf(clock.wallMs());
-    if (behindSeconds > checks.toleranceSeconds) emit({ kind: "clock_behind", behindSeconds });
-    for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
-  }
 }
