@@ -19,8 +19,8 @@ export async function run(options: SiteOption): Promise<void> {
   // Only the commands that tell the broker start and signal programs; what listens does not.
   Deno.permissions.revokeSync({ name: "run" });
   const layout = layoutOf(options);
-  const load = () => loadSite(settingsOf(layout));
-  const site = orCommandError(load);
+  const load = async () => await loadSite(settingsOf(layout));
+  const site = await load().catch(throwCommandError);
   // Two gateways on one site would disconnect each other from the broker again and again.
   using _lock = lockNow(layout, "gateway");
   const log = openLog(site.config.log.level, writeToStderr);

@@ -7,8 +7,8 @@ import type { ServiceNotifier } from "./systemd_notify.ts";
 
 /** What a reloader works with. */
 interface ReloaderOptions {
-  /** Reads the site; throws if it is not valid. */
-  readonly load: () => LoadedSite;
+  /** Reads the site; rejects if it is not valid. */
+  readonly load: () => Promise<LoadedSite>;
   readonly log: Log;
   readonly systemd: Pick<ServiceNotifier, "reloading" | "reloaded">;
 }
@@ -50,7 +50,7 @@ export class Reloader {
     const { load, log } = this.#options;
     let changed = "";
     try {
-      const next = load();
+      const next = await load();
       changed = changedSettings(this.#current, next).join(", ");
       if (changed === "") return log("info", "reloaded", { message: "Reloaded: nothing changed" });
       log("info", "reloading", { message: `Reloading: ${changed}`, changed });

@@ -17,7 +17,7 @@ let left = Number(passing);
 const failpoint = (point: string) => {
   if (point === fatal && --left === 0) Deno.kill(Deno.pid, "SIGKILL");
 };
-const site = loadSite(settingsOf(layoutOf({ dir: directory })));
+const site = await loadSite(settingsOf(layoutOf({ dir: directory })));
 const supervisor = new Supervisor(site, {
   log: openLog(site.config.log.level, writeToStderr),
   onReady: () => writeToStderr("ready\n"),

@@ -3,7 +3,7 @@
 import { DatabaseSync } from "node:sqlite";
 
 /** A row of it. */
-interface ExistingDevice {
+export interface ExistingDevice {
   readonly deviceId: string;
   readonly secret: string;
   /** Unix seconds; undefined if the column has no whole number. */
@@ -11,7 +11,7 @@ interface ExistingDevice {
 }
 
 /** The rows of a `devices` table, whatever types are in it; throws if there is no such table. */
-export function readExistingDevices(file: string): ExistingDevice[] {
+export function readDevicesTable(file: string): ExistingDevice[] {
   let database: DatabaseSync | undefined;
   try {
     if (!Deno.statSync(file).isFile) throw new Error("it is not a regular file");
