@@ -101,6 +101,9 @@ safe && intact || {
   unpacked=now
 }
 
+# No proxy but the one in the settings, and no copy of the keys of TLS connections.
+unset HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy SSLKEYLOGFILE
+
 # The program starts itself again by this path, and Deno keeps its compiled code beside it.
 export SECURE_IOT_GATEWAY_PROGRAM="$self"
 export DENO_DIR="$home/compiled" DENO_NO_UPDATE_CHECK=1 {{environment}}

@@ -33,7 +33,9 @@ export function configOf(layout: SiteLayout): Config {
 }
 
 /** The same, with the settings as they are in gateway.toml and the environment. */
-export function settingsOf(layout: SiteLayout): { config: Config; settings: Settings } {
+export function settingsOf(
+  layout: SiteLayout,
+): { config: Config; settings: Settings; ignored: readonly string[] } {
   const environment = Deno.env.toObject();
   const result = readConfig(readConfiguration(layout), {
     environment,

@@ -1,6 +1,7 @@
 /** The command line: which commands there are, and the file that each runs. */
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { forgetProxies } from "../config/environment.ts";
 import { integer, port as portType, type SettingType } from "../config/setting_types.ts";
 import { VALID_DAYS_MAX } from "./device_file.ts";
 import { COMMIT, VERSION } from "../config/version.ts";
@@ -10,6 +11,7 @@ import { CommandError, EXIT, type Exit, printError } from "./terminal.ts";
 
 /** Runs the program with its arguments; returns the exit code. */
 export async function runProgram(args: readonly string[]): Promise<Exit> {
+  forgetProxies();
   try {
     const outcome: Outcome = { exit: EXIT.fine };
     await createProgram(outcome).parseAsync(args, { from: "user" });

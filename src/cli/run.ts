@@ -1,6 +1,7 @@
 /** `run`: the gateway, until it is told to stop; SIGHUP reloads the site. */
 
 import { StartError } from "../config/credentials.ts";
+import { KEY_LOG_VARIABLE } from "../config/environment.ts";
 import { systemFault } from "../config/system_fault.ts";
 import { openLog, writeToStderr } from "../log/log.ts";
 import { loadSite } from "../process/loaded_site.ts";
@@ -18,8 +19,13 @@ const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 export async function run(options: SiteOption): Promise<void> {
   // Only the commands that tell the broker start and signal programs; what listens does not.
   Deno.permissions.revokeSync({ name: "run" });
+  refuseKeyLog();
   const layout = layoutOf(options);
   const load = async () => await loadSite(settingsOf(layout));
+  const { ignored } = settingsOf(layout);
+  if (ignored.length > 0) {
+    note(`hint: Ignored what a container platform has set: ${ignored.join(", ")}`);
+  }
   const site = await load().catch(throwCommandError);
   // Two gateways on one site would disconnect each other from the broker again and again.
   using _lock = lockNow(layout, "gateway");
@@ -46,6 +52,15 @@ export async function run(options: SiteOption): Promise<void> {
     for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, onStop);
     Deno.removeSignalListener("SIGHUP", onHangup);
   }
+}
+
+/** The runtime has read the variable before this program starts: it is too late to remove it. */
+function refuseKeyLog(): void {
+  if (!Deno.env.get(KEY_LOG_VARIABLE)) return;
+  throw new CommandError(
+    `${KEY_LOG_VARIABLE} is set: the keys of every TLS connection would be written there`,
+    { hint: `Start it without: env -u ${KEY_LOG_VARIABLE} secure-iot-gateway run` },
+  );
 }
 
 function orCommandError<T>(work: () => T): T {

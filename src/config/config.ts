@@ -2,6 +2,7 @@
 
 import { resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
+import { isOfContainerPlatform } from "./environment.ts";
 import { statusesOf } from "../core/retry_statuses.ts";
 import { durationMs } from "./setting_types.ts";
 import {
@@ -11,6 +12,8 @@ import {
   SETTINGS,
   type Settings,
 } from "./settings.ts";
+import { closestName } from "./spelling.ts";
+import { lineOfSetting } from "./toml_lines.ts";
 
 /** The configuration of a running gateway: absolute paths, milliseconds, seconds. */
 export interface Config {
@@ -78,9 +81,17 @@ export interface SealingKeyPlaces {
   readonly credential: string | undefined;
 }
 
-/** A configuration, or its faults, each with the setting's name and the allowed values. */
+/**
+ * A configuration, or every fault in it, each with its place and what is allowed there. `ignored`:
+ * environment variables that look like settings but come from a container platform.
+ */
 type ConfigResult =
-  | { readonly ok: true; readonly config: Config; readonly settings: Settings }
+  | {
+    readonly ok: true;
+    readonly config: Config;
+    readonly settings: Settings;
+    readonly ignored: readonly string[];
+  }
   | { readonly ok: false; readonly faults: readonly string[] };
 
 /** The environment variable that names the site folder; it is not a setting. */
@@ -94,7 +105,10 @@ const SEALING_KEY_CREDENTIAL = "secrets.key";
 
 const PREFIX = "SECURE_IOT_GATEWAY_";
 
-/** With the prefix, but not settings: the site, and what a packed program's launcher uses. */
+/** So much of a wrong value is shown. */
+const SHOWN_MAX_CHARS = 60;
+
+/** With the prefix, and no settings: the site, and what a packed program's launcher goes by. */
 const NO_SETTINGS = [
   SITE_DIRECTORY_VARIABLE,
   PROGRAM_VARIABLE,
@@ -119,25 +133,30 @@ export function readConfig(
     return { ok: false, faults: [`gateway.toml: line ${error.line}: ${what}`] };
   }
   const overridden = override(table, options.environment);
-  const { settings, faults: misfits } = check(table, overridden.places);
+  const { settings, faults: misfits } = check(table, { toml, places: overridden.places });
   const faults = [
     ...overridden.faults,
     ...(misfits.length === 0 ? crossFaults(settings) : misfits),
   ];
   if (faults.length > 0) return { ok: false, faults };
-  return { ok: true, settings, config: configOf(settings, options) };
+  return { ok: true, settings, config: configOf(settings, options), ignored: overridden.ignored };
 }
 
 /** Writes the environment's values into the table; says where each setting came from. */
 function override(table: Record<string, unknown>, environment: Readonly<Record<string, string>>) {
   const places = new Map<string, string>();
   const faults: string[] = [];
+  const ignored: string[] = [];
   const known = new Map(listSettings().map((s) => [environmentName(s.section, s.key), s]));
   for (const [name, value] of Object.entries(environment)) {
     if (!name.startsWith(PREFIX) || NO_SETTINGS.includes(name)) continue;
+    if (isOfContainerPlatform(name, value)) {
+      ignored.push(name);
+      continue;
+    }
     const setting = known.get(name);
     if (!setting) {
-      faults.push(`environment: ${name}: unknown setting`);
+      faults.push(`environment: ${name}: unknown setting${didYouMean(name, [...known.keys()])}`);
       continue;
     }
     const section = table[setting.section] ??= {};
@@ -145,7 +164,12 @@ function override(table: Record<string, unknown>, environment: Readonly<Record<s
     section[setting.key] = valueOf(value, setting.defaultValue);
     places.set(`${setting.section}.${setting.key}`, name);
   }
-  return { places, faults };
+  return { places, faults, ignored };
+}
+
+function didYouMean(name: string, known: readonly string[]): string {
+  const closest = closestName(name, known);
+  return closest === undefined ? "" : `, did you mean ${closest}?`;
 }
 
 /** An environment variable's text, converted to the type of its setting. */
@@ -155,38 +179,67 @@ function valueOf(text: string, standard: string | number | boolean | undefined):
   return text;
 }
 
+/** Where settings were read, for those that are faults. */
+interface Origin {
+  readonly toml: string;
+  /** Environment variables, by the setting that they override. */
+  readonly places: ReadonlyMap<string, string>;
+}
+
 /**
  * The settings in the table, with defaults filled in, and a line for each unknown name or invalid
  * value. `places`: the settings that came from the environment.
  */
-function check(table: Record<string, unknown>, places: ReadonlyMap<string, string>) {
+function check(table: Record<string, unknown>, { toml, places }: Origin) {
   const settings: Record<string, Record<string, unknown>> = {};
-  const faults = unknownIn(table, SETTINGS);
+  const faults = unknownIn(table, SETTINGS, { toml });
   for (const [section, known] of Object.entries<Record<string, Setting>>(SETTINGS)) {
     const given = table[section] ?? {};
     if (!isTable(given)) {
-      faults.push(`gateway.toml: ${section}: must be a section, [${section}]`);
+      faults.push(`${inToml(toml, section)}: must be a section, [${section}]`);
       continue;
     }
-    faults.push(...unknownIn(given, known, `${section}.`));
+    faults.push(...unknownIn(given, known, { toml, section }));
     const values: Record<string, unknown> = settings[section] = {};
     for (const [key, { defaultValue, accepts, allowed }] of Object.entries(known)) {
       values[key] = given[key] ?? defaultValue;
       if (accepts(values[key])) continue;
-      const place = places.get(`${section}.${key}`);
-      const origin = place ? `environment: ${place}` : `gateway.toml: ${section}.${key}`;
-      faults.push(`${origin}: ${allowed}`);
+      const variable = places.get(`${section}.${key}`);
+      const origin = variable ? `environment: ${variable}` : inToml(toml, section, key);
+      faults.push(`${origin}: ${allowed}${found(key, values[key])}`);
     }
   }
   return { settings: settings as unknown as Settings, faults };
 }
 
-/** A line for each unknown name in a table. */
-function unknownIn(table: Record<string, unknown>, known: object, prefix = ""): string[] {
-  const allowed = Object.keys(known).join(", ");
-  return Object.keys(table).filter((name) => !Object.hasOwn(known, name)).map((name) =>
-    `gateway.toml: ${prefix}${name}: unknown setting, allowed here: ${allowed}`
-  );
+/** A line for each name in a table that is not known there. */
+function unknownIn(
+  table: Record<string, unknown>,
+  known: object,
+  { toml, section }: { readonly toml: string; readonly section?: string },
+): string[] {
+  const names = Object.keys(known);
+  return Object.keys(table).filter((name) => !Object.hasOwn(known, name)).map((name) => {
+    const place = section === undefined ? inToml(toml, name) : inToml(toml, section, name);
+    const elsewhere = listSettings().find(({ key }) => key === name);
+    const suggestion = elsewhere
+      ? `, did you mean ${elsewhere.section}.${name}?`
+      : didYouMean(name, names);
+    return `${place}: unknown setting${suggestion || `, allowed here: ${names.join(", ")}`}`;
+  });
+}
+
+/** A setting's place, with its line if that is found. */
+function inToml(toml: string, section: string, key?: string): string {
+  const line = lineOfSetting(toml, section, key);
+  const name = key === undefined ? section : `${section}.${key}`;
+  return `gateway.toml: ${line === undefined ? "" : `line ${line}: `}${name}`;
+}
+
+/** What stands there instead; not a URL, in which there may be a password. */
+function found(key: string, value: unknown): string {
+  if (value === undefined || key === "url") return "";
+  return `, not ${(JSON.stringify(value) ?? String(value)).slice(0, SHOWN_MAX_CHARS)}`;
 }
 
 function isTable(value: unknown): value is Record<string, unknown> {

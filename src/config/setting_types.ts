@@ -30,9 +30,22 @@ export function text(): SettingType<string> {
   return textThat("must be a text that is not empty", (value) => value !== "");
 }
 
-/** A path; empty if there is none. */
+/** A path of a file. */
+export function path(): SettingType<string> {
+  return textThat("must be a path, without a blank at its end", isPath);
+}
+
+/** A path; an empty text for none. */
 export function pathOrNone(): SettingType<string> {
-  return textThat("must be a path, or empty", () => true);
+  return textThat(
+    "must be a path, without a blank at its end, or empty",
+    (value) => value === "" || isPath(value),
+  );
+}
+
+function isPath(text: string): boolean {
+  // deno-lint-ignore no-control-regex -- none of them is meant
+  return text !== "" && text === text.trim() && !/[\x00-\x1f\x7f]/.test(text);
 }
 
 /** A whole number in a range, its ends included. */
@@ -100,16 +113,20 @@ export function clientId(): SettingType<string> {
 /** A URL that `/device/{id}/data` can be appended to. */
 export function backendUrl(): SettingType<string> {
   return textThat(
-    "must be an http:// or https:// URL without user name, query or fragment",
+    "must be an http:// or https:// URL without user name, query, fragment, blanks or braces, " +
+      "such as http://127.0.0.1:5000",
     isBackendUrl,
   );
 }
 
 function isBackendUrl(text: string): boolean {
   const url = URL.parse(text);
-  // Paths are appended to it, and fetch refuses a URL with a password in it.
-  return url !== null && (url.protocol === "http:" || url.protocol === "https:") &&
-    url.username === "" && url.password === "" && !/[?#]/.test(text);
+  // The parser is lenient: it trims, drops line breaks and takes backslashes for slashes.
+  // deno-lint-ignore no-control-regex -- none of them is meant
+  if (url === null || /[\x00-\x20\x7f\\{}?#]/.test(text)) return false;
+  return (url.protocol === "http:" || url.protocol === "https:") &&
+    /^https?:\/\/[^/]/i.test(text) &&
+    url.username === "" && url.password === "" && url.port !== "0";
 }
 
 /** A DNS name or an IP address of this machine, as a certificate can hold it. */

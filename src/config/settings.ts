@@ -14,14 +14,15 @@ import {
   boolean,
   clientId,
   duration,
+  hostName,
   integer,
   number,
   oneOf,
+  path,
   pathOrNone,
   port,
   type SettingType,
   statusList,
-  text,
 } from "./setting_types.ts";
 
 /** One setting. */
@@ -42,7 +43,7 @@ function setting<T>(
 /** Every setting, section by section, in the order of gateway.toml. */
 export const SETTINGS = {
   broker: {
-    host: setting(text(), "127.0.0.1", "Address on which Mosquitto listens for the gateway"),
+    host: setting(hostName(), "127.0.0.1", "Address on which Mosquitto listens for the gateway"),
     port: setting(port(), 8884, "Its port there"),
     client_id: setting(
       clientId(),
@@ -54,9 +55,9 @@ export const SETTINGS = {
       "30s",
       "Longest time without a packet on the connection",
     ),
-    ca: setting(text(), "certs/gateway-ca.crt", "Authority that signed the broker's certificate"),
-    certificate: setting(text(), "certs/gateway.crt", "The gateway's certificate"),
-    key: setting(text(), "certs/gateway.key", "The gateway's private key"),
+    ca: setting(path(), "certs/gateway-ca.crt", "Authority that signed the broker's certificate"),
+    certificate: setting(path(), "certs/gateway.crt", "The gateway's certificate"),
+    key: setting(path(), "certs/gateway.key", "The gateway's private key"),
   },
   backend: {
     url: setting(
@@ -90,28 +91,28 @@ export const SETTINGS = {
   },
   devices: {
     host: setting(
-      text(),
+      hostName(),
       "localhost",
       "Host name of Mosquitto for devices; written into their folders",
     ),
     port: setting(port(), 8883, "Its port there"),
     authority: setting(
-      text(),
+      path(),
       "certs/device-ca.crt",
       "Authority of the devices; the gateway warns before it expires",
     ),
     revocation_list: setting(
-      text(),
+      path(),
       "certs/device-ca.crl",
       "Its revocation list; the gateway warns before it expires",
     ),
   },
   api: {
-    host: setting(text(), "0.0.0.0", "Address on which the API listens"),
+    host: setting(hostName(), "0.0.0.0", "Address on which the API listens"),
     port: setting(port(), 8443, "Its port"),
-    certificate: setting(text(), "certs/broker.crt", "The API's certificate"),
-    key: setting(text(), "certs/broker.key", "The API's private key"),
-    key_file: setting(text(), "api.key", "The operator's copy of an API key, for `command`"),
+    certificate: setting(path(), "certs/broker.crt", "The API's certificate"),
+    key: setting(path(), "certs/broker.key", "The API's private key"),
+    key_file: setting(path(), "api.key", "The operator's copy of an API key, for `command`"),
   },
   checks: {
     tolerance: setting(
@@ -136,14 +137,14 @@ export const SETTINGS = {
     ),
   },
   store: {
-    database: setting(text(), "data/gateway.db", "The SQLite file"),
+    database: setting(path(), "data/gateway.db", "The SQLite file"),
     synchronous: setting(
       oneOf(["FULL", "NORMAL"]),
       "FULL",
       "FULL: safe against power loss; NORMAL: only against a crash of the gateway",
     ),
     sealing_key: setting(
-      text(),
+      path(),
       "secrets.key",
       "The key for the secrets of a sealed site; a systemd credential is used first",
     ),

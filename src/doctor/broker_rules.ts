@@ -33,6 +33,12 @@ export function mainRules({ layout }: Site): LineRule[] {
     },
     absent("message_size_limit", "it acknowledges the messages that it drops; use max_packet_size"),
     absent("persistent_client_expiration", "a reload corrupts the list of sessions that expire"),
+    lenient(
+      absent(
+        "max_keepalive",
+        "from 2.0.21 on, Mosquitto refuses MQTT 3.1.1 devices with a longer keepalive, or with 0",
+      ),
+    ),
     absent("connection", "a bridge bypasses every check"),
     lenient({
       keyword: "autosave_interval",

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
-import { gatewayCommand, GatewayProcess } from "../../src/demo/sandbox/gateway_process.ts";
+import {
+  gatewayCommand,
+  GatewayProcess,
+  programCommand,
+} from "../../src/demo/sandbox/gateway_process.ts";
 import { poll } from "../../src/time/poll.ts";
+import { runToEnd } from "../support/finished_run.ts";
 import { shell } from "../support/shell.ts";
 import { withSystemd } from "../support/with_systemd.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
@@ -107,6 +112,56 @@ Deno.test("kill -9 loses nothing that was accepted and forgets no id", async () 
     );
     assert.equal(record["code"], "replayed");
     assert.equal(await second.stop(), 0);
+  });
+});
+
+Deno.test("no proxy of the environment sees a reading or a command", async () => {
+  await withProcess(async (site) => {
+    const device = await site.device("sensor_001");
+    let connections = 0;
+    using proxy = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const counting = (async () => {
+      for await (const connection of proxy) {
+        connections++;
+        connection.close();
+      }
+    })();
+    const url = `http://127.0.0.1:${proxy.addr.port}`;
+    const names = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+    const environment: Record<string, string> = { ...QUICK };
+    for (const name of names) environment[name] = environment[name.toLowerCase()] = url;
+    const gateway = await GatewayProcess.start(site.layout.directory, { environment });
+    try {
+      await device.response((await device.send("1")).messageId);
+      const { path, args } = programCommand(...[
+        "command",
+        "sensor_001",
+        "1",
+        "--dir",
+        site.layout.directory,
+      ]);
+      const sent = await runToEnd({ path, args, environment }, { stdin: "" });
+      assert.equal(sent.code, 0, sent.stderr);
+      assert.equal(connections, 0);
+    } finally {
+      await gateway.stop();
+      proxy.close();
+      await counting.catch(() => {});
+    }
+  });
+});
+
+Deno.test("run does not start while the keys of TLS connections are written to a file", async () => {
+  await withProcess(async (site) => {
+    const { path, args } = gatewayCommand(site.layout.directory);
+    const SSLKEYLOGFILE = `${site.layout.directory}/tls-keys`;
+    const { code, stderr } = await runToEnd({ path, args, environment: { SSLKEYLOGFILE } });
+    // The packed program starts, without the variable; what comes from source cannot.
+    if (path === Deno.execPath()) {
+      assert.equal(code, 1);
+      assert.match(stderr, /^error: SSLKEYLOGFILE is set: .*\nhint: /);
+    }
+    assert.equal(await Deno.readTextFile(SSLKEYLOGFILE).catch(() => ""), "");
   });
 });
 
