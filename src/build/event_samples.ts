@@ -23,6 +23,7 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     rejection: reject("replayed"),
     messageId: ENTRY.messageId,
   },
+  messages_rejected: { kind: "messages_rejected", code: "replayed", count: 812 },
   intake_paused: { kind: "intake_paused", maxPending: 100_000 },
   intake_resumed: { kind: "intake_resumed" },
   qos0_dropped: { kind: "qos0_dropped", count: 20 },
@@ -35,9 +36,18 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     kind: "store_reopened",
     reason: "sealed under 0a1b2c3d4e5f, and secrets.key there is none",
   },
-  dead_letters_expired: { kind: "dead_letters_expired", count: 3 },
+  dead_letters_expired: {
+    kind: "dead_letters_expired",
+    count: 3,
+    named: [{ deviceId: ENTRY.deviceId, messageId: ENTRY.messageId }],
+    others: new Map([["sensor_002", 2]]),
+  },
   clock_behind: { kind: "clock_behind", behindSeconds: 597 },
-  secret_damaged: { kind: "secret_damaged", deviceId: ENTRY.deviceId },
+  device_damaged: {
+    kind: "device_damaged",
+    deviceId: ENTRY.deviceId,
+    reason: "its secret is not a text",
+  },
   new_secret_used: { kind: "new_secret_used", deviceId: ENTRY.deviceId, generation: 2 },
   audit_head: { kind: "audit_head", sequence: 1204, hash: new Uint8Array(32) },
   delivery_started: { kind: "delivery_started", entry: ENTRY, waitedMs: 1 },
@@ -52,7 +62,14 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
   delivery_stuck: {
     kind: "delivery_stuck",
     entry: ENTRY,
-    outcome: { kind: "answer", status: 500, body: undefined, retryAfter: null, location: null },
+    outcome: {
+      kind: "answer",
+      status: 500,
+      body: undefined,
+      retryAfter: null,
+      location: null,
+      contentType: null,
+    },
     ageMs: 3_725_000,
     tries: 128,
   },
@@ -82,7 +99,7 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
   },
   broker_dropped: { kind: "broker_dropped", count: 20 },
   command_sent: { kind: "command_sent", deviceId: ENTRY.deviceId, messageId: ENTRY.messageId },
-  api_failed: { kind: "api_failed", reason: "the certificate has expired" },
+  api_failed: { kind: "api_failed", part: "proxy", reason: "Too many open files (os error 24)" },
   api_key_imported: { kind: "api_key_imported", file: "api.key" },
   api_key_unknown: { kind: "api_key_unknown", file: "api.key" },
   api_key_missing: { kind: "api_key_missing" },
@@ -95,6 +112,11 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
   },
   gateway_started: { kind: "gateway_started", devices: 50, pending: 0 },
   gateway_stopped: { kind: "gateway_stopped", pending: 0 },
+  worker_died: { kind: "worker_died", reason: "it does not answer", restartMs: 1000 },
+  reloading: { kind: "reloading", changed: "broker.ca" },
+  reloaded: { kind: "reloaded", changed: "broker.ca" },
+  reload_failed: { kind: "reload_failed", reason: "broker.ca: Not ready within 10 s" },
+  systemd_notify_failed: { kind: "systemd_notify_failed", reason: "Connection refused" },
 };
 
 /** What to do about an event of level warning or error. */
@@ -109,16 +131,16 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   store_reopened: "Nothing, if you sealed the secrets or changed their key",
   dead_letters_expired: "Look at `dead list` more often, or raise the limits",
   clock_behind: "Correct the machine's clock",
-  secret_damaged: "`device rotate ID --secret`, and find out who wrote to the database",
+  device_damaged: "`device rotate ID --secret`, and find out who wrote to the database",
   message_dead_lettered: "`dead show SEQUENCE`; then `dead retry` or `dead drop`",
-  delivery_stuck: "See the backend's log for this message; the device's later readings wait",
+  delivery_stuck: "`outbox show SEQUENCE`; fix the backend, or `outbox drop SEQUENCE`",
   backend_failing: "See the backend's log; at 3xx, 401, 403, 404: `backend.url`; readings wait",
   backend_unreachable: "Start the backend; readings wait on the disk",
   response_refused: "Compare `acl_gateway` with a new site's; `doctor` does it",
   broker_disconnected: "Nothing, if it comes back: it reconnects by itself",
   broker_unreachable: "Start Mosquitto; check `broker.host`, `broker.port` and the certificates",
   broker_dropped: "Find out why the gateway was down or full; raise the broker's limits",
-  api_failed: "Correct the address or certificate of the API in `gateway.toml`: see the reason",
+  api_failed: "See the reason: raise the limit of open files, or report it with the log",
   api_key_unknown: "`key list`; delete `api.key` if it is an old one",
   api_key_missing: "`key add NAME`",
   expires_soon:
@@ -127,13 +149,3 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   reload_failed: "Correct what it names, then `systemctl reload secure-iot-gateway`",
   systemd_notify_failed: "Nothing; if it continues, systemd may restart the gateway",
 };
-
-/** Log events that are not of one gateway's union: sums, and the main part's. Name, level, example. */
-export const OTHER_EVENTS: readonly (readonly [string, string, string])[] = [
-  ["messages_rejected", "warning", "Rejected 812 more messages within a second: replayed"],
-  ["reloading", "info", "Reloading: broker.ca"],
-  ["reloaded", "info", "Reloaded: broker.ca"],
-  ["reload_failed", "error", "Reload failed, still using the previous configuration: …"],
-  ["worker_died", "error", "The worker ended: …; restarting in 1000 ms"],
-  ["systemd_notify_failed", "warning", "Cannot notify systemd: …"],
-];

@@ -6,7 +6,7 @@
  */
 
 import type { AdmissionFacts, AdmissionPolicy, Buckets, Examined } from "./admission.ts";
-import type { Outcome, Settlement } from "./delivery.ts";
+import type { ExpiredDeadLetters, Outcome, Settlement } from "./delivery.ts";
 import type { DeviceStatus } from "./device.ts";
 import type { Envelope } from "./envelope.ts";
 import type { OutboxEntry, WaitingEntry } from "./outbox_entry.ts";
@@ -54,6 +54,8 @@ export interface CommitResult {
   readonly committed: readonly Committed[];
   /** Entries that another process has put into the outbox. */
   readonly requeued: readonly WaitingEntry[];
+  /** Entries that another process has taken out of it. */
+  readonly removed: readonly WaitingEntry[];
   /** Entries in the outbox now. */
   readonly pending: number;
   /** The buckets that the batch has changed. */
@@ -61,7 +63,7 @@ export interface CommitResult {
   /** True if an accepted message had waited longer than the tolerance. */
   readonly late: boolean;
   /** Dead letters that were dropped because they were too many or too old. */
-  readonly expiredDeadLetters: number;
+  readonly expiredDeadLetters: ExpiredDeadLetters;
   /** True if there is more to tidy. */
   readonly untidy: boolean;
 }

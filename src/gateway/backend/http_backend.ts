@@ -6,7 +6,7 @@
  * - redirects are not followed;
  * - the time-out covers the whole exchange, body included;
  * - of an answer's body at most 65,536 bytes are taken; a longer one, or one that breaks off, is
- *   left out, and the status stands.
+ *   left out, and only the status counts.
  */
 
 import type { Outcome } from "../../core/delivery.ts";
@@ -62,6 +62,7 @@ export class HttpBackend implements Backend {
         status: response.status,
         body: await bodyOf(response).catch(() => undefined),
         retryAfter: response.headers.get("retry-after"),
+        contentType: response.headers.get("content-type"),
         location: response.headers.get("location"),
       };
     } catch (error) {
@@ -99,7 +100,7 @@ export class HttpBackend implements Backend {
   }
 }
 
-/** An answer's body, counted while it comes; undefined where it is too large. */
+/** An answer's body, counted while it comes; undefined if it is too large. */
 async function bodyOf(response: Response): Promise<Uint8Array | undefined> {
   const { headers } = response;
   const announced = Number(headers.get("content-length") ?? NaN);

@@ -99,6 +99,9 @@ export class SqliteMessages implements MessageStore {
         const requeued = looksAround
           ? this.#takeOver(before, dataVersionNow, batch.acceptedMs)
           : [];
+        const removed = looksAround && dataVersionNow.value !== before
+          ? this.#outbox.takeRemovals()
+          : [];
         const forgottenSeconds = this.#replayGuard.forgottenSeconds();
         const facts = { ...batch.facts, forgottenSeconds };
         const { decided, late, spent } = admit(examined, this.#replayGuard, { ...batch, facts });
@@ -109,7 +112,7 @@ export class SqliteMessages implements MessageStore {
           tidy: tidy !== undefined,
           wallMs,
         });
-        return { requeued, committed, late, spent, marked, rejections, ...tidied };
+        return { requeued, removed, committed, late, spent, marked, rejections, ...tidied };
       },
     );
     this.#dataVersion = dataVersionNow.value;
@@ -217,4 +220,7 @@ export class SqliteMessages implements MessageStore {
   }
 }
 
-const NOTHING_TIDIED = { untidy: false, expiredDeadLetters: 0 };
+const NOTHING_TIDIED = {
+  untidy: false,
+  expiredDeadLetters: { count: 0, named: [], others: new Map<string, number>() },
+};

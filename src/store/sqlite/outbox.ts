@@ -13,6 +13,7 @@ export class Outbox {
   readonly #lanes: StatementSync;
   readonly #restamp: StatementSync;
   readonly #oldest: StatementSync;
+  readonly #removals: StatementSync;
   readonly #count: StatementSync;
 
   constructor(store: Database) {
@@ -29,6 +30,7 @@ export class Outbox {
     );
     this.#restamp = store.prepare("UPDATE outbox SET accepted_ms = ? WHERE sequence > ?");
     this.#oldest = store.prepare("SELECT accepted_ms FROM outbox ORDER BY sequence LIMIT 1");
+    this.#removals = store.prepare("DELETE FROM outbox_removals RETURNING sequence, lane");
     this.#count = store.prepare("SELECT count(*) AS n FROM outbox");
   }
 
@@ -66,6 +68,14 @@ export class Outbox {
   oldestAcceptedMs(): number {
     const row = this.#oldest.get();
     return row === undefined ? Infinity : row["accepted_ms"] as number;
+  }
+
+  /** Which entries another process has taken out since this was last asked. */
+  takeRemovals(): WaitingEntry[] {
+    return this.#removals.all().map((row) => ({
+      sequence: row["sequence"] as number,
+      deviceId: row["lane"] as string,
+    }));
   }
 
   /** How many entries wait. */

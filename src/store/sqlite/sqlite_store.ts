@@ -18,6 +18,7 @@ import { Registry } from "./registry.ts";
 import { ReplayGuard } from "./replay_guard.ts";
 import { rotateSealingKey, sealSecrets, unsealSecrets } from "./sealing.ts";
 import { TemporaryDevices } from "./temporary_devices.ts";
+import { WaitingEntries } from "./waiting_entries.ts";
 
 /** The asynchronous form of a part: promises, and asynchronous iterables of what is read in steps. */
 type Promised<T> = {
@@ -48,6 +49,9 @@ function storeOn(database: Database, sealingKeys: readonly SealingKey[]): Store 
     registry: promised(new Registry(database, sealingKeys)),
     get replayIds() {
       return promised(openReplayGuard());
+    },
+    get outbox() {
+      return promised(new WaitingEntries(database));
     },
     deadLetters: promised(new DeadLetters(database)),
     apiKeys: promised(new ApiKeys(database)),

@@ -8,6 +8,7 @@ import { AUDIT_CONTRACT } from "./audit_contract.ts";
 import type { WithStore } from "./contract.ts";
 import { DEAD_LETTERS_CONTRACT } from "./dead_letters_contract.ts";
 import { MESSAGES_CONTRACT } from "./messages_contract.ts";
+import { OUTBOX_CONTRACT } from "./outbox_contract.ts";
 import { REGISTRY_CONTRACT } from "./registry_contract.ts";
 import { SEALING_CONTRACT } from "./sealing_contract.ts";
 
@@ -16,6 +17,7 @@ export function storeContract(name: string, withStore: WithStore): void {
   const claims = {
     ...MESSAGES_CONTRACT,
     ...REGISTRY_CONTRACT,
+    ...OUTBOX_CONTRACT,
     ...DEAD_LETTERS_CONTRACT,
     ...API_KEYS_CONTRACT,
     ...AUDIT_CONTRACT,
