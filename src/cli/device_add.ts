@@ -16,7 +16,7 @@ import {
   manyFaults,
 } from "./enrolment_report.ts";
 import { showProgress } from "./progress.ts";
-import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
 import { readSecret } from "./secret_file.ts";
 import { CommandError, EXIT, print, printJson } from "./terminal.ts";
 
@@ -89,16 +89,16 @@ async function enrol(
   const requests = wanted.map(({ line: _, ...request }) => request);
   const lines = wanted.map(({ line }) => line);
   if (known.length > 0) {
-    const found = await withStore(
+    const found = await withSecrets(
       config,
-      (store) => checkEnrolment(requests, { layout, registry: openRegistry(store, config) }),
+      ({ registry }) => checkEnrolment(requests, { layout, registry }),
     );
     throw manyFaults(faultsByLine(known, found, lines));
   }
   const bar = showProgress("Making certificates", wanted.length);
-  const result = await withStore(config, (store) => {
+  const result = await withSecrets(config, ({ registry }) => {
     const progress = (done: number) => bar.to(done);
-    return addDevices(openRegistry(store, config), site, { requests, progress });
+    return addDevices(registry, site, { requests, progress });
   }).finally(() => bar.end());
   if (result.ok) return result.devices;
   throw enrolmentError(result.faults, lines.map(lineName));
