@@ -12,6 +12,7 @@ export interface CredentialPaths {
 export interface SiteLayout {
   readonly directory: string;
   readonly configuration: string;
+  readonly gitIgnore: string;
   readonly apiKey: string;
   readonly certificatesFolder: string;
   /** The authority that issues; during a move, its certificate file holds the previous one's too. */
@@ -56,6 +57,7 @@ export function siteLayout(directory: string): SiteLayout {
   return {
     directory: root,
     configuration: join(root, "gateway.toml"),
+    gitIgnore: join(root, ".gitignore"),
     apiKey: join(root, "api.key"),
     certificatesFolder,
     deviceCa: credentialPaths(certificatesFolder, "device-ca"),

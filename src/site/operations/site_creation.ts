@@ -5,6 +5,7 @@
  * - Nothing is overwritten: everything that is in the way is named before anything is written.
  * - All or nothing: if a write fails, everything made so far is removed again.
  * - Keys and access lists are readable by their owner only, whatever the umask.
+ * - A site may be in a git checkout: git ignores all of it, unless a .gitignore is there already.
  */
 
 import { dirname } from "node:path";
@@ -222,6 +223,7 @@ async function writeSite(
   for (const [path, mode] of siteFolders(layout)) {
     await makeFolder(path, { mode, made });
   }
+  const gitNote = await hideFromGit(layout, made);
   for (const file of files) {
     await writeNew(file, made);
   }
@@ -234,7 +236,21 @@ async function writeSite(
     await writeNew(file, made);
   }
   await handOver(layout, user);
-  return user.note === undefined ? [] : [user.note];
+  return [user.note, gitNote].filter((note) => note !== undefined);
+}
+
+const GIT_IGNORE = `# Private keys and secrets of a site must not get into git.
+*
+`;
+
+/** Keeps the site out of the git checkout that it may be in; returns what the operator must do. */
+async function hideFromGit({ gitIgnore }: SiteLayout, made: string[]): Promise<string | undefined> {
+  if (await exists(gitIgnore)) {
+    return `"${gitIgnore}" was there and stays as it is: make sure that it names the site's files, ` +
+      "so that no private key gets into git";
+  }
+  await writeNew({ path: gitIgnore, text: GIT_IGNORE, mode: EVERYBODY_READS }, made);
+  return undefined;
 }
 
 function siteFolders(layout: SiteLayout): [path: string, mode: number][] {

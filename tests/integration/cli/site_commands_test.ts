@@ -39,6 +39,7 @@ Deno.test("init makes exactly the site, and never overwrites anything of it", as
     };
     walk("");
     assert.deepEqual(files.sort(), [
+      ".gitignore",
       "api.key",
       "certs/broker.crt",
       "certs/broker.key",

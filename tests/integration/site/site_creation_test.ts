@@ -10,6 +10,7 @@ import { readConfig } from "../../../src/config/config.ts";
 import { siteLayout } from "../../../src/site/layout.ts";
 
 const FILES = {
+  ".gitignore": 0o644,
   "api.key": 0o600,
   "certs/broker.crt": 0o644,
   "certs/broker.key": 0o600,
@@ -117,6 +118,25 @@ Deno.test("createSite() works in a checkout and leaves what stands there as it i
     assert.equal((await createSite(siteOptions(directory))).ok, true);
     assert.equal(await Deno.readTextFile(join(directory, "certs", "README.md")), "stays");
     assert.equal(await Deno.readTextFile(join(directory, "mosquitto", "README.md")), "stays");
+  });
+});
+
+Deno.test("createSite() in a git checkout gives git nothing to add", async () => {
+  await inTempFolder(async (folder) => {
+    await git(folder, "init", "-q");
+    await createSite(siteOptions(join(folder, "site")));
+    await git(folder, "add", ".");
+    assert.equal(await git(folder, "status", "--porcelain"), "");
+  });
+});
+
+Deno.test("createSite() leaves a .gitignore as it is, and says so", async () => {
+  await inTempFolder(async (directory) => {
+    await Deno.writeTextFile(join(directory, ".gitignore"), "mine");
+    const result = await createSite(siteOptions(directory));
+    assert.ok(result.ok);
+    assert.match(result.notes.join("\n"), /\.gitignore" was there and stays as it is/);
+    assert.equal(await Deno.readTextFile(join(directory, ".gitignore")), "mine");
   });
 });
 
@@ -231,4 +251,10 @@ async function filesBelow(root: string): Promise<Record<string, number>> {
     }
   }
   return Object.fromEntries(files.sort(([a], [b]) => a < b ? -1 : 1));
+}
+
+async function git(folder: string, ...args: string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command("git", { args, cwd: folder }).output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout);
 }
