@@ -23,6 +23,7 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     rejection: reject("replayed"),
     messageId: ENTRY.messageId,
   },
+  messages_rejected: { kind: "messages_rejected", code: "replayed", count: 812 },
   intake_paused: { kind: "intake_paused", maxPending: 100_000 },
   intake_resumed: { kind: "intake_resumed" },
   qos0_dropped: { kind: "qos0_dropped", count: 20 },
@@ -82,7 +83,7 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
   },
   broker_dropped: { kind: "broker_dropped", count: 20 },
   command_sent: { kind: "command_sent", deviceId: ENTRY.deviceId, messageId: ENTRY.messageId },
-  api_failed: { kind: "api_failed", reason: "the certificate has expired" },
+  api_failed: { kind: "api_failed", part: "proxy", reason: "Too many open files (os error 24)" },
   api_key_imported: { kind: "api_key_imported", file: "api.key" },
   api_key_unknown: { kind: "api_key_unknown", file: "api.key" },
   api_key_missing: { kind: "api_key_missing" },
@@ -95,6 +96,11 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
   },
   gateway_started: { kind: "gateway_started", devices: 50, pending: 0 },
   gateway_stopped: { kind: "gateway_stopped", pending: 0 },
+  worker_died: { kind: "worker_died", reason: "it does not answer", restartMs: 1000 },
+  reloading: { kind: "reloading", changed: "broker.ca" },
+  reloaded: { kind: "reloaded", changed: "broker.ca" },
+  reload_failed: { kind: "reload_failed", reason: "broker.ca: Not ready within 10 s" },
+  systemd_notify_failed: { kind: "systemd_notify_failed", reason: "Connection refused" },
 };
 
 /** What to do about an event of level warning or error. */
@@ -118,7 +124,7 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   broker_disconnected: "Nothing, if it comes back: it reconnects by itself",
   broker_unreachable: "Start Mosquitto; check `broker.host`, `broker.port` and the certificates",
   broker_dropped: "Find out why the gateway was down or full; raise the broker's limits",
-  api_failed: "Correct the address or certificate of the API in `gateway.toml`: see the reason",
+  api_failed: "See the reason: raise the limit of open files, or report it with the log",
   api_key_unknown: "`key list`; delete `api.key` if it is an old one",
   api_key_missing: "`key add NAME`",
   expires_soon:
@@ -127,13 +133,3 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   reload_failed: "Correct what it names, then `systemctl reload secure-iot-gateway`",
   systemd_notify_failed: "Nothing; if it continues, systemd may restart the gateway",
 };
-
-/** Log events that are not of one gateway's union: sums, and the main part's. Name, level, example. */
-export const OTHER_EVENTS: readonly (readonly [string, string, string])[] = [
-  ["messages_rejected", "warning", "Rejected 812 more messages within a second: replayed"],
-  ["reloading", "info", "Reloading: broker.ca"],
-  ["reloaded", "info", "Reloaded: broker.ca"],
-  ["reload_failed", "error", "Reload failed, still using the previous configuration: …"],
-  ["worker_died", "error", "The worker ended: …; restarting in 1000 ms"],
-  ["systemd_notify_failed", "warning", "Cannot notify systemd: …"],
-];

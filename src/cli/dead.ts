@@ -1,13 +1,16 @@
 /** `dead list`, `show`, `retry` and `drop`: what was accepted and could not be delivered. */
 
 import { Buffer } from "node:buffer";
-import type { DeadLetterSummary, Extent, Selection } from "../store/dead_letters.ts";
-import { StoreError } from "../store/store_error.ts";
-import { DeadLetters } from "../store/sqlite/dead_letters.ts";
-import { Registry } from "../store/sqlite/registry.ts";
-import type { Database } from "../store/sqlite/database.ts";
+import type {
+  DeadLetterStore,
+  DeadLetterSummary,
+  Extent,
+  Selection,
+} from "../store/dead_letters.ts";
+import type { RegistryStore } from "../store/registry.ts";
+import type { Store } from "../store/store.ts";
 import { unknownDevice } from "./unknown_device.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withStorePort } from "./open_site.ts";
 import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
 
 /** Which dead letters are meant, if no single one is named. */
@@ -23,9 +26,9 @@ const SEE_LIST = "See secure-iot-gateway dead list";
 export async function listDeadLetters(
   options: SiteOption & { readonly json?: true },
 ): Promise<void> {
-  await withDeadLetters(options, (letters) => {
-    if (options.json) sayArray(letters.list());
-    else sayTable(letters.list(), letters.extent());
+  await withLetters(options, async ({ deadLetters }) => {
+    if (options.json) await sayArray(deadLetters.list());
+    else await sayTable(deadLetters.list(), await deadLetters.extent());
   });
 }
 
@@ -35,7 +38,7 @@ export async function showDeadLetter(
   options: SiteOption & { readonly json?: true },
 ): Promise<void> {
   const sequence = sequenceOf(id);
-  const letter = await withDeadLetters(options, (letters) => letters.find(sequence));
+  const letter = await withLetters(options, ({ deadLetters }) => deadLetters.find(sequence));
   if (!letter) throw unknownDeadLetter(sequence);
   const payload = payloadOf(letter.payload);
   if (options.json) {
@@ -54,7 +57,8 @@ export async function retryDeadLetters(
   options: SelectionOptions,
 ): Promise<void> {
   const nowMs = Date.now();
-  const retry = (letters: DeadLetters, selection: Selection) => letters.requeue(selection, nowMs);
+  const retry = (letters: DeadLetterStore, selection: Selection) =>
+    letters.requeue(selection, nowMs);
   const count = await take(selectionOf(id, options), retry, options);
   if (options.json) return printJson({ requeued: count });
   print(`Put ${amount(count)} back into the outbox`);
@@ -65,7 +69,7 @@ export async function dropDeadLetters(
   id: string | undefined,
   options: SelectionOptions,
 ): Promise<void> {
-  const drop = (letters: DeadLetters, selection: Selection) => letters.drop(selection);
+  const drop = (letters: DeadLetterStore, selection: Selection) => letters.drop(selection);
   const count = await take(selectionOf(id, options), drop, options);
   if (options.json) return printJson({ dropped: count });
   print(`Dropped ${amount(count)}`);
@@ -98,18 +102,18 @@ function sequenceOf(id: string): number {
 /** Goes through a selection step by step; returns how many there were. */
 async function take(
   selection: Selection,
-  steps: (letters: DeadLetters, selection: Selection) => Iterable<number>,
+  steps: (letters: DeadLetterStore, selection: Selection) => AsyncIterable<number>,
   options: SiteOption,
 ): Promise<number> {
   let count = 0;
-  await withDeadLetters(options, async (letters, store) => {
+  await withLetters(options, async ({ deadLetters, registry }) => {
     let beganMs = performance.now();
-    for (const taken of steps(letters, selection)) {
+    for await (const taken of steps(deadLetters, selection)) {
       count += taken;
       await leaveTheStore(performance.now() - beganMs);
       beganMs = performance.now();
     }
-    if (count === 0) refuseUnknown(selection, store);
+    if (count === 0) await refuseUnknown(selection, registry);
   }).catch((error) => {
     throw count > 0 && error instanceof CommandError
       ? new CommandError([...error.faults, `Stopped after ${amount(count)}: those are done`])
@@ -124,43 +128,33 @@ async function leaveTheStore(durationMs: number): Promise<void> {
 }
 
 /** None at all is fine, also for a device; a name that does not exist is an error. */
-function refuseUnknown(selection: Selection, store: Database): void {
+async function refuseUnknown(selection: Selection, registry: RegistryStore): Promise<void> {
   if (selection === "all") return;
   if ("sequence" in selection) throw unknownDeadLetter(selection.sequence);
-  if (!new Registry(store).find(selection.deviceId)) throw unknownDevice(selection.deviceId);
+  if (!await registry.find(selection.deviceId)) throw unknownDevice(selection.deviceId);
 }
 
 function unknownDeadLetter(sequence: number): CommandError {
   return new CommandError(`There is no dead letter ${sequence}`, { hint: SEE_LIST });
 }
 
-async function withDeadLetters<T>(
+async function withLetters<T>(
   options: SiteOption,
-  work: (letters: DeadLetters, store: Database) => T | Promise<T>,
+  work: (store: Store) => Promise<T>,
 ): Promise<T> {
-  return await withStore(configOf(layoutOf(options)), async (store) => {
-    try {
-      return await work(new DeadLetters(store), store);
-    } catch (error) {
-      throw isOfTheStore(error)
-        ? new CommandError(`Cannot use the store: ${error.message}`)
-        : error;
-    }
-  });
+  return await withStorePort(configOf(layoutOf(options)), work);
 }
 
-function isOfTheStore(error: unknown): error is Error {
-  return error instanceof StoreError ||
-    (error instanceof Error && "code" in error && error.code === "ERR_SQLITE_ERROR");
-}
-
-function sayTable(letters: Iterable<DeadLetterSummary>, extent: Extent): void {
+async function sayTable(
+  letters: AsyncIterable<DeadLetterSummary>,
+  extent: Extent,
+): Promise<void> {
   const idWidth = Math.max("ID".length, String(extent.lastSequence).length);
   const deviceWidth = Math.max("DEVICE".length, extent.deviceIdMaxChars);
   const row = (id: string, device: string, rest: string) =>
     print(`${id.padStart(idWidth)}  ${printable(device).padEnd(deviceWidth)}  ${rest}`);
   row("ID", "DEVICE", `${"MESSAGE ID".padEnd(36)}  ${"DIED".padEnd(20)}  STATUS  REASON`);
-  for (const { sequence, deviceId, messageId, deadLetteredAtMs, status, reason } of letters) {
+  for await (const { sequence, deviceId, messageId, deadLetteredAtMs, status, reason } of letters) {
     const died = isoOf(deadLetteredAtMs)?.replace(/\.\d+Z$/, "Z") ?? "-";
     const code = String(status ?? "-").padEnd("STATUS".length);
     row(
@@ -172,10 +166,10 @@ function sayTable(letters: Iterable<DeadLetterSummary>, extent: Extent): void {
 }
 
 /** A JSON array, one element a line, that is never in memory as a whole. */
-function sayArray(letters: Iterable<DeadLetterSummary>): void {
+async function sayArray(letters: AsyncIterable<DeadLetterSummary>): Promise<void> {
   let line = "[";
   let end = "";
-  for (const letter of letters) {
+  for await (const letter of letters) {
     print(line + end);
     line = `  ${printable(JSON.stringify(describe(letter)))}`;
     end = ",";

@@ -5,7 +5,7 @@ import { type Config, readConfig, SITE_DIRECTORY_VARIABLE } from "../config/conf
 import { Registry } from "../store/sqlite/registry.ts";
 import { readSealingKeys } from "../store/sealing_keys.ts";
 import { openStore as openStorePort } from "../store/open_store.ts";
-import type { Store } from "../store/store.ts";
+import type { Store, StorePlace } from "../store/store.ts";
 import { Database } from "../store/sqlite/database.ts";
 import { readOperatorText } from "../config/operator_file.ts";
 import { systemFault } from "../config/system_fault.ts";
@@ -65,16 +65,33 @@ export async function withStore<T>(
   }
 }
 
-/** Opens a site's store for as long as `work` takes; its secrets must open. */
+/** Opens a site's store for as long as `work` takes; secrets that are sealed stay shut. */
 export async function withStorePort<T>(
+  { store: { sealingKey: _, ...place } }: Config,
+  work: (store: Store) => Promise<T>,
+): Promise<T> {
+  return await withStoreAt(place, work);
+}
+
+/** The same for what needs the devices' secrets: all that are sealed must open. */
+export async function withSecrets<T>(
   config: Config,
   work: (store: Store) => Promise<T>,
 ): Promise<T> {
+  return await withStoreAt(config.store, async (store) => {
+    const fault = await store.registry.missingSealingKeys();
+    if (fault !== undefined) throw new CommandError(fault);
+    return await work(store);
+  });
+}
+
+async function withStoreAt<T>(
+  place: StorePlace,
+  work: (store: Store) => Promise<T>,
+): Promise<T> {
   try {
-    const store = await openStorePort(config.store, { author: "command" });
+    const store = await openStorePort(place, { author: "command" });
     try {
-      const fault = await store.registry.missingSealingKeys();
-      if (fault !== undefined) throw new CommandError(fault);
       return await work(store);
     } finally {
       await store.close();

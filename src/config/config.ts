@@ -236,7 +236,7 @@ function inToml(toml: string, section: string, key?: string): string {
   return `gateway.toml: ${line === undefined ? "" : `line ${line}: `}${name}`;
 }
 
-/** What stands there instead; not a URL, in which there may be a password. */
+/** The wrong value, but not a URL, which may have a password in it. */
 function found(key: string, value: unknown): string {
   if (value === undefined || key === "url") return "";
   return `, not ${(JSON.stringify(value) ?? String(value)).slice(0, SHOWN_MAX_CHARS)}`;

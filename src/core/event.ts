@@ -1,13 +1,14 @@
 /**
- * Everything that can happen in a gateway, as values.
+ * Everything that can happen in the running program, as values.
  *
- * The log lines and the metrics are two tables over this union, in `gateway/telemetry/`: a kind that
- * is missing in one of them is a type error. Events are only shown; they never control anything.
+ * The log lines and the metrics are two tables over this union, `log/event_log.ts` and
+ * `gateway/telemetry/event_metrics.ts`: a kind that is missing in one of them is a type error.
+ * Events are only shown; they never control anything.
  */
 
 import type { Outcome } from "./delivery.ts";
 import type { OutboxEntry } from "./outbox_entry.ts";
-import type { Rejection } from "./rejection.ts";
+import type { Rejection, RejectionCode } from "./rejection.ts";
 
 /** How an event identifies an entry: its device and its message. */
 export type EntryNames = Pick<OutboxEntry, "deviceId" | "messageId" | "sequence">;
@@ -36,6 +37,12 @@ type IntakeEvent =
     readonly identity: string;
     readonly rejection: Rejection;
     readonly messageId: string | undefined;
+  }
+  /** Rejections within a second that have no log line of their own. */
+  | {
+    readonly kind: "messages_rejected";
+    readonly code: RejectionCode;
+    readonly count: number;
   }
   | { readonly kind: "intake_paused"; readonly maxPending: number }
   | { readonly kind: "intake_resumed" }
@@ -106,7 +113,12 @@ type BrokerEvent =
 /** The API and its keys. */
 type ApiEvent =
   | { readonly kind: "command_sent"; readonly deviceId: string; readonly messageId: string }
-  | { readonly kind: "api_failed"; readonly reason: string }
+  /** `part` is what failed: the public listener, the gateway's behind it, or one request. */
+  | {
+    readonly kind: "api_failed";
+    readonly part: "proxy" | "server" | "request";
+    readonly reason: string;
+  }
   | { readonly kind: "api_key_imported"; readonly file: string }
   | { readonly kind: "api_key_unknown"; readonly file: string }
   | { readonly kind: "api_key_missing" };
@@ -125,7 +137,18 @@ type LifeEvent =
   | { readonly kind: "gateway_started"; readonly devices: number; readonly pending: number }
   | { readonly kind: "gateway_stopped"; readonly pending: number };
 
-/** Everything that can happen in a gateway. */
+/** The main process, which runs gateways in workers. */
+type ProcessEvent =
+  /** `restartMs`: how long it waits until it starts another. */
+  | { readonly kind: "worker_died"; readonly reason: string; readonly restartMs: number }
+  /** `changed` names the settings, as `broker.ca, log.level`. */
+  | { readonly kind: "reloading"; readonly changed: string }
+  /** `changed` is empty if there was nothing to do. */
+  | { readonly kind: "reloaded"; readonly changed: string }
+  | { readonly kind: "reload_failed"; readonly reason: string }
+  | { readonly kind: "systemd_notify_failed"; readonly reason: string };
+
+/** Everything that can happen in the running program. */
 export type GatewayEvent =
   | IntakeEvent
   | StoreEvent
@@ -133,7 +156,8 @@ export type GatewayEvent =
   | BrokerEvent
   | ApiEvent
   | ExpiryEvent
-  | LifeEvent;
+  | LifeEvent
+  | ProcessEvent;
 
 /** The event of one kind. */
 export type EventOf<Kind extends GatewayEvent["kind"]> = Extract<GatewayEvent, { kind: Kind }>;

@@ -18,7 +18,7 @@ import {
 /** Whether the database can be used at all; the others, and every attack with a device, need it. */
 export const STORE_CHECK: Check<Site> = { name: "store", look: integrity };
 
-/** The checks of this family that need a sound store. */
+/** The checks of this family that need an undamaged store. */
 export const STORE_CHECKS: readonly Check<SiteWithStore>[] = [
   { name: "devices' certificates", look: deviceEnds },
   { name: "secrets", look: secrets },
@@ -26,7 +26,7 @@ export const STORE_CHECKS: readonly Check<SiteWithStore>[] = [
   { name: "clock", look: clock },
 ];
 
-/** A site whose store is sound, and open. */
+/** A site whose store is undamaged and open. */
 interface SiteWithStore extends Site {
   readonly store: Store;
 }

@@ -11,7 +11,7 @@
  */
 
 import { StartError } from "../config/credentials.ts";
-import type { Log } from "../log/log.ts";
+import type { Emit } from "../core/event.ts";
 
 /** Where gateways listen behind the proxy. */
 export const LOOPBACK = "127.0.0.1";
@@ -35,7 +35,7 @@ export interface Upstream {
 /** One listener. */
 export class TcpProxy implements AsyncDisposable {
   readonly #listener: Deno.TcpListener;
-  readonly #log: Log;
+  readonly #emit: Emit;
   readonly #maxConnections: number;
   /** Open connections, oldest first. */
   readonly #clients = new Set<Deno.TcpConn>();
@@ -46,10 +46,10 @@ export class TcpProxy implements AsyncDisposable {
   /** Listens at once; closes connections that come before `switchTo`. Throws a `StartError`. */
   constructor(
     address: { readonly host: string; readonly port: number },
-    options: { readonly log: Log; readonly maxConnections?: number },
+    options: { readonly emit: Emit; readonly maxConnections?: number },
   ) {
     const { host, port } = address;
-    this.#log = options.log;
+    this.#emit = options.emit;
     this.#maxConnections = options.maxConnections ?? CONNECTIONS_MAX;
     try {
       this.#listener = Deno.listen({ hostname: host, port });
@@ -84,8 +84,8 @@ export class TcpProxy implements AsyncDisposable {
         this.#accept(await this.#listener.accept());
       } catch (error) {
         if (this.#closed) return;
-        const message = `The API cannot accept a connection: ${(error as Error).message}`;
-        this.#log("error", "api_failed", { message });
+        const { message: reason } = error as Error;
+        this.#emit({ kind: "api_failed", part: "proxy", reason });
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_RETRY_MS));
       }
     }

@@ -24,7 +24,7 @@ export interface AuditEntry extends AuditNote {
   readonly hash: Uint8Array;
 }
 
-/** The last entry: whoever knows its hash knows all before it. */
+/** The last entry; its hash covers all entries before it. */
 export interface AuditHead {
   /** 0: there is no entry yet. */
   readonly sequence: number;

@@ -73,7 +73,7 @@ Deno.test("a first start unpacks into a folder of the user's own, a later one le
   });
 });
 
-Deno.test("what is half-written, changed in size, opened to others or foreign is unpacked anew", async () => {
+Deno.test("what is half-written, changed in size, opened to others or foreign is unpacked again", async () => {
   await withLauncher(async ({ program, cache }) => {
     assertRan(await runPacked(program, ["run"], { cache }));
     const home = homeIn(cache);

@@ -222,7 +222,7 @@ const NO_ANSWERS: readonly Fault[] = [
   },
 ];
 
-/** Answers in good order; 600 and above count as 5xx (RFC 9110 §15). */
+/** Answers as it should; 600 and above count as 5xx (RFC 9110 §15). */
 const STATUSES: readonly Fault[] = [
   ...[200, 201, 202, 204, 205, 206, 226, 299].map((status) => ({
     status,

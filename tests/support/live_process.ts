@@ -15,7 +15,7 @@ const QUICK = {
   SECURE_IOT_GATEWAY_BACKEND_RETRY_LONGEST: "100ms",
 };
 
-/** Runs `work` beside a gateway process; it is gone afterwards, in good order where all went well. */
+/** Runs `work` beside a gateway process; it is gone afterwards, cleanly if all went well. */
 export async function withLiveProcess(
   work: (site: LiveSite, gateway: GatewayProcess) => Promise<void>,
 ): Promise<void> {

@@ -1,11 +1,11 @@
 /**
- * Who may use the API: whoever has one of its keys.
+ * Who may use the API: a client with one of its keys.
  *
  * The rules are:
  * - missing and wrong keys get the same answer after the same work, which grows with the number of
  *   keys and with nothing else;
  * - an address that sends too many wrong keys is told to wait; the right key always passes, so
- *   that nobody behind the backend's address can lock it out;
+ *   that no other client behind the backend's address can lock it out;
  * - what is remembered of addresses is bounded.
  */
 
@@ -35,7 +35,7 @@ export class BearerAuth {
     this.#clock = clock;
   }
 
-  /** The key that the request has, or the answer to give where it has none. */
+  /** The key that the request has, or the answer if it has none. */
   async authenticate(request: Request, address: string): Promise<ApiKey | Response> {
     const field = request.headers.get("authorization") ?? "";
     const presented = /^Bearer ([\x21-\x7e]+)$/i.exec(field)?.[1] ?? "";

@@ -19,7 +19,7 @@ const PROBLEMS = {
 
 export type ProblemName = keyof typeof PROBLEMS;
 
-/** The answer for a problem; `detail` stands in place of the general hint. */
+/** The answer for a problem; `detail` replaces the general hint. */
 export function problem(
   name: ProblemName,
   options: {

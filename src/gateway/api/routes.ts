@@ -2,9 +2,9 @@
  * The gateway's own HTTPS API: a function from Request to Response.
  *
  * The rules are:
- * - whoever has no key learns nothing but that: the key is asked for before anything else;
- * - a key that is for some devices learns nothing of the others, not even which there are;
- * - a body is counted while it comes and has its time; nothing is read further than needed;
+ * - a client without a key learns nothing else: the key is checked before anything else;
+ * - a key for some devices shows nothing of the others, not even whether they exist;
+ * - a body is counted while it comes and has a time limit; nothing is read further than needed;
  * - every error is a problem of `problem.ts`.
  */
 
@@ -60,7 +60,7 @@ export function createRoutes(parts: RouteParts): ApiHandler {
   app.all("/command/:id", () => notAllowed("POST"));
   app.notFound(() => problem("not-found"));
   app.onError((error) => {
-    parts.emit({ kind: "api_failed", reason: error.message });
+    parts.emit({ kind: "api_failed", part: "request", reason: error.message });
     return problem("internal");
   });
   return async (request, address) =>
@@ -147,7 +147,7 @@ async function readBody(request: Request, timeoutMs: number): Promise<Uint8Array
       length += next.value.length;
     }
   } catch {
-    return "not-json"; // the client went away in the middle; nobody reads the answer
+    return "not-json"; // the client went away in the middle; no one reads the answer
   } finally {
     clearTimeout(timer);
   }

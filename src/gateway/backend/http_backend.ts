@@ -6,7 +6,7 @@
  * - redirects are not followed;
  * - the time-out covers the whole exchange, body included;
  * - of an answer's body at most 65,536 bytes are taken, whatever it announces, in one buffer; a longer
- *   one, or one that breaks off, is left out, and the status stands;
+ *   one, or one that breaks off, is left out, and only the status counts;
  * - an answer with two lengths is none.
  */
 

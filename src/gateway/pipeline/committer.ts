@@ -2,11 +2,11 @@
  * The one writer: brings batches and settlements into the store, one transaction after another.
  *
  * The rules are:
- * - group commit: whatever is settled by then goes along with a batch of messages; without messages,
- *   settlements wait for company, since each commit costs a sync;
- * - a commit that fails is tried again until it works, or until the store is lost and a sound one is
+ * - group commit: settlements are written together with the next batch of messages; without
+ *   messages they wait for more of their kind, since each commit costs a sync of the disk;
+ * - a commit that fails is tried again until it works, or until the store is lost and a valid one is
  *   found in its place; nothing is acknowledged in between;
- * - before each try the batch is examined anew: a device that was revoked meanwhile stays out.
+ * - before each try the batch is examined again: a device revoked in between stays out.
  */
 
 import type { AdmissionPolicy, Examined } from "../../core/admission.ts";
@@ -19,7 +19,7 @@ import type { TokenBucket } from "../../core/token_bucket.ts";
 import type { Clock } from "../../time/clock.ts";
 import type { CatchUp } from "./catch_up.ts";
 
-/** Settlements wait for company: so long, or until so many. */
+/** How long settlements wait for others, and at how many they are written at once. */
 const SETTLE_WITHIN_MS = 20;
 const SETTLE_AT_ONCE = 256;
 
@@ -53,7 +53,7 @@ const NO_MESSAGES: CommitWork = {
 
 /** The committer. */
 export class Committer {
-  /** Resolves when the store was lost and a sound one is in its place, or needs to be opened again. */
+  /** Resolves when the store was lost and a valid one is in its place, or must be opened again. */
   readonly replaced: Promise<void>;
   readonly #parts: CommitterParts;
   readonly #buckets = new Map<string, TokenBucket>();
@@ -85,12 +85,12 @@ export class Committer {
     return this.#fault;
   }
 
-  /** So many entries of an earlier run are in the outbox; said once, at start. */
+  /** Sets how many entries an earlier run has left in the outbox; called once, at start. */
   startWith(pending: number): void {
     this.#pending = pending;
   }
 
-  /** An entry is done with; it leaves the outbox in the next transaction. */
+  /** An entry is finished; it leaves the outbox in the next transaction. */
   settle(settlement: Settlement): void {
     this.#settlements.push(settlement);
     if (this.#settlements.length < SETTLE_AT_ONCE) {
@@ -125,7 +125,7 @@ export class Committer {
     this.#isOver = true;
   }
 
-  /** At once, or with the commit that is under way, or right after it. */
+  /** At once, or with the commit that is running, or right after it. */
   #settleNow(): void {
     clearTimeout(this.#settleTimer);
     this.#settleTimer = undefined;
@@ -198,7 +198,7 @@ export class Committer {
     this.#replaced.resolve();
   }
 
-  /** A lost store does not come back through its old connection: this committer ends. */
+  /** The old connection never reaches a new file: this committer ends. */
   async #awaitSoundStore(): Promise<void> {
     while (!this.#closing && !await this.#parts.store.canReopen()) {
       await this.#pause(RETRY_LONGEST_MS);

@@ -1,8 +1,8 @@
 /**
- * The outbox's way out: to the backend, and the backend's answer back to the device.
+ * Sends the outbox's entries to the backend, and the backend's answers back to the devices.
  *
  * The rules are:
- * - whose turn it is, the lanes say (`lanes.ts`); how many go at once, the backend's health;
+ * - the lanes decide whose turn it is (`lanes.ts`), the backend's health how many go at once;
  * - an entry is settled only when its answer has reached the broker, so that no crash can deliver
  *   an entry and lose its answer;
  * - memory is bounded: what does not fit into the read-ahead is read from the store in its turn.
@@ -49,7 +49,7 @@ interface ForwarderParts {
   readonly failpoint: OnFailpoint;
 }
 
-/** How it goes about it. */
+/** Its settings. */
 interface ForwarderOptions {
   readonly concurrency: number;
   readonly retryFirstMs: number;
@@ -66,7 +66,7 @@ export class Forwarder {
   readonly #lanes = new Lanes();
   readonly #readAhead = new ReadAhead();
   #underWay = 0;
-  /** Of those, entries that were tried in vain before. */
+  /** Of those, entries that have failed before. */
   #retrying = 0;
   #answering = 0;
   #started = false;
@@ -105,7 +105,7 @@ export class Forwarder {
     this.#serve();
   }
 
-  /** Sends no more; waits up to `graceMs` for what is under way, then breaks it off. */
+  /** Sends no more; waits up to `graceMs` for open requests, then aborts them. */
   async stop(graceMs: number): Promise<void> {
     this.#started = false;
     for (const lane of this.#lanes) clearTimeout(lane.timer);
@@ -227,7 +227,7 @@ export class Forwarder {
     this.#next(lane);
   }
 
-  /** The entry in front is done with: the lane goes to the end of the queue, or away. */
+  /** The entry in front is finished: the lane goes to the end of the queue, or is removed. */
   #next(lane: Lane): void {
     lane.sequences.shift();
     const kept = lane.readAhead.shift();
@@ -238,7 +238,7 @@ export class Forwarder {
     this.#serve();
   }
 
-  /** Brings the answer home, then settles; the lane does not wait for it. */
+  /** Brings the answer to the device, then settles; the lane does not wait for it. */
   async #answer(entry: OutboxEntry, answer: Answer): Promise<void> {
     this.#answering++;
     const responded = await this.#parts.responder.respond(entry, answer, this.#stop.signal);

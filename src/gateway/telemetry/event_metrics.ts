@@ -14,6 +14,7 @@ const COUNTS = {
   },
   message_duplicate: (_event, metrics) => metrics.duplicates.inc(),
   message_rejected: ({ rejection: { code } }, metrics) => metrics.rejected.inc({ code }),
+  messages_rejected: undefined, // each was counted
   intake_paused: undefined,
   intake_resumed: undefined,
   qos0_dropped: ({ count }, metrics) => metrics.qos0Dropped.inc(count),
@@ -55,6 +56,11 @@ const COUNTS = {
   expires_soon: undefined,
   gateway_started: undefined,
   gateway_stopped: undefined,
+  worker_died: undefined,
+  reloading: undefined,
+  reloaded: undefined,
+  reload_failed: undefined,
+  systemd_notify_failed: undefined,
 } as const satisfies { [K in Kind]: ((event: EventOf<K>, metrics: Metrics) => void) | undefined };
 
 /** `2xx`, `3xx`, …, or `none` if no answer came. */

@@ -10,7 +10,7 @@ import type { Clock } from "../../time/clock.ts";
 import type { Emit } from "../../core/event.ts";
 import { readOperatorText } from "../../config/operator_file.ts";
 
-/** A wrong answer for an hour harms nobody, and a file that was replaced is seen within one. */
+/** An hour too late does no harm, and a file that was replaced is seen within one. */
 const CHECK_EVERY_MS = 3_600_000;
 
 /** A device and the end of its newest certificate, Unix seconds. */

@@ -4,7 +4,7 @@ import type { Registry } from "../../store/sqlite/registry.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { registerDevices } from "./device_registration.ts";
 import { enrolDevices, type EnrolmentRequest } from "./enrolment.ts";
-import { type EnrolmentFault, enrolmentFaults } from "./enrolment_fault.ts";
+import type { EnrolmentFault } from "./enrolment_fault.ts";
 
 /** A device that was added, and the folder or file that goes onto it. */
 export interface AddedDevice {
@@ -39,8 +39,6 @@ export async function addDevices(
     progress?(done: number): void;
   },
 ): Promise<AddDevicesResult> {
-  const faults = enrolmentFaults(requests, registry);
-  if (faults.length > 0) return { ok: false, faults };
   const result = await enrolDevices(requests, {
     layout: site.layout,
     nowMs: site.nowMs,

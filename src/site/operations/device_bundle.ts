@@ -10,7 +10,7 @@ import {
   certifyClient,
   type EndCertificate,
   issueClientCertificate,
-  readCertificateRequest,
+  type PublicKey,
 } from "../pki/authority.ts";
 import { openIssuingAuthority } from "../pki/device_authorities.ts";
 import { exists } from "../exists.ts";
@@ -27,8 +27,8 @@ export interface DeviceBundleOptions {
   readonly mqttPort: number;
   /** How long the certificate is valid; ten years if not given, never longer than its authority. */
   readonly validDays?: number;
-  /** A certificate request as PEM text: the device keeps its key, and gets no key file. */
-  readonly request?: string;
+  /** Of a certificate request: the device keeps its key, and gets no key file. */
+  readonly publicKey?: PublicKey;
   /** One PEM file instead of a folder. */
   readonly onePem?: boolean;
   /** Take the place of the bundle that is there. */
@@ -70,7 +70,7 @@ export async function createDeviceBundle(
   if (fault !== undefined) {
     return { ok: false, fault };
   }
-  const opened = await openIssuingAuthority(options.layout);
+  const opened = await openIssuingAuthority(options.layout, options.nowMs);
   if (!opened.ok) {
     return { ok: false, fault: `Cannot issue a certificate: ${opened.fault}` };
   }
@@ -78,7 +78,6 @@ export async function createDeviceBundle(
   const drafts = await Deno.makeTempDir({ dir: layout.devicesFolder, prefix: DRAFT_PREFIX });
   try {
     const draft = await draftDeviceBundle(opened.authority, drafts, options);
-    if (typeof draft === "string") return { ok: false, fault: draft };
     if (replace) await moveAway(draft.to, layout);
     // Moved there when complete, so that half a bundle is never seen.
     await Deno.rename(draft.from, draft.to);
@@ -97,18 +96,14 @@ export interface BundleDraft {
   readonly to: string;
 }
 
-/** Issues a certificate and writes the bundle into the folder `drafts`; a text says why not. */
+/** Issues a certificate and writes the bundle into the folder `drafts`. */
 export async function draftDeviceBundle(
   authority: Authority,
   drafts: string,
   options: DeviceBundleOptions,
-): Promise<BundleDraft | string> {
-  const { layout, deviceId, nowMs } = options;
+): Promise<BundleDraft> {
+  const { layout, deviceId } = options;
   const issued = await issue(authority, options);
-  if (typeof issued === "string") return issued;
-  if (issued.notAfter * 1000 <= nowMs) {
-    return `Cannot issue a certificate: "${layout.deviceCa.certificate}" has expired`;
-  }
   const { directory } = deviceFolder(layout, deviceId);
   const from = `${drafts}/${deviceId}`;
   const files = await bundleFiles(options, issued);
@@ -182,20 +177,18 @@ export function bundleFault(
     : `Cannot make the device's folder: "${layout.devicesFolder}/${existing}" exists already`;
 }
 
-/** The certificate, or why there is none. */
-async function issue(
+function issue(
   authority: Authority,
-  { deviceId, nowMs, validDays, request }: DeviceBundleOptions,
-): Promise<DeviceCertificate | string> {
+  { deviceId, nowMs, validDays, publicKey }: DeviceBundleOptions,
+): Promise<DeviceCertificate> {
   const options = {
     commonName: deviceId,
     nowMs,
     ...(validDays !== undefined && { days: validDays }),
   };
-  if (request === undefined) return await issueClientCertificate(authority, options);
-  const read = await readCertificateRequest(request);
-  if (!read.ok) return `Cannot use the certificate request: ${read.fault}`;
-  return await certifyClient(authority, { ...options, publicKey: read.publicKey });
+  return publicKey === undefined
+    ? issueClientCertificate(authority, options)
+    : certifyClient(authority, { ...options, publicKey });
 }
 
 /** Two renames: there is never half a folder, and for a moment none. */

@@ -20,23 +20,27 @@ import {
   removeDeviceBundle,
 } from "./device_bundle.ts";
 import { registerDevices } from "./device_registration.ts";
-import type { EnrolmentFault } from "./enrolment_fault.ts";
+import { type EnrolmentFault, enrolmentFaults } from "./enrolment_fault.ts";
 import type { SiteLayout } from "../layout.ts";
 import { readText } from "../../config/operator_file.ts";
 
 /** A device to come, without what is the same for all. */
 export type EnrolmentRequest = Pick<
   DeviceBundleOptions,
-  "deviceId" | "secret" | "validDays" | "request" | "onePem"
+  "deviceId" | "secret" | "validDays" | "publicKey" | "onePem"
 >;
 
-/** What is the same for all. */
-interface EnrolmentParts {
+/** Where devices are enrolled. */
+interface RecoveryParts {
   readonly layout: SiteLayout;
+  readonly registry: Registry;
+}
+
+/** What is the same for all. */
+interface EnrolmentParts extends RecoveryParts {
   readonly nowMs: number;
   readonly brokerHost: string;
   readonly mqttPort: number;
-  readonly registry: Registry;
   /** So many are made. */
   progress?(done: number): void;
 }
@@ -59,16 +63,28 @@ export async function enrolDevices(
   return await withAuthorityLock(parts.layout, () => enrol(requests, parts));
 }
 
+/** Everything that keeps devices from being enrolled, one fault each; nothing is made. */
+export async function checkEnrolment(
+  requests: readonly EnrolmentRequest[],
+  parts: RecoveryParts,
+): Promise<readonly EnrolmentFault[]> {
+  return await withAuthorityLock(parts.layout, async () => {
+    await recover(parts);
+    return await faultsOf(requests, parts);
+  });
+}
+
 async function enrol(
   requests: readonly EnrolmentRequest[],
   parts: EnrolmentParts,
 ): Promise<EnrolmentResult> {
   const { layout } = parts;
   await recover(parts);
-  const names = await bundleNames(layout);
+  const known = await faultsOf(requests, parts);
+  if (known.length > 0) return { ok: false, faults: known };
   const folder = await Deno.makeTempDir({ dir: layout.devicesFolder, prefix: DRAFT_PREFIX });
   try {
-    const made = await draftAll(requests, folder, { ...parts, names });
+    const made = await draftAll(requests, folder, parts);
     if ("faults" in made) return { ok: false, faults: made.faults };
     await writeJournal(layout, requests);
     const faults = await placeAll(made.drafts, parts);
@@ -80,27 +96,37 @@ async function enrol(
   }
 }
 
+async function faultsOf(
+  requests: readonly EnrolmentRequest[],
+  { layout, registry }: RecoveryParts,
+): Promise<EnrolmentFault[]> {
+  const faults = enrolmentFaults(requests, registry);
+  const found = new Set(faults.map(({ place }) => place));
+  const names = await bundleNames(layout);
+  for (const [place, { deviceId }] of requests.entries()) {
+    const reason = found.has(place) ? undefined : bundleFault({ layout, deviceId }, names);
+    if (reason !== undefined) faults.push({ place, kind: "no_bundle", reason });
+  }
+  return faults.sort((a, b) => (a.place ?? 0) - (b.place ?? 0));
+}
+
 async function draftAll(
   requests: readonly EnrolmentRequest[],
   folder: string,
-  parts: EnrolmentParts & { names: ReadonlyMap<string, string> },
+  parts: EnrolmentParts,
 ): Promise<{ drafts: Draft[] } | { faults: EnrolmentFault[] }> {
-  const opened = await openIssuingAuthority(parts.layout);
+  const opened = await openIssuingAuthority(parts.layout, parts.nowMs);
   if (!opened.ok) {
     const reason = `Cannot issue a certificate: ${opened.fault}`;
-    return { faults: [{ place: 0, kind: "no_bundle", reason }] };
+    return { faults: [{ place: undefined, kind: "no_bundle", reason }] };
   }
   const drafts: Draft[] = [];
-  const faults: EnrolmentFault[] = [];
-  for (const [place, request] of requests.entries()) {
+  for (const request of requests) {
     const options = { ...parts, ...request };
-    const bundle = bundleFault(options, parts.names) ??
-      await draftDeviceBundle(opened.authority, folder, options);
-    if (typeof bundle === "string") faults.push({ place, kind: "no_bundle", reason: bundle });
-    else drafts.push({ request, bundle });
-    parts.progress?.(place + 1);
+    drafts.push({ request, bundle: await draftDeviceBundle(opened.authority, folder, options) });
+    parts.progress?.(drafts.length);
   }
-  return faults.length > 0 ? { faults } : { drafts };
+  return { drafts };
 }
 
 /** Registers all, and puts their bundles into place in the same transaction. */
@@ -122,10 +148,9 @@ async function placeAll(
 }
 
 /** Takes away what a run that broke off has put into its place and what was not registered. */
-async function recover(parts: EnrolmentParts): Promise<void> {
-  const { layout } = parts;
+async function recover({ layout, registry }: RecoveryParts): Promise<void> {
   for (const deviceId of await readJournal(layout)) {
-    if (!parts.registry.find(deviceId)) await removeDeviceBundle(layout, deviceId);
+    if (!registry.find(deviceId)) await removeDeviceBundle(layout, deviceId);
   }
   await Deno.remove(journalPath(layout)).catch(ignoreMissing);
 }

@@ -185,7 +185,7 @@ async function siteFiles(
   const secret = (path: string, text: string) => ({ path, text, mode: OWNER_ONLY });
   return [
     readable(layout.configuration, configurationOf(options, clientId)),
-    // No line break: whoever reads the file as it is has the key.
+    // No line break: programs take the file's content as the key.
     secret(layout.apiKey, apiKey),
     readable(layout.deviceCa.certificate, deviceCa.certificatePem),
     secret(layout.deviceCa.key, deviceCa.keyPem),

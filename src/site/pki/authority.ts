@@ -34,9 +34,12 @@ export interface Authority {
   readonly keyPem: string;
 }
 
+/** The public key of a checked request. */
+export type PublicKey = x509.PublicKey;
+
 /** A request for a certificate that was checked. */
 type RequestResult =
-  | { readonly ok: true; readonly publicKey: x509.PublicKey }
+  | { readonly ok: true; readonly publicKey: PublicKey }
   | { readonly ok: false; readonly fault: string };
 
 /** An end certificate; `serial` in lower-case hex, times in unix seconds. */

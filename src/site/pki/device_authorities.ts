@@ -22,12 +22,17 @@ export async function openDeviceAuthorities(layout: SiteLayout): Promise<Authori
   return { ok: true, authorities: [...current.authorities, ...previous.authorities] };
 }
 
-/** Opens the authority that issues. */
+/** Opens the authority that issues, unless it has expired. */
 export async function openIssuingAuthority(
   layout: SiteLayout,
+  nowMs: number,
 ): Promise<{ ok: true; authority: Authority } | { ok: false; fault: string }> {
   const opened = await openOne(layout.deviceCa);
-  return opened.ok ? { ok: true, authority: opened.authorities[0] } : opened;
+  if (!opened.ok) return opened;
+  const [authority] = opened.authorities;
+  return authority.certificate.notAfter.getTime() > nowMs
+    ? { ok: true, authority }
+    : { ok: false, fault: `"${layout.deviceCa.certificate}" has expired` };
 }
 
 /** The certificates of a PEM file, one text each. */

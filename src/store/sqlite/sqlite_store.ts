@@ -5,7 +5,10 @@
  * transaction; `promised` gives them the asynchronous form of the store's interfaces.
  */
 
+import type { SealingKeyPlaces } from "../../config/config.ts";
+import type { SealingKey } from "../sealed_secret.ts";
 import { readSealingKeys } from "../sealing_keys.ts";
+import { StoreError } from "../store_error.ts";
 import type { Store, StoreOptions, StorePlace } from "../store.ts";
 import { ApiKeys } from "./api_keys.ts";
 import { AuditLog } from "./audit_log.ts";
@@ -24,11 +27,27 @@ type Promised<T> = {
     : never;
 };
 
+/** Where the sealing keys are, and what they were when the store was opened. */
+interface SealingFiles {
+  readonly sealingKeys: readonly SealingKey[];
+  readonly places: SealingKeyPlaces | undefined;
+}
+
 /** Opens the file at `place.database`; throws a `StoreError`. */
 export function openSqliteStore(place: StorePlace, options: StoreOptions): Store {
   const { database: path, synchronous = "FULL", sealingKey: places } = place;
   const sealingKeys = places ? readSealingKeys(places) : [];
   const database = new Database(path, { synchronous, ...options });
+  try {
+    return storeOn(database, { sealingKeys, places });
+  } catch (error) {
+    database.close();
+    throw storeErrorOf(error, path);
+  }
+}
+
+function storeOn(database: Database, { sealingKeys, places }: SealingFiles): Store {
+  const promised = <T extends object>(part: T) => promisedPart(part, database.path);
   const sealingParts = () => {
     if (places === undefined) throw new Error("No place for sealing keys was given");
     return { store: database, places };
@@ -61,21 +80,38 @@ export function openSqliteStore(place: StorePlace, options: StoreOptions): Store
 }
 
 /** The part itself, whose methods answer by promise; what one throws becomes a rejection. */
-function promised<T extends object>(part: T): Promised<T> {
+function promisedPart<T extends object>(part: T, path: string): Promised<T> {
   return new Proxy(part, {
     get(target, name) {
       const method = Reflect.get(target, name);
       if (typeof method !== "function") return method;
       return isGeneratorFunction(method)
-        ? (...args: unknown[]) => inSteps(method.apply(target, args))
+        ? (...args: unknown[]) => inSteps(method.apply(target, args), path)
         // deno-lint-ignore require-await -- as above
-        : async (...args: unknown[]) => method.apply(target, args);
+        : async (...args: unknown[]) => {
+          try {
+            return method.apply(target, args);
+          } catch (error) {
+            throw storeErrorOf(error, path);
+          }
+        };
     },
   }) as unknown as Promised<T>;
 }
 
-async function* inSteps(items: Iterable<unknown>): AsyncIterable<unknown> {
-  yield* items;
+async function* inSteps(items: Iterable<unknown>, path: string): AsyncIterable<unknown> {
+  try {
+    yield* items;
+  } catch (error) {
+    throw storeErrorOf(error, path);
+  }
+}
+
+/** SQLite's own error as the port's; any other as it is. */
+function storeErrorOf(error: unknown, path: string): unknown {
+  const isOfSqlite = error instanceof Error && "code" in error && error.code === "ERR_SQLITE_ERROR";
+  if (!isOfSqlite) return error;
+  return new StoreError(`Cannot use "${path}": ${error.message}`, { cause: error });
 }
 
 function isGeneratorFunction(method: object): boolean {

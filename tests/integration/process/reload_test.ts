@@ -195,7 +195,7 @@ Deno.test("other addresses, by name and over TLS, are gone over to under other p
   });
 });
 
-Deno.test("SIGTERM ends the gateway in good order also in the middle of a reload", async () => {
+Deno.test("SIGTERM stops the gateway cleanly also in the middle of a reload", async () => {
   await withLiveProcess(async (site, gateway) => {
     await reissueServer(site.layout);
     gateway.kill("SIGHUP");

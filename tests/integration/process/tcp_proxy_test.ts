@@ -45,7 +45,7 @@ async function withProxy(
 ): Promise<void> {
   const [port] = freePorts(1) as [number];
   const calls: Deno.TcpConn[] = [];
-  await using proxy = new TcpProxy({ host: LOOPBACK, port }, { ...options, log: () => {} });
+  await using proxy = new TcpProxy({ host: LOOPBACK, port }, { ...options, emit: () => {} });
   try {
     await work(proxy, async () => {
       const call = await Deno.connect({ hostname: LOOPBACK, port });

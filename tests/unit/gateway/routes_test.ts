@@ -162,7 +162,7 @@ Deno.test("a missing and a wrong key get the same answer", async () => {
   assert.deepEqual(fake.dispatched, []);
 });
 
-Deno.test("whoever has no key learns nothing of devices, types or bodies", async () => {
+Deno.test("a client without a key learns nothing of devices, types or bodies", async () => {
   const fake = fakeApi();
   const headers = { authorization: "Bearer no", "content-type": "text/plain" };
   const response = await ask(fake, { path: "/command/..%2F", headers, body: "{" });

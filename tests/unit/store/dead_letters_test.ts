@@ -134,7 +134,7 @@ Deno.test("retry() puts it behind what waits, with the same bytes, key and times
       before.timestamp,
       before.deviceId,
     ]);
-    assert.equal(acceptedMs, 1_800_000_000_000, "its time to be delivered begins anew");
+    assert.equal(acceptedMs, 1_800_000_000_000, "its time to be delivered starts again");
     assert.equal(letters.count(), 0);
   });
 });

@@ -1,15 +1,16 @@
 /**
  * Events as log lines: one table, in which each kind of event has its row.
  *
- * Lines that could come in floods are not in the table's hands alone: rejections go through
- * `rejection_log.ts`, and accepted messages are only logged if the settings say so.
+ * Lines that could come in floods are not in the table's hands alone: `rejection_log.ts` limits
+ * the rate of rejections, and accepted messages are only logged if the settings say so.
  */
 
-import type { Outcome } from "../../core/delivery.ts";
-import type { EntryNames, EventOf, GatewayEvent, Waiting } from "../../core/event.ts";
-import { isWrongBackend } from "../../core/retry_statuses.ts";
-import { secondsOf } from "../../core/time.ts";
-import type { Log, LogLevel, LogProperties } from "../../log/log.ts";
+import type { Outcome } from "../core/delivery.ts";
+import type { EntryNames, EventOf, GatewayEvent, Waiting } from "../core/event.ts";
+import { rejectionSentence } from "../core/rejection.ts";
+import { isWrongBackend } from "../core/retry_statuses.ts";
+import { secondsOf } from "../core/time.ts";
+import type { Log, LogLevel, LogProperties } from "./log.ts";
 import { RejectionLog } from "./rejection_log.ts";
 
 /** Longest part of a redirect's target that is logged. */
@@ -24,11 +25,26 @@ interface Line {
 
 type Kind = GatewayEvent["kind"];
 
-/** The log line of each event; undefined: it has none, or not in every case. */
+/** Longest identity that is written out, in characters; a CN may be longer than any device id. */
+const IDENTITY_MAX_CHARS = 80;
+
+/** What failed, as `api_failed` says it. */
+const API_FAILURES: Readonly<Record<EventOf<"api_failed">["part"], string>> = {
+  proxy: "The API cannot accept a connection",
+  server: "The API stopped listening",
+  request: "The API failed to answer a request",
+};
+
+/** The log line of each event; undefined: it has none. */
 const LINES = {
   message_accepted: ({ entry }) => info(`Accepted message from ${entry.deviceId}`, namesOf(entry)),
   message_duplicate: undefined,
-  message_rejected: undefined,
+  message_rejected: ({ rejection, identity }) => {
+    const from = identity.slice(0, IDENTITY_MAX_CHARS);
+    return warning(rejectionSentence(rejection, from), { code: rejection.code, device_id: from });
+  },
+  messages_rejected: ({ code, count }) =>
+    warning(`Rejected ${count} more messages within a second: ${code}`, { code, count }),
   intake_paused: ({ maxPending }) =>
     error(`The outbox is full: intake waits at ${maxPending} entries`),
   intake_resumed: () => info("The outbox has room: taking messages again"),
@@ -107,7 +123,7 @@ const LINES = {
   broker_dropped: ({ count }) =>
     error(`The broker dropped ${count} messages: its queues were full`, { count }),
   command_sent: undefined,
-  api_failed: ({ reason }) => error(`The API failed: ${reason}`),
+  api_failed: ({ part, reason }) => error(`${API_FAILURES[part]}: ${reason}`, { part }),
   api_key_imported: ({ file }) => info(`Imported the API key in "${file}" as a hash`),
   api_key_unknown: ({ file }) =>
     warning(`The API key in "${file}" is not registered: run key list`),
@@ -119,6 +135,14 @@ const LINES = {
     info(`Taking messages from ${devices} devices`, { devices, pending }),
   gateway_stopped: ({ pending }) =>
     info(`Stopped: ${pending} entries wait in the outbox`, { pending }),
+  worker_died: ({ reason, restartMs }) =>
+    error(`The worker ended: ${reason}; restarting in ${restartMs} ms`),
+  reloading: ({ changed }) => info(`Reloading: ${changed}`, { changed }),
+  reloaded: ({ changed }) =>
+    changed === "" ? info("Reloaded: nothing changed") : info(`Reloaded: ${changed}`, { changed }),
+  reload_failed: ({ reason }) =>
+    error(`Reload failed, still using the previous configuration: ${reason}`),
+  systemd_notify_failed: ({ reason }) => warning(`Cannot notify systemd: ${reason}`),
 } as const satisfies { [K in Kind]: ((event: EventOf<K>) => Line) | undefined };
 
 /** What the log is told by the settings. */
@@ -136,22 +160,26 @@ export class EventLog {
   constructor(log: Log, options: EventLogOptions) {
     this.#log = log;
     this.#options = options;
-    this.#rejections = new RejectionLog(log);
+    this.#rejections = new RejectionLog((event) => this.#write(event));
   }
 
   /** Writes the event's line, if it has one. */
   write(event: GatewayEvent): void {
     if (event.kind === "message_rejected") return this.#rejections.add(event);
     if (event.kind === "message_accepted" && !this.#options.accepted) return;
-    const lineOf = LINES[event.kind] as ((event: GatewayEvent) => Line) | undefined;
-    if (lineOf === undefined) return;
-    const { level, message, properties } = lineOf(event);
-    this.#log(level, event.kind, { message, ...properties });
+    this.#write(event);
   }
 
   /** Writes what is still summed up. */
   flush(): void {
     this.#rejections.flush();
+  }
+
+  #write(event: GatewayEvent): void {
+    const lineOf = LINES[event.kind] as ((event: GatewayEvent) => Line) | undefined;
+    if (lineOf === undefined) return;
+    const { level, message, properties } = lineOf(event);
+    this.#log(level, event.kind, { message, ...properties });
   }
 }
 
