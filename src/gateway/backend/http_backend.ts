@@ -130,7 +130,7 @@ function bufferBytes(headers: Headers): number {
   return 1 + (isExact ? announced : ANSWER_MAX_BYTES);
 }
 
-/** Two lengths: whoever is between may take the other one (RFC 9112 §6.3). */
+/** Two lengths: a program in between may go by the other one (RFC 9112 §6.3). */
 function hasTwoLengths(headers: Headers): boolean {
   return headers.has("content-length") && headers.has("transfer-encoding");
 }
