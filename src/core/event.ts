@@ -58,7 +58,7 @@ type StoreEvent =
   | { readonly kind: "store_reopened"; readonly reason: string }
   | { readonly kind: "dead_letters_expired" } & ExpiredDeadLetters
   | { readonly kind: "clock_behind"; readonly behindSeconds: number }
-  | { readonly kind: "secret_damaged"; readonly deviceId: string }
+  | { readonly kind: "device_damaged"; readonly deviceId: string; readonly reason: string }
   | { readonly kind: "new_secret_used"; readonly deviceId: string; readonly generation: number }
   | { readonly kind: "audit_head"; readonly sequence: number; readonly hash: Uint8Array };
 

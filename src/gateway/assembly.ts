@@ -117,6 +117,6 @@ export async function assemble(config: Config, options: GatewayOptions) {
   function tellWhatIsOdd(): void {
     const behindSeconds = newestSeconds - secondsOf(clock.wallMs());
     if (behindSeconds > checks.toleranceSeconds) emit({ kind: "clock_behind", behindSeconds });
-    for (const deviceId of keys.damaged()) emit({ kind: "secret_damaged", deviceId });
+    for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
   }
 }

@@ -72,8 +72,8 @@ const LINES = {
     ),
   clock_behind: ({ behindSeconds }) =>
     error(`The clock is ${behindSeconds} s behind the newest accepted message: check it`),
-  secret_damaged: ({ deviceId }) =>
-    error(`The secret of ${deviceId} was altered in the database: rotate it`, {
+  device_damaged: ({ deviceId, reason }) =>
+    error(`Messages of ${deviceId} are refused, its row in the database is damaged: ${reason}`, {
       device_id: deviceId,
     }),
   new_secret_used: ({ deviceId, generation }) =>
