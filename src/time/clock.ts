@@ -15,7 +15,7 @@ export const SYSTEM_CLOCK: Clock = {
 };
 
 /** What an earlier run knew of its steady clock. */
-export interface SteadyStart {
+interface SteadyStart {
   /** By how much it was ahead of the wall clock, milliseconds. */
   readonly offsetMs: number;
   /** Unix milliseconds that it had reached; it never begins before. */
