@@ -67,6 +67,7 @@ export class HttpBackend implements Backend {
         status: response.status,
         body: await bodyOf(response).catch(() => undefined),
         retryAfter: response.headers.get("retry-after"),
+        contentType: response.headers.get("content-type"),
         location: response.headers.get("location"),
       };
     } catch (error) {

@@ -49,7 +49,7 @@ Deno.test("createSite() makes keys that belong to their certificates and an API 
       const certificate = await Deno.readTextFile(pair.certificate);
       assert.ok(keyBelongsToCertificate(certificate, await Deno.readTextFile(pair.key)), pair.key);
     }
-    assert.match(await Deno.readTextFile(layout.apiKey), /^[A-Za-z0-9_-]{43}\n$/);
+    assert.match(await Deno.readTextFile(layout.apiKey), /^[A-Za-z0-9_-]{43}$/);
   });
 });
 
