@@ -1,7 +1,7 @@
 /** `dead list`, `show`, `retry` and `drop`: what was accepted and could not be delivered. */
 
-import { Buffer } from "node:buffer";
 import type {
+  DeadLetter,
   DeadLetterStore,
   DeadLetterSummary,
   Extent,
@@ -9,6 +9,7 @@ import type {
 } from "../store/dead_letters.ts";
 import type { RegistryStore } from "../store/registry.ts";
 import type { Store } from "../store/store.ts";
+import { isoOf, payloadOf, printArray, printField, textOf } from "./message_report.ts";
 import { unknownDevice } from "./unknown_device.ts";
 import { configOf, layoutOf, type SiteOption, withStorePort } from "./open_site.ts";
 import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
@@ -20,6 +21,12 @@ interface SelectionOptions extends SiteOption {
   readonly json?: true;
 }
 
+/** A terminal's width. */
+const LINE_CHARS = 80;
+
+/** Least of a reason that is in the table. */
+const REASON_MIN_CHARS = 12;
+
 const SEE_LIST = "See secure-iot-gateway dead list";
 
 /** Lists all dead letters, the one that died first on top; without their payloads. */
@@ -27,7 +34,7 @@ export async function listDeadLetters(
   options: SiteOption & { readonly json?: true },
 ): Promise<void> {
   await withLetters(options, async ({ deadLetters }) => {
-    if (options.json) await sayArray(deadLetters.list());
+    if (options.json) await printArray(deadLetters.list(), describe);
     else await sayTable(deadLetters.list(), await deadLetters.extent());
   });
 }
@@ -42,13 +49,14 @@ export async function showDeadLetter(
   if (!letter) throw unknownDeadLetter(sequence);
   const payload = payloadOf(letter.payload);
   if (options.json) {
-    const json = JSON.stringify({ ...describe(letter), ...payload }, null, 2);
+    const json = JSON.stringify({ ...describe(letter), ...answerOf(letter), ...payload }, null, 2);
     for (const line of json.split("\n")) print(printable(line));
     return;
   }
-  for (const [name, value] of Object.entries(describe(letter))) sayField(name, value ?? "-");
-  if (payload.payload === null) sayField("payload_base64", payload.payload_base64);
-  else sayField("payload", payload.payload);
+  for (const [name, value] of Object.entries(describe(letter))) printField(name, value ?? "-");
+  for (const [name, value] of Object.entries({ ...answerOf(letter), ...payload })) {
+    if (value !== null) printField(name, value);
+  }
 }
 
 /** Puts dead letters back into the outbox; a gateway that runs sends them in their turn. */
@@ -145,37 +153,38 @@ async function withLetters<T>(
   return await withStorePort(configOf(layoutOf(options)), work);
 }
 
+/** Within 80 columns, if device ids are short; `dead show` has the rest. */
 async function sayTable(
   letters: AsyncIterable<DeadLetterSummary>,
   extent: Extent,
 ): Promise<void> {
   const idWidth = Math.max("ID".length, String(extent.lastSequence).length);
   const deviceWidth = Math.max("DEVICE".length, extent.deviceIdMaxChars);
+  const reasonWidth = Math.max(REASON_MIN_CHARS, LINE_CHARS - idWidth - deviceWidth - 34);
   const row = (id: string, device: string, rest: string) =>
     print(`${id.padStart(idWidth)}  ${printable(device).padEnd(deviceWidth)}  ${rest}`);
-  row("ID", "DEVICE", `${"MESSAGE ID".padEnd(36)}  ${"DIED".padEnd(20)}  STATUS  REASON`);
-  for await (const { sequence, deviceId, messageId, deadLetteredAtMs, status, reason } of letters) {
+  row("ID", "DEVICE", `${"DIED".padEnd(20)}  STATUS  REASON`);
+  for await (const { sequence, deviceId, deadLetteredAtMs, status, reason } of letters) {
     const died = isoOf(deadLetteredAtMs)?.replace(/\.\d+Z$/, "Z") ?? "-";
     const code = String(status ?? "-").padEnd("STATUS".length);
-    row(
-      String(sequence),
-      deviceId,
-      `${printable(messageId).padEnd(36)}  ${died.padEnd(20)}  ${code}  ${printable(reason)}`,
-    );
+    const why = shortened(printable(reason), reasonWidth);
+    row(String(sequence), deviceId, `${died.padEnd(20)}  ${code}  ${why}`);
   }
 }
 
-/** A JSON array, one element a line, that is never in memory as a whole. */
-async function sayArray(letters: AsyncIterable<DeadLetterSummary>): Promise<void> {
-  let line = "[";
-  let end = "";
-  for await (const letter of letters) {
-    print(line + end);
-    line = `  ${printable(JSON.stringify(describe(letter)))}`;
-    end = ",";
-  }
-  print(line);
-  print("]");
+function shortened(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
+}
+
+/** What the backend answered, as far as it is kept. */
+function answerOf({ answer }: DeadLetter) {
+  const body = answer?.body && textOf(answer.body);
+  return {
+    answer_content_type: answer?.contentType ?? null,
+    answer_location: answer?.location ?? null,
+    answer: body?.text ?? null,
+    answer_base64: body?.base64 ?? null,
+  };
 }
 
 function describe(letter: DeadLetterSummary) {
@@ -189,27 +198,6 @@ function describe(letter: DeadLetterSummary) {
     status: letter.status ?? null,
     reason: letter.reason,
   };
-}
-
-/** The payload as text, or in base64 if it is not UTF-8. */
-function payloadOf(bytes: Uint8Array) {
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    return { payload: text, payload_base64: null };
-  } catch {
-    return { payload: null, payload_base64: Buffer.from(bytes).toString("base64") };
-  }
-}
-
-function sayField(name: string, value: string | number): void {
-  const text = String(value);
-  const shown = printable(text);
-  print(`${name}${shown === text ? "" : ", escaped for the terminal"}: ${shown}`);
-}
-
-function isoOf(unixMs: number): string | null {
-  const date = new Date(unixMs);
-  return Number.isNaN(date.getTime()) ? null : date.toISOString();
 }
 
 function amount(count: number): string {

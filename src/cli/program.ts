@@ -39,6 +39,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.fine }): Command {
   addSiteCommands(program);
   addDeviceCommands(program);
   addAuthorityCommands(program);
+  addOutboxCommands(program);
   addDeadLetterCommands(program);
   addKeyCommands(program);
   addSecretCommands(program);
@@ -175,6 +176,23 @@ function addDeadLetterCommands(program: Command): void {
     .option("--device <id>", "all of one device")
     .option("--all", "all there are")
     .action(async (id, options) => (await import("./dead.ts")).dropDeadLetters(id, options));
+}
+
+function addOutboxCommands(program: Command): void {
+  const outbox = program.command("outbox").description(
+    "Accepted readings that wait for the backend",
+  )
+    .helpCommand(false);
+  site(outbox.command("list").description("List what waits, the oldest first"))
+    .option("--json", "as JSON")
+    .option("--device <id>", "of one device")
+    .action(async (options) => (await import("./outbox.ts")).listOutbox(options));
+  site(outbox.command("show <sequence>").description("Show one entry with its payload"))
+    .option("--json", "as JSON")
+    .action(async (id, options) => (await import("./outbox.ts")).showOutboxEntry(id, options));
+  site(outbox.command("drop <sequence>").description("Make one entry a dead letter"))
+    .option("--json", "as JSON")
+    .action(async (id, options) => (await import("./outbox.ts")).dropOutboxEntry(id, options));
 }
 
 function addKeyCommands(program: Command): void {

@@ -17,6 +17,8 @@ export interface Answer {
   readonly retryAfter: string | null;
   /** The `Location` field, as it came; of a redirect, which is not followed. */
   readonly location: string | null;
+  /** The `Content-Type` field, unparsed. */
+  readonly contentType: string | null;
 }
 
 /** The backend did not answer. */
@@ -31,6 +33,23 @@ export type Outcome = Answer | NoAnswer;
 /** What to do with the entry. */
 type Disposition = "delivered" | "rejected" | "retry";
 
+/** What is kept of the answer that made a dead letter. */
+export interface KeptAnswer {
+  readonly contentType: string | undefined;
+  readonly location: string | undefined;
+  /** Its beginning; undefined if there was none, or it was not read. */
+  readonly body: Uint8Array | undefined;
+}
+
+/** Dead letters that were dropped because there were too many, or too old ones. */
+export interface ExpiredDeadLetters {
+  readonly count: number;
+  /** The first of them. */
+  readonly named: readonly { readonly deviceId: string; readonly messageId: string }[];
+  /** How many more of each device. */
+  readonly others: ReadonlyMap<string, number>;
+}
+
 /** Why an entry became a dead letter. */
 export interface DeadLetterCause {
   /** The backend's last answer; undefined if there was none. */
@@ -38,6 +57,8 @@ export interface DeadLetterCause {
   readonly reason: string;
   /** Wall clock, Unix milliseconds. */
   readonly deadLetteredAtMs: number;
+  /** Undefined if no answer came, or it is not loaded. */
+  readonly answer?: KeptAnswer | undefined;
 }
 
 /** How an entry leaves the outbox: delivered, or as a dead letter. */
@@ -56,6 +77,10 @@ interface Backoff {
 /** Longest wait that a backend can ask for with `Retry-After`. */
 export const RETRY_AFTER_MAX_MS = 3_600_000;
 
+/** How much of an answer a dead letter keeps. */
+export const KEPT_BODY_MAX_BYTES = 4096;
+const KEPT_FIELD_MAX_CHARS = 2048;
+
 /** What an outcome means for its entry; `retryStatuses` as the settings have them. */
 export function dispositionOf(outcome: Outcome, retryStatuses: ReadonlySet<number>): Disposition {
   if (outcome.kind === "no_answer") return "retry";
@@ -63,6 +88,16 @@ export function dispositionOf(outcome: Outcome, retryStatuses: ReadonlySet<numbe
   if (status >= 200 && status < 300) return "delivered";
   // RFC 9110 §15: a status that is none counts as 5xx
   return retryStatuses.has(status < 600 ? status : 500) ? "retry" : "rejected";
+}
+
+/** What a dead letter keeps of an outcome; undefined if no answer came. */
+export function keptAnswer(outcome: Outcome): KeptAnswer | undefined {
+  if (outcome.kind === "no_answer") return undefined;
+  return {
+    contentType: outcome.contentType?.slice(0, KEPT_FIELD_MAX_CHARS),
+    location: outcome.location?.slice(0, KEPT_FIELD_MAX_CHARS),
+    body: outcome.body?.slice(0, KEPT_BODY_MAX_BYTES),
+  };
 }
 
 /**

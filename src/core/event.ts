@@ -6,7 +6,7 @@
  * Events are only shown; they never control anything.
  */
 
-import type { Outcome } from "./delivery.ts";
+import type { ExpiredDeadLetters, Outcome } from "./delivery.ts";
 import type { OutboxEntry } from "./outbox_entry.ts";
 import type { Rejection, RejectionCode } from "./rejection.ts";
 
@@ -56,9 +56,9 @@ type StoreEvent =
   | { readonly kind: "store_recovered" }
   | { readonly kind: "store_replaced" }
   | { readonly kind: "store_reopened"; readonly reason: string }
-  | { readonly kind: "dead_letters_expired"; readonly count: number }
+  | { readonly kind: "dead_letters_expired" } & ExpiredDeadLetters
   | { readonly kind: "clock_behind"; readonly behindSeconds: number }
-  | { readonly kind: "secret_damaged"; readonly deviceId: string }
+  | { readonly kind: "device_damaged"; readonly deviceId: string; readonly reason: string }
   | { readonly kind: "new_secret_used"; readonly deviceId: string; readonly generation: number }
   | { readonly kind: "audit_head"; readonly sequence: number; readonly hash: Uint8Array };
 

@@ -6,7 +6,7 @@
  */
 
 import type { AdmissionFacts, AdmissionPolicy, Buckets, Examined } from "./admission.ts";
-import type { Outcome, Settlement } from "./delivery.ts";
+import type { ExpiredDeadLetters, Outcome, Settlement } from "./delivery.ts";
 import type { DeviceStatus } from "./device.ts";
 import type { Envelope } from "./envelope.ts";
 import type { OutboxEntry, WaitingEntry } from "./outbox_entry.ts";
@@ -54,6 +54,8 @@ export interface CommitResult {
   readonly committed: readonly Committed[];
   /** Entries that another process has put into the outbox. */
   readonly requeued: readonly WaitingEntry[];
+  /** Entries that another process has taken out of it. */
+  readonly removed: readonly WaitingEntry[];
   /** Entries in the outbox now. */
   readonly pending: number;
   /** The buckets that the batch has changed. */
@@ -61,7 +63,7 @@ export interface CommitResult {
   /** True if an accepted message had waited longer than the tolerance. */
   readonly late: boolean;
   /** Dead letters that were dropped because they were too many or too old. */
-  readonly expiredDeadLetters: number;
+  readonly expiredDeadLetters: ExpiredDeadLetters;
   /** True if there is more to tidy. */
   readonly untidy: boolean;
 }
@@ -72,6 +74,11 @@ export interface StoreMarks {
   readonly attendedSeconds: number | undefined;
   /** The newest timestamp that is remembered, Unix seconds; 0 if there is none. */
   readonly newestSeconds: number;
+  /**
+   * The steady clock of an earlier run, if entries wait that were accepted by it: by how much it was
+   * ahead of the wall clock, and how far it had come, milliseconds.
+   */
+  readonly steady: { readonly offsetMs: number; readonly floorMs: number };
 }
 
 /** How much the store holds. */

@@ -7,7 +7,7 @@
 
 import type { Outcome } from "../core/delivery.ts";
 import type { EntryNames, EventOf, GatewayEvent, Waiting } from "../core/event.ts";
-import { rejectionSentence } from "../core/rejection.ts";
+import { type Rejection, rejectionSentence } from "../core/rejection.ts";
 import { isWrongBackend } from "../core/retry_statuses.ts";
 import { secondsOf } from "../core/time.ts";
 import type { Log, LogLevel, LogProperties } from "./log.ts";
@@ -15,6 +15,9 @@ import { RejectionLog } from "./rejection_log.ts";
 
 /** Longest part of a redirect's target that is logged. */
 const LOCATION_MAX_CHARS = 500;
+
+/** Most devices whose dropped dead letters are summed up in one line. */
+const SUMMED_DEVICES_MAX = 50;
 
 /** A log line without its event's name. */
 interface Line {
@@ -39,9 +42,15 @@ const API_FAILURES: Readonly<Record<EventOf<"api_failed">["part"], string>> = {
 const LINES = {
   message_accepted: ({ entry }) => info(`Accepted message from ${entry.deviceId}`, namesOf(entry)),
   message_duplicate: undefined,
-  message_rejected: ({ rejection, identity }) => {
+  message_rejected: ({ rejection, identity, messageId }) => {
+    const { code, secondsOff } = rejection;
     const from = identity.slice(0, IDENTITY_MAX_CHARS);
-    return warning(rejectionSentence(rejection, from), { code: rejection.code, device_id: from });
+    return warning(rejectionSentence(rejection, from) + byHowMuch(rejection), {
+      code,
+      device_id: from,
+      message_id: messageId,
+      seconds_off: secondsOff,
+    });
   },
   messages_rejected: ({ code, count }) =>
     warning(`Rejected ${count} more messages within a second: ${code}`, { code, count }),
@@ -57,16 +66,20 @@ const LINES = {
   store_recovered: () => info("The database can be written again"),
   store_replaced: () => warning("The database was replaced: restarting on the new file"),
   store_reopened: ({ reason }) => info(`Restarting with the new sealing keys: ${reason}`),
-  dead_letters_expired: ({ count }) =>
+  dead_letters_expired: ({ count, named, others }) =>
     error(
       `Dropped the ${count === 1 ? "oldest dead letter" : `${count} oldest dead letters`}: ` +
         "more than dead_letters.max_count or older than dead_letters.max_age",
-      { count },
+      {
+        count,
+        dropped: named.map(({ deviceId, messageId }) => `${deviceId} ${messageId}`).join(", "),
+        ...(others.size > 0 && { others: sumOf(others) }),
+      },
     ),
   clock_behind: ({ behindSeconds }) =>
     error(`The clock is ${behindSeconds} s behind the newest accepted message: check it`),
-  secret_damaged: ({ deviceId }) =>
-    error(`The secret of ${deviceId} was altered in the database: rotate it`, {
+  device_damaged: ({ deviceId, reason }) =>
+    error(`Messages of ${deviceId} are refused, its row in the database is damaged: ${reason}`, {
       device_id: deviceId,
     }),
   new_secret_used: ({ deviceId, generation }) =>
@@ -183,6 +196,12 @@ export class EventLog {
   }
 }
 
+/** How far a timestamp is out of range, after the reason's fixed sentence. */
+function byHowMuch({ secondsOff }: Rejection): string {
+  if (secondsOff === undefined) return "";
+  return secondsOff < 0 ? `: ${-secondsOff} s too old` : `: ${secondsOff} s too far ahead`;
+}
+
 function debug(message: string, properties?: LogProperties): Line {
   return line("debug", message, properties);
 }
@@ -201,6 +220,14 @@ function error(message: string, properties?: LogProperties): Line {
 
 function line(level: LogLevel, message: string, properties?: LogProperties): Line {
   return { level, message, ...(properties && { properties }) };
+}
+
+/** So many of each device, for the first devices. */
+function sumOf(counts: ReadonlyMap<string, number>): string {
+  const first = [...counts].slice(0, SUMMED_DEVICES_MAX);
+  const rest = counts.size - first.length;
+  const parts = first.map(([deviceId, count]) => `${deviceId}: ${count}`);
+  return [...parts, ...(rest > 0 ? [`and of ${rest} more devices`] : [])].join(", ");
 }
 
 function lastOf(outcome: Outcome): string {

@@ -114,29 +114,30 @@ export class TcpProxy implements AsyncDisposable {
   }
 }
 
-/** Copies bytes both ways until both sides have ended, or one breaks off; `inner` closes after `onClose`. */
-async function relay(
-  client: Deno.TcpConn,
-  inner: Deno.TcpConn,
-  onClose: () => void,
-): Promise<void> {
+/**
+ * Copies bytes both ways until both sides have ended, or one breaks off. `onEnd` is called before
+ * `inner` ends for good: the system gives its port to others at once.
+ */
+async function relay(client: Deno.TcpConn, inner: Deno.TcpConn, onEnd: () => void): Promise<void> {
   client.setNoDelay();
   inner.setNoDelay();
   const inwards = copy(client, inner).catch(() => {
-    onClose();
+    onEnd();
     close(inner);
   });
-  await copy(inner, client).catch(() => close(client));
+  await copy(inner, client, onEnd).catch(() => close(client));
   const timer = setTimeout(() => close(client), LINGER_MS);
   await inwards;
   clearTimeout(timer);
 }
 
-async function copy(from: Deno.TcpConn, to: Deno.TcpConn): Promise<void> {
+/** Copies until `from` has ended, and ends `to` after `onEnd`. */
+async function copy(from: Deno.TcpConn, to: Deno.TcpConn, onEnd = () => {}): Promise<void> {
   const buffer = new Uint8Array(CHUNK_BYTES);
   for (let count = await from.read(buffer); count !== null; count = await from.read(buffer)) {
     for (let at = 0; at < count;) at += await to.write(buffer.subarray(at, count));
   }
+  onEnd();
   await to.closeWrite();
 }
 

@@ -6,6 +6,8 @@ import { StoreError } from "./store_error.ts";
 /** A registered device, as an operator may see it. */
 export interface RegisteredDevice {
   readonly deviceId: string;
+  /** Why its row is refused; undefined if nothing is wrong with it. */
+  readonly damage: string | undefined;
   /** Unix seconds; undefined if an older registry did not say. */
   readonly createdAt: number | undefined;
   /** End of the newest certificate, Unix seconds; undefined if none is known. */

@@ -117,10 +117,10 @@ const BROKEN_BODIES: readonly Fault[] = [
     body: "\x1f\x8bnot gzip".replace("\x8b", "\u008b"),
   },
   {
-    what: "status 404 and a broken body",
-    answer: (it) => it.write("HTTP/1.1 404 X\r\nContent-Length: 100\r\n\r\nok"),
+    what: "status 422 and a broken body",
+    answer: (it) => it.write("HTTP/1.1 422 X\r\nContent-Length: 100\r\n\r\nok"),
     fate: "dead",
-    status: 404,
+    status: 422,
     body: EMPTY,
   },
   {
@@ -212,12 +212,12 @@ const STATUSES: readonly Fault[] = [
     status,
     fate: "delivered" as const,
   })),
-  ...[101, 300, 301, 302, 303, 304, 305, 307, 308].map((status) => ({
+  ...[101, 400, 402, 410, 413, 418, 422].map((status) => ({ status, fate: "dead" as const })),
+  ...[300, 301, 302, 303, 304, 305, 307, 308].map((status) => ({
     status,
-    fate: "dead" as const,
+    fate: "retried" as const,
   })),
-  ...[400, 401, 403, 404, 409, 413, 418, 422].map((status) => ({ status, fate: "dead" as const })),
-  ...[408, 425, 429, 500, 501, 502, 503, 504, 599, 600, 999].map((status) => ({
+  ...[401, 403, 404, 409, 408, 425, 429, 500, 501, 502, 503, 504, 599, 600, 999].map((status) => ({
     status,
     fate: "retried" as const,
   })),

@@ -62,6 +62,7 @@ export class HttpBackend implements Backend {
         status: response.status,
         body: await bodyOf(response).catch(() => undefined),
         retryAfter: response.headers.get("retry-after"),
+        contentType: response.headers.get("content-type"),
         location: response.headers.get("location"),
       };
     } catch (error) {

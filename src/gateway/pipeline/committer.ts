@@ -171,9 +171,8 @@ export class Committer {
     });
     this.#settlements.splice(0, settlements.length);
     this.#works(result);
-    if (result.expiredDeadLetters > 0) {
-      emit({ kind: "dead_letters_expired", count: result.expiredDeadLetters });
-    }
+    const expired = result.expiredDeadLetters;
+    if (expired.count > 0) emit({ kind: "dead_letters_expired", ...expired });
     return result;
   }
 

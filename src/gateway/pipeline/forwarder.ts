@@ -11,6 +11,7 @@
 import {
   type Answer,
   dispositionOf,
+  keptAnswer,
   type Outcome,
   retryDelayMs,
   type Settlement,
@@ -99,6 +100,13 @@ export class Forwarder {
     this.#append(entry, (lane) => lane.requeuedUpTo = entry.sequence);
   }
 
+  /** Another process has taken an entry out of the outbox; if it is on its way, that goes on. */
+  remove({ deviceId, sequence }: WaitingEntry): void {
+    const lane = this.#lanes.find(deviceId);
+    lane?.removed.add(sequence);
+    if (lane?.timer !== undefined && lane.sequences.peek() === sequence) this.#wake(lane);
+  }
+
   /** Begins to send. */
   start(): void {
     this.#started = true;
@@ -170,6 +178,10 @@ export class Forwarder {
   /** Sends the first entry of a lane and says what is next for the lane. */
   async #send(lane: Lane): Promise<void> {
     const retried = lane.tries > 0;
+    if (this.#isRemoved(lane)) {
+      this.#leave(retried);
+      return this.#skip(lane);
+    }
     const entry = lane.readAhead.peek() ?? await this.#read(lane);
     if (entry === undefined || entry === "unreadable") {
       this.#leave(retried);
@@ -221,6 +233,10 @@ export class Forwarder {
     return lane.readAhead.peek();
   }
 
+  #isRemoved({ removed, sequences }: Lane): boolean {
+    return removed.size > 0 && removed.delete(sequences.peek()!);
+  }
+
   /** The entry in front was taken out of the store by another process. */
   #skip(lane: Lane): void {
     this.#parts.committer.settle({ sequence: lane.sequences.peek()!, deadLetter: undefined });
@@ -251,15 +267,16 @@ export class Forwarder {
   #settle(entry: OutboxEntry, answer: Answer): void {
     if (this.#dispositionOf(answer) === "rejected") {
       const reason = `the backend refused it with status ${answer.status}`;
-      return this.#deadLetter(entry, reason, answer.status);
+      return this.#deadLetter(entry, reason, answer);
     }
     this.#parts.committer.settle({ sequence: entry.sequence, deadLetter: undefined });
     this.#parts.emit({ kind: "message_delivered", entry });
   }
 
-  #deadLetter(entry: OutboxEntry, reason: string, status: number | undefined): void {
+  #deadLetter(entry: OutboxEntry, reason: string, outcome: Outcome): void {
     const deadLetteredAtMs = this.#parts.clock.wallMs();
-    const deadLetter = { status, reason, deadLetteredAtMs };
+    const status = outcome.kind === "answer" ? outcome.status : undefined;
+    const deadLetter = { status, reason, deadLetteredAtMs, answer: keptAnswer(outcome) };
     this.#parts.committer.settle({ sequence: entry.sequence, deadLetter });
     this.#parts.emit({ kind: "message_dead_lettered", entry, reason });
   }
@@ -267,10 +284,10 @@ export class Forwarder {
   #retry(lane: Lane, entry: OutboxEntry, outcome: Outcome): void {
     const { retryFirstMs, retryLongestMs, giveUpAfterMs } = this.#options;
     const { steadyMs, random, clock, emit } = this.#parts;
+    if (this.#isRemoved(lane)) return this.#skip(lane);
     if (steadyMs() - entry.acceptedMs > giveUpAfterMs) {
-      const status = outcome.kind === "answer" ? outcome.status : undefined;
       const last = outcome.kind === "answer" ? `status ${outcome.status}` : outcome.reason;
-      this.#deadLetter(entry, `not delivered within its time, last: ${last}`, status);
+      this.#deadLetter(entry, `not delivered within its time, last: ${last}`, outcome);
       return this.#next(lane);
     }
     const delayMs = retryDelayMs(outcome, lane.tries, {

@@ -43,6 +43,8 @@ interface EntryConsumer {
   add(entry: OutboxEntry): void;
   /** Takes an entry that another process has put back into the outbox. */
   requeue(entry: WaitingEntry): void;
+  /** Forgets an entry that another process has taken out of the outbox. */
+  remove(entry: WaitingEntry): void;
 }
 
 /** What the intake works with. */
@@ -191,7 +193,8 @@ export class Intake {
     return true;
   }
 
-  #handOn({ committed, requeued }: CommitResult): void {
+  #handOn({ committed, requeued, removed }: CommitResult): void {
+    for (const entry of removed) this.#parts.forwarder.remove(entry);
     for (const entry of requeued) this.#parts.forwarder.requeue(entry);
     const nowSeconds = secondsOf(this.#parts.clock.wallMs());
     for (const one of committed) this.#tell(one, nowSeconds);

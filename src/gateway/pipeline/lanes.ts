@@ -28,6 +28,8 @@ export interface Lane {
   readonly readAhead: Fifo<OutboxEntry>;
   /** Up to here an entry may be one that was requeued: how long it waited says nothing. */
   requeuedUpTo: number;
+  /** Entries that another process has taken out of the outbox; they are skipped in their turn. */
+  readonly removed: Set<number>;
   /** Tries of the entry in front. */
   tries: number;
   timer: ReturnType<typeof setTimeout> | undefined;
@@ -85,6 +87,7 @@ export class Lanes {
       deviceId,
       sequences: new Fifo(),
       readAhead: new Fifo(),
+      removed: new Set(),
       requeuedUpTo: 0,
       tries: 0,
       timer: undefined,

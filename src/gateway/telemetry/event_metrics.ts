@@ -26,7 +26,7 @@ const COUNTS = {
   store_reopened: undefined,
   dead_letters_expired: ({ count }, metrics) => metrics.deadLettersExpired.inc(count),
   clock_behind: undefined,
-  secret_damaged: undefined,
+  device_damaged: undefined,
   new_secret_used: undefined,
   audit_head: undefined,
   delivery_started: ({ waitedMs }, metrics) => {

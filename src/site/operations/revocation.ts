@@ -11,8 +11,7 @@
  */
 
 import type { RevokedDeviceCertificate } from "../../store/device_record.ts";
-import type { Database } from "../../store/sqlite/database.ts";
-import { Registry } from "../../store/sqlite/registry.ts";
+import type { RegistryStore } from "../../store/registry.ts";
 import { accessListFaults, deviceListFaults, withDenials } from "../mosquitto/access_list.ts";
 import {
   type Authority,
@@ -105,7 +104,7 @@ const POLL_MS = 50;
 
 /** Writes both lists, has the broker read them, and proves that it does. */
 export async function enforceRevocations(
-  store: Database,
+  registry: RegistryStore,
   access: BrokerAccess,
   target: Target | undefined,
 ): Promise<RevocationResult> {
@@ -113,7 +112,7 @@ export async function enforceRevocations(
   try {
     // One at a time: an older reading of the registry must not overwrite a newer one.
     using _lock = await waitForLock(access.layout, "broker");
-    const revocations = readRevocations(store, access.nowMs);
+    const revocations = await readRevocations(registry, access.nowMs);
     const lists = await makeLists(access, revocations);
     await writeLists(access.layout, lists);
     steps.push(...listsWritten(revocations, target));
@@ -130,14 +129,14 @@ export async function enforceRevocations(
   }
 }
 
-function readRevocations(store: Database, nowMs: number): Revocations {
-  const registry = new Registry(store);
+async function readRevocations(registry: RegistryStore, nowMs: number): Promise<Revocations> {
+  const devices = await registry.list();
   return {
-    denied: registry.list().filter((one) => one.revokedAt !== undefined).map((one) => one.deviceId),
-    certificates: registry.revokedCertificates(
+    denied: devices.filter((one) => one.revokedAt !== undefined).map((one) => one.deviceId),
+    certificates: await registry.revokedCertificates(
       Math.floor(nowMs / 1000) - LISTED_AFTER_END_SECONDS,
     ),
-    listNumber: registry.nextRevocationListNumber(),
+    listNumber: await registry.nextRevocationListNumber(),
   };
 }
 

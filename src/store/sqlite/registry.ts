@@ -71,13 +71,16 @@ export class Registry {
   /** Every device, by id. */
   list(): StoredDevice[] {
     const rows = this.#all.all() as unknown as DeviceRow[];
-    return rows.map((row) => new StoredDevice(row, this.#sealingKeys));
+    const site = this.#siteSecrets();
+    return rows.map((row) => new StoredDevice(row, this.#sealingKeys, site));
   }
 
   /** The device of an id. */
   find(deviceId: string): DeviceWithSecret | undefined {
     const row = this.#one.get(deviceId) as DeviceRow | undefined;
-    return row === undefined ? undefined : new StoredDevice(row, this.#sealingKeys);
+    return row === undefined
+      ? undefined
+      : new StoredDevice(row, this.#sealingKeys, this.#siteSecrets());
   }
 
   /** Why secrets cannot be opened with the keys that are here; undefined if they can. */
@@ -208,6 +211,11 @@ export class Registry {
       this.#store.writeMark("revocation_list_number", number);
       return number;
     });
+  }
+
+  #siteSecrets(): { readonly isPlain: boolean } {
+    const isPlain = this.#sealingKeys.length === 0 && this.#store.readMark("sealing_key") === 0;
+    return { isPlain };
   }
 
   /** A transaction of our own, which the database's data version does not count. */

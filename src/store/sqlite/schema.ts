@@ -310,6 +310,16 @@ export const MIGRATIONS: readonly string[] = [
   }
   DROP TABLE former_slices;
   `,
+  // What the backend answered to a dead letter; and what was dropped beside a running gateway.
+  `
+  ALTER TABLE dead_letters ADD COLUMN content_type TEXT;
+  ALTER TABLE dead_letters ADD COLUMN location TEXT;
+  ALTER TABLE dead_letters ADD COLUMN body BLOB;
+  CREATE TABLE outbox_removals (            -- emptied by the gateway
+    sequence INTEGER PRIMARY KEY,
+    lane TEXT NOT NULL                      -- the device's id
+  ) STRICT;
+  `,
 ];
 
 /** Triggers that count up `registry_revision`, so that a running gateway notices any writer. */

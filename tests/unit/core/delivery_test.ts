@@ -17,6 +17,7 @@ const answer = (status: number, retryAfter: string | null = null): Answer => ({
   body: undefined,
   retryAfter,
   location: null,
+  contentType: null,
 });
 const BACKOFF = { firstMs: 500, longestMs: 30_000 };
 

@@ -29,7 +29,11 @@ async function withIntake(
     const entries: OutboxEntry[] = [];
     const acknowledged: string[] = [];
     const verifier = new Verifier(await DeviceKeys.load(pipeline.store.registry));
-    const forwarder = { add: (entry: OutboxEntry) => entries.push(entry), requeue: () => {} };
+    const forwarder = {
+      add: (entry: OutboxEntry) => entries.push(entry),
+      requeue: () => {},
+      remove: () => {},
+    };
     const limits = { maxPending, toleranceSeconds: 300 };
     const intake = new Intake({ ...pipeline, verifier, forwarder }, limits);
     const take = (text: string, over: Partial<InboundMessage> = {}) =>

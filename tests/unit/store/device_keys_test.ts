@@ -147,9 +147,11 @@ Deno.test("a refresh that fails changes nothing, and the next one makes up for i
     registry.add({ deviceId: "a", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
     const ring = await loadKeys();
     const setSecret = store.prepare("UPDATE devices SET shared_secret = ?");
+    store.writeMark("sealing_key", 0x0123456789ab);
     setSecret.run("$sealed$1$0123456789ab$x");
     await assert.rejects(ring.refresh(), StoreReopenError);
     assert.ok(await ring.signedPayload(await envelopeOf("a", "s"), 1_500));
+    store.writeMark("sealing_key", 0);
     setSecret.run("t");
     await ring.refresh();
     assert.ok(await ring.signedPayload(await envelopeOf("a", "t"), 1_500));
