@@ -3,7 +3,7 @@
 import { readExistingDevices } from "../store/open_store.ts";
 import { adoptDevices as adopt } from "../site/operations/add_devices.ts";
 import { enrolmentError, manyFaults } from "./enrolment_report.ts";
-import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
 import { CommandError, print, printJson } from "./terminal.ts";
 
 /** Registers every device of a database with a `devices` table, with its own secret, or none. */
@@ -17,7 +17,7 @@ export async function adoptDevices(
     damage === undefined ? [] : [`row ${i + 1}: Cannot adopt the device: ${damage}`]
   );
   if (damaged.length > 0) throw manyFaults(damaged);
-  const result = await withStore(config, (store) => adopt(openRegistry(store, config), devices));
+  const result = await withSecrets(config, ({ registry }) => adopt(registry, devices));
   if (!result.ok) throw enrolmentError(result.faults, devices.map((_, i) => `row ${i + 1}`));
   const { adopted, present } = result;
   if (options.json) return printJson({ adopted, present });

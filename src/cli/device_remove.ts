@@ -1,7 +1,7 @@
 /** `device remove`. */
 
 import { removeDevice as remove, type RemoveDeviceStep } from "../site/operations/remove_device.ts";
-import { configOf, layoutOf, type SiteOption, withStorePort } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { brokerSentence, failOn } from "./revocation_report.ts";
 import { print, printable, printJson } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
@@ -14,7 +14,7 @@ export async function removeDevice(
   const layout = layoutOf(options);
   const config = configOf(layout);
   const site = { layout, config, nowMs: Date.now() };
-  const result = await withStorePort(config, ({ registry }) => remove(registry, site, deviceId));
+  const result = await withStore(config, ({ registry }) => remove(registry, site, deviceId));
   if (!result.found) throw unknownDevice(deviceId);
   const { steps, fault } = result;
   if (options.json) {

@@ -8,7 +8,7 @@ import {
   type RevokeDeviceResult,
   type RevokeDeviceStep,
 } from "../site/operations/revoke_device.ts";
-import { configOf, layoutOf, type SiteOption, withStorePort } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { brokerSentence, failOn } from "./revocation_report.ts";
 import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
@@ -60,7 +60,7 @@ async function carryOut(
   const layout = layoutOf(options);
   const config = configOf(layout);
   const site = { layout, config, nowMs: Date.now() };
-  const result = await withStorePort(config, ({ registry }) => work(registry, site));
+  const result = await withStore(config, ({ registry }) => work(registry, site));
   if (!result.found) throw unknownDevice(deviceId);
   const { steps, fault } = result;
   if (options.json) {

@@ -6,7 +6,7 @@ import {
   type RotateAuthorityFault,
   type RotateAuthorityStep,
 } from "../site/operations/rotate_authority.ts";
-import { configOf, layoutOf, type SiteOption, withStorePort } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { brokerSentence, failOn } from "./revocation_report.ts";
 import { CommandError, print, printable, printJson } from "./terminal.ts";
 
@@ -26,7 +26,7 @@ export async function rotateAuthority(options: RotateAuthorityOptions): Promise<
   const config = configOf(layout);
   const site = { layout, config, nowMs: Date.now() };
   const force = options.force === true;
-  const { steps, fault } = await withStorePort(
+  const { steps, fault } = await withStore(
     config,
     ({ registry }) =>
       options.finish

@@ -2,7 +2,7 @@
 
 import type { SealingKeyPlaces } from "../config/config.ts";
 import type { Sealing } from "../store/sealing.ts";
-import { configOf, layoutOf, type SiteOption, withStorePort } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { note, print, printJson } from "./terminal.ts";
 
 /** What these commands may be told. */
@@ -47,7 +47,7 @@ async function withSealing<T>(
 ) {
   const config = configOf(layoutOf(options));
   const keys = config.store.sealingKey;
-  const done = await withStorePort(config, ({ sealing }) => work(sealing, keys));
+  const done = await withStore(config, ({ sealing }) => work(sealing, keys));
   return { ...done, keyFile: keys.file };
 }
 
