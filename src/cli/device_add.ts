@@ -1,12 +1,12 @@
 /** `device add` and `import`: new devices, with their certificates and folders. */
 
 import { dirname, resolve } from "node:path";
-import { readOperatorText } from "../config/operator_file.ts";
+import { readOperatorFile, readOperatorText } from "../config/operator_file.ts";
 import { isDeviceId } from "../core/device.ts";
 import { makeSecret } from "../site/device_secret.ts";
 import { addDevices, type AddedDevice } from "../site/operations/add_devices.ts";
 import { checkEnrolment, type EnrolmentRequest } from "../site/operations/enrolment.ts";
-import { type PublicKey, readCertificateRequest } from "../site/pki/authority.ts";
+import { type PublicKey, readCertificateRequest } from "../site/pki/certificate_request.ts";
 import { type DeviceLine, type LineFault, readDeviceLines } from "./device_file.ts";
 import {
   enrolmentError,
@@ -59,7 +59,7 @@ export async function addDevice(
 
 /** Registers every device of a CSV or JSON Lines file, or none. */
 export async function importDevices(file: string, options: EnrolOptions): Promise<void> {
-  const read = readDeviceLines(readText(file));
+  const read = readDeviceLines(readFile(file, readOperatorText));
   const faults = [...read.faults];
   const wanted: Wanted[] = [];
   for (const line of read.lines) {
@@ -128,14 +128,16 @@ async function orderOf(
 
 /** The public key of a certificate request. */
 async function readRequest(path: string): Promise<PublicKey> {
-  const read = await readCertificateRequest(readText(path, REQUEST_MAX_BYTES));
+  const read = await readCertificateRequest(
+    readFile(path, (path) => readOperatorFile(path, REQUEST_MAX_BYTES)),
+  );
   if (read.ok) return read.publicKey;
   throw new CommandError(`Cannot use the certificate request "${path}": ${read.fault}`);
 }
 
-function readText(path: string, maxBytes?: number): string {
+function readFile<T>(path: string, read: (path: string) => T): T {
   try {
-    return readOperatorText(path, maxBytes);
+    return read(path);
   } catch (error) {
     throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`, {
       exit: EXIT.wrongUse,

@@ -115,7 +115,7 @@ async function draftAll(
   folder: string,
   parts: EnrolmentParts,
 ): Promise<{ drafts: Draft[] } | { faults: EnrolmentFault[] }> {
-  const opened = await openIssuingAuthority(parts.layout, parts.nowMs);
+  const opened = await openIssuingAuthority(parts.layout, parts);
   if (!opened.ok) {
     const reason = `Cannot issue a certificate: ${opened.fault}`;
     return { faults: [{ place: undefined, kind: "no_bundle", reason }] };

@@ -19,7 +19,6 @@ import {
   fingerprintOf,
   issueClientCertificate,
   type IssuedCertificate,
-  keyBelongsToCertificate,
   revocationListNames,
 } from "../pki/authority.ts";
 import type { BrokerAccess } from "./broker_access.ts";
@@ -34,6 +33,7 @@ import { openDeviceAuthorities } from "../pki/device_authorities.ts";
 import type { SiteLayout } from "../layout.ts";
 import { atomicWrite } from "../atomic_write.ts";
 import { SiteLockedError, waitForLock } from "../site_lock.ts";
+import { keyPairFault } from "../../config/credentials.ts";
 import { readText } from "../../config/operator_file.ts";
 
 /** What the broker's lists are made of, read from the registry under the lock. */
@@ -224,16 +224,13 @@ async function faultsOf(layout: SiteLayout, lists: Lists): Promise<string[]> {
     `acl_file ${layout.aclGateway}`,
   ];
   const named = (path: string) => (fault: string) => `"${path}": ${fault}`;
-  const pairFits = keyBelongsToCertificate(
-    await read(layout.broker.certificate),
-    await read(layout.broker.key),
-  );
+  const unpaired = keyPairFault(layout.broker);
   return [
     ...needed.filter((line) => !configuration.includes(line))
       .map((line) => named(layout.brokerConfiguration)(`there is no line "${line}"`)),
     ...deviceListFaults(lists.accessList).map(named(layout.aclDevices)),
     ...accessListFaults(await read(layout.aclGateway)).map(named(layout.aclGateway)),
-    ...(pairFits ? [] : [named(layout.broker.key)("it is not the certificate's key")]),
+    ...(unpaired === undefined ? [] : [unpaired]),
   ];
 }
 

@@ -14,6 +14,7 @@ import { AuditLog } from "./audit_log.ts";
 import { Database } from "./database.ts";
 import { DeadLetters } from "./dead_letters.ts";
 import { SqliteMessages } from "./messages.ts";
+import { Outbox, steadyStart } from "./outbox.ts";
 import { Registry } from "./registry.ts";
 import { ReplayGuard } from "./replay_guard.ts";
 import { rotateSealingKey, sealSecrets, unsealSecrets } from "./sealing.ts";
@@ -66,6 +67,7 @@ function storeOn(database: Database, sealingKeys: readonly SealingKey[]): Store 
     marks: async () => ({
       attendedSeconds: database.readMark("attended_seconds") || undefined,
       newestSeconds: openReplayGuard().newestSeconds(),
+      steady: steadyStart(database, new Outbox(database)),
     }),
     // deno-lint-ignore require-await -- as above
     close: async () => database.close(),
