@@ -88,6 +88,11 @@ export interface StoreMarks {
   readonly attendedSeconds: number | undefined;
   /** The newest timestamp that is remembered, Unix seconds; 0 if there is none. */
   readonly newestSeconds: number;
+  /**
+   * The steady clock of an earlier run, if entries wait that were accepted by it: by how much it was
+   * ahead of the wall clock, and how far it had come, milliseconds.
+   */
+  readonly steady: { readonly offsetMs: number; readonly floorMs: number };
 }
 
 /** How much the store holds. */

@@ -54,7 +54,6 @@ export type GatewayParts = Awaited<ReturnType<typeof assemble>>;
 export async function assemble(config: Config, options: GatewayOptions) {
   const { checks } = config;
   const clock = options.clock ?? SYSTEM_CLOCK;
-  const steadyMs = steadyClock(clock);
   const failpoint = options.failpoint ?? (() => {});
   const credentials = options.credentials ?? readCredentials(config);
   const eventLog = new EventLog(options.log, config.log);
@@ -63,7 +62,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
 
   const store = await openGatewayStore(config);
   const { messages, keys, apiKeys, registry: devices } = store;
-  const { attendedSeconds, newestSeconds } = await messages.marks();
+  const { attendedSeconds, newestSeconds, steady } = await messages.marks();
+  const steadyMs = steadyClock(clock, steady);
   const broker = new MqttBroker({ ...config.broker, ...credentials.broker }, emit);
   const outage = new Outage(crypto.randomUUID(), attendedSeconds);
   const catchUp = new CatchUp({ outage, broker, emit });

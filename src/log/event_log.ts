@@ -7,7 +7,7 @@
 
 import type { Outcome } from "../core/delivery.ts";
 import type { EntryNames, EventOf, GatewayEvent, Waiting } from "../core/event.ts";
-import { rejectionSentence } from "../core/rejection.ts";
+import { type Rejection, rejectionSentence } from "../core/rejection.ts";
 import { isWrongBackend } from "../core/retry_statuses.ts";
 import { secondsOf } from "../core/time.ts";
 import type { Log, LogLevel, LogProperties } from "./log.ts";
@@ -42,9 +42,15 @@ const API_FAILURES: Readonly<Record<EventOf<"api_failed">["part"], string>> = {
 const LINES = {
   message_accepted: ({ entry }) => info(`Accepted message from ${entry.deviceId}`, namesOf(entry)),
   message_duplicate: undefined,
-  message_rejected: ({ rejection, identity }) => {
+  message_rejected: ({ rejection, identity, messageId }) => {
+    const { code, secondsOff } = rejection;
     const from = identity.slice(0, IDENTITY_MAX_CHARS);
-    return warning(rejectionSentence(rejection, from), { code: rejection.code, device_id: from });
+    return warning(rejectionSentence(rejection, from) + byHowMuch(rejection), {
+      code,
+      device_id: from,
+      message_id: messageId,
+      seconds_off: secondsOff,
+    });
   },
   messages_rejected: ({ code, count }) =>
     warning(`Rejected ${count} more messages within a second: ${code}`, { code, count }),
@@ -188,6 +194,12 @@ export class EventLog {
     const { level, message, properties } = lineOf(event);
     this.#log(level, event.kind, { message, ...properties });
   }
+}
+
+/** How far a timestamp is out of range, after the reason's fixed sentence. */
+function byHowMuch({ secondsOff }: Rejection): string {
+  if (secondsOff === undefined) return "";
+  return secondsOff < 0 ? `: ${-secondsOff} s too old` : `: ${secondsOff} s too far ahead`;
 }
 
 function debug(message: string, properties?: LogProperties): Line {

@@ -97,7 +97,7 @@ Deno.test("device add refuses a weak, forged or broken request, and does nothing
       [weak, /RSA key has 1024 bits, at least 2048/],
       [curve, /request ".*curve.csr": /],
       [forged, /not signed with its own key/],
-      [nothing, /it is not a certificate request/],
+      [nothing, /it is neither PEM nor DER/],
       [`${dir}/missing`, /Cannot read ".*missing"/],
     ];
     for (const [csr, fault] of rows) {

@@ -199,6 +199,19 @@ Deno.test("other addresses, by name and over TLS, are gone over to under other p
   });
 });
 
+Deno.test("a reload, in the same worker or in another, warns of nothing", async () => {
+  await withLiveProcess(async ({ layout }, gateway) => {
+    await rewrite(layout, "# accepted = false", "accepted = true");
+    assert.equal((await reload(gateway)).message, "Reloaded: log.accepted");
+    await rewrite(layout, '# host = "127.0.0.1"', 'host = "localhost"');
+    assert.equal((await reload(gateway)).message, "Reloaded: broker.host");
+    assert.equal(await gateway.stop(), 0);
+    const lines = gateway.lines();
+    assert.equal(lines.filter(({ event }) => event === "broker_connected").length, 3);
+    assert.deepEqual(lines.filter(({ level }) => /^(warning|error)$/.test(level)), []);
+  });
+});
+
 Deno.test("SIGTERM stops the gateway cleanly also in the middle of a reload", async () => {
   await withLiveProcess(async (site, gateway) => {
     await reissueServer(site.layout);
