@@ -1,12 +1,12 @@
 /** `device add` and `import`: new devices, with their certificates and folders. */
 
 import { dirname, resolve } from "node:path";
-import { readOperatorText } from "../config/operator_file.ts";
+import { readOperatorFile, readOperatorText } from "../config/operator_file.ts";
 import { isDeviceId } from "../core/device.ts";
 import { makeSecret } from "../site/device_secret.ts";
 import { addDevices, type AddedDevice } from "../site/operations/add_devices.ts";
 import { checkEnrolment, type EnrolmentRequest } from "../site/operations/enrolment.ts";
-import { type PublicKey, readCertificateRequest } from "../site/pki/authority.ts";
+import { type PublicKey, readCertificateRequest } from "../site/pki/certificate_request.ts";
 import { type DeviceLine, type LineFault, readDeviceLines } from "./device_file.ts";
 import {
   enrolmentError,
@@ -16,7 +16,7 @@ import {
   manyFaults,
 } from "./enrolment_report.ts";
 import { showProgress } from "./progress.ts";
-import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
 import { readSecret } from "./secret_file.ts";
 import { CommandError, EXIT, print, printJson } from "./terminal.ts";
 
@@ -59,7 +59,7 @@ export async function addDevice(
 
 /** Registers every device of a CSV or JSON Lines file, or none. */
 export async function importDevices(file: string, options: EnrolOptions): Promise<void> {
-  const read = readDeviceLines(readText(file));
+  const read = readDeviceLines(readFile(file, readOperatorText));
   const faults = [...read.faults];
   const wanted: Wanted[] = [];
   for (const line of read.lines) {
@@ -89,16 +89,16 @@ async function enrol(
   const requests = wanted.map(({ line: _, ...request }) => request);
   const lines = wanted.map(({ line }) => line);
   if (known.length > 0) {
-    const found = await withStore(
+    const found = await withSecrets(
       config,
-      (store) => checkEnrolment(requests, { layout, registry: openRegistry(store, config) }),
+      ({ registry }) => checkEnrolment(requests, { layout, registry }),
     );
     throw manyFaults(faultsByLine(known, found, lines));
   }
   const bar = showProgress("Making certificates", wanted.length);
-  const result = await withStore(config, (store) => {
+  const result = await withSecrets(config, ({ registry }) => {
     const progress = (done: number) => bar.to(done);
-    return addDevices(openRegistry(store, config), site, { requests, progress });
+    return addDevices(registry, site, { requests, progress });
   }).finally(() => bar.end());
   if (result.ok) return result.devices;
   throw enrolmentError(result.faults, lines.map(lineName));
@@ -128,14 +128,16 @@ async function orderOf(
 
 /** The public key of a certificate request. */
 async function readRequest(path: string): Promise<PublicKey> {
-  const read = await readCertificateRequest(readText(path, REQUEST_MAX_BYTES));
+  const read = await readCertificateRequest(
+    readFile(path, (path) => readOperatorFile(path, REQUEST_MAX_BYTES)),
+  );
   if (read.ok) return read.publicKey;
   throw new CommandError(`Cannot use the certificate request "${path}": ${read.fault}`);
 }
 
-function readText(path: string, maxBytes?: number): string {
+function readFile<T>(path: string, read: (path: string) => T): T {
   try {
-    return readOperatorText(path, maxBytes);
+    return read(path);
   } catch (error) {
     throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`, {
       exit: EXIT.wrongUse,

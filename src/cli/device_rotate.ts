@@ -11,7 +11,7 @@ import {
   type RotationSite,
 } from "../site/operations/rotate_device.ts";
 import { makeSecret } from "../site/device_secret.ts";
-import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
 import { brokerSentence, failOn } from "./revocation_report.ts";
 import { readSecret } from "./secret_file.ts";
 import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
@@ -37,10 +37,9 @@ export async function rotateDevice(deviceId: string, options: RotateOptions): Pr
   const layout = layoutOf(options);
   const config = configOf(layout);
   const site = { layout, config, nowMs: Date.now() };
-  await withStore(config, async (store) => {
-    const registry = openRegistry(store, config);
-    if (!registry.find(deviceId)) throw unknownDevice(deviceId);
-    const rotation = { site, store, registry };
+  await withSecrets(config, async ({ registry }) => {
+    if (!await registry.find(deviceId)) throw unknownDevice(deviceId);
+    const rotation = { site, registry };
     const { steps, fault } = await rotate(rotation, deviceId, { ...options, overlapSeconds });
     if (options.json) printJson({ deviceId, complete: fault === undefined, steps, fault });
     else for (const line of steps.flatMap(sentencesOf)) print(printable(line));

@@ -1,6 +1,7 @@
 /** The command line: which commands there are, and the file that each runs. */
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { StartError } from "../config/credentials.ts";
 import { forgetProxies } from "../config/environment.ts";
 import { integer, port as portType, type SettingType } from "../config/setting_types.ts";
 import { VALID_DAYS_MAX } from "./device_file.ts";
@@ -292,6 +293,9 @@ function exitOf(error: unknown): Exit {
 /** An error that no command expects: most come from the system, not from a bug. */
 function failureOf(error: unknown): Pick<CommandError, "faults" | "hint"> {
   if (error instanceof SiteLockedError) return { faults: [error.message], hint: error.hint };
+  if (error instanceof StartError) {
+    return { faults: [error.message], hint: "Replace that file, or restore it from a backup" };
+  }
   const fault = systemFault(error);
   if (fault !== undefined) return { faults: [fault.reason], hint: fault.hint };
   return {

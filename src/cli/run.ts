@@ -23,12 +23,12 @@ export async function run(options: SiteOption): Promise<void> {
   Deno.permissions.revokeSync({ name: "run" });
   refuseKeyLog();
   const layout = layoutOf(options);
-  const load = () => loadSite(settingsOf(layout));
+  const load = async () => await loadSite(settingsOf(layout));
   const { ignored } = settingsOf(layout);
   if (ignored.length > 0) {
     note(`hint: Ignored what a container platform has set: ${ignored.join(", ")}`);
   }
-  const site = orCommandError(load);
+  const site = await load().catch(throwCommandError);
   // Two gateways on one site would disconnect each other from the broker again and again.
   using _lock = lockNow(layout, "gateway");
   const eventLog = new EventLog(openLog(site.config.log.level, writeToStderr), site.config.log);

@@ -56,7 +56,6 @@ export type GatewayParts = Awaited<ReturnType<typeof assemble>>;
 export async function assemble(config: Config, options: GatewayOptions) {
   const { checks } = config;
   const clock = options.clock ?? SYSTEM_CLOCK;
-  const steadyMs = steadyClock(clock);
   const failpoint = options.failpoint ?? (() => {});
   const credentials = options.credentials ?? readCredentials(config);
   const eventLog = new EventLog(options.log, config.log);
@@ -65,7 +64,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
 
   const store = await openGatewayStore(config);
   const { messages, keys, apiKeys, registry: devices } = store;
-  const { attendedSeconds, newestSeconds } = await messages.marks();
+  const { attendedSeconds, newestSeconds, steady } = await messages.marks();
+  const steadyMs = steadyClock(clock, steady);
   const broker = new MqttBroker({ ...config.broker, ...credentials.broker }, emit);
   const outage = new Outage(crypto.randomUUID(), attendedSeconds);
   const catchUp = new CatchUp({ outage, broker, emit });
@@ -99,7 +99,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
   await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
   const keyRefusals = new KeyRefusals(emit);
-  const commands = new CommandSender({ clock, keys, broker, ...checks });
+  const commands = new CommandSender({ clock, keys, broker, committer, ...checks });
   const api = createRoutes({
     auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => keyRefusals.add(...one)),
     unreadiness: () => unreadiness({ broker, intake, committer }),

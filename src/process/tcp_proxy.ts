@@ -37,8 +37,9 @@ export class TcpProxy implements AsyncDisposable {
   readonly #listener: Deno.TcpListener;
   readonly #emit: Emit;
   readonly #maxConnections: number;
-  /** Open connections, oldest first, and what forwards them. */
-  readonly #clients = new Map<Deno.TcpConn, Promise<void>>();
+  /** Open connections, oldest first. */
+  readonly #clients = new Set<Deno.TcpConn>();
+  readonly #forwards = new Set<Promise<void>>();
   #upstream: Upstream | undefined;
   #closed = false;
 
@@ -73,8 +74,8 @@ export class TcpProxy implements AsyncDisposable {
   /** Stops listening and closes every connection. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
-    for (const client of this.#clients.keys()) close(client);
-    await Promise.all(this.#clients.values());
+    for (const client of this.#clients) this.#end(client);
+    await Promise.all(this.#forwards);
   }
 
   async #acceptAll(): Promise<void> {
@@ -91,14 +92,26 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   #accept(client: Deno.TcpConn): void {
-    this.#clients.set(client, this.#forward(client));
-    if (this.#clients.size > this.#maxConnections) close(this.#clients.keys().next().value!);
+    const [oldest] = this.#clients;
+    if (oldest && this.#clients.size >= this.#maxConnections) this.#end(oldest);
+    this.#clients.add(client);
+    const forward = this.#forward(client);
+    this.#forwards.add(forward);
+    forward.finally(() => this.#forwards.delete(forward));
+  }
+
+  /** Closes a connection, which counts no longer: in a burst each has to make room for the next. */
+  #end(client: Deno.TcpConn): void {
+    this.#clients.delete(client);
+    close(client);
   }
 
   async #forward(client: Deno.TcpConn): Promise<void> {
     try {
       const upstream = this.#upstream!;
-      using inner = await Deno.connect({ hostname: LOOPBACK, port: await upstream.port });
+      const innerPort = await upstream.port;
+      if (!this.#clients.has(client)) return; // closed while it waited
+      using inner = await Deno.connect({ hostname: LOOPBACK, port: innerPort });
       const { port } = inner.localAddr;
       using known = new DisposableStack();
       known.defer(() => upstream.disconnected(port));
@@ -107,9 +120,7 @@ export class TcpProxy implements AsyncDisposable {
     } catch {
       // there is no upstream: the client sees the connection end
     } finally {
-      close(client);
-      await Promise.resolve(); // `#accept` has noted it
-      this.#clients.delete(client);
+      this.#end(client);
     }
   }
 }

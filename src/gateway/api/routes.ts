@@ -122,6 +122,8 @@ async function command(target: Target, request: Request, parts: RouteParts): Pro
     }
     case "unknown_device":
       return refuse("unknown-device");
+    case "unstored":
+      return refuse("store-unavailable", { headers: retryAfter() });
     case "unsent":
       return refuse("broker-unavailable", { messageId: result.messageId, headers: retryAfter() });
     default:

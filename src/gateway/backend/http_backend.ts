@@ -5,8 +5,9 @@
  * - it is total: whatever the backend does becomes an outcome;
  * - redirects are not followed;
  * - the time-out covers the whole exchange, body included;
- * - of an answer's body at most 65,536 bytes are taken; a longer one, or one that breaks off, is
- *   left out, and only the status counts.
+ * - of an answer's body at most 65,536 bytes are taken, whatever it announces, in one buffer; a longer
+ *   one, or one that breaks off, is left out, and only the status counts;
+ * - an answer with two lengths is none.
  */
 
 import type { Outcome } from "../../core/delivery.ts";
@@ -57,6 +58,10 @@ export class HttpBackend implements Backend {
     const limit = this.#timeLimit.begin(stop);
     try {
       const response = await this.#fetch(entry, limit.signal);
+      if (hasTwoLengths(response.headers)) {
+        await response.body?.cancel();
+        return { kind: "no_answer", reason: "the answer has Content-Length and Transfer-Encoding" };
+      }
       return {
         kind: "answer",
         status: response.status,
@@ -100,29 +105,35 @@ export class HttpBackend implements Backend {
   }
 }
 
-/** An answer's body, counted while it comes; undefined if it is too large. */
+/**
+ * An answer's body, counted while it comes; undefined if it is too large. It is read into one buffer
+ * of our own: a chunk that the client allocates holds on to some 40 KiB, though it has one byte.
+ */
 async function bodyOf(response: Response): Promise<Uint8Array | undefined> {
-  const { headers } = response;
-  const announced = Number(headers.get("content-length") ?? NaN);
-  if (announced <= ANSWER_MAX_BYTES && !headers.has("content-encoding")) {
-    return await response.bytes(); // the client holds the backend to what it has announced
-  }
   if (response.body === null) return new Uint8Array();
-  const chunks: Uint8Array[] = [];
+  const reader = response.body.getReader({ mode: "byob" });
+  let buffer = new Uint8Array(bufferBytes(response.headers));
   let length = 0;
-  for await (const chunk of response.body) { // leaving the loop cancels the stream
-    length += chunk.length;
-    if (length > ANSWER_MAX_BYTES) return undefined;
-    chunks.push(chunk);
+  while (length < buffer.length) {
+    const { done, value } = await reader.read(buffer.subarray(length));
+    if (value) buffer = new Uint8Array(value.buffer);
+    if (done) return buffer.subarray(0, length);
+    length += value.length;
   }
-  if (chunks.length === 1) return chunks[0]!;
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return body;
+  await reader.cancel();
+  return undefined;
+}
+
+/** One byte more than may come, to see the end; what is announced only makes it smaller. */
+function bufferBytes(headers: Headers): number {
+  const announced = Number(headers.get("content-length") ?? NaN);
+  const isExact = announced <= ANSWER_MAX_BYTES && !headers.has("content-encoding");
+  return 1 + (isExact ? announced : ANSWER_MAX_BYTES);
+}
+
+/** Two lengths: a program in between may go by the other one (RFC 9112 §6.3). */
+function hasTwoLengths(headers: Headers): boolean {
+  return headers.has("content-length") && headers.has("transfer-encoding");
 }
 
 /** Why a fetch failed, as far as it says: the innermost cause has the operating system's words. */

@@ -8,7 +8,7 @@ import { DAY_SECONDS } from "../../core/time.ts";
 import { earliestEnd, WARN_DAYS } from "../../config/expiry.ts";
 import type { Clock } from "../../time/clock.ts";
 import type { Emit } from "../../core/event.ts";
-import { readOperatorText } from "../../config/operator_file.ts";
+import { readOperatorFile } from "../../config/operator_file.ts";
 
 /** An hour too late does no harm, and a file that was replaced is seen within one. */
 const CHECK_EVERY_MS = 3_600_000;
@@ -54,7 +54,7 @@ export class ExpiryWatch {
 
   #lookAtFile(path: string): void {
     try {
-      const seconds = earliestEnd(readOperatorText(path));
+      const seconds = earliestEnd(readOperatorFile(path));
       if (seconds === undefined) return;
       this.#parts.emit({ kind: "file_expiry", path, endSeconds: seconds });
       const left = this.#daysLeft(seconds);

@@ -10,12 +10,12 @@ import {
   certifyClient,
   type EndCertificate,
   issueClientCertificate,
-  type PublicKey,
 } from "../pki/authority.ts";
+import type { PublicKey } from "../pki/certificate_request.ts";
 import { openIssuingAuthority } from "../pki/device_authorities.ts";
 import { exists } from "../exists.ts";
 import { deviceFolder, deviceFolderAt, type SiteLayout } from "../layout.ts";
-import { readText } from "../../config/operator_file.ts";
+import { readCertificateFile } from "../../config/credentials.ts";
 
 /** Which device the folder is for, and where the device finds the broker. */
 export interface DeviceBundleOptions {
@@ -70,7 +70,7 @@ export async function createDeviceBundle(
   if (fault !== undefined) {
     return { ok: false, fault };
   }
-  const opened = await openIssuingAuthority(options.layout, options.nowMs);
+  const opened = await openIssuingAuthority(options.layout, options);
   if (!opened.ok) {
     return { ok: false, fault: `Cannot issue a certificate: ${opened.fault}` };
   }
@@ -106,7 +106,7 @@ export async function draftDeviceBundle(
   const issued = await issue(authority, options);
   const { directory } = deviceFolder(layout, deviceId);
   const from = `${drafts}/${deviceId}`;
-  const files = await bundleFiles(options, issued);
+  const files = bundleFiles(options, issued);
   if (options.onePem) {
     await writeFile(from, onePem(options, files));
     return { certificate: issued, from, to: pemPath(directory) };
@@ -214,11 +214,12 @@ async function writeFile(path: string, { text, mode }: BundleFile): Promise<void
   await Deno.chmod(path, mode);
 }
 
-async function bundleFiles(
+function bundleFiles(
   options: DeviceBundleOptions,
   issued: DeviceCertificate,
-): Promise<BundleFile[]> {
-  const gatewayCa = await readText(options.layout.gatewayCa.certificate);
+): BundleFile[] {
+  // Only the certificates: an operator may have the key in the same file.
+  const gatewayCa = readCertificateFile(options.layout.gatewayCa.certificate).join("");
   const { keyPem } = issued;
   const names = deviceFolderAt("");
   return [

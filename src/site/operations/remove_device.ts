@@ -7,8 +7,7 @@
  *   where this one stopped.
  */
 
-import type { Database } from "../../store/sqlite/database.ts";
-import { Registry } from "../../store/sqlite/registry.ts";
+import type { RegistryStore } from "../../store/registry.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
 import { hasDeviceBundle, removeDeviceBundle } from "./device_bundle.ts";
@@ -32,15 +31,15 @@ type RemoveDeviceResult =
 
 /** Removes a device, refuses its certificates at the broker, and ends its connection. */
 export async function removeDevice(
-  store: Database,
+  registry: RegistryStore,
   site: OpenSite,
   deviceId: string,
 ): Promise<RemoveDeviceResult> {
   const hadBundle = await hasDeviceBundle(site.layout, deviceId);
-  const wasRegistered = new Registry(store).remove(deviceId);
+  const wasRegistered = await registry.remove(deviceId);
   if (!wasRegistered && !hadBundle) return { found: false };
   const steps: RemoveDeviceStep[] = wasRegistered ? [{ kind: "device_removed", deviceId }] : [];
-  const update = await updateBroker(store, site, { deviceId, because: "removed" });
+  const update = await updateBroker(registry, site, { deviceId, because: "removed" });
   steps.push(...update.steps);
   // Nothing listens, so there is no connection to end; the lists are read when the broker starts.
   if (update.fault?.kind === "broker_not_running") {

@@ -6,8 +6,7 @@
  * - what the device was seen to use stays valid; an overlap ends only once the new secret was used.
  */
 
-import type { Database } from "../../store/sqlite/database.ts";
-import type { Registry } from "../../store/sqlite/registry.ts";
+import type { RegistryStore } from "../../store/registry.ts";
 import { atomicWrite } from "../atomic_write.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
@@ -45,11 +44,10 @@ export type RotateDeviceFault =
   | { readonly kind: "no_certificate"; readonly reason: string }
   | RevocationFault;
 
-/** Where a rotation works: an open site, its store and its registry, with the sealing keys. */
+/** Where a rotation works: an open site and its registry, whose secrets open. */
 export interface RotationSite {
   readonly site: OpenSite;
-  readonly store: Database;
-  readonly registry: Registry;
+  readonly registry: RegistryStore;
 }
 
 /** Gives a device a new secret; the one that it uses now is good for `overlapSeconds` more. */
@@ -58,10 +56,10 @@ export async function rotateSecret(
   deviceId: string,
   { secret, overlapSeconds }: { readonly secret: string; readonly overlapSeconds: number },
 ): Promise<RotateDeviceResult> {
-  const holder = registry.holderOf(secret);
+  const holder = (await registry.secretHolders()).get(secret);
   if (holder !== undefined) return { steps: [], fault: { kind: "secret_taken", holder } };
   const until = Math.floor(nowMs / 1000) + overlapSeconds;
-  registry.rotateSecret(deviceId, secret, { until });
+  await registry.rotateSecret(deviceId, secret, { until });
   const secretFile = await secretFileOf(layout, deviceId);
   if (secretFile !== undefined) await atomicWrite(secretFile, secret);
   return {
@@ -83,7 +81,7 @@ export async function rotateCertificate(
   const bundle = await createDeviceBundle({
     layout,
     deviceId,
-    secret: registry.find(deviceId)!.sharedSecret,
+    secret: (await registry.find(deviceId))!.sharedSecret,
     nowMs,
     brokerHost: config.devices.host,
     mqttPort: config.devices.port,
@@ -91,7 +89,7 @@ export async function rotateCertificate(
     ...(validDays !== undefined && { validDays }),
   });
   if (!bundle.ok) return { steps: [], fault: { kind: "no_certificate", reason: bundle.fault } };
-  registry.addCertificate(deviceId, bundle);
+  await registry.addCertificate(deviceId, bundle);
   const validUntil = new Date(bundle.notAfter * 1000).toISOString();
   return {
     steps: [{ kind: "certificate_issued", deviceId, bundle: bundle.directory, validUntil }],
@@ -100,21 +98,21 @@ export async function rotateCertificate(
 
 /** Ends the overlap and revokes all certificates but the newest, also at the broker. */
 export async function finishRotation(
-  { site, store, registry }: RotationSite,
+  { site, registry }: RotationSite,
   deviceId: string,
   { force }: { readonly force: boolean },
 ): Promise<RotateDeviceResult> {
-  const { generation, previous } = registry.find(deviceId)!;
-  const used = registry.secretUses(deviceId).some((use) => use.generation === generation);
+  const { generation, previous } = (await registry.find(deviceId))!;
+  const uses = await registry.secretUses(deviceId);
+  const used = uses.some((use) => use.generation === generation);
   if (previous && !used && !force) return { steps: [], fault: { kind: "secret_unused" } };
   const nowSeconds = Math.floor(site.nowMs / 1000);
-  registry.endOverlap(deviceId, nowSeconds);
-  const [newest] = registry.certificates(deviceId);
-  const withdrawn = newest ? registry.withdrawOthers(deviceId, newest.serial, nowSeconds) : 0;
+  await registry.endOverlap(deviceId, nowSeconds);
+  const [newest] = await registry.certificates(deviceId);
+  const withdrawn = newest ? await registry.withdrawOthers(deviceId, newest.serial, nowSeconds) : 0;
   const ended = { kind: "overlap_ended", deviceId, withdrawn } as const;
-  if (registry.revokedCertificates(nowSeconds).every((one) => one.deviceId !== deviceId)) {
-    return { steps: [ended] };
-  }
-  const { steps, ...rest } = await updateBroker(store, site);
+  const revoked = await registry.revokedCertificates(nowSeconds);
+  if (revoked.every((one) => one.deviceId !== deviceId)) return { steps: [ended] };
+  const { steps, ...rest } = await updateBroker(registry, site);
   return { steps: [ended, ...steps], ...rest };
 }

@@ -186,3 +186,20 @@ Deno.test("no byte is forwarded before the upstream knows whose connection it is
     assert.equal(await reading, "a");
   });
 });
+
+Deno.test("a burst of connections that say nothing leaves no more open than are allowed", async () => {
+  using echo = new Echo("a");
+  await withProxy(async (proxy, call) => {
+    proxy.switchTo(echo);
+    const calls = await Promise.all(Array.from({ length: 300 }, call));
+    let open = calls.length;
+    for (const one of calls) {
+      (async () => {
+        while (await one.read(new Uint8Array(1)).catch(() => null) !== null);
+        open--;
+      })();
+    }
+    await poll("all others to be closed", () => open <= 100 && echo.clients.size <= 100);
+    assert.equal(await read(await call(), 1), "a", "a new one gets in");
+  }, { maxConnections: 100 });
+});

@@ -16,8 +16,9 @@ interface Sent {
 
 /** Sends one command to a device of this status and secret; the broker answers with `published`. */
 async function send(
-  over: { status?: DeviceStatus; secret?: string; published?: Published } = {},
+  over: { status?: DeviceStatus; secret?: string; published?: Published; full?: true } = {},
 ) {
+  const order: string[] = [];
   const sent: Sent[] = [];
   const sender = new CommandSender({
     clock: { wallMs: () => NOW * 1000, monotonicMs: () => 0 },
@@ -29,14 +30,21 @@ async function send(
     },
     broker: {
       publish: (topic, body, properties) => {
+        order.push("publish");
         sent.push({ topic, body, properties });
         return Promise.resolve(over.published ?? ACKNOWLEDGED);
+      },
+    },
+    committer: {
+      remember: ({ messageId }) => {
+        order.push(messageId);
+        return Promise.resolve(!over.full);
       },
     },
     toleranceSeconds: 300,
   });
   const result = await sender.send(DEVICE_ID, new TextEncoder().encode('{"n":22.50}'));
-  return { result, sent };
+  return { result, sent, order };
 }
 
 Deno.test("a command is signed with the device's secret, and expires with the tolerance", async () => {
@@ -48,6 +56,14 @@ Deno.test("a command is signed with the device's secret, and expires with the to
   assert.deepEqual([command.valid, command.payload], [true, '{"n":22.50}']);
   const { messageId } = command;
   assert.deepEqual(result, { kind: "sent", messageId, timestamp: NOW, subscribers: false });
+});
+
+Deno.test("a command's id is on the disk before it is published, or nothing is sent", async () => {
+  const { result, order } = await send();
+  assert.ok(result.kind === "sent");
+  assert.deepEqual(order, [result.messageId, "publish"]);
+  const full = await send({ full: true });
+  assert.deepEqual([full.result, full.sent], [{ kind: "unstored" }, []]);
 });
 
 Deno.test("a device that is not active, or has no key, is sent nothing", async () => {

@@ -49,6 +49,7 @@ export function batch(over: Partial<Batch>): Batch {
     examined: [],
     settlements: [],
     notes: [],
+    sentIds: [],
     buckets: new Map(),
     policy: { toleranceSeconds: 300, graceSeconds: 0, rate: undefined },
     facts: { outageSinceSeconds: undefined, monotonicMs: 0 },
