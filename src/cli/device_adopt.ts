@@ -2,7 +2,7 @@
 
 import { readExistingDevices } from "../store/open_store.ts";
 import { adoptDevices as adopt } from "../site/operations/add_devices.ts";
-import { enrolmentError, manyFaults } from "./enrolment_report.ts";
+import { enrolmentError } from "./enrolment_report.ts";
 import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
 import { CommandError, print, printJson } from "./terminal.ts";
 
@@ -13,10 +13,6 @@ export async function adoptDevices(
 ): Promise<void> {
   const config = configOf(layoutOf(options));
   const devices = await readRegistry(file);
-  const damaged = devices.flatMap(({ damage }, i) =>
-    damage === undefined ? [] : [`row ${i + 1}: Cannot adopt the device: ${damage}`]
-  );
-  if (damaged.length > 0) throw manyFaults(damaged);
   const result = await withSecrets(config, ({ registry }) => adopt(registry, devices));
   if (!result.ok) throw enrolmentError(result.faults, devices.map((_, i) => `row ${i + 1}`));
   const { adopted, present } = result;

@@ -18,6 +18,8 @@ import type { Duplicate } from "./verdict.ts";
 export interface Batch {
   readonly examined: readonly Examined[];
   readonly settlements: readonly Settlement[];
+  /** Ids of commands that are about to be published; see `SentId`. */
+  readonly sentIds: readonly SentId[];
   readonly buckets: Buckets;
   readonly policy: AdmissionPolicy;
   readonly facts: Omit<AdmissionFacts, "forgottenSeconds">;
@@ -29,6 +31,18 @@ export interface Batch {
   readonly attendedSeconds: number | undefined;
   /** Delete expired ids and dead letters; undefined: not in this batch. */
   readonly tidy: Tidying | undefined;
+}
+
+/**
+ * The id of a message to a device, which is remembered as if the device had used it: commands are
+ * signed in the same form as readings, and must not be accepted when they come back as one.
+ */
+export interface SentId {
+  readonly deviceId: string;
+  /** A UUID's text. */
+  readonly messageId: string;
+  /** The signed timestamp, Unix seconds. */
+  readonly timestampSeconds: number;
 }
 
 /** Deleting what has expired. */

@@ -95,7 +95,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   listeners.push((event) => countEvent(event, metrics));
   const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
   await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
-  const commands = new CommandSender({ clock, keys, broker, emit, ...checks });
+  const commands = new CommandSender({ clock, keys, broker, committer, emit, ...checks });
   const api = createRoutes({
     auth: new BearerAuth(() => apiKeys.current(), clock),
     unreadiness: () => unreadiness({ broker, intake, committer }),

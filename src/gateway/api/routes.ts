@@ -115,6 +115,8 @@ async function command(deviceId: string, request: Request, parts: RouteParts): P
       }, { status: 202 });
     case "unknown_device":
       return problem("unknown-device");
+    case "unstored":
+      return problem("store-unavailable", { headers: retryAfter() });
     case "unsent":
       return problem("broker-unavailable", { headers: retryAfter() });
     default:

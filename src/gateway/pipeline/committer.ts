@@ -13,7 +13,7 @@ import type { AdmissionPolicy, Examined } from "../../core/admission.ts";
 import type { Settlement } from "../../core/delivery.ts";
 import type { Emit } from "../../core/event.ts";
 import type { OnFailpoint } from "../../core/failpoint.ts";
-import type { CommitResult, MessageStore, Tidying } from "../../core/ports.ts";
+import type { CommitResult, MessageStore, SentId, Tidying } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { TokenBucket } from "../../core/token_bucket.ts";
 import type { Clock } from "../../time/clock.ts";
@@ -59,6 +59,7 @@ export class Committer {
   readonly #buckets = new Map<string, TokenBucket>();
   readonly #replaced = Promise.withResolvers<void>();
   #settlements: Settlement[] = [];
+  #remembering: { readonly id: SentId; readonly done: (isStored: boolean) => void }[] = [];
   #settleTimer: ReturnType<typeof setTimeout> | undefined;
   /** The commit that runs or waits last; never rejects. */
   #last: Promise<unknown> = Promise.resolve();
@@ -100,6 +101,19 @@ export class Committer {
     }
   }
 
+  /**
+   * Remembers the id of a message that is about to be sent to a device; resolves once it is on the
+   * disk, to false if the store cannot be written now.
+   */
+  remember(id: SentId): Promise<boolean> {
+    if (this.#isOver || this.#closing) return Promise.resolve(false);
+    return new Promise((done) => {
+      this.#remembering.push({ id, done });
+      if (this.#underWay === 0) this.commit(NO_MESSAGES);
+      else this.#settleDue = true;
+    });
+  }
+
   /** One transaction; undefined if the committer was closed, or the store is lost. */
   commit(work: CommitWork): Promise<CommitResult | undefined> {
     this.#underWay++;
@@ -123,6 +137,7 @@ export class Committer {
     await this.#last;
     if (this.#settlements.length > 0) await this.commit(NO_MESSAGES);
     this.#isOver = true;
+    this.#refuseIds();
   }
 
   /** At once, or with the commit that is running, or right after it. */
@@ -130,7 +145,8 @@ export class Committer {
     clearTimeout(this.#settleTimer);
     this.#settleTimer = undefined;
     this.#settleDue = this.#underWay > 0;
-    if (this.#settlements.length > 0 && !this.#settleDue) this.commit(NO_MESSAGES);
+    const isWork = this.#settlements.length > 0 || this.#remembering.length > 0;
+    if (isWork && !this.#settleDue) this.commit(NO_MESSAGES);
   }
 
   async #persist(work: CommitWork): Promise<CommitResult | undefined> {
@@ -154,10 +170,12 @@ export class Committer {
     const examined = await examine();
     failpoint("verified");
     const settlements = [...this.#settlements];
+    const remembering = [...this.#remembering];
     const wallMs = clock.wallMs();
     const result = await store.commit({
       examined,
       settlements,
+      sentIds: remembering.map(({ id }) => id),
       buckets: this.#buckets,
       policy,
       facts: {
@@ -170,6 +188,7 @@ export class Committer {
       tidy: tidying(),
     });
     this.#settlements.splice(0, settlements.length);
+    for (const { done } of this.#remembering.splice(0, remembering.length)) done(true);
     this.#works(result);
     const expired = result.expiredDeadLetters;
     if (expired.count > 0) emit({ kind: "dead_letters_expired", ...expired });
@@ -189,11 +208,18 @@ export class Committer {
     this.#parts.catchUp.begin("store");
     if (this.#fault !== message) this.#parts.emit({ kind: "store_failed", reason: message });
     this.#fault = message;
+    this.#refuseIds();
+  }
+
+  /** Who waits for an id is told at once: nothing is sent while the store cannot be written. */
+  #refuseIds(): void {
+    for (const { done } of this.#remembering.splice(0)) done(false);
   }
 
   /** Nothing failed: this batch is for a gateway that opens the store again. */
   #reopen({ message }: Error): undefined {
     this.#parts.emit({ kind: "store_reopened", reason: message });
+    this.#refuseIds();
     this.#replaced.resolve();
   }
 

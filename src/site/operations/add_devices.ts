@@ -23,6 +23,8 @@ interface ForeignDevice {
   readonly secret: string;
   /** Unix seconds; undefined if it is not known. */
   readonly createdAt: number | undefined;
+  /** What keeps it from being a device; undefined if nothing does. */
+  readonly damage: string | undefined;
 }
 
 /** How many were adopted and how many were registered with this secret before, or why none was. */
@@ -61,7 +63,7 @@ export async function adoptDevices(
   const isNew = devices.map(({ deviceId, secret }) => holders.get(secret) !== deviceId);
   const places = [...devices.keys()].filter((place) => isNew[place]);
   const added = places.map((place) => devices[place]!);
-  const known = await enrolmentFaults(added, registry);
+  const known = await faultsOf(added, registry);
   const faults = known.length > 0 ? known : await registerDevices(
     registry,
     added.map(({ deviceId, secret: sharedSecret, createdAt }) => {
@@ -77,4 +79,17 @@ export async function adoptDevices(
     place: fault.place === undefined ? undefined : places[fault.place],
   }));
   return { ok: false, faults: counted };
+}
+
+/** One fault for each device that has any; a damaged row's is its damage. */
+async function faultsOf(
+  devices: readonly ForeignDevice[],
+  registry: RegistryStore,
+): Promise<EnrolmentFault[]> {
+  const others = await enrolmentFaults(devices, registry);
+  const byPlace = new Map(others.map((fault) => [fault.place, fault]));
+  for (const [place, { damage }] of devices.entries()) {
+    if (damage !== undefined) byPlace.set(place, { place, kind: "damaged_row", reason: damage });
+  }
+  return [...byPlace.values()].sort((a, b) => (a.place ?? 0) - (b.place ?? 0));
 }

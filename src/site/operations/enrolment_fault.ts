@@ -20,6 +20,8 @@ export type EnrolmentFaultKind =
   | { readonly kind: "repeated_secret"; readonly deviceId: string; readonly earlier: Place }
   | { readonly kind: "invalid_secret"; readonly deviceId: string; readonly reason: string }
   | { readonly kind: "secret_taken"; readonly deviceId: string; readonly holder: string }
+  /** What another registry has is no device. */
+  | { readonly kind: "damaged_row"; readonly reason: string }
   | { readonly kind: "no_bundle"; readonly reason: string }
   | { readonly kind: "not_registered"; readonly reason: string };
 

@@ -100,6 +100,9 @@ export class SqliteMessages implements MessageStore {
       { nowSeconds, segmentSeconds: toleranceSeconds },
       () => {
         for (const settlement of batch.settlements) this.#settle(settlement);
+        for (const { deviceId, messageId, timestampSeconds } of batch.sentIds) {
+          this.#replayGuard.remember(deviceId, messageId, timestampSeconds);
+        }
         const requeued = looksAround
           ? this.#takeOver(before, dataVersionNow, batch.acceptedMs)
           : [];

@@ -46,13 +46,12 @@ Deno.test("an id that another program takes meanwhile leaves no device, folder o
   await withSite(async (directory) => {
     const comeFirst = () => {
       const store = new Database(siteLayout(directory).database);
-      new Registry(store).addAll([{ deviceId: "B", sharedSecret: "its own", createdAt: 1 }]);
+      new Registry(store).addAll([{ deviceId: "b", sharedSecret: "its own", createdAt: 1 }]);
       store.close();
     };
     const { faults, registered, bundles } = await addBoth(directory, comeFirst);
-    const fault = { kind: "differs_only_in_case", deviceId: "b", existing: "B" };
-    assert.deepEqual(faults, [{ place: 1, ...fault }]);
-    assert.deepEqual([registered, bundles], [["B"], []]);
+    assert.deepEqual(faults, [{ place: 1, kind: "already_registered", deviceId: "b" }]);
+    assert.deepEqual([registered, bundles], [["b"], []]);
   });
 });
 

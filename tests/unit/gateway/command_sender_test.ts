@@ -16,8 +16,9 @@ interface Sent {
 
 /** Sends one command to a device of this status and secret; the broker answers with `published`. */
 async function send(
-  over: { status?: DeviceStatus; secret?: string; published?: Published } = {},
+  over: { status?: DeviceStatus; secret?: string; published?: Published; full?: true } = {},
 ) {
+  const order: string[] = [];
   const sent: Sent[] = [];
   const events: string[] = [];
   const sender = new CommandSender({
@@ -30,15 +31,22 @@ async function send(
     },
     broker: {
       publish: (topic, body, properties) => {
+        order.push("publish");
         sent.push({ topic, body, properties });
         return Promise.resolve(over.published ?? ACKNOWLEDGED);
+      },
+    },
+    committer: {
+      remember: ({ messageId }) => {
+        order.push(messageId);
+        return Promise.resolve(!over.full);
       },
     },
     emit: ({ kind }) => events.push(kind),
     toleranceSeconds: 300,
   });
   const result = await sender.send(DEVICE_ID, new TextEncoder().encode('{"n":22.50}'));
-  return { result, sent, events };
+  return { result, sent, events, order };
 }
 
 Deno.test("a command is signed with the device's secret, and expires with the tolerance", async () => {
@@ -51,6 +59,14 @@ Deno.test("a command is signed with the device's secret, and expires with the to
   const { messageId } = command;
   assert.deepEqual(result, { kind: "sent", messageId, timestamp: NOW, subscribers: false });
   assert.deepEqual(events, ["command_sent"]);
+});
+
+Deno.test("a command's id is on the disk before it is published, or nothing is sent", async () => {
+  const { result, order } = await send();
+  assert.ok(result.kind === "sent");
+  assert.deepEqual(order, [result.messageId, "publish"]);
+  const full = await send({ full: true });
+  assert.deepEqual([full.result, full.sent, full.events], [{ kind: "unstored" }, [], []]);
 });
 
 Deno.test("a device that is not active, or has no key, is sent nothing", async () => {

@@ -30,6 +30,17 @@ export const MESSAGES_CONTRACT: Contract = {
     assert.deepEqual(read.map(({ deviceId }) => deviceId), ["a", "c"]);
   },
 
+  "the id of a command is taken: what comes back with it is replayed": async (open) => {
+    const one = candidate("a");
+    const { deviceId, messageId, timestampSeconds } = one.envelope;
+    const sentIds = [{ deviceId, messageId, timestampSeconds }];
+    await messagesOf(await open("gateway")).commit(batch({ sentIds }));
+    const { committed } = await messagesOf(await open("gateway")).commit(
+      batch({ examined: [one] }),
+    );
+    assert.deepEqual(committed.map(({ kind }) => kind), ["rejected"]);
+  },
+
   "an id is taken once: in a batch, in the next, and after it is opened again": async (open) => {
     const messages = messagesOf(await open("gateway"));
     const twice = [candidate("a", { messageId: ID }), candidate("a", { messageId: ID })];
