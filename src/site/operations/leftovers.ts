@@ -2,7 +2,7 @@
  * What a command that broke off has left among the bundles, and how the next one clears it up.
  *
  * The rules are:
- * - whoever changes bundles holds the authority's lock, so what is found is at work for nobody;
+ * - a command that changes bundles holds the authority's lock, so what is found is at work for nobody;
  * - a mark is written before anything is changed and says what was to come: it is settled by looking
  *   at what came, so that it does not matter where the run broke off;
  * - a certificate that did not reach its place is withdrawn; a secret that is registered is placed.
@@ -19,14 +19,14 @@ import { DRAFT_PREFIX, pemPath } from "./device_bundle.ts";
 import { draftSecret } from "./secret_place.ts";
 
 /** Where leftovers are looked for, and who knows what came of them. */
-export interface LeftoverParts {
+interface LeftoverParts {
   readonly layout: SiteLayout;
   readonly registry: RegistryStore;
   readonly nowMs: number;
 }
 
 /** What a rotation is about to bring: a certificate by its serial, or a secret by its number. */
-export type Rotation = { readonly serial: string } | { readonly generation: number };
+type Rotation = { readonly serial: string } | { readonly generation: number };
 
 const OLD_PREFIX = ".old-";
 const ROTATION_PREFIX = ".rotating-";

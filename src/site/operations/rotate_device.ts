@@ -109,7 +109,7 @@ export async function rotateSecret(
 }
 
 /** What a new certificate may be given; a public key is that of a request. */
-export type CertificateOptions = Pick<DeviceBundleOptions, "validDays" | "publicKey" | "keyType">;
+type CertificateOptions = Pick<DeviceBundleOptions, "validDays" | "publicKey" | "keyType">;
 
 /** Gives a device a new key and certificate; the ones before stay valid. */
 export async function rotateCertificate(

@@ -8,7 +8,7 @@ import { deviceFolder, deviceFolderAt, type SiteLayout } from "../layout.ts";
 import { DRAFT_PREFIX, pemPath, SECRET_LINE } from "./device_bundle.ts";
 
 /** A secret beside its place, or why it cannot be put there. */
-export type SecretDraft =
+type SecretDraft =
   | { readonly ok: true; readonly path: string; readonly replacement: Replacement }
   | { readonly ok: false; readonly fault: string };
 
