@@ -59,7 +59,7 @@ export const DRAFT_PREFIX = ".new-";
 export const SECRET_LINE = "# secret: ";
 
 /** A certificate, and its key if we made it. */
-export type DeviceCertificate = EndCertificate & { readonly keyPem?: string };
+type DeviceCertificate = EndCertificate & { readonly keyPem?: string };
 
 interface BundleFile {
   readonly name: string;
