@@ -1,12 +1,13 @@
 /** `device add` and `import`: new devices, with their certificates and folders. */
 
 import { dirname, resolve } from "node:path";
-import { readOperatorFile, readOperatorText } from "../config/operator_file.ts";
+import { readOperatorText } from "../config/operator_file.ts";
 import { isDeviceId } from "../core/device.ts";
 import { makeSecret } from "../site/device_secret.ts";
 import { addDevices, type AddedDevice } from "../site/operations/add_devices.ts";
 import { checkEnrolment, type EnrolmentRequest } from "../site/operations/enrolment.ts";
-import { type PublicKey, readCertificateRequest } from "../site/pki/certificate_request.ts";
+import type { KeyType } from "../site/pki/authority.ts";
+import { readFile, readRequest } from "./request_file.ts";
 import { type DeviceLine, type LineFault, readDeviceLines } from "./device_file.ts";
 import {
   enrolmentError,
@@ -24,20 +25,25 @@ import { CommandError, EXIT, print, printJson } from "./terminal.ts";
 interface EnrolOptions extends SiteOption {
   readonly validDays?: number;
   readonly pem?: true;
+  readonly keyType?: KeyType;
   readonly json?: true;
 }
 
 /** A device that is asked for, on a line of a file or alone. */
 type Wanted = EnrolmentRequest & { readonly line: number | undefined };
 
-const REQUEST_MAX_BYTES = 65_536;
-
 /** Registers a device and writes its folder. */
 export async function addDevice(
   deviceId: string,
   options: EnrolOptions & { readonly secretFile?: string; readonly csr?: string },
 ): Promise<void> {
-  const { secretFile, csr, validDays, pem } = options;
+  const { secretFile, csr, validDays, pem, keyType } = options;
+  if (csr !== undefined && keyType !== undefined) {
+    throw new CommandError("Cannot make a key for a request", {
+      exit: EXIT.wrongUse,
+      hint: "Give --csr or --key-type, not both",
+    });
+  }
   if (!isDeviceId(deviceId)) {
     throw new CommandError(faultSentence({ kind: "invalid_id", deviceId }), {
       exit: EXIT.wrongUse,
@@ -51,6 +57,7 @@ export async function addDevice(
     secret,
     ...(validDays !== undefined && { validDays }),
     ...(publicKey !== undefined && { publicKey }),
+    ...(keyType !== undefined && { keyType }),
     ...(pem && { onePem: true }),
   }], options);
   if (options.json) return printJson(device);
@@ -91,7 +98,7 @@ async function enrol(
   if (known.length > 0) {
     const found = await withSecrets(
       config,
-      ({ registry }) => checkEnrolment(requests, { layout, registry }),
+      ({ registry }) => checkEnrolment(requests, { ...site, registry }),
     );
     throw manyFaults(faultsByLine(known, found, lines));
   }
@@ -115,6 +122,7 @@ async function orderOf(
     deviceId,
     secret,
     ...(validDays !== undefined && { validDays }),
+    ...(options.keyType !== undefined && { keyType: options.keyType }),
     ...(options.pem && { onePem: true }),
   };
   if (csr === undefined) return { wanted };
@@ -123,24 +131,5 @@ async function orderOf(
   } catch (error) {
     if (error instanceof CommandError) return { wanted, fault: error.message };
     throw error;
-  }
-}
-
-/** The public key of a certificate request. */
-async function readRequest(path: string): Promise<PublicKey> {
-  const read = await readCertificateRequest(
-    readFile(path, (path) => readOperatorFile(path, REQUEST_MAX_BYTES)),
-  );
-  if (read.ok) return read.publicKey;
-  throw new CommandError(`Cannot use the certificate request "${path}": ${read.fault}`);
-}
-
-function readFile<T>(path: string, read: (path: string) => T): T {
-  try {
-    return read(path);
-  } catch (error) {
-    throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`, {
-      exit: EXIT.wrongUse,
-    });
   }
 }

@@ -97,11 +97,13 @@ function addDeviceCommands(program: Command): void {
   site(device.command("add <id>").description("Register a device and write its folder"))
     .option("--secret-file <file>", "take its secret from a file instead of making one")
     .option("--csr <file>", "a certificate request: the device keeps its key")
+    .addOption(keyType("of its key; rsa for devices that know no EC"))
     .option("--valid-days <days>", "how many days its certificate is valid", days)
     .option("--pem", "one file devices/ID.pem instead of a folder")
     .option("--json", "as JSON")
     .action(async (id, options) => (await import("./device_add.ts")).addDevice(id, options));
   site(device.command("import <file>").description("Register all devices of a CSV or JSONL file"))
+    .addOption(keyType("of their keys; rsa for devices that know no EC"))
     .option("--valid-days <days>", "how many days their certificates are valid", days)
     .option("--pem", "one file devices/ID.pem for each instead of a folder")
     .option("--json", "as JSON")
@@ -124,6 +126,8 @@ function addDeviceCommands(program: Command): void {
     .option("--secret-file <file>", "with --secret: take it from a file instead of making one")
     .option("--overlap <duration>", "how long both secrets are valid", "7d")
     .option("--certificate", "a new key and certificate; the previous ones stay valid")
+    .option("--csr <file>", "with --certificate: a request, the device keeps its key")
+    .addOption(keyType("with --certificate: of the key; rsa for devices that know no EC"))
     .option("--valid-days <days>", "with --certificate: how many days it is valid", days)
     .option("--finish", "the device has the new ones: end the overlap, revoke the previous ones")
     .option("--force", "with --finish: even if the device has not used its new secret yet")
@@ -265,6 +269,10 @@ function site(command: Command): Command {
 
 function port(text: string): number {
   return wholeNumber(text, portType());
+}
+
+function keyType(description: string): Option {
+  return new Option("--key-type <type>", description).choices(["ec", "rsa"]);
 }
 
 function days(text: string): number {

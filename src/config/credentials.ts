@@ -1,6 +1,7 @@
 /** The certificates and keys of a site, read and checked before they are used. */
 
 import { createHash } from "node:crypto";
+import { type HeaderField, readHeaderFields, readSigningKeys } from "./backend_files.ts";
 import type { Config } from "./config.ts";
 import { readOperatorFile, readOperatorText } from "./operator_file.ts";
 import { isPair, type PemResult, readCertificates, readPrivateKey } from "./pem.ts";
@@ -23,9 +24,20 @@ interface KeyPair {
 export interface Credentials {
   readonly broker: KeyPair & { readonly ca: string };
   /** PEM text; undefined: use the system's authorities. */
-  readonly backend: { readonly ca: string | undefined };
+  readonly backend: BackendCredentials;
   /** `keyDigest`: SHA-256 of the operator's copy of a Bearer key; undefined if there is none. */
   readonly api: KeyPair & { readonly keyDigest: Uint8Array | undefined };
+}
+
+/** Who the gateway is to the backend. */
+interface BackendCredentials {
+  readonly ca: string | undefined;
+  /** Fields of each request. */
+  readonly fields: readonly HeaderField[];
+  /** The client certificate; undefined if there is none. */
+  readonly pair: KeyPair | undefined;
+  /** Bytes of the keys that sign each request; empty if it is not signed. */
+  readonly signingKeys: readonly Uint8Array[];
 }
 
 /** SHA-256 of a key; the gateway stores only this. */
@@ -37,7 +49,12 @@ export function apiKeyDigest(key: string): Uint8Array {
 export function readCredentials({ broker, backend, api }: Config): Credentials {
   return {
     broker: readBrokerCredentials(broker),
-    backend: { ca: backend.ca === undefined ? undefined : readAuthorities(backend.ca) },
+    backend: {
+      ca: backend.ca === undefined ? undefined : readAuthorities(backend.ca),
+      fields: readSecretFile(backend.headersFile, readHeaderFields) ?? [],
+      pair: backend.pair && readKeyPair(backend.pair),
+      signingKeys: readSecretFile(backend.signingKeyFile, readSigningKeys) ?? [],
+    },
     api: { ...readKeyPair(api), keyDigest: readKeyDigest(api.keyFile) },
   };
 }
@@ -69,6 +86,33 @@ export function readKeyPair(paths: KeyPair): KeyPair {
   const key = readPem(paths.key, readPrivateKey);
   if (isPair(certificates[0], key)) return { certificate: certificates.join(""), key };
   throw new StartError(`"${paths.key}" is not the key of "${paths.certificate}"`);
+}
+
+/** A file that only its owner may read; undefined if none is named. */
+function readSecretFile<T>(
+  path: string | undefined,
+  read: (
+    text: string,
+  ) => { readonly ok: true; readonly value: T } | {
+    readonly ok: false;
+    readonly faults: readonly string[];
+  },
+): T | undefined {
+  if (path === undefined) return undefined;
+  const result = read(readPrivateText(path));
+  if (result.ok) return result.value;
+  throw new StartError(`Cannot use "${path}": ${result.faults.join("; ")}`);
+}
+
+function readPrivateText(path: string): string {
+  try {
+    const text = readOperatorText(path, PEM_MAX_BYTES);
+    const mode = Deno.statSync(path).mode ?? 0;
+    if ((mode & 0o077) === 0) return text;
+  } catch (error) {
+    throw new StartError(`Cannot read "${path}": ${(error as Error).message}`);
+  }
+  throw new StartError(`Cannot use "${path}": other users may read it; type chmod 600 "${path}"`);
 }
 
 function readAuthorities(path: string): string {

@@ -38,6 +38,8 @@ export interface RegistryStore {
   addCertificate(deviceId: string, certificate: DeviceCertificate): Promise<void>;
   /** Withdraws every certificate of a device but the one of `serial`; resolves to how many. */
   withdrawOthers(deviceId: string, serial: string, now: number): Promise<number>;
+  /** Withdraws one certificate; false if it is not known, or was withdrawn. */
+  withdrawCertificate(serial: string, now: number): Promise<boolean>;
   /** Withdraws every certificate that is known to come from another authority. */
   withdrawIssuedByOthers(issuer: string, now: number): Promise<void>;
   /** The certificates of a device that it may use, the one that was issued last first. */

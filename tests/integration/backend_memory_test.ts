@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { OutboxEntry } from "../../src/core/outbox_entry.ts";
 import { HttpBackend } from "../../src/gateway/backend/http_backend.ts";
 import { SYSTEM_CLOCK } from "../../src/time/clock.ts";
+import { PLAIN_BACKEND } from "../support/plain_backend.ts";
 import { type RawAnswer, RawBackend } from "../support/raw_backend.ts";
 
 const MIB = 1024 * 1024;
@@ -33,7 +34,7 @@ const ANSWERS: Readonly<Record<string, RawAnswer>> = {
 for (const [what, answer] of Object.entries(ANSWERS)) {
   Deno.test(`an answer ${what} costs its bytes, and arrives whole`, async () => {
     const raw = RawBackend.start({ answer });
-    const address = { url: raw.url, ca: undefined, timeoutMs: 60_000, concurrency: AT_ONCE };
+    const address = { ...PLAIN_BACKEND, url: raw.url, timeoutMs: 60_000, concurrency: AT_ONCE };
     const backend = new HttpBackend({ ...address, toleranceSeconds: 300 }, SYSTEM_CLOCK);
     const stop = new AbortController().signal;
     const deliver = async () => {

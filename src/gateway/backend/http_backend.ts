@@ -16,17 +16,30 @@ import { lateSeconds } from "../../core/freshness.ts";
 import type { Backend } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { Clock } from "../../time/clock.ts";
+import { Endpoint } from "./endpoint.ts";
 import { SharedDeadline } from "./shared_deadline.ts";
+import { WebhookSigner } from "./webhook_signature.ts";
 
 /** Largest answer that is brought back to a device, in bytes. */
 const ANSWER_MAX_BYTES = 65_536;
 
-/** Where the backend is. */
+const JSON_FIELDS = { "content-type": "application/json", "accept-encoding": "identity" } as const;
+
+/** Where the backend is, and who the gateway is to it. */
 interface BackendAddress {
-  /** Without a slash at its end. */
   readonly url: string;
+  /** Appended to the URL; see `Endpoint`. */
+  readonly path: string;
   /** PEM text of its authority; undefined: the system's authorities. */
   readonly ca: string | undefined;
+  /** Fields of each request, such as a token. */
+  readonly fields: readonly (readonly [name: string, value: string])[];
+  /** The client certificate, as PEM text; undefined if there is none. */
+  readonly pair: { readonly certificate: string; readonly key: string } | undefined;
+  /** Bytes of the keys that sign each request; empty if none does. */
+  readonly signingKeys: readonly Uint8Array[];
+  /** URL of an HTTP proxy; undefined if there is none. */
+  readonly proxy: string | undefined;
   readonly timeoutMs: number;
   /** Connections that are kept open. */
   readonly concurrency: number;
@@ -39,17 +52,26 @@ export class HttpBackend implements Backend {
   readonly #address: BackendAddress;
   readonly #clock: Clock;
   readonly #client: Deno.HttpClient;
+  readonly #endpoint: Endpoint;
+  readonly #fields: Readonly<Record<string, string>>;
+  readonly #signer: WebhookSigner | undefined;
   readonly #timeLimit: SharedDeadline;
 
   constructor(address: BackendAddress, clock: Clock) {
     this.#address = address;
     this.#clock = clock;
     this.#timeLimit = new SharedDeadline(address.timeoutMs);
+    this.#endpoint = new Endpoint(address.url, address.path);
+    this.#fields = { ...Object.fromEntries(address.fields), ...JSON_FIELDS };
+    if (address.signingKeys.length > 0) this.#signer = new WebhookSigner(address.signingKeys);
+    const { pair } = address;
     this.#client = Deno.createHttpClient({
       poolMaxIdlePerHost: address.concurrency,
       // Shorter than what backends grant an idle connection, so that none is closed under a request.
       poolIdleTimeout: 4_000,
       ...(address.ca !== undefined && { caCerts: [address.ca] }),
+      ...(pair && { cert: pair.certificate, key: pair.key }),
+      ...(address.proxy !== undefined && { proxy: { url: address.proxy } }),
     });
   }
 
@@ -82,20 +104,18 @@ export class HttpBackend implements Backend {
     this.#client.close();
   }
 
-  #fetch(entry: OutboxEntry, signal: AbortSignal): Promise<Response> {
-    const late = lateSeconds(
-      Number(entry.timestamp),
-      secondsOf(this.#clock.wallMs()),
-      this.#address.toleranceSeconds,
-    );
-    return fetch(`${this.#address.url}/device/${entry.deviceId}/data`, {
+  async #fetch(entry: OutboxEntry, signal: AbortSignal): Promise<Response> {
+    const nowSeconds = secondsOf(this.#clock.wallMs());
+    const { toleranceSeconds } = this.#address;
+    const late = lateSeconds(Number(entry.timestamp), nowSeconds, toleranceSeconds);
+    return await fetch(this.#endpoint.of(entry), {
       method: "POST",
       headers: {
-        "content-type": "application/json",
+        ...this.#fields,
         "idempotency-key": entry.messageId,
         "x-device-timestamp": entry.timestamp,
-        "accept-encoding": "identity",
         ...(late !== undefined && { "x-gateway-late": String(late) }),
+        ...(this.#signer && await this.#signer.headers(entry, nowSeconds)),
       },
       body: entry.payload as Uint8Array<ArrayBuffer>,
       redirect: "manual",
@@ -140,5 +160,6 @@ function hasTwoLengths(headers: Headers): boolean {
 function reasonOf(error: unknown): string {
   let reason = error;
   while (reason instanceof Error && reason.cause instanceof Error) reason = reason.cause;
-  return reason instanceof Error ? reason.message : String(reason);
+  const text = reason instanceof Error ? reason.message : String(reason);
+  return text.replaceAll(/\?[^\s)]*/g, "?…"); // a URL's query may have a key in it
 }

@@ -99,10 +99,11 @@ export class ExpiryWatch {
 }
 
 /** The files of a site whose end is watched. */
-export function watchedFiles({ broker, api, devices }: Config): string[] {
+export function watchedFiles({ broker, backend, api, devices }: Config): string[] {
   return [
     broker.ca,
     broker.certificate,
+    ...(backend.pair === undefined ? [] : [backend.pair.certificate]),
     api.certificate,
     devices.authority,
     devices.revocationList,

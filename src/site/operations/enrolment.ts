@@ -21,24 +21,25 @@ import {
 } from "./device_bundle.ts";
 import { registerDevices } from "./device_registration.ts";
 import { type EnrolmentFault, enrolmentFaults } from "./enrolment_fault.ts";
+import { clearLeftovers } from "./leftovers.ts";
 import type { SiteLayout } from "../layout.ts";
 import { readText } from "../../config/operator_file.ts";
 
 /** A device to come, without what is the same for all. */
 export type EnrolmentRequest = Pick<
   DeviceBundleOptions,
-  "deviceId" | "secret" | "validDays" | "publicKey" | "onePem"
+  "deviceId" | "secret" | "validDays" | "publicKey" | "keyType" | "onePem"
 >;
 
 /** Where devices are enrolled. */
 interface RecoveryParts {
   readonly layout: SiteLayout;
+  readonly nowMs: number;
   readonly registry: RegistryStore;
 }
 
 /** What is the same for all. */
 interface EnrolmentParts extends RecoveryParts {
-  readonly nowMs: number;
   readonly brokerHost: string;
   readonly mqttPort: number;
   /** So many are made. */
@@ -174,7 +175,8 @@ async function takeBack(placed: readonly Draft[], registry: RegistryStore): Prom
 }
 
 /** Takes away what a run that broke off has put into its place and what was not registered. */
-async function recover({ layout, registry }: RecoveryParts): Promise<void> {
+async function recover({ layout, registry, nowMs }: RecoveryParts): Promise<void> {
+  await clearLeftovers({ layout, registry, nowMs });
   for (const deviceId of await readJournal(layout)) {
     if (!await registry.find(deviceId)) await removeDeviceBundle(layout, deviceId);
   }

@@ -3,14 +3,19 @@
  *
  * The rules are:
  * - the registry first: from then on the gateway refuses every message of the device;
- * - the bundle last, and only if the broker was told: while it is there, the same command again goes on
- *   where this one stopped.
+ * - the bundle last, and only if the broker was told, with the mark that the removal has begun: while
+ *   one of them is there, the same command again goes on where this one stopped, and the id is taken.
  */
 
+import { isDeviceId } from "../../core/device.ts";
 import type { RegistryStore } from "../../store/registry.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
-import { hasDeviceBundle, removeDeviceBundle } from "./device_bundle.ts";
+import { hasDeviceBundle, REMOVAL_PREFIX, removeDeviceBundle } from "./device_bundle.ts";
+import { exists } from "../exists.ts";
+import type { SiteLayout } from "../layout.ts";
+import { withAuthorityLock } from "../pki/authority_rollover.ts";
+import { clearLeftovers } from "./leftovers.ts";
 import type { RevocationFault, RevocationStep } from "./revocation.ts";
 
 /** One thing that was done or seen. */
@@ -35,9 +40,14 @@ export async function removeDevice(
   site: OpenSite,
   deviceId: string,
 ): Promise<RemoveDeviceResult> {
-  const hadBundle = await hasDeviceBundle(site.layout, deviceId);
+  const { layout, nowMs } = site;
+  const mark = `${layout.devicesFolder}/${REMOVAL_PREFIX}${deviceId}`;
+  await withAuthorityLock(layout, () => clearLeftovers({ layout, registry, nowMs }));
+  const isRegistered = await registry.find(deviceId) !== undefined;
+  if (isRegistered) await writeMark(layout, mark);
+  const isLeft = await hasDeviceBundle(layout, deviceId) || await exists(mark);
+  if (!isRegistered && !(isDeviceId(deviceId) && isLeft)) return { found: false };
   const wasRegistered = await registry.remove(deviceId);
-  if (!wasRegistered && !hadBundle) return { found: false };
   const steps: RemoveDeviceStep[] = wasRegistered ? [{ kind: "device_removed", deviceId }] : [];
   const update = await updateBroker(registry, site, { deviceId, because: "removed" });
   steps.push(...update.steps);
@@ -50,5 +60,15 @@ export async function removeDevice(
   if (await removeDeviceBundle(site.layout, deviceId)) {
     steps.push({ kind: "bundle_removed", deviceId });
   }
+  await Deno.remove(mark).catch(ignoreMissing);
   return { found: true, steps };
+}
+
+async function writeMark({ devicesFolder }: SiteLayout, path: string): Promise<void> {
+  await Deno.mkdir(devicesFolder, { recursive: true, mode: 0o700 });
+  await Deno.writeTextFile(path, "", { mode: 0o600 });
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }

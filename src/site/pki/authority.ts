@@ -69,6 +69,9 @@ interface RevokedCertificate {
   readonly revokedAtMs: number;
 }
 
+/** The key that is made for a certificate; EC P-256 or RSA of 2048 bits. */
+export type KeyType = "ec" | "rsa";
+
 const DAY_MS = 86_400_000;
 const CRL_NUMBER_OID = "2.5.29.20";
 const CLIENT_ROLE = [new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])];
@@ -76,6 +79,12 @@ const EC_ALGORITHMS: Readonly<Record<string, SigningAlgorithm>> = {
   prime256v1: { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" },
   secp384r1: { name: "ECDSA", namedCurve: "P-384", hash: "SHA-384" },
   secp521r1: { name: "ECDSA", namedCurve: "P-521", hash: "SHA-512" },
+};
+const RSA = {
+  name: "RSASSA-PKCS1-v1_5",
+  hash: "SHA-256",
+  modulusLength: 2_048,
+  publicExponent: Uint8Array.of(1, 0, 1),
 };
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
@@ -173,7 +182,13 @@ export function issueServerCertificate(
 /** Issues a certificate for a TLS client that is known by its common name; `serial` in hex. */
 export function issueClientCertificate(
   authority: Authority,
-  options: { commonName: string; nowMs: number; days?: number; serial?: string },
+  options: {
+    commonName: string;
+    nowMs: number;
+    days?: number;
+    serial?: string;
+    keyType?: KeyType;
+  },
 ): Promise<IssuedCertificate> {
   return issue(authority, {
     ...options,
@@ -265,6 +280,7 @@ interface CertificateOptions {
   readonly nowMs: number;
   readonly days?: number;
   readonly serial?: string;
+  readonly keyType?: KeyType;
   readonly roleExtensions: x509.Extension[];
 }
 
@@ -272,7 +288,7 @@ async function issue(
   authority: Authority,
   options: CertificateOptions,
 ): Promise<IssuedCertificate> {
-  const keys = await generateKeys();
+  const keys = await generateKeys(options.keyType);
   const certificate = await certify(authority, { ...options, publicKey: keys.publicKey });
   return { ...certificate, keyPem: await privateKeyPem(keys.privateKey) };
 }
@@ -309,8 +325,8 @@ async function certify(
   };
 }
 
-function generateKeys(): Promise<CryptoKeyPair> {
-  return crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
+function generateKeys(type: KeyType = "ec"): Promise<CryptoKeyPair> {
+  return crypto.subtle.generateKey(type === "rsa" ? RSA : ALGORITHM, true, ["sign", "verify"]);
 }
 
 function randomSerial(): string {

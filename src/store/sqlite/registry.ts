@@ -171,6 +171,11 @@ export class Registry {
     return this.#change(() => this.#certificates.withdrawOthers(deviceId, serial, now));
   }
 
+  /** Withdraws one certificate; false if it is not known, or was withdrawn. */
+  withdrawCertificate(serial: string, now: number): boolean {
+    return this.#change(() => this.#certificates.withdraw(serial, now));
+  }
+
   /** Withdraws every certificate that is known to come from another authority. */
   withdrawIssuedByOthers(issuer: string, now: number): void {
     this.#change(() => this.#certificates.withdrawIssuedByOthers(issuer, now));

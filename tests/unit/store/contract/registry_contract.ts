@@ -148,6 +148,18 @@ export const REGISTRY_CONTRACT: Contract = {
     assert.deepEqual(await registry.certificateEnds(), []);
   },
 
+  "one certificate is withdrawn, and the others stay": async (open) => {
+    const { registry } = await open();
+    await add(registry, "a", "01");
+    await registry.addCertificate("a", { ...CERTIFICATE, serial: "02" });
+    assert.equal(await registry.withdrawCertificate("02", 1_500), true);
+    assert.equal(await registry.withdrawCertificate("02", 1_600), false);
+    assert.equal(await registry.withdrawCertificate("03", 1_500), false);
+    assert.deepEqual((await registry.certificates("a")).map(({ serial }) => serial), ["01"]);
+    const [listed] = await registry.revokedCertificates(0);
+    assert.deepEqual([listed?.serial, listed?.revokedAt], ["02", 1_500]);
+  },
+
   "certificates of another authority are withdrawn; those of an unknown one are not": async (
     open,
   ) => {
