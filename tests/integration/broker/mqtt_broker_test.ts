@@ -195,7 +195,7 @@ async function refusalBy(site: LiveSite, over: Partial<BrokerAddress>): Promise<
   return said[0]!;
 }
 
-/** Answers a client in good order, until `count` publishes are there: acknowledges all and hangs up. */
+/** Answers a client correctly until `count` publishes are there: acknowledges all and hangs up. */
 async function hangUpAfter(count: number, connection: Deno.Conn): Promise<void> {
   const acknowledgements: number[] = [];
   let bytes = new Uint8Array();

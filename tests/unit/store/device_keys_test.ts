@@ -147,9 +147,11 @@ Deno.test("a refresh that fails changes nothing, and the next one makes up for i
     registry.add({ deviceId: "a", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
     const ring = await loadKeys();
     const setSecret = store.prepare("UPDATE devices SET shared_secret = ?");
+    store.writeMark("sealing_key", 0x0123456789ab);
     setSecret.run("$sealed$1$0123456789ab$x");
     await assert.rejects(ring.refresh(), StoreReopenError);
     assert.ok(await ring.signedPayload(await envelopeOf("a", "s"), 1_500));
+    store.writeMark("sealing_key", 0);
     setSecret.run("t");
     await ring.refresh();
     assert.ok(await ring.signedPayload(await envelopeOf("a", "t"), 1_500));
@@ -179,9 +181,9 @@ Deno.test("each use of a secret is recorded, the first at once and the others on
 Deno.test("at most 500 uses are recorded at a time, and the others the next time", async () => {
   await withRegistry(async (registry, _store, loadKeys) => {
     const names = Array.from({ length: 501 }, (_, i) => `d${i}`);
-    registry.addAll(names.map((deviceId) => ({ deviceId, sharedSecret: "s", createdAt: 1 })));
+    registry.addAll(names.map((deviceId) => ({ deviceId, sharedSecret: deviceId, createdAt: 1 })));
     const ring = await loadKeys();
-    for (const name of names) await ring.signedPayload(await envelopeOf(name, "s"), 1_500);
+    for (const name of names) await ring.signedPayload(await envelopeOf(name, name), 1_500);
     assert.equal((await ring.recordUses({ all: false })).length, 500);
     assert.equal((await ring.recordUses({ all: false })).length, 1);
     assert.equal((await ring.recordUses({ all: false })).length, 0);
