@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { createHash, createHmac } from "node:crypto";
 import { type MessageTrial, tryAlone } from "../../src/doctor/diagnosis/message_trial.ts";
 import { likelyMistakes } from "../../src/doctor/diagnosis/explanation.ts";
+import { SEARCH_LIMITS } from "../../src/doctor/diagnosis/signature_mistakes.ts";
 import { DEVICE_ID, MESSAGE_ID, NOW, SECRET, TIMESTAMP } from "./judge.ts";
 
 /** What is signed before the payload. */
@@ -63,6 +64,8 @@ export const NONE =
   /^None of the \d+ ways to sign that were tried gives this signature(?!.*another secret)/;
 /** What is said behind it. */
 export const COMPARE = /^Print the bytes that the device signs .* 17 bytes$/;
+/** As a command, on a machine that is busy. */
+const PATIENT = { ...SEARCH_LIMITS, timeMaxMs: 60_000 };
 /** How much is tried where nothing can be found. */
 export const FEW = { trialsMax: 20, timeMaxMs: 10_000 };
 
@@ -73,7 +76,7 @@ export type Row = readonly [mistake: string, making: Making, ...said: readonly R
 export async function assertSaid(
   trial: MessageTrial,
   said: readonly RegExp[],
-  { limits = said.includes(NONE) ? FEW : undefined } = {},
+  { limits = said.includes(NONE) ? FEW : PATIENT } = {},
 ): Promise<void> {
   assert.equal(trial.verdict.kind, "rejected");
   const mistakes = await likelyMistakes(trial, limits);

@@ -34,7 +34,7 @@ export interface SearchLimits {
 }
 
 /** What a command may take. */
-export const SEARCH_LIMITS: SearchLimits = { trialsMax: 200_000, timeMaxMs: 5_000 };
+export const SEARCH_LIMITS: SearchLimits = { trialsMax: 200_000, timeMaxMs: 10_000 };
 
 /** What was found, and how much was tried. */
 interface SearchResult {
