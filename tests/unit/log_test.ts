@@ -61,7 +61,7 @@ Deno.test("a text line has time, level, sentence and fields; nothing in it obeys
   );
   const coloured = openLog("info", (line) => lines.push(line), "colour");
   coloured("error", "loud", { message: "x" });
-  assert.ok(lines[1]!.endsWith("Z \u001b[31mERROR  \u001b[0m x event=loud\n"), lines[1]);
+  assert.ok(lines[1]!.endsWith("Z \u001b[31mERROR  \u001b[0m x event=loud\n"));
 });
 
 Deno.test("a property that is named like a secret is struck out", () => {
