@@ -196,6 +196,11 @@ export const SETTINGS = {
       "info",
       "Lowest level that is written",
     ),
+    format: setting(
+      oneOf(["auto", "json", "text"]),
+      "auto",
+      "auto: text on a terminal, else JSON, one object a line",
+    ),
     accepted: setting(boolean(), false, "Also write a line for each accepted message"),
   },
 };

@@ -160,7 +160,17 @@ type ExpiryEvent =
 
 /** The life of one gateway. */
 type LifeEvent =
-  | { readonly kind: "gateway_started"; readonly devices: number; readonly pending: number }
+  /** `broker` and `api` as `host:port`; `backend` is an origin, so that no path or query is told. */
+  | {
+    readonly kind: "gateway_started";
+    readonly version: string;
+    readonly database: string;
+    readonly broker: string;
+    readonly api: string;
+    readonly backend: string;
+    readonly devices: number;
+    readonly pending: number;
+  }
   | { readonly kind: "gateway_stopped"; readonly pending: number };
 
 /** The main process, which runs gateways in workers. */

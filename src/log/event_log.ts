@@ -165,8 +165,8 @@ const LINES = {
   file_expiry: undefined,
   devices_expiring: undefined,
   expires_soon: ({ what, expired }) => expired ? error(what) : warning(what),
-  gateway_started: ({ devices, pending }) =>
-    info(`Taking messages from ${devices} devices`, { devices, pending }),
+  gateway_started: ({ kind: _, ...facts }) =>
+    info(`Taking messages from ${facts.devices} devices`, facts),
   gateway_stopped: ({ pending }) =>
     info(`Stopped: ${pending} entries wait in the outbox`, { pending }),
   worker_died: ({ reason, restartMs }) =>
