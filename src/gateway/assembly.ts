@@ -99,7 +99,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const api = createRoutes({
     auth: new BearerAuth(() => apiKeys.current(), clock),
     unreadiness: () => unreadiness({ broker, intake, committer }),
-    degraded: () => forwarder.faults,
+    degraded: () => [...broker.faults, ...forwarder.faults],
     metrics,
     commands,
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
