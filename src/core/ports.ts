@@ -6,6 +6,7 @@
  */
 
 import type { AdmissionFacts, AdmissionPolicy, Buckets, Examined } from "./admission.ts";
+import type { AuditNote } from "./audit_note.ts";
 import type { ExpiredDeadLetters, Outcome, Settlement } from "./delivery.ts";
 import type { DeviceStatus } from "./device.ts";
 import type { Envelope } from "./envelope.ts";
@@ -18,6 +19,8 @@ import type { Duplicate } from "./verdict.ts";
 export interface Batch {
   readonly examined: readonly Examined[];
   readonly settlements: readonly Settlement[];
+  /** To be entered in the audit. */
+  readonly notes: readonly AuditNote[];
   /** Ids of commands that are about to be published; see `SentId`. */
   readonly sentIds: readonly SentId[];
   readonly buckets: Buckets;

@@ -137,7 +137,28 @@ const LINES = {
     error(`The session ${clientId} is taken over again and again: does this site run twice?`),
   broker_dropped: ({ count }) =>
     error(`The broker dropped ${count} messages: its queues were full`, { count }),
-  command_sent: undefined,
+  command_sent: ({ keyName, deviceId, messageId, subscribers }) =>
+    info(`Sent a command of key ${keyName} to ${deviceId}${subscribers ? "" : ": no subscriber"}`, {
+      key_name: keyName,
+      device_id: deviceId,
+      message_id: messageId,
+    }),
+  command_refused: ({ keyName, deviceId, messageId, reason }) => {
+    const to = deviceId.slice(0, IDENTITY_MAX_CHARS);
+    return warning(`Did not send a command of key ${keyName} to ${to}: ${reason}`, {
+      key_name: keyName,
+      device_id: to,
+      message_id: messageId,
+      reason,
+    });
+  },
+  api_key_refused: ({ fault, count, address }) => {
+    const requests = count === 1 ? "a request" : `${count} requests`;
+    const properties = { fault, count, address };
+    return fault === "wrong key"
+      ? warning(`Refused ${requests} with a wrong API key, the last from ${address}`, properties)
+      : info(`Refused ${requests} without an API key, the last from ${address}`, properties);
+  },
   api_failed: ({ part, reason }) => error(`${API_FAILURES[part]}: ${reason}`, { part }),
   api_key_imported: ({ file }) => info(`Imported the API key in "${file}" as a hash`),
   api_key_unknown: ({ file }) =>
@@ -146,8 +167,8 @@ const LINES = {
   file_expiry: undefined,
   devices_expiring: undefined,
   expires_soon: ({ what, expired }) => expired ? error(what) : warning(what),
-  gateway_started: ({ devices, pending }) =>
-    info(`Taking messages from ${devices} devices`, { devices, pending }),
+  gateway_started: ({ kind: _, ...facts }) =>
+    info(`Taking messages from ${facts.devices} devices`, facts),
   gateway_stopped: ({ pending }) =>
     info(`Stopped: ${pending} entries wait in the outbox`, { pending }),
   worker_died: ({ reason, restartMs }) =>

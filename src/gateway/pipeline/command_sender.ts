@@ -6,7 +6,6 @@
  */
 
 import { type SignedCommand, writeCommand } from "../../core/command.ts";
-import type { Emit } from "../../core/event.ts";
 import type { Broker, DeviceKeys, SentId } from "../../core/ports.ts";
 import { sign } from "../../core/signature.ts";
 import { signingInput } from "../../core/signing_input.ts";
@@ -27,7 +26,7 @@ export type CommandResult =
   | { readonly kind: "unknown_device" }
   /** Its id could not be stored: nothing was sent. */
   | { readonly kind: "unstored" }
-  | { readonly kind: "unsent"; readonly reason: string };
+  | { readonly kind: "unsent"; readonly messageId: string; readonly reason: string };
 
 /** Remembers ids on the disk; resolves to false if it cannot. */
 interface IdMemory {
@@ -40,7 +39,6 @@ interface CommandParts {
   readonly keys: DeviceKeys;
   readonly broker: Pick<Broker, "publish">;
   readonly committer: IdMemory;
-  readonly emit: Emit;
   /** After which the device would refuse the command, and the broker drops it. */
   readonly toleranceSeconds: number;
 }
@@ -55,7 +53,7 @@ export class CommandSender {
 
   /** Signs `payload` (compact JSON) for a device and publishes it. */
   async send(deviceId: string, payload: Uint8Array): Promise<CommandResult> {
-    const { clock, keys, broker, committer, emit, toleranceSeconds } = this.#parts;
+    const { clock, keys, broker, committer, toleranceSeconds } = this.#parts;
     const nowSeconds = secondsOf(clock.wallMs());
     await keys.refresh();
     if (keys.statusOf(deviceId, nowSeconds) !== "active") return { kind: "unknown_device" };
@@ -71,8 +69,9 @@ export class CommandSender {
     const published = await broker.publish(commandTopic(deviceId), writeCommand(command), {
       messageExpiryInterval: toleranceSeconds,
     });
-    if (published.kind !== "acknowledged") return { kind: "unsent", reason: published.reason };
-    emit({ kind: "command_sent", deviceId, messageId });
+    if (published.kind !== "acknowledged") {
+      return { kind: "unsent", messageId, reason: published.reason };
+    }
     return { kind: "sent", messageId, timestamp: nowSeconds, subscribers: published.subscribers };
   }
 }

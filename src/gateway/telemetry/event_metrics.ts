@@ -48,6 +48,8 @@ const COUNTS = {
   session_taken_over: undefined,
   broker_dropped: ({ count }, metrics) => metrics.brokerDropped.inc(count),
   command_sent: (_event, metrics) => metrics.commandsSent.inc(),
+  command_refused: undefined,
+  api_key_refused: undefined,
   api_failed: undefined,
   api_key_imported: undefined,
   api_key_unknown: undefined,

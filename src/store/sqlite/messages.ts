@@ -100,6 +100,7 @@ export class SqliteMessages implements MessageStore {
       { nowSeconds, segmentSeconds: toleranceSeconds },
       () => {
         for (const settlement of batch.settlements) this.#settle(settlement);
+        for (const note of batch.notes) this.#database.audit.note(note);
         for (const { deviceId, messageId, timestampSeconds } of batch.sentIds) {
           this.#replayGuard.remember(deviceId, messageId, timestampSeconds);
         }
