@@ -12,10 +12,10 @@
 import { fileURLToPath } from "node:url";
 import { listSettings } from "../config/settings.ts";
 import type { GatewayEvent } from "../core/event.ts";
-import { EventLog } from "../gateway/telemetry/event_log.ts";
 import { countEvent } from "../gateway/telemetry/event_metrics.ts";
 import { Metrics } from "../gateway/telemetry/metrics.ts";
-import { ACTIONS, OTHER_EVENTS, SAMPLES } from "./event_samples.ts";
+import { EventLog } from "../log/event_log.ts";
+import { ACTIONS, SAMPLES } from "./event_samples.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PREFIX = "secure_iot_gateway_";
@@ -64,9 +64,6 @@ async function eventsTable(): Promise<string> {
     if (line === undefined) continue;
     const counted = (await metricsOf(event)).map((name) => `\`${name}\``).join(", ");
     rows.push(eventRow(event.kind, line.level, line.message, counted));
-  }
-  for (const [name, level, example] of OTHER_EVENTS) {
-    rows.push(eventRow(name, level, example, ""));
   }
   return table(["event", "level", "example", "counted in", "what to do"], rows);
 }

@@ -3,7 +3,6 @@
 import { Buffer } from "node:buffer";
 import type { AuditEntry } from "../store/audit.ts";
 import { durationMs, isDuration } from "../config/setting_types.ts";
-import { AuditLog } from "../store/sqlite/audit_log.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
 
@@ -13,9 +12,9 @@ export async function verifyAudit(
 ): Promise<void> {
   const pinned = options.head === undefined ? undefined : hashOf(options.head);
   const config = configOf(layoutOf(options));
-  const { faults, count, head } = await withStore(config, (store) => {
-    store.transaction(() => {}); // chains what another program has left
-    return new AuditLog(store).prove(pinned);
+  const { faults, count, head } = await withStore(config, async ({ audit }) => {
+    await audit.chainPending();
+    return await audit.prove(pinned);
   });
   if (faults.length > 0) throw new CommandError(faults);
   if (options.json) {
@@ -33,9 +32,9 @@ export async function exportAudit(
   const at = options.since === undefined
     ? Number.MIN_SAFE_INTEGER
     : secondsOf(options.since, Date.now());
-  await withStore(configOf(layoutOf(options)), (store) => {
-    store.transaction(() => {});
-    for (const entry of new AuditLog(store).since(at)) {
+  await withStore(configOf(layoutOf(options)), async ({ audit }) => {
+    await audit.chainPending();
+    for await (const entry of audit.since(at)) {
       print(printable(JSON.stringify(describe(entry))));
     }
   });

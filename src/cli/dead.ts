@@ -1,11 +1,15 @@
 /** `dead list`, `show`, `retry` and `drop`: what was accepted and could not be delivered. */
 
-import { Buffer } from "node:buffer";
-import type { DeadLetterSummary, Extent, Selection } from "../store/dead_letters.ts";
-import { StoreError } from "../store/store_error.ts";
-import { DeadLetters } from "../store/sqlite/dead_letters.ts";
-import { Registry } from "../store/sqlite/registry.ts";
-import type { Database } from "../store/sqlite/database.ts";
+import type {
+  DeadLetter,
+  DeadLetterStore,
+  DeadLetterSummary,
+  Extent,
+  Selection,
+} from "../store/dead_letters.ts";
+import type { RegistryStore } from "../store/registry.ts";
+import type { Store } from "../store/store.ts";
+import { isoOf, payloadOf, printArray, printField, textOf } from "./message_report.ts";
 import { unknownDevice } from "./unknown_device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
@@ -17,15 +21,21 @@ interface SelectionOptions extends SiteOption {
   readonly json?: true;
 }
 
+/** A terminal's width. */
+const LINE_CHARS = 80;
+
+/** Least of a reason that is in the table. */
+const REASON_MIN_CHARS = 12;
+
 const SEE_LIST = "See secure-iot-gateway dead list";
 
 /** Lists all dead letters, the one that died first on top; without their payloads. */
 export async function listDeadLetters(
   options: SiteOption & { readonly json?: true },
 ): Promise<void> {
-  await withDeadLetters(options, (letters) => {
-    if (options.json) sayArray(letters.list());
-    else sayTable(letters.list(), letters.extent());
+  await withLetters(options, async ({ deadLetters }) => {
+    if (options.json) await printArray(deadLetters.list(), describe);
+    else await sayTable(deadLetters.list(), await deadLetters.extent());
   });
 }
 
@@ -35,17 +45,18 @@ export async function showDeadLetter(
   options: SiteOption & { readonly json?: true },
 ): Promise<void> {
   const sequence = sequenceOf(id);
-  const letter = await withDeadLetters(options, (letters) => letters.find(sequence));
+  const letter = await withLetters(options, ({ deadLetters }) => deadLetters.find(sequence));
   if (!letter) throw unknownDeadLetter(sequence);
   const payload = payloadOf(letter.payload);
   if (options.json) {
-    const json = JSON.stringify({ ...describe(letter), ...payload }, null, 2);
+    const json = JSON.stringify({ ...describe(letter), ...answerOf(letter), ...payload }, null, 2);
     for (const line of json.split("\n")) print(printable(line));
     return;
   }
-  for (const [name, value] of Object.entries(describe(letter))) sayField(name, value ?? "-");
-  if (payload.payload === null) sayField("payload_base64", payload.payload_base64);
-  else sayField("payload", payload.payload);
+  for (const [name, value] of Object.entries(describe(letter))) printField(name, value ?? "-");
+  for (const [name, value] of Object.entries({ ...answerOf(letter), ...payload })) {
+    if (value !== null) printField(name, value);
+  }
 }
 
 /** Puts dead letters back into the outbox; a gateway that runs sends them in their turn. */
@@ -54,7 +65,8 @@ export async function retryDeadLetters(
   options: SelectionOptions,
 ): Promise<void> {
   const nowMs = Date.now();
-  const retry = (letters: DeadLetters, selection: Selection) => letters.requeue(selection, nowMs);
+  const retry = (letters: DeadLetterStore, selection: Selection) =>
+    letters.requeue(selection, nowMs);
   const count = await take(selectionOf(id, options), retry, options);
   if (options.json) return printJson({ requeued: count });
   print(`Put ${amount(count)} back into the outbox`);
@@ -65,7 +77,7 @@ export async function dropDeadLetters(
   id: string | undefined,
   options: SelectionOptions,
 ): Promise<void> {
-  const drop = (letters: DeadLetters, selection: Selection) => letters.drop(selection);
+  const drop = (letters: DeadLetterStore, selection: Selection) => letters.drop(selection);
   const count = await take(selectionOf(id, options), drop, options);
   if (options.json) return printJson({ dropped: count });
   print(`Dropped ${amount(count)}`);
@@ -98,18 +110,18 @@ function sequenceOf(id: string): number {
 /** Goes through a selection step by step; returns how many there were. */
 async function take(
   selection: Selection,
-  steps: (letters: DeadLetters, selection: Selection) => Iterable<number>,
+  steps: (letters: DeadLetterStore, selection: Selection) => AsyncIterable<number>,
   options: SiteOption,
 ): Promise<number> {
   let count = 0;
-  await withDeadLetters(options, async (letters, store) => {
+  await withLetters(options, async ({ deadLetters, registry }) => {
     let beganMs = performance.now();
-    for (const taken of steps(letters, selection)) {
+    for await (const taken of steps(deadLetters, selection)) {
       count += taken;
       await leaveTheStore(performance.now() - beganMs);
       beganMs = performance.now();
     }
-    if (count === 0) refuseUnknown(selection, store);
+    if (count === 0) await refuseUnknown(selection, registry);
   }).catch((error) => {
     throw count > 0 && error instanceof CommandError
       ? new CommandError([...error.faults, `Stopped after ${amount(count)}: those are done`])
@@ -124,64 +136,55 @@ async function leaveTheStore(durationMs: number): Promise<void> {
 }
 
 /** None at all is fine, also for a device; a name that does not exist is an error. */
-function refuseUnknown(selection: Selection, store: Database): void {
+async function refuseUnknown(selection: Selection, registry: RegistryStore): Promise<void> {
   if (selection === "all") return;
   if ("sequence" in selection) throw unknownDeadLetter(selection.sequence);
-  if (!new Registry(store).find(selection.deviceId)) throw unknownDevice(selection.deviceId);
+  if (!await registry.find(selection.deviceId)) throw unknownDevice(selection.deviceId);
 }
 
 function unknownDeadLetter(sequence: number): CommandError {
   return new CommandError(`There is no dead letter ${sequence}`, { hint: SEE_LIST });
 }
 
-async function withDeadLetters<T>(
+async function withLetters<T>(
   options: SiteOption,
-  work: (letters: DeadLetters, store: Database) => T | Promise<T>,
+  work: (store: Store) => Promise<T>,
 ): Promise<T> {
-  return await withStore(configOf(layoutOf(options)), async (store) => {
-    try {
-      return await work(new DeadLetters(store), store);
-    } catch (error) {
-      throw isOfTheStore(error)
-        ? new CommandError(`Cannot use the store: ${error.message}`)
-        : error;
-    }
-  });
+  return await withStore(configOf(layoutOf(options)), work);
 }
 
-function isOfTheStore(error: unknown): error is Error {
-  return error instanceof StoreError ||
-    (error instanceof Error && "code" in error && error.code === "ERR_SQLITE_ERROR");
-}
-
-function sayTable(letters: Iterable<DeadLetterSummary>, extent: Extent): void {
+/** Within 80 columns, if device ids are short; `dead show` has the rest. */
+async function sayTable(
+  letters: AsyncIterable<DeadLetterSummary>,
+  extent: Extent,
+): Promise<void> {
   const idWidth = Math.max("ID".length, String(extent.lastSequence).length);
   const deviceWidth = Math.max("DEVICE".length, extent.deviceIdMaxChars);
+  const reasonWidth = Math.max(REASON_MIN_CHARS, LINE_CHARS - idWidth - deviceWidth - 34);
   const row = (id: string, device: string, rest: string) =>
     print(`${id.padStart(idWidth)}  ${printable(device).padEnd(deviceWidth)}  ${rest}`);
-  row("ID", "DEVICE", `${"MESSAGE ID".padEnd(36)}  ${"DIED".padEnd(20)}  STATUS  REASON`);
-  for (const { sequence, deviceId, messageId, deadLetteredAtMs, status, reason } of letters) {
+  row("ID", "DEVICE", `${"DIED".padEnd(20)}  STATUS  REASON`);
+  for await (const { sequence, deviceId, deadLetteredAtMs, status, reason } of letters) {
     const died = isoOf(deadLetteredAtMs)?.replace(/\.\d+Z$/, "Z") ?? "-";
     const code = String(status ?? "-").padEnd("STATUS".length);
-    row(
-      String(sequence),
-      deviceId,
-      `${printable(messageId).padEnd(36)}  ${died.padEnd(20)}  ${code}  ${printable(reason)}`,
-    );
+    const why = shortened(printable(reason), reasonWidth);
+    row(String(sequence), deviceId, `${died.padEnd(20)}  ${code}  ${why}`);
   }
 }
 
-/** A JSON array, one element a line, that is never in memory as a whole. */
-function sayArray(letters: Iterable<DeadLetterSummary>): void {
-  let line = "[";
-  let end = "";
-  for (const letter of letters) {
-    print(line + end);
-    line = `  ${printable(JSON.stringify(describe(letter)))}`;
-    end = ",";
-  }
-  print(line);
-  print("]");
+function shortened(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
+}
+
+/** What the backend answered, as far as it is kept. */
+function answerOf({ answer }: DeadLetter) {
+  const body = answer?.body && textOf(answer.body);
+  return {
+    answer_content_type: answer?.contentType ?? null,
+    answer_location: answer?.location ?? null,
+    answer: body?.text ?? null,
+    answer_base64: body?.base64 ?? null,
+  };
 }
 
 function describe(letter: DeadLetterSummary) {
@@ -195,27 +198,6 @@ function describe(letter: DeadLetterSummary) {
     status: letter.status ?? null,
     reason: letter.reason,
   };
-}
-
-/** The payload as text, or in base64 if it is not UTF-8. */
-function payloadOf(bytes: Uint8Array) {
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    return { payload: text, payload_base64: null };
-  } catch {
-    return { payload: null, payload_base64: Buffer.from(bytes).toString("base64") };
-  }
-}
-
-function sayField(name: string, value: string | number): void {
-  const text = String(value);
-  const shown = printable(text);
-  print(`${name}${shown === text ? "" : ", escaped for the terminal"}: ${shown}`);
-}
-
-function isoOf(unixMs: number): string | null {
-  const date = new Date(unixMs);
-  return Number.isNaN(date.getTime()) ? null : date.toISOString();
 }
 
 function amount(count: number): string {

@@ -5,11 +5,19 @@ import { readOperatorText } from "../config/operator_file.ts";
 import { isDeviceId } from "../core/device.ts";
 import { makeSecret } from "../site/device_secret.ts";
 import { addDevices, type AddedDevice } from "../site/operations/add_devices.ts";
-import type { EnrolmentRequest } from "../site/operations/enrolment.ts";
-import { type DeviceLine, readDeviceLines } from "./device_file.ts";
-import { enrolmentError, faultSentence, manyFaults } from "./enrolment_report.ts";
+import { checkEnrolment, type EnrolmentRequest } from "../site/operations/enrolment.ts";
+import type { KeyType } from "../site/pki/authority.ts";
+import { readFile, readRequest } from "./request_file.ts";
+import { type DeviceLine, type LineFault, readDeviceLines } from "./device_file.ts";
+import {
+  enrolmentError,
+  faultsByLine,
+  faultSentence,
+  lineName,
+  manyFaults,
+} from "./enrolment_report.ts";
 import { showProgress } from "./progress.ts";
-import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
 import { readSecret } from "./secret_file.ts";
 import { CommandError, EXIT, print, printJson } from "./terminal.ts";
 
@@ -17,33 +25,39 @@ import { CommandError, EXIT, print, printJson } from "./terminal.ts";
 interface EnrolOptions extends SiteOption {
   readonly validDays?: number;
   readonly pem?: true;
+  readonly keyType?: KeyType;
   readonly json?: true;
 }
 
-/** A device that is asked for, and where: "line 7", or nothing if there is only one. */
-type Wanted = EnrolmentRequest & { readonly where: string };
-
-const REQUEST_MAX_BYTES = 65_536;
+/** A device that is asked for, on a line of a file or alone. */
+type Wanted = EnrolmentRequest & { readonly line: number | undefined };
 
 /** Registers a device and writes its folder. */
 export async function addDevice(
   deviceId: string,
   options: EnrolOptions & { readonly secretFile?: string; readonly csr?: string },
 ): Promise<void> {
-  const { secretFile, csr, validDays, pem } = options;
+  const { secretFile, csr, validDays, pem, keyType } = options;
+  if (csr !== undefined && keyType !== undefined) {
+    throw new CommandError("Cannot make a key for a request", {
+      exit: EXIT.wrongUse,
+      hint: "Give --csr or --key-type, not both",
+    });
+  }
   if (!isDeviceId(deviceId)) {
     throw new CommandError(faultSentence({ kind: "invalid_id", deviceId }), {
       exit: EXIT.wrongUse,
     });
   }
-  const request = csr === undefined ? undefined : readRequest(csr);
+  const publicKey = csr === undefined ? undefined : await readRequest(csr);
   const secret = secretFile === undefined ? makeSecret() : readSecret(secretFile);
   const [device] = await enrol([{
-    where: "",
+    line: undefined,
     deviceId,
     secret,
     ...(validDays !== undefined && { validDays }),
-    ...(request !== undefined && { request }),
+    ...(publicKey !== undefined && { publicKey }),
+    ...(keyType !== undefined && { keyType }),
     ...(pem && { onePem: true }),
   }], options);
   if (options.json) return printJson(device);
@@ -52,76 +66,70 @@ export async function addDevice(
 
 /** Registers every device of a CSV or JSON Lines file, or none. */
 export async function importDevices(file: string, options: EnrolOptions): Promise<void> {
-  const read = readDeviceLines(readText(file));
+  const read = readDeviceLines(readFile(file, readOperatorText));
   const faults = [...read.faults];
-  const wanted = read.lines.flatMap((line) => {
-    const order = orderOf(line, { ...options, folder: dirname(resolve(file)) });
-    if (typeof order !== "string") return [order];
-    faults.push({ line: line.line, fault: order });
-    return [];
-  });
-  if (faults.length > 0) {
-    faults.sort((a, b) => a.line - b.line);
-    throw manyFaults(faults.map(({ line, fault }) => `line ${line}: ${fault}`));
+  const wanted: Wanted[] = [];
+  for (const line of read.lines) {
+    const order = await orderOf(line, { ...options, folder: dirname(resolve(file)) });
+    wanted.push(order.wanted);
+    if (order.fault !== undefined) faults.push({ line: line.line, fault: order.fault });
   }
-  if (wanted.length === 0) throw new CommandError(`There is no device in "${file}"`);
-  const devices = await enrol(wanted, options);
+  if (wanted.length + faults.length === 0) {
+    throw new CommandError(`There is no device in "${file}"`);
+  }
+  const devices = await enrol(wanted, options, faults);
   if (options.json) return printJson(devices);
   print(
     `Added ${wanted.length} devices: ${layoutOf(options).devicesFolder} has the folders for them`,
   );
 }
 
-/** Enrols all devices, or none and reports every fault. */
+/** Enrols all devices, or none and reports every fault, with those that are known already. */
 async function enrol(
   wanted: readonly Wanted[],
   options: SiteOption,
+  known: readonly LineFault[] = [],
 ): Promise<readonly AddedDevice[]> {
   const layout = layoutOf(options);
   const config = configOf(layout);
   const site = { layout, config, nowMs: Date.now() };
+  const requests = wanted.map(({ line: _, ...request }) => request);
+  const lines = wanted.map(({ line }) => line);
+  if (known.length > 0) {
+    const found = await withSecrets(
+      config,
+      ({ registry }) => checkEnrolment(requests, { ...site, registry }),
+    );
+    throw manyFaults(faultsByLine(known, found, lines));
+  }
   const bar = showProgress("Making certificates", wanted.length);
-  const result = await withStore(config, (store) => {
-    const requests = wanted.map(({ where: _, ...request }) => request);
+  const result = await withSecrets(config, ({ registry }) => {
     const progress = (done: number) => bar.to(done);
-    return addDevices(openRegistry(store, config), site, { requests, progress });
+    return addDevices(registry, site, { requests, progress });
   }).finally(() => bar.end());
   if (result.ok) return result.devices;
-  throw enrolmentError(result.faults, wanted.map(({ where }) => where));
+  throw enrolmentError(result.faults, lines.map(lineName));
 }
 
-/** What a line asks for, or what is wrong with it. */
-function orderOf(
+/** What a line asks for, and what is wrong with its request. */
+async function orderOf(
   line: DeviceLine,
   options: EnrolOptions & { folder: string },
-): Wanted | string {
+): Promise<{ wanted: Wanted; fault?: string }> {
   const { deviceId, secret = makeSecret(), validDays = options.validDays, csr } = line;
+  const wanted = {
+    line: line.line,
+    deviceId,
+    secret,
+    ...(validDays !== undefined && { validDays }),
+    ...(options.keyType !== undefined && { keyType: options.keyType }),
+    ...(options.pem && { onePem: true }),
+  };
+  if (csr === undefined) return { wanted };
   try {
-    const request = csr === undefined ? undefined : readRequest(resolve(options.folder, csr));
-    return {
-      where: `line ${line.line}`,
-      deviceId,
-      secret,
-      ...(validDays !== undefined && { validDays }),
-      ...(request !== undefined && { request }),
-      ...(options.pem && { onePem: true }),
-    };
+    return { wanted: { ...wanted, publicKey: await readRequest(resolve(options.folder, csr)) } };
   } catch (error) {
-    if (error instanceof CommandError) return error.message;
+    if (error instanceof CommandError) return { wanted, fault: error.message };
     throw error;
-  }
-}
-
-function readRequest(path: string): string {
-  return readText(path, REQUEST_MAX_BYTES);
-}
-
-function readText(path: string, maxBytes?: number): string {
-  try {
-    return readOperatorText(path, maxBytes);
-  } catch (error) {
-    throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`, {
-      exit: EXIT.wrongUse,
-    });
   }
 }

@@ -16,7 +16,9 @@ interface DeviceDescription {
 export function describeDevice(device: RegisteredDevice): DeviceDescription {
   return {
     device_id: device.deviceId,
-    status: statusOf(device, Math.floor(Date.now() / 1000)),
+    status: device.damage === undefined
+      ? statusOf(device, Math.floor(Date.now() / 1000))
+      : "damaged",
     created_at: isoOf(device.createdAt),
     certificate_not_after: isoOf(device.notAfter),
     revoked_at: isoOf(device.revokedAt),

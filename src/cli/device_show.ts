@@ -1,7 +1,6 @@
 /** `device show`. */
 
 import type { RegisteredDevice, SecretUse } from "../store/device_record.ts";
-import { Registry } from "../store/sqlite/registry.ts";
 import { describeDevice, isoOf } from "./device_description.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { print, printable } from "./terminal.ts";
@@ -13,10 +12,10 @@ export async function showDevice(
   options: SiteOption & { readonly json?: true },
 ): Promise<void> {
   const config = configOf(layoutOf(options));
-  const { device, uses } = await withStore(config, (store) => {
-    const registry = new Registry(store);
-    return { device: registry.find(deviceId), uses: registry.secretUses(deviceId) };
-  });
+  const { device, uses } = await withStore(config, async ({ registry }) => ({
+    device: await registry.find(deviceId),
+    uses: await registry.secretUses(deviceId),
+  }));
   if (!device) throw unknownDevice(deviceId);
   const description = describeDevice(device);
   const secrets = describeSecrets(device, uses);

@@ -2,10 +2,8 @@
 
 import { API_KEYS_MAX, type ApiKey } from "../store/api_keys.ts";
 import { isDeviceId } from "../core/device.ts";
-import { ApiKeys } from "../store/sqlite/api_keys.ts";
 import { apiKeyDigest } from "../config/credentials.ts";
-import { Registry } from "../store/sqlite/registry.ts";
-import type { Database } from "../store/sqlite/database.ts";
+import type { RegistryStore } from "../store/registry.ts";
 import { createApiKey } from "../site/operations/site_creation.ts";
 import { unknownDevice } from "./unknown_device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
@@ -28,16 +26,15 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
   }
   const deviceIds = scopeOf(options);
   const key = createApiKey();
-  await withStore(configOf(layoutOf(options)), (store) => {
-    refuseUnknown(deviceIds ?? [], store);
-    const keys = new ApiKeys(store);
-    if (keys.list().length >= API_KEYS_MAX) {
+  await withStore(configOf(layoutOf(options)), async ({ apiKeys, registry }) => {
+    await refuseUnknown(deviceIds ?? [], registry);
+    if ((await apiKeys.list()).length >= API_KEYS_MAX) {
       throw new CommandError(
         `Cannot add a key: there are ${API_KEYS_MAX} already, the most; remove one first`,
       );
     }
     const createdAt = Math.floor(Date.now() / 1000);
-    if (!keys.add(apiKeyDigest(key), { name, createdAt, deviceIds })) {
+    if (!await apiKeys.add(apiKeyDigest(key), { name, createdAt, deviceIds })) {
       throw new CommandError(`Key "${name}" exists already`, {
         hint: `To replace it, remove it first: secure-iot-gateway key remove ${name}`,
       });
@@ -50,7 +47,8 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
 
 /** Lists every key by its name; the keys themselves are not known here. */
 export async function listKeys(options: SiteOption & { readonly json?: true }): Promise<void> {
-  const keys = await withStore(configOf(layoutOf(options)), (store) => new ApiKeys(store).list());
+  const config = configOf(layoutOf(options));
+  const keys = await withStore(config, ({ apiKeys }) => apiKeys.list());
   if (options.json) return print(JSON.stringify(keys.map(describe), null, 2));
   print(row("NAME", "ADDED", "FOR"));
   for (const key of keys) {
@@ -65,7 +63,7 @@ export async function removeKey(
   options: SiteOption & { readonly json?: true },
 ): Promise<void> {
   const config = configOf(layoutOf(options));
-  const removed = await withStore(config, (store) => new ApiKeys(store).remove(name));
+  const removed = await withStore(config, ({ apiKeys }) => apiKeys.remove(name));
   if (!removed) {
     throw new CommandError(`There is no key "${name}"`, {
       hint: "See secure-iot-gateway key list",
@@ -82,9 +80,13 @@ function scopeOf({ device, metricsOnly }: ScopeOptions): readonly string[] | und
 }
 
 /** A key for a device that does not exist is a mistake that would stay unnoticed. */
-function refuseUnknown(deviceIds: readonly string[], store: Database): void {
-  const registry = new Registry(store);
-  for (const deviceId of deviceIds) if (!registry.find(deviceId)) throw unknownDevice(deviceId);
+async function refuseUnknown(
+  deviceIds: readonly string[],
+  registry: RegistryStore,
+): Promise<void> {
+  for (const deviceId of deviceIds) {
+    if (!await registry.find(deviceId)) throw unknownDevice(deviceId);
+  }
 }
 
 function scopeText(deviceIds: readonly string[] | undefined): string {

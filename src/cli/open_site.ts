@@ -2,11 +2,8 @@
 
 import { StoreError } from "../store/store_error.ts";
 import { type Config, readConfig, SITE_DIRECTORY_VARIABLE } from "../config/config.ts";
-import { Registry } from "../store/sqlite/registry.ts";
-import { readSealingKeys } from "../store/sealing_keys.ts";
-import { openStore as openStorePort } from "../store/open_store.ts";
-import type { Store } from "../store/store.ts";
-import { Database } from "../store/sqlite/database.ts";
+import { openStore } from "../store/open_store.ts";
+import type { Store, StorePlace } from "../store/store.ts";
 import { readOperatorText } from "../config/operator_file.ts";
 import { systemFault } from "../config/system_fault.ts";
 import type { Settings } from "../config/settings.ts";
@@ -50,31 +47,33 @@ export function settingsOf(
   return result;
 }
 
-/** Opens a site's store for as long as `work` takes. */
+/** Opens a site's store for as long as `work` takes; secrets that are sealed stay shut. */
 export async function withStore<T>(
-  config: Config,
-  work: (store: Database) => T | Promise<T>,
+  { store: { sealingKey: _, ...place } }: Config,
+  work: (store: Store) => Promise<T>,
 ): Promise<T> {
-  const store = openStore(config);
-  try {
-    return await work(store);
-  } catch (error) {
-    throw error instanceof StoreError ? storeFailure(error) : error;
-  } finally {
-    store.close();
-  }
+  return await withStoreAt(place, work);
 }
 
-/** Opens a site's store for as long as `work` takes; its secrets must open. */
-export async function withStorePort<T>(
+/** The same for what needs the devices' secrets: all that are sealed must open. */
+export async function withSecrets<T>(
   config: Config,
   work: (store: Store) => Promise<T>,
 ): Promise<T> {
+  return await withStoreAt(config.store, async (store) => {
+    const fault = await store.registry.missingSealingKeys();
+    if (fault !== undefined) throw new CommandError(fault);
+    return await work(store);
+  });
+}
+
+async function withStoreAt<T>(
+  place: StorePlace,
+  work: (store: Store) => Promise<T>,
+): Promise<T> {
   try {
-    const store = await openStorePort(config.store, { author: "command" });
+    const store = await openStore(place, { author: "command" });
     try {
-      const fault = await store.registry.missingSealingKeys();
-      if (fault !== undefined) throw new CommandError(fault);
       return await work(store);
     } finally {
       await store.close();
@@ -84,26 +83,9 @@ export async function withStorePort<T>(
   }
 }
 
-/** The registry of a site, which opens its secrets if they are sealed. */
-export function openRegistry(store: Database, config: Config): Registry {
-  const registry = new Registry(store, readSealingKeys(config.store.sealingKey));
-  const fault = registry.missingSealingKeys();
-  if (fault !== undefined) throw new CommandError(fault);
-  return registry;
-}
-
 function storeFailure(error: StoreError): CommandError {
   const hint = systemFault(error)?.hint;
   return new CommandError(error.message, hint === undefined ? {} : { hint });
-}
-
-function openStore(config: Config): Database {
-  try {
-    return new Database(config.store.database, { synchronous: config.store.synchronous });
-  } catch (error) {
-    if (error instanceof StoreError) throw storeFailure(error);
-    throw error;
-  }
 }
 
 function readConfiguration(layout: SiteLayout): string {

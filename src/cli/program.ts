@@ -1,6 +1,7 @@
 /** The command line: which commands there are, and the file that each runs. */
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { StartError } from "../config/credentials.ts";
 import { forgetProxies } from "../config/environment.ts";
 import { integer, port as portType, type SettingType } from "../config/setting_types.ts";
 import { VALID_DAYS_MAX } from "./device_file.ts";
@@ -38,6 +39,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.fine }): Command {
   addSiteCommands(program);
   addDeviceCommands(program);
   addAuthorityCommands(program);
+  addOutboxCommands(program);
   addDeadLetterCommands(program);
   addKeyCommands(program);
   addSecretCommands(program);
@@ -95,11 +97,13 @@ function addDeviceCommands(program: Command): void {
   site(device.command("add <id>").description("Register a device and write its folder"))
     .option("--secret-file <file>", "take its secret from a file instead of making one")
     .option("--csr <file>", "a certificate request: the device keeps its key")
+    .addOption(keyType("of its key; rsa for devices that know no EC"))
     .option("--valid-days <days>", "how many days its certificate is valid", days)
     .option("--pem", "one file devices/ID.pem instead of a folder")
     .option("--json", "as JSON")
     .action(async (id, options) => (await import("./device_add.ts")).addDevice(id, options));
   site(device.command("import <file>").description("Register all devices of a CSV or JSONL file"))
+    .addOption(keyType("of their keys; rsa for devices that know no EC"))
     .option("--valid-days <days>", "how many days their certificates are valid", days)
     .option("--pem", "one file devices/ID.pem for each instead of a folder")
     .option("--json", "as JSON")
@@ -122,6 +126,8 @@ function addDeviceCommands(program: Command): void {
     .option("--secret-file <file>", "with --secret: take it from a file instead of making one")
     .option("--overlap <duration>", "how long both secrets are valid", "7d")
     .option("--certificate", "a new key and certificate; the previous ones stay valid")
+    .option("--csr <file>", "with --certificate: a request, the device keeps its key")
+    .addOption(keyType("with --certificate: of the key; rsa for devices that know no EC"))
     .option("--valid-days <days>", "with --certificate: how many days it is valid", days)
     .option("--finish", "the device has the new ones: end the overlap, revoke the previous ones")
     .option("--force", "with --finish: even if the device has not used its new secret yet")
@@ -174,6 +180,23 @@ function addDeadLetterCommands(program: Command): void {
     .option("--device <id>", "all of one device")
     .option("--all", "all there are")
     .action(async (id, options) => (await import("./dead.ts")).dropDeadLetters(id, options));
+}
+
+function addOutboxCommands(program: Command): void {
+  const outbox = program.command("outbox").description(
+    "Accepted readings that wait for the backend",
+  )
+    .helpCommand(false);
+  site(outbox.command("list").description("List what waits, the oldest first"))
+    .option("--json", "as JSON")
+    .option("--device <id>", "of one device")
+    .action(async (options) => (await import("./outbox.ts")).listOutbox(options));
+  site(outbox.command("show <sequence>").description("Show one entry with its payload"))
+    .option("--json", "as JSON")
+    .action(async (id, options) => (await import("./outbox.ts")).showOutboxEntry(id, options));
+  site(outbox.command("drop <sequence>").description("Make one entry a dead letter"))
+    .option("--json", "as JSON")
+    .action(async (id, options) => (await import("./outbox.ts")).dropOutboxEntry(id, options));
 }
 
 function addKeyCommands(program: Command): void {
@@ -249,6 +272,10 @@ function port(text: string): number {
   return wholeNumber(text, portType());
 }
 
+function keyType(description: string): Option {
+  return new Option("--key-type <type>", description).choices(["ec", "rsa"]);
+}
+
 function days(text: string): number {
   const { allowed, accepts } = integer(1, VALID_DAYS_MAX);
   return wholeNumber(text, { accepts, allowed: allowed.replace("number", "number of days") });
@@ -275,6 +302,9 @@ function exitOf(error: unknown): Exit {
 /** An error that no command expects: most come from the system, not from a bug. */
 function failureOf(error: unknown): Pick<CommandError, "faults" | "hint"> {
   if (error instanceof SiteLockedError) return { faults: [error.message], hint: error.hint };
+  if (error instanceof StartError) {
+    return { faults: [error.message], hint: "Replace that file, or restore it from a backup" };
+  }
   const fault = systemFault(error);
   if (fault !== undefined) return { faults: [fault.reason], hint: fault.hint };
   return {

@@ -10,7 +10,7 @@ import { readBounded, readOperatorFile } from "../config/operator_file.ts";
 import { SETTINGS } from "../config/settings.ts";
 import { readSecret } from "./secret_file.ts";
 import { type MessageTrial, tryAlone, tryInSite } from "../doctor/diagnosis/message_trial.ts";
-import { configOf, layoutOf, type SiteOption, withStorePort } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
 import { likelyMistakes } from "../doctor/diagnosis/explanation.ts";
 import { CommandError, EXIT, type Exit, note, print, printable, printJson } from "./terminal.ts";
 
@@ -81,7 +81,7 @@ async function examine(
   }
   const config = configOf(layoutOf(options));
   const { toleranceSeconds } = config.checks;
-  return await withStorePort(
+  return await withSecrets(
     config,
     (store) => tryInSite({ ...subject, toleranceSeconds }, { store, secret }),
   );

@@ -28,14 +28,25 @@ export function readOperatorFile(path: string, maxBytes: number = FILE_MAX_BYTES
   }
 }
 
-/** The same as text; throws also if it is not UTF-8. */
+/** The same as text, without a byte order mark; throws also if it is not UTF-8, or UTF-16 with one. */
 export function readOperatorText(path: string, maxBytes?: number): string {
-  const bytes = readOperatorFile(path, maxBytes);
+  return textOf(readOperatorFile(path, maxBytes));
+}
+
+/** The text in the bytes of such a file; throws as `readOperatorText` does. */
+export function textOf(bytes: Uint8Array): string {
+  const encoding = encodingOf(bytes);
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return new TextDecoder(encoding, { fatal: true }).decode(bytes);
   } catch {
-    throw new Error("it is not UTF-8");
+    throw new Error(`it is not ${encoding.slice(0, 6).toUpperCase()}`);
   }
+}
+
+/** Some systems write text as UTF-16 and say so by its first two bytes. */
+function encodingOf([first, second]: Uint8Array): string {
+  if (first === 0xff && second === 0xfe) return "utf-16le";
+  return first === 0xfe && second === 0xff ? "utf-16be" : "utf-8";
 }
 
 /** The same as a promise. */

@@ -1,13 +1,14 @@
 /**
- * Everything that can happen in a gateway, as values.
+ * Everything that can happen in the running program, as values.
  *
- * The log lines and the metrics are two tables over this union, in `gateway/telemetry/`: a kind that
- * is missing in one of them is a type error. Events are only shown; they never control anything.
+ * The log lines and the metrics are two tables over this union, `log/event_log.ts` and
+ * `gateway/telemetry/event_metrics.ts`: a kind that is missing in one of them is a type error.
+ * Events are only shown and entered in the audit; they never control anything.
  */
 
-import type { Outcome } from "./delivery.ts";
+import type { ExpiredDeadLetters, Outcome } from "./delivery.ts";
 import type { OutboxEntry } from "./outbox_entry.ts";
-import type { Rejection } from "./rejection.ts";
+import type { Rejection, RejectionCode } from "./rejection.ts";
 
 /** How an event identifies an entry: its device and its message. */
 export type EntryNames = Pick<OutboxEntry, "deviceId" | "messageId" | "sequence">;
@@ -37,6 +38,12 @@ type IntakeEvent =
     readonly rejection: Rejection;
     readonly messageId: string | undefined;
   }
+  /** Rejections within a second that have no log line of their own. */
+  | {
+    readonly kind: "messages_rejected";
+    readonly code: RejectionCode;
+    readonly count: number;
+  }
   | { readonly kind: "intake_paused"; readonly maxPending: number }
   | { readonly kind: "intake_resumed" }
   | { readonly kind: "qos0_dropped"; readonly count: number }
@@ -49,9 +56,9 @@ type StoreEvent =
   | { readonly kind: "store_recovered" }
   | { readonly kind: "store_replaced" }
   | { readonly kind: "store_reopened"; readonly reason: string }
-  | { readonly kind: "dead_letters_expired"; readonly count: number }
+  | { readonly kind: "dead_letters_expired" } & ExpiredDeadLetters
   | { readonly kind: "clock_behind"; readonly behindSeconds: number }
-  | { readonly kind: "secret_damaged"; readonly deviceId: string }
+  | { readonly kind: "device_damaged"; readonly deviceId: string; readonly reason: string }
   | { readonly kind: "new_secret_used"; readonly deviceId: string; readonly generation: number }
   | { readonly kind: "audit_head"; readonly sequence: number; readonly hash: Uint8Array };
 
@@ -103,10 +110,41 @@ type BrokerEvent =
   | { readonly kind: "broker_unreachable"; readonly address: string; readonly reason: string }
   | { readonly kind: "broker_dropped"; readonly count: number };
 
+/** What is wrong with a request's API key. */
+export type KeyFault = "wrong key" | "no key";
+
 /** The API and its keys. */
 type ApiEvent =
-  | { readonly kind: "command_sent"; readonly deviceId: string; readonly messageId: string }
-  | { readonly kind: "api_failed"; readonly reason: string }
+  /** `keyName` is the name of the API key; `subscribers` as in `Published`. */
+  | {
+    readonly kind: "command_sent";
+    readonly keyName: string;
+    readonly deviceId: string;
+    readonly messageId: string;
+    readonly subscribers: boolean;
+  }
+  /** `deviceId` is what the path says, any text; `reason` is the problem that was answered. */
+  | {
+    readonly kind: "command_refused";
+    readonly keyName: string;
+    readonly deviceId: string;
+    /** Undefined if it was refused before it got one. */
+    readonly messageId: string | undefined;
+    readonly reason: string;
+  }
+  /** Requests without the right key, at most once a minute for each fault; the last one's address. */
+  | {
+    readonly kind: "api_key_refused";
+    readonly fault: KeyFault;
+    readonly count: number;
+    readonly address: string;
+  }
+  /** `part` is what failed: the public listener, the gateway's behind it, or one request. */
+  | {
+    readonly kind: "api_failed";
+    readonly part: "proxy" | "server" | "request";
+    readonly reason: string;
+  }
   | { readonly kind: "api_key_imported"; readonly file: string }
   | { readonly kind: "api_key_unknown"; readonly file: string }
   | { readonly kind: "api_key_missing" };
@@ -122,10 +160,31 @@ type ExpiryEvent =
 
 /** The life of one gateway. */
 type LifeEvent =
-  | { readonly kind: "gateway_started"; readonly devices: number; readonly pending: number }
+  /** `broker` and `api` as `host:port`; `backend` is an origin, so that no path or query is told. */
+  | {
+    readonly kind: "gateway_started";
+    readonly version: string;
+    readonly database: string;
+    readonly broker: string;
+    readonly api: string;
+    readonly backend: string;
+    readonly devices: number;
+    readonly pending: number;
+  }
   | { readonly kind: "gateway_stopped"; readonly pending: number };
 
-/** Everything that can happen in a gateway. */
+/** The main process, which runs gateways in workers. */
+type ProcessEvent =
+  /** `restartMs`: how long it waits until it starts another. */
+  | { readonly kind: "worker_died"; readonly reason: string; readonly restartMs: number }
+  /** `changed` names the settings, as `broker.ca, log.level`. */
+  | { readonly kind: "reloading"; readonly changed: string }
+  /** `changed` is empty if there was nothing to do. */
+  | { readonly kind: "reloaded"; readonly changed: string }
+  | { readonly kind: "reload_failed"; readonly reason: string }
+  | { readonly kind: "systemd_notify_failed"; readonly reason: string };
+
+/** Everything that can happen in the running program. */
 export type GatewayEvent =
   | IntakeEvent
   | StoreEvent
@@ -133,7 +192,8 @@ export type GatewayEvent =
   | BrokerEvent
   | ApiEvent
   | ExpiryEvent
-  | LifeEvent;
+  | LifeEvent
+  | ProcessEvent;
 
 /** The event of one kind. */
 export type EventOf<Kind extends GatewayEvent["kind"]> = Extract<GatewayEvent, { kind: Kind }>;

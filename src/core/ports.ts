@@ -6,7 +6,8 @@
  */
 
 import type { AdmissionFacts, AdmissionPolicy, Buckets, Examined } from "./admission.ts";
-import type { Outcome, Settlement } from "./delivery.ts";
+import type { AuditNote } from "./audit_note.ts";
+import type { ExpiredDeadLetters, Outcome, Settlement } from "./delivery.ts";
 import type { DeviceStatus } from "./device.ts";
 import type { Envelope } from "./envelope.ts";
 import type { OutboxEntry, WaitingEntry } from "./outbox_entry.ts";
@@ -18,6 +19,10 @@ import type { Duplicate } from "./verdict.ts";
 export interface Batch {
   readonly examined: readonly Examined[];
   readonly settlements: readonly Settlement[];
+  /** To be entered in the audit. */
+  readonly notes: readonly AuditNote[];
+  /** Ids of commands that are about to be published; see `SentId`. */
+  readonly sentIds: readonly SentId[];
   readonly buckets: Buckets;
   readonly policy: AdmissionPolicy;
   readonly facts: Omit<AdmissionFacts, "forgottenSeconds">;
@@ -29,6 +34,18 @@ export interface Batch {
   readonly attendedSeconds: number | undefined;
   /** Delete expired ids and dead letters; undefined: not in this batch. */
   readonly tidy: Tidying | undefined;
+}
+
+/**
+ * The id of a message to a device, which is remembered as if the device had used it: commands are
+ * signed in the same form as readings, and must not be accepted when they come back as one.
+ */
+export interface SentId {
+  readonly deviceId: string;
+  /** A UUID's text. */
+  readonly messageId: string;
+  /** The signed timestamp, Unix seconds. */
+  readonly timestampSeconds: number;
 }
 
 /** Deleting what has expired. */
@@ -54,6 +71,8 @@ export interface CommitResult {
   readonly committed: readonly Committed[];
   /** Entries that another process has put into the outbox. */
   readonly requeued: readonly WaitingEntry[];
+  /** Entries that another process has taken out of it. */
+  readonly removed: readonly WaitingEntry[];
   /** Entries in the outbox now. */
   readonly pending: number;
   /** The buckets that the batch has changed. */
@@ -61,7 +80,7 @@ export interface CommitResult {
   /** True if an accepted message had waited longer than the tolerance. */
   readonly late: boolean;
   /** Dead letters that were dropped because they were too many or too old. */
-  readonly expiredDeadLetters: number;
+  readonly expiredDeadLetters: ExpiredDeadLetters;
   /** True if there is more to tidy. */
   readonly untidy: boolean;
 }
@@ -72,6 +91,11 @@ export interface StoreMarks {
   readonly attendedSeconds: number | undefined;
   /** The newest timestamp that is remembered, Unix seconds; 0 if there is none. */
   readonly newestSeconds: number;
+  /**
+   * The steady clock of an earlier run, if entries wait that were accepted by it: by how much it was
+   * ahead of the wall clock, and how far it had come, milliseconds.
+   */
+  readonly steady: { readonly offsetMs: number; readonly floorMs: number };
 }
 
 /** How much the store holds. */

@@ -3,7 +3,9 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { isEveryAddress } from "../config/listen_address.ts";
-import { readText } from "../config/operator_file.ts";
+import { readBackendCredentials, readCertificateFile } from "../config/credentials.ts";
+import { Endpoint } from "../core/endpoint.ts";
+import { WebhookSigner } from "../core/webhook_signature.ts";
 import { isWrongBackend } from "../core/retry_statuses.ts";
 import {
   type Check,
@@ -41,7 +43,10 @@ export const TRIAL_PAYLOAD = '{"doctor":"a trial, to be ignored"}';
 async function hostNames({ config }: Site): Promise<CheckOutcome> {
   const { backend, devices, api, broker } = config;
   const names = {
-    "backend.url": hostOf(backend.url),
+    // Behind a proxy, the proxy resolves the backend's name.
+    ...backend.proxy === undefined
+      ? { "backend.url": hostOf(backend.url) }
+      : { "backend.proxy": hostOf(backend.proxy) },
     "devices.host": devices.host,
     "broker.host": broker.host,
     "api.host": api.host,
@@ -61,7 +66,8 @@ async function hostNames({ config }: Site): Promise<CheckOutcome> {
 
 /** As the gateway goes there, without asking for anything. */
 async function backend({ config }: Site): Promise<CheckOutcome> {
-  const { url, ca } = config.backend;
+  const { url, ca, proxy } = config.backend;
+  if (proxy !== undefined) return await proxyAnswers(proxy);
   const { protocol, port } = new URL(url);
   const secure = protocol === "https:";
   const address = {
@@ -77,7 +83,7 @@ async function backend({ config }: Site): Promise<CheckOutcome> {
     );
   }
   if (!secure) return pass(`${url} can be reached`);
-  const caCerts = ca === undefined ? [] : [await readText(ca)];
+  const caCerts = ca === undefined ? [] : [...readCertificateFile(ca)];
   try {
     const connection = await Deno.connectTls({ ...address, caCerts });
     await connection.handshake().finally(() => connection.close());
@@ -90,23 +96,48 @@ async function backend({ config }: Site): Promise<CheckOutcome> {
   }
 }
 
+async function proxyAnswers(proxy: string): Promise<CheckOutcome> {
+  const { host, port } = new URL(proxy);
+  try {
+    (await Deno.connect({ hostname: hostOf(proxy), port: Number(port) || 80 })).close();
+    return pass(`the proxy ${host} can be reached`);
+  } catch (error) {
+    return fail(
+      `the proxy ${host}: ${messageOf(error)}`,
+      "Start the proxy, or correct backend.proxy in gateway.toml",
+    );
+  }
+}
+
 function hostOf(url: string): string {
   return new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
 }
 
 /** As the gateway does it, for a device that does not exist. */
 async function answer(site: BackendSite): Promise<CheckOutcome> {
-  const { url, ca, timeoutMs, retryStatuses } = site.config.backend;
-  using client = Deno.createHttpClient(ca === undefined ? {} : { caCerts: [await readText(ca)] });
+  const { url, path, proxy, timeoutMs, retryStatuses } = site.config.backend;
+  const { ca, fields, pair, signingKeys } = readBackendCredentials(site.config.backend);
+  using client = Deno.createHttpClient({
+    ...(ca !== undefined && { caCerts: [ca] }),
+    ...(pair && { cert: pair.certificate, key: pair.key }),
+    ...(proxy !== undefined && { proxy: { url: proxy } }),
+  });
+  const body = new TextEncoder().encode(TRIAL_PAYLOAD);
+  const names = { deviceId: temporaryId(), messageId: crypto.randomUUID() };
   const beganMs = Date.now();
-  const response = await fetch(`${url}/device/${temporaryId()}/data`, {
+  const beganSeconds = Math.floor(beganMs / 1000);
+  const signer = new WebhookSigner(signingKeys);
+  const response = await fetch(new Endpoint(url, path).of(names), {
     method: "POST",
     headers: {
+      ...Object.fromEntries(fields),
       "content-type": "application/json",
-      "idempotency-key": crypto.randomUUID(),
-      "x-device-timestamp": String(Math.floor(beganMs / 1000)),
+      "idempotency-key": names.messageId,
+      "x-device-timestamp": String(beganSeconds),
+      ...(signingKeys.length > 0 &&
+        await signer.headers({ ...names, payload: body }, beganSeconds)),
     },
-    body: TRIAL_PAYLOAD,
+    body,
     redirect: "manual",
     client,
     signal: AbortSignal.timeout(timeoutMs),
@@ -121,14 +152,14 @@ async function answer(site: BackendSite): Promise<CheckOutcome> {
   if (!retryStatuses.has(status)) {
     return warn(
       `${observed}: a reading with this answer becomes a dead letter`,
-      "See the backend's log, if it should take a reading of a device that it does not know",
+      "See the backend's log, and backend.path in gateway.toml, if it should take this reading",
     );
   }
   return fail(
     `${observed}: readings wait while it does`,
     isWrongBackend(status)
       ? "Check backend.url in gateway.toml, its path and scheme, and what the backend wants to be shown"
-      : "See the backend's log",
+      : "See the backend's log; backend.retry_statuses in gateway.toml has what is sent again",
   );
 }
 
@@ -154,7 +185,7 @@ async function otherClocks({ config, heard }: BackendSite): Promise<CheckOutcome
   if (heard === undefined && synchronised === undefined) {
     return warn(
       `the backend has sent no Date, and ${ntp}`,
-      "Synchronise the clock: devices are refused if it is wrong",
+      "Synchronise the clock, since devices are refused if it is wrong: timedatectl set-ntp true",
     );
   }
   const allowedMs = config.checks.toleranceSeconds * 500;

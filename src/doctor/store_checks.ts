@@ -18,15 +18,16 @@ import {
 /** Whether the database can be used at all; the others, and every attack with a device, need it. */
 export const STORE_CHECK: Check<Site> = { name: "store", look: integrity };
 
-/** The checks of this family that need a sound store. */
+/** The checks of this family that need an undamaged store. */
 export const STORE_CHECKS: readonly Check<SiteWithStore>[] = [
   { name: "devices' certificates", look: deviceEnds },
+  { name: "devices' rows", look: rows },
   { name: "secrets", look: secrets },
   { name: "audit", look: audit },
   { name: "clock", look: clock },
 ];
 
-/** A site whose store is sound, and open. */
+/** A site whose store is undamaged and open. */
 interface SiteWithStore extends Site {
   readonly store: Store;
 }
@@ -81,6 +82,20 @@ async function deviceEnds({ store, nowMs }: SiteWithStore): Promise<CheckOutcome
     `${names}${others}: the certificate expires within ${WARN_DAYS} days, or has expired`,
     "For each: secure-iot-gateway device rotate ID --certificate",
   );
+}
+
+/** Other programs may write to the table of devices. */
+async function rows({ store }: SiteWithStore): Promise<CheckOutcome> {
+  const devices = await store.registry.list();
+  const damaged = devices.flatMap(({ deviceId, damage }) =>
+    damage === undefined ? [] : [`"${deviceId}" is damaged: ${damage}`]
+  );
+  const others = damaged.length - NAMED_MAX;
+  const named = damaged.slice(0, NAMED_MAX).concat(others > 0 ? [`and ${others} more`] : []);
+  return passUnless(named, {
+    observed: `${devices.length} devices, none damaged`,
+    remedy: "For each: secure-iot-gateway device remove ID, or correct its row in the database",
+  });
 }
 
 async function secrets({ config, store }: SiteWithStore): Promise<CheckOutcome> {

@@ -3,7 +3,8 @@
 import type { Config } from "../config/config.ts";
 import type { Credentials } from "../config/credentials.ts";
 import type { RequestGate } from "../gateway/api/request_gate.ts";
-import { Gateway, type GatewayOptions, STOP_GRACE_MS } from "../gateway/gateway.ts";
+import type { GatewayOptions } from "../gateway/assembly.ts";
+import { Gateway, STOP_GRACE_MS } from "../gateway/gateway.ts";
 
 /** What a run works with. */
 interface RunnerOptions extends GatewayOptions {

@@ -3,15 +3,17 @@
  *
  * The rules are:
  * - it prepares first, and runs when it is told to: so one run follows another, here or in another
- *   worker, and requests wait in the gate in between;
+ *   worker, and requests wait in the request gate in between;
  * - it writes its log itself, line by line, so that none is lost when it dies.
  */
 
 import { type Credentials, StartError } from "../config/credentials.ts";
 import { systemFault } from "../config/system_fault.ts";
+import type { Emit } from "../core/event.ts";
 import { ApiServer } from "../gateway/api/server.ts";
 import { RequestGate } from "../gateway/api/request_gate.ts";
-import type { GatewayOptions } from "../gateway/gateway.ts";
+import type { GatewayOptions } from "../gateway/assembly.ts";
+import { EventLog } from "../log/event_log.ts";
 import { type Log, openLog, writeToStderr } from "../log/log.ts";
 import { StoreError } from "../store/store_error.ts";
 import { ClientAddresses } from "./client_addresses.ts";
@@ -91,21 +93,22 @@ export class GatewayWorker {
 
   #prepare(spec: GatewaySpec): void {
     const { config, credentials } = spec;
-    const log = this.#overrides.log ?? openLog(config.log.level, writeToStderr);
-    const server = this.#serverFor(credentials.api, log);
+    const log = this.#overrides.log ?? openLog(config.log.level, writeToStderr, spec.logStyle);
+    const eventLog = new EventLog(log, config.log);
+    const server = this.#serverFor(credentials.api, (event) => eventLog.write(event));
     this.#prepared = { ...spec, log, server };
     this.#listening(server.port);
   }
 
   /** The current one if its certificate stays, and so do its connections; else a new one. */
-  #serverFor(credentials: Credentials["api"], log: Log): ApiServer {
+  #serverFor(credentials: Credentials["api"], emit: Emit): ApiServer {
     const shown = this.#current?.credentials.api;
     const { certificate, key } = credentials;
     if (this.#current && shown?.certificate === certificate && shown.key === key) {
       return this.#current.server;
     }
     return new ApiServer({ host: LOOPBACK, port: 0 }, {
-      log,
+      emit,
       credentials,
       receive: (request, address) => this.#gate.handle(request, address),
       addressOf: ({ port }) => this.#clients.addressOf(port),

@@ -1,15 +1,15 @@
 /** Reloads a site into the supervisor: one reload at a time. */
 
-import type { Log } from "../log/log.ts";
+import type { Emit } from "../core/event.ts";
 import { changedSettings, type LoadedSite } from "./loaded_site.ts";
 import type { Supervisor } from "./supervisor.ts";
 import type { ServiceNotifier } from "./systemd_notify.ts";
 
 /** What a reloader works with. */
 interface ReloaderOptions {
-  /** Reads the site; throws if it is not valid. */
-  readonly load: () => LoadedSite;
-  readonly log: Log;
+  /** Reads the site; rejects if it is not valid. */
+  readonly load: () => Promise<LoadedSite>;
+  readonly emit: Emit;
   readonly systemd: Pick<ServiceNotifier, "reloading" | "reloaded">;
 }
 
@@ -47,20 +47,19 @@ export class Reloader {
   }
 
   async #reload(): Promise<void> {
-    const { load, log } = this.#options;
+    const { load, emit } = this.#options;
     let changed = "";
     try {
-      const next = load();
+      const next = await load();
       changed = changedSettings(this.#current, next).join(", ");
-      if (changed === "") return log("info", "reloaded", { message: "Reloaded: nothing changed" });
-      log("info", "reloading", { message: `Reloading: ${changed}`, changed });
+      if (changed === "") return emit({ kind: "reloaded", changed });
+      emit({ kind: "reloading", changed });
       await this.#supervisor.reload(next);
       this.#current = next;
-      log("info", "reloaded", { message: `Reloaded: ${changed}`, changed });
+      emit({ kind: "reloaded", changed });
     } catch (error) {
       const reason = `${changed && `${changed}: `}${(error as Error).message}`;
-      const message = `Reload failed, still using the previous configuration: ${reason}`;
-      log("error", "reload_failed", { message });
+      emit({ kind: "reload_failed", reason });
     }
   }
 }

@@ -11,7 +11,7 @@
  */
 
 import { StartError } from "../config/credentials.ts";
-import type { Log } from "../log/log.ts";
+import type { Emit } from "../core/event.ts";
 import type { GatewaySpec, SupervisorPort } from "./protocol.ts";
 import { TcpProxy } from "./tcp_proxy.ts";
 import { pause, within } from "./timing.ts";
@@ -23,7 +23,7 @@ import {
   WorkerHandle,
 } from "./worker_handle.ts";
 
-/** How long a clean stop waits for what is under way, milliseconds. */
+/** How long a clean stop waits for open requests, milliseconds. */
 const STOP_GRACE_MS = 10_000;
 /** The same if another run follows: what is broken off is tried again there. */
 const HANDOVER_GRACE_MS = 2_000;
@@ -39,7 +39,7 @@ const RESTART_LONGEST_MS = 30_000;
 
 /** What a supervisor works with. */
 interface SupervisorOptions {
-  readonly log: Log;
+  readonly emit: Emit;
   /** Messages flow, for the first time. */
   readonly onReady: () => void;
   /** Starts a worker; the program's own in a sandbox unless a test has another. */
@@ -89,8 +89,8 @@ export class Supervisor {
   }
 
   /**
-   * Goes over to a new spec, one at a time; throws a `StartError` that says why if that does not
-   * work, and the previous spec runs on.
+   * Changes to a new spec, one at a time; if that does not work, the previous spec goes on, and a
+   * `StartError` says why.
    */
   async reload(spec: GatewaySpec): Promise<void> {
     const reloading = this.#reload(spec);
@@ -134,7 +134,7 @@ export class Supervisor {
     this.#runIn(worker, previous, HANDOVER_GRACE_MS);
   }
 
-  /** `next`, which may be the current worker, becomes it; another one ends in good order. */
+  /** `next`, which may be the current worker, becomes it; the other one stops cleanly. */
   async #switchTo(next: WorkerHandle, proxy: TcpProxy): Promise<void> {
     const before = this.#current;
     this.#current = next;
@@ -173,10 +173,9 @@ export class Supervisor {
   }
 
   async #restart(dead: WorkerHandle, end: WorkerEnd, failures: number): Promise<void> {
-    const delayMs = Math.min(RESTART_LONGEST_MS, RESTART_FIRST_MS * 2 ** (failures - 1));
-    const message = `The worker ended: ${reasonOf(end)}; restarting in ${delayMs} ms`;
-    this.#options.log("error", "worker_died", { message });
-    await within(delayMs, this.#stopped.promise);
+    const restartMs = Math.min(RESTART_LONGEST_MS, RESTART_FIRST_MS * 2 ** (failures - 1));
+    this.#options.emit({ kind: "worker_died", reason: reasonOf(end), restartMs });
+    await within(restartMs, this.#stopped.promise);
     await this.#reloading;
     if (dead !== this.#current || this.#stopping) return; // reloaded in the meantime
     this.#current = this.#start(dead.spec);

@@ -11,22 +11,22 @@
  * - a notification that does not arrive is logged and stops nothing.
  */
 
-import type { Log } from "../log/log.ts";
+import type { Emit } from "../core/event.ts";
 
 /** Feeds in one watchdog period: one may be late, and one may be lost. */
 const FEEDS_IN_PERIOD = 3;
 
 /** Notifies systemd; does nothing if systemd did not start the program. */
 export class ServiceNotifier implements Disposable {
-  readonly #log: Log;
+  readonly #emit: Emit;
   readonly #address: Deno.UnixAddr | undefined;
   readonly #socket: Deno.DatagramConn | undefined;
   readonly #feedEveryMs: number | undefined;
   #feeding: ReturnType<typeof setInterval> | undefined;
   #state: "starting" | "ready" | "stopping" = "starting";
 
-  constructor(environment: (name: string) => string | undefined, { log }: { log: Log }) {
-    this.#log = log;
+  constructor(environment: (name: string) => string | undefined, { emit }: { emit: Emit }) {
+    this.#emit = emit;
     const path = environment("NOTIFY_SOCKET");
     if (!path) return;
     this.#address = { transport: "unixpacket", path: path.replace(/^@/, "\0") };
@@ -81,8 +81,8 @@ export class ServiceNotifier implements Disposable {
     try {
       await this.#socket.send(new TextEncoder().encode(text), this.#address);
     } catch (error) {
-      const message = `Cannot notify systemd: ${(error as Error).message}`;
-      this.#log("warning", "systemd_notify_failed", { message });
+      const { message: reason } = error as Error;
+      this.#emit({ kind: "systemd_notify_failed", reason });
     }
   }
 }

@@ -112,7 +112,7 @@ export class WorkerHandle implements Upstream {
     this.call({ kind: "drain" }).catch(() => {}); // it has ended: nothing is left to drain
   }
 
-  /** Ends it in good order, or by force if that takes too long. */
+  /** Stops it cleanly, or by force if that takes too long. */
   async stop(graceMs: number): Promise<void> {
     this.call({ kind: "stop", graceMs })
       .then(() => this.#finish({ kind: "stopped" }), () => {}); // it has ended

@@ -4,7 +4,7 @@
  * The rules are:
  * - a lock is a file of its own in data/, which other users cannot open, so they cannot lock it: any
  *   file that they may read they may lock;
- * - whoever waits for one does so for a limited time, and then says who holds it.
+ * - a command waits for one for a limited time, and then says who holds it.
  */
 
 import { join } from "node:path";

@@ -52,6 +52,9 @@ export class DeviceKeys implements DeviceKeysPort {
   #rings = new Map<string, Ring>();
   readonly #keys = new RecentKeys();
   #revision = -1;
+  /** The revision whose damage was told last. */
+  #lookedAt: number | undefined;
+  readonly #damaged = new Set<string>();
   /** The refresh that was asked for last; the next one begins after it. */
   #last: Promise<void> = Promise.resolve();
 
@@ -88,9 +91,20 @@ export class DeviceKeys implements DeviceKeysPort {
     return statusOf(this.#rings.get(deviceId)?.device, nowSeconds);
   }
 
-  /** Devices whose sealed secrets do not open, by id. */
-  damaged(): string[] {
-    return [...this.#rings].filter(([, { secrets }]) => secrets.some(isDamaged)).map(([id]) => id);
+  /** Devices whose row is damaged, or whose sealed secrets do not open; each is returned once. */
+  newlyDamaged(): { deviceId: string; reason: string }[] {
+    if (this.#lookedAt === this.#revision) return [];
+    const isFirst = this.#lookedAt === undefined; // opening every secret takes long
+    this.#lookedAt = this.#revision;
+    const damaged = [...this.#rings].flatMap(([deviceId, { device, secrets }]) => {
+      const altered = isFirst && secrets.some(isDamaged) ? "its secret was altered" : undefined;
+      const reason = device.damage ?? altered;
+      return reason === undefined ? [] : [{ deviceId, reason }];
+    });
+    const found = damaged.filter(({ deviceId }) => !this.#damaged.has(deviceId));
+    if (!isFirst) this.#damaged.clear();
+    for (const { deviceId } of damaged) this.#damaged.add(deviceId);
+    return found;
   }
 
   /**

@@ -6,6 +6,8 @@ import { StoreError } from "./store_error.ts";
 /** A registered device, as an operator may see it. */
 export interface RegisteredDevice {
   readonly deviceId: string;
+  /** Why its row is refused; undefined if nothing is wrong with it. */
+  readonly damage: string | undefined;
   /** Unix seconds; undefined if an older registry did not say. */
   readonly createdAt: number | undefined;
   /** End of the newest certificate, Unix seconds; undefined if none is known. */
@@ -24,9 +26,9 @@ export interface RegisteredDevice {
 export interface StoredSecret {
   /** Counts the device's secrets: 1 is its first one. */
   readonly generation: number;
-  /** As it stands in the store, plain or sealed: to see whether it has changed. */
+  /** As the store has it, plain or sealed: to see whether it has changed. */
   readonly storedSecret: string;
-  /** The secret; opened when it is asked for, which throws a `SecretError` where it fails. */
+  /** The secret; opened when it is asked for, which throws a `SecretError` if that fails. */
   readonly sharedSecret: string;
 }
 
@@ -76,7 +78,7 @@ export function activeSecrets(
   return previous && nowSeconds <= previous.until ? [newest, previous] : [newest];
 }
 
-/** Where a device stands at `nowSeconds`. */
+/** The status of a device at `nowSeconds`. */
 export function statusOf(
   device: RegisteredDevice | undefined,
   nowSeconds: number,

@@ -1,5 +1,5 @@
 /**
- * A device's secret as it stands in the store once a site is sealed: AES-256-GCM (NIST SP 800-38D).
+ * A device's secret as the store has it once a site is sealed: AES-256-GCM (NIST SP 800-38D).
  *
  * The rules are:
  * - the form is `$sealed$1$`, the key's id, `$` and base64url of nonce, ciphertext and tag; whatever

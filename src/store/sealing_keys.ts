@@ -16,11 +16,11 @@ import { readOperatorText } from "../config/operator_file.ts";
 import { SEALING_KEY_BYTES, type SealingKey, sealingKey } from "./sealed_secret.ts";
 
 const HEAD =
-  `# Opens the secrets in the database; the first line seals. Whoever has both has the secrets.
+  `# Opens the secrets in the database; the first line seals. With both, the secrets can be read.
 # Without it they are lost: keep a copy, and keep it apart from the database's backups.
 `;
 
-/** The key file cannot be used; the message names it and why, and nothing that stands in it. */
+/** The key file cannot be used; the message names it and why, and nothing of its content. */
 export class SealingKeyError extends StoreError {
   override readonly name: string = "SealingKeyError";
 }

@@ -10,6 +10,7 @@ import type { MessageStore, StoreMarks } from "../core/ports.ts";
 import type { ApiKeyStore } from "./api_keys.ts";
 import type { AuditAuthor, AuditLimits, AuditStore } from "./audit.ts";
 import type { DeadLetterLimits, DeadLetterStore } from "./dead_letters.ts";
+import type { OutboxStore } from "./outbox.ts";
 import type { RegistryStore } from "./registry.ts";
 import type { Sealing } from "./sealing.ts";
 
@@ -50,6 +51,7 @@ export interface Store {
   messages(limits: MessageLimits): MessageStore;
   readonly registry: RegistryStore;
   readonly replayIds: ReplayIds;
+  readonly outbox: OutboxStore;
   readonly deadLetters: DeadLetterStore;
   readonly apiKeys: ApiKeyStore;
   readonly audit: AuditStore;

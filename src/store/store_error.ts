@@ -10,7 +10,7 @@ export class StoreLostError extends StoreError {
   override readonly name: string = "StoreLostError";
 }
 
-/** The store is sound, and its secrets need sealing keys that were not there when it was opened. */
+/** The store is undamaged, but its secrets need sealing keys that were not there when it was opened. */
 export class StoreReopenError extends StoreError {
   override readonly name: string = "StoreReopenError";
 }

@@ -44,7 +44,7 @@ export function gateway(settings: Readonly<Record<string, string>> = {}): Conten
   };
 }
 
-/** Runs `work` while a contender does its job, and ends it in good order. */
+/** Runs `work` while a contender does its job, and stops it cleanly. */
 export async function withContender<T>(
   contender: Contender,
   site: BenchSite,

@@ -30,7 +30,7 @@ export class NginxBackend {
     this.#logPath = logPath;
   }
 
-  /** Starts nginx with its files in `folder`, on `port` where given; it begins to count at 0. */
+  /** Starts nginx with its files in `folder`, on `port` if it is given; it begins to count at 0. */
   static async start(folder: string, options: { port?: number } = {}): Promise<NginxBackend> {
     const port = options.port ?? freePorts(1)[0]!;
     await Deno.mkdir(folder, { recursive: true });

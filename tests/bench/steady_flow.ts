@@ -22,7 +22,7 @@ export interface Flow {
 export interface Exchange {
   /** When it was published, Unix milliseconds. */
   readonly sentMs: number;
-  /** From the publish to the backend's answer at the device; undefined where none came. */
+  /** From the publish to the backend's answer at the device; undefined if none came. */
   readonly roundTripMs: number | undefined;
 }
 

@@ -154,7 +154,7 @@ const REQUEST_FIELDS = Uint8Array.of(
   0x78,
 );
 
-/** What a client can flood an HTTP/2 connection with; each writes one portion, ever anew. */
+/** What a client can flood an HTTP/2 connection with; each writes one portion, again and again. */
 const FLOODS: Readonly<Record<string, (turn: number) => Uint8Array[]>> = {
   "fields without an end": (turn) =>
     turn === 0

@@ -104,7 +104,7 @@ const BODIES: readonly ApiRequestRow[] = [
   ["chunks of no length", { length: CHUNKED, body: "zz\r\n1\r\n0\r\n\r\n" }, 0],
   ["a chunk of 2^68 bytes", { length: CHUNKED, body: `${"f".repeat(17)}\r\n1\r\n0\r\n\r\n` }, 0],
   ["another transfer coding", { length: "Transfer-Encoding: xchunked\r\n", body: "1" }, 400],
-  ["a body where none belongs", { method: "GET", path: "/readyz" }, 200],
+  ["a body that does not belong there", { method: "GET", path: "/readyz" }, 200],
 ];
 
 for (const [subject, rows] of [["paths", PATHS], ["fields", FIELDS], ["bodies", BODIES]] as const) {

@@ -40,6 +40,22 @@ const BROKEN_BODIES: readonly Fault[] = [
     body: "ok",
   },
   {
+    what: "Content-Length before Transfer-Encoding, and chunks without an end",
+    answer: async (it) => {
+      await it.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n");
+      await it.repeat(`10000\r\n${"x".repeat(65_536)}\r\n`);
+    },
+    fate: "retried",
+  },
+  {
+    what: "Transfer-Encoding before Content-Length, and chunks without an end",
+    answer: async (it) => {
+      await it.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n");
+      await it.repeat(`10000\r\n${"x".repeat(65_536)}\r\n`);
+    },
+    fate: "retried",
+  },
+  {
     what: "a body that stops coming",
     answer: async (it) => {
       await it.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok");
@@ -117,10 +133,10 @@ const BROKEN_BODIES: readonly Fault[] = [
     body: "\x1f\x8bnot gzip".replace("\x8b", "\u008b"),
   },
   {
-    what: "status 404 and a broken body",
-    answer: (it) => it.write("HTTP/1.1 404 X\r\nContent-Length: 100\r\n\r\nok"),
+    what: "status 422 and a broken body",
+    answer: (it) => it.write("HTTP/1.1 422 X\r\nContent-Length: 100\r\n\r\nok"),
     fate: "dead",
-    status: 404,
+    status: 422,
     body: EMPTY,
   },
   {
@@ -206,18 +222,18 @@ const NO_ANSWERS: readonly Fault[] = [
   },
 ];
 
-/** Answers in good order; 600 and above count as 5xx (RFC 9110 §15). */
+/** Answers as it should; 600 and above count as 5xx (RFC 9110 §15). */
 const STATUSES: readonly Fault[] = [
   ...[200, 201, 202, 204, 205, 206, 226, 299].map((status) => ({
     status,
     fate: "delivered" as const,
   })),
-  ...[101, 300, 301, 302, 303, 304, 305, 307, 308].map((status) => ({
+  ...[101, 400, 402, 410, 413, 418, 422].map((status) => ({ status, fate: "dead" as const })),
+  ...[300, 301, 302, 303, 304, 305, 307, 308].map((status) => ({
     status,
-    fate: "dead" as const,
+    fate: "retried" as const,
   })),
-  ...[400, 401, 403, 404, 409, 413, 418, 422].map((status) => ({ status, fate: "dead" as const })),
-  ...[408, 425, 429, 500, 501, 502, 503, 504, 599, 600, 999].map((status) => ({
+  ...[401, 403, 404, 409, 408, 425, 429, 500, 501, 502, 503, 504, 599, 600, 999].map((status) => ({
     status,
     fate: "retried" as const,
   })),

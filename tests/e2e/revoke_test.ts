@@ -33,7 +33,7 @@ function stream(device: DeviceClient): () => Promise<number> {
     for (; !stopped; sent++) await device.send(READING);
     return sent;
   })();
-  ended.catch(() => {}); // told by whoever stops it
+  ended.catch(() => {}); // reported by the stop
   return async () => {
     stopped = true;
     return await ended;

@@ -159,7 +159,7 @@ Deno.test("a secret that looks sealed is refused; an altered one refuses its dev
       ).run()
     );
     await site.startGateway();
-    assert.match((await site.logged("secret_damaged")).message, /secret of sensor_001 was/);
+    assert.match((await site.logged("device_damaged")).message, /its secret was altered/);
     const [altered, sound] = [await site.connect(first), await site.connect(second)];
     await altered.send("1");
     await sound.response((await sound.send("1")).messageId);

@@ -82,7 +82,7 @@ Deno.test({
   },
 });
 
-/** Files that nobody may write any longer, not even whoever has them open (ext4, btrfs, xfs). */
+/** Files that no process may write any longer, not even one that has them open (ext4, btrfs, xfs). */
 async function setImmutable(database: string, immutable: boolean): Promise<boolean> {
   const files = ["", "-wal"].map((suffix) => database + suffix);
   const args = [immutable ? "+i" : "-i", ...files];
@@ -140,7 +140,7 @@ async function assertHeldWithLoad(site: LiveSite, device: DeviceClient): Promise
   return last;
 }
 
-Deno.test("a database that is deleted: held until it is back, then started anew on it", async () => {
+Deno.test("a database that is deleted: held until it is back, then started again on it", async () => {
   await withLiveSite(async (site) => {
     const device = await site.device("sensor_001");
     await device.response((await device.send('"before"')).messageId);
@@ -153,7 +153,7 @@ Deno.test("a database that is deleted: held until it is back, then started anew 
   });
 });
 
-Deno.test("a database that is replaced by a backup: started anew on it, nothing is lost", async () => {
+Deno.test("a database that is replaced by a backup: started again on it, nothing is lost", async () => {
   await withLiveSite(async (site) => {
     const device = await site.device("sensor_001");
     await device.response((await device.send('"before"')).messageId);

@@ -220,7 +220,7 @@ export class FleetDevice {
     return fate;
   }
 
-  /** Publishes without waiting; where the broker has nobody for it, the connection begins anew. */
+  /** Publishes without waiting; if the broker has no subscriber, the connection starts again. */
   #send(message: KeptMessage): void {
     const { connection } = this.#link;
     this.#publish(message).then((fate) => {

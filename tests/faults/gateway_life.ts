@@ -84,7 +84,7 @@ export class GatewayLife {
     await this.exited;
   }
 
-  /** Ends it in good order; returns its exit code. */
+  /** Stops it cleanly; returns its exit code. */
   async stop(): Promise<number> {
     return (await this.#child.stop({ timeoutMs: STOP_TIMEOUT_MS })).code;
   }

@@ -5,6 +5,7 @@
 
 import { layoutOf, settingsOf } from "../../src/cli/open_site.ts";
 import { FAILPOINTS } from "../../src/core/failpoint.ts";
+import { EventLog } from "../../src/log/event_log.ts";
 import { openLog, writeToStderr } from "../../src/log/log.ts";
 import { loadSite } from "../../src/process/loaded_site.ts";
 import { Supervisor } from "../../src/process/supervisor.ts";
@@ -17,9 +18,10 @@ let left = Number(passing);
 const failpoint = (point: string) => {
   if (point === fatal && --left === 0) Deno.kill(Deno.pid, "SIGKILL");
 };
-const site = loadSite(settingsOf(layoutOf({ dir: directory })));
+const site = await loadSite(settingsOf(layoutOf({ dir: directory })));
+const eventLog = new EventLog(openLog(site.config.log.level, writeToStderr), site.config.log);
 const supervisor = new Supervisor(site, {
-  log: openLog(site.config.log.level, writeToStderr),
+  emit: (event) => eventLog.write(event),
   onReady: () => writeToStderr("ready\n"),
   startWorker: () => new InProcessWorker({ failpoint }),
 });

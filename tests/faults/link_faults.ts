@@ -161,7 +161,7 @@ async function isAway(
   return `away for ${awayMs / 1000} s`;
 }
 
-/** In good order and by force in turns, and each time with an empty memory. */
+/** Cleanly and by force in turns, and each time with an empty memory. */
 async function forgets(
   site: FaultSite,
   recoveries: Recoveries,

@@ -154,7 +154,7 @@ class Tally {
   }
 }
 
-/** How often a mutant is drawn anew, for it to be different, and well formed where it should be. */
+/** How often a mutant is drawn again until it differs, and is well formed if it should be. */
 const DRAWS_MAX = 12;
 
 /** Half of the mutants are well formed, or nearly all would never come as far as the key. */

@@ -13,8 +13,8 @@ const TABLES = [
   ...["device_secrets", "outbox", "dead_letters"],
 ];
 
-/** What the broker and SQLite write by themselves. */
-const RESTLESS = /mosquitto\.(db|db\.new|pid)$|gateway\.db(-wal|-shm)?$/;
+/** What the broker and SQLite write by themselves, and the lock files, which stay. */
+const RESTLESS = /mosquitto\.(db|db\.new|pid)$|gateway\.db(-wal|-shm)?$|\.lock$/;
 
 /** Runs `work` with a site whose broker, backend and gateway run. */
 export async function withPatient(

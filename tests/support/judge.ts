@@ -49,14 +49,20 @@ export async function judge(
 /** A message around `payload`, signed over `signed` (the payload itself where not given). */
 export async function message(
   payload: string,
-  over: { deviceId?: string; timestamp?: string; messageId?: string; signed?: string } = {},
+  over: {
+    deviceId?: string;
+    timestamp?: string;
+    messageId?: string;
+    signed?: string;
+    secret?: string;
+  } = {},
 ): Promise<string> {
   const deviceId = over.deviceId ?? DEVICE_ID;
   const timestamp = over.timestamp ?? TIMESTAMP;
   const messageId = over.messageId ?? MESSAGE_ID;
   const signed = new TextEncoder().encode(over.signed ?? payload);
   const input = signingInput({ deviceId, timestamp, messageId }, signed);
-  const signature = await sign((await keyOf(SECRET))!, input);
+  const signature = await sign((await keyOf(over.secret ?? SECRET))!, input);
   return `{"device_id":"${deviceId}","timestamp":${timestamp},"message_id":"${messageId}",` +
     `"payload":${payload},"signature":"${signature}"}`;
 }

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 /** The gateway as a process on a live site, reloaded by SIGHUP. */
 
 import { GatewayProcess, type LogRecord } from "../../src/demo/sandbox/gateway_process.ts";
@@ -15,7 +16,7 @@ const QUICK = {
   SECURE_IOT_GATEWAY_BACKEND_RETRY_LONGEST: "100ms",
 };
 
-/** Runs `work` beside a gateway process; it is gone afterwards, in good order where all went well. */
+/** Runs `work` beside a gateway process; it is gone afterwards, cleanly if all went well. */
 export async function withLiveProcess(
   work: (site: LiveSite, gateway: GatewayProcess) => Promise<void>,
 ): Promise<void> {
@@ -70,10 +71,12 @@ export async function rewrite(layout: SiteLayout, before: string, after: string)
 }
 
 async function gatewayAuthority({ gatewayCa }: SiteLayout) {
-  return await openAuthority({
+  const opened = await openAuthority({
     certificatePem: await Deno.readTextFile(gatewayCa.certificate),
     keyPem: await Deno.readTextFile(gatewayCa.key),
   });
+  assert.ok(opened.ok);
+  return opened.authority;
 }
 
 async function write(

@@ -2,11 +2,13 @@
 
 import { type Config, readConfig } from "../../src/config/config.ts";
 import { readCredentials } from "../../src/config/credentials.ts";
+import type { Emit } from "../../src/core/event.ts";
 import { BrokerProcess } from "../../src/demo/sandbox/broker_process.ts";
 import { freePorts } from "./free_ports.ts";
 import { SampleBackend } from "../../src/demo/sandbox/sample_backend.ts";
 import { type ConnectOptions, DeviceClient } from "../../src/client/device_client.ts";
 import { poll } from "../../src/time/poll.ts";
+import { EventLog } from "../../src/log/event_log.ts";
 import type { Log } from "../../src/log/log.ts";
 import { Registry } from "../../src/store/sqlite/registry.ts";
 import { Database } from "../../src/store/sqlite/database.ts";
@@ -137,7 +139,9 @@ export class LiveSite {
       return worker;
     };
     const spec = { config: this.config, credentials: readCredentials(this.config) };
-    const supervisor = new Supervisor(spec, { log: options.log, onReady, startWorker });
+    const eventLog = new EventLog(options.log, this.config.log);
+    const emit: Emit = (event) => eventLog.write(event);
+    const supervisor = new Supervisor(spec, { emit, onReady, startWorker });
     this.#running = { stop, ended: supervisor.run(stop.signal), workers };
     await Promise.race([ready, this.#running.ended]);
   }

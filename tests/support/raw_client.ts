@@ -7,7 +7,7 @@ import { poll } from "../../src/time/poll.ts";
 export class RawClient {
   /** All that has come back so far. */
   received = "";
-  /** True once the connection is gone, whoever ended it. */
+  /** True once the connection is gone, from either side. */
   ended = false;
   readonly #socket: TLSSocket;
   readonly #closed: Promise<void>;

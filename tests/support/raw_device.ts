@@ -65,7 +65,7 @@ export interface RawConnect {
 export class RawDevice {
   /** Every packet so far. */
   readonly packets: RawPacket[] = [];
-  /** True once the connection is gone, whoever ended it. */
+  /** True once the connection is gone, from either side. */
   ended = false;
   readonly #socket: TLSSocket;
   readonly #version: number;

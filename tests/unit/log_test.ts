@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
-import { type Rejection } from "../../src/core/rejection.ts";
+import type { EventOf } from "../../src/core/event.ts";
+import { reject, type RejectionCode } from "../../src/core/rejection.ts";
+import { EventLog } from "../../src/log/event_log.ts";
 import { openLog } from "../../src/log/log.ts";
-import { LINES_PER_SECOND, RejectionLog } from "../../src/gateway/telemetry/rejection_log.ts";
+import { LINES_PER_SECOND } from "../../src/log/rejection_log.ts";
 
-const INVALID: Rejection = { kind: "rejected", code: "invalid_signature", detail: "" };
+function rejected(code: RejectionCode, identity = "sensor_001"): EventOf<"message_rejected"> {
+  const messageId = "550e8400-e29b-41d4-a716-446655440000";
+  return { kind: "message_rejected", identity, rejection: reject(code), messageId };
+}
 
 Deno.test("a log line is one JSON object with time, level, event and message", () => {
   const lines: string[] = [];
@@ -41,6 +46,24 @@ Deno.test("text from outside cannot start a new line or move a cursor", () => {
   assert.equal(JSON.parse(lines[0]!).device_id, evil);
 });
 
+Deno.test("a text line has time, level, sentence and fields; nothing in it obeys a stranger", () => {
+  const lines: string[] = [];
+  const log = openLog("info", (line) => lines.push(line), "text");
+  log("warning", "evil", {
+    message: "a\nb\u001b[2J",
+    device_id: "a b=1",
+    count: 3,
+    secret: "hush",
+  });
+  assert.match(
+    lines[0]!,
+    /^\S+Z WARNING a\\u000ab\\u001b\[2J event=evil device_id="a b=1" count=3 secret="\[struck out\]"\n$/,
+  );
+  const coloured = openLog("info", (line) => lines.push(line), "colour");
+  coloured("error", "loud", { message: "x" });
+  assert.ok(lines[1]!.endsWith("Z \u001b[31mERROR  \u001b[0m x event=loud\n"));
+});
+
 Deno.test("a property that is named like a secret is struck out", () => {
   const lines: string[] = [];
   const log = openLog("info", (line) => lines.push(line));
@@ -50,12 +73,12 @@ Deno.test("a property that is named like a secret is struck out", () => {
 
 Deno.test("more than 100 rejections a second of one code are summed up, none is dropped", () => {
   const records: Record<string, unknown>[] = [];
-  const rejections = new RejectionLog((level, event, line) => {
-    records.push({ level, event, ...line });
+  const log = new EventLog((level, event, line) => records.push({ level, event, ...line }), {
+    accepted: false,
   });
-  for (let i = 0; i < 250; i++) rejections.add({ rejection: INVALID, identity: "sensor_001" });
-  rejections.add({ rejection: { ...INVALID, code: "replayed" }, identity: "sensor_002" });
-  rejections.flush();
+  for (let i = 0; i < 250; i++) log.write(rejected("invalid_signature"));
+  log.write(rejected("replayed", "sensor_002"));
+  log.flush();
   const own = records.filter(({ event }) => event === "message_rejected");
   const sums = records.filter(({ event }) => event === "messages_rejected");
   assert.equal(own.length, LINES_PER_SECOND + 1);
@@ -63,19 +86,37 @@ Deno.test("more than 100 rejections a second of one code are summed up, none is 
   assert.equal(own[0]!["message"], "Rejected message from sensor_001: Invalid signature");
   assert.equal(own[0]!["code"], "invalid_signature");
   assert.equal(own[0]!["device_id"], "sensor_001");
+  assert.equal(own[0]!["message_id"], "550e8400-e29b-41d4-a716-446655440000");
 });
 
 Deno.test("the sum of a second comes by itself when the second is over", async () => {
   const counts: unknown[] = [];
   const summed = Promise.withResolvers<void>();
-  const rejections = new RejectionLog((_level, event, { count }) => {
+  const log = new EventLog((_level, event, { count }) => {
     if (event !== "messages_rejected") return;
     counts.push(count);
     summed.resolve();
-  });
-  for (let i = 0; i < LINES_PER_SECOND + 7; i++) {
-    rejections.add({ rejection: INVALID, identity: "sensor_001" });
-  }
+  }, { accepted: false });
+  for (let i = 0; i < LINES_PER_SECOND + 7; i++) log.write(rejected("invalid_signature"));
   await summed.promise;
   assert.deepEqual(counts, [7]);
+});
+
+Deno.test("a timestamp out of range is logged with how much, and which way", () => {
+  const lines: unknown[] = [];
+  const log = new EventLog(
+    (_level, _event, line) => lines.push([line.message, line["seconds_off"]]),
+    {
+      accepted: false,
+    },
+  );
+  const { rejection, ...rest } = rejected("timestamp_out_of_range");
+  for (const secondsOff of [-597, 3_600]) {
+    log.write({ ...rest, rejection: { ...rejection, secondsOff } });
+  }
+  log.flush();
+  assert.deepEqual(lines, [
+    ["Rejected message from sensor_001: Timestamp out of range: 597 s too old", -597],
+    ["Rejected message from sensor_001: Timestamp out of range: 3600 s too far ahead", 3_600],
+  ]);
 });

@@ -14,7 +14,7 @@ import type { Command } from "commander";
 import { SAMPLES } from "../../src/build/event_samples.ts";
 import { createProgram } from "../../src/cli/program.ts";
 import { systemFault } from "../../src/config/system_fault.ts";
-import { EventLog } from "../../src/gateway/telemetry/event_log.ts";
+import { EventLog } from "../../src/log/event_log.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const CHARS_MAX = 200;

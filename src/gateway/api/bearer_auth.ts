@@ -1,15 +1,16 @@
 /**
- * Who may use the API: whoever has one of its keys.
+ * Who may use the API: a client with one of its keys.
  *
  * The rules are:
  * - missing and wrong keys get the same answer after the same work, which grows with the number of
  *   keys and with nothing else;
  * - an address that sends too many wrong keys is told to wait; the right key always passes, so
- *   that nobody behind the backend's address can lock it out;
+ *   that no other client behind the backend's address can lock it out;
  * - what is remembered of addresses is bounded.
  */
 
 import { timingSafeEqual } from "node:crypto";
+import type { KeyFault } from "../../core/event.ts";
 import type { ApiKey } from "../../store/api_keys.ts";
 import type { Clock } from "../../time/clock.ts";
 import { problem } from "./problem.ts";
@@ -27,20 +28,27 @@ const ADDRESSES_MAX = 10_000;
 export class BearerAuth {
   readonly #keys: () => Promise<readonly ApiKey[]>;
   readonly #clock: Clock;
+  readonly #onRefused: (fault: KeyFault, address: string) => void;
   readonly #wrong = new Map<string, { count: number; untilMs: number }>();
 
-  /** `keys` says which there are now. */
-  constructor(keys: () => Promise<readonly ApiKey[]>, clock: Clock) {
+  /** `keys` says which there are now; `onRefused` is told of each request without one of them. */
+  constructor(
+    keys: () => Promise<readonly ApiKey[]>,
+    clock: Clock,
+    onRefused: (fault: KeyFault, address: string) => void = () => {},
+  ) {
     this.#keys = keys;
     this.#clock = clock;
+    this.#onRefused = onRefused;
   }
 
-  /** The key that the request has, or the answer to give where it has none. */
+  /** The key that the request has, or the answer if it has none. */
   async authenticate(request: Request, address: string): Promise<ApiKey | Response> {
     const field = request.headers.get("authorization") ?? "";
     const presented = /^Bearer ([\x21-\x7e]+)$/i.exec(field)?.[1] ?? "";
     const key = findKey(await sha256(presented), await this.#keys());
     if (key !== undefined) return key;
+    this.#onRefused(presented === "" ? "no key" : "wrong key", address);
     const waitMs = this.#countWrong(address);
     if (waitMs === 0) return problem("unauthorized", { headers: { "www-authenticate": "Bearer" } });
     const retryAfter = String(Math.ceil(waitMs / 1000));

@@ -9,7 +9,7 @@
 import type { Config } from "../../config/config.ts";
 import { type Credentials, StartError } from "../../config/credentials.ts";
 import type { ApiHandler } from "./routes.ts";
-import type { Log } from "../../log/log.ts";
+import type { Emit } from "../../core/event.ts";
 
 const LISTEN_AGAIN_MS = 1_000;
 
@@ -18,7 +18,7 @@ type ApiAddress = Pick<Config["api"], "host" | "port">;
 
 /** What an API server works with. */
 interface ApiServerOptions {
-  readonly log: Log;
+  readonly emit: Emit;
   readonly credentials: Credentials["api"];
   readonly receive: ApiHandler;
   /** Told after it had to listen again, perhaps at another port. */
@@ -87,8 +87,7 @@ export class ApiServer {
   /** The listener has failed, for example because the system grants no more sockets. */
   #listenAgain(error: Error): void {
     if (this.#closing || this.#draining) return;
-    const message = `The API stopped listening: ${error.message}`;
-    this.#options.log("error", "api_failed", { message });
+    this.#options.emit({ kind: "api_failed", part: "server", reason: error.message });
     setTimeout(() => {
       if (this.#closing) return;
       try {

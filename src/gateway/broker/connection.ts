@@ -6,7 +6,7 @@
  *   reach a new one [MQTT-4.4.0-1];
  * - a message is acknowledged when its owner says so, and only on the connection that brought it;
  * - a publish is acknowledged, refused or unsent when its promise settles; nothing is kept to be
- *   sent later behind the caller's back;
+ *   sent later without the caller's knowledge;
  * - a connection that does not come up in its time ends, and so does one on which the broker leaves
  *   a publish without its acknowledgement.
  */
@@ -22,7 +22,7 @@ import { TcpStream } from "./tcp_stream.ts";
 
 writeToStream.cacheNumbers = false; // a Buffer for each of 65,536 numbers would take 20 MB
 
-/** How long the broker keeps the session of a gateway that is away: for ever (MQTT 5 §3.1.2.11.2). */
+/** How long the broker keeps the session of a gateway that is away: without end (MQTT 5 §3.1.2.11.2). */
 const SESSION_EXPIRY_SECONDS = 0xffff_ffff;
 
 /** Un-acknowledged messages that the broker may have on the way to us (Receive Maximum). */
@@ -143,7 +143,7 @@ export class Connection {
     });
   }
 
-  /** Disconnects in good order; the session stays with the broker. */
+  /** Disconnects with a DISCONNECT; the session stays with the broker. */
   async close(): Promise<void> {
     this.#finish();
     const client = this.#client;

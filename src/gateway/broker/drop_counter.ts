@@ -1,4 +1,4 @@
-/** The broker's own count of dropped messages, told of as far as it is new. */
+/** Reports drops by the broker: the part of its own count that is new. */
 
 import type { Emit } from "../../core/event.ts";
 import type { MessageStore } from "../../core/ports.ts";

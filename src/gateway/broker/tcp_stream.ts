@@ -20,7 +20,7 @@ interface TcpAddress {
   readonly timeoutMs: number;
 }
 
-/** A connection that is made at once; an error where none of the host's addresses takes it. */
+/** A connection that is made at once; an error if none of the host's addresses takes it. */
 export class TcpStream extends Duplex {
   readonly #address: TcpAddress;
   readonly #buffer = new Uint8Array(READ_BYTES);

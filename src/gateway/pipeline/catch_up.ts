@@ -1,5 +1,5 @@
 /**
- * What has to be true before an outage is over: that nothing older waits in the broker.
+ * An outage is over only when nothing older waits in the broker.
  *
  * It keeps the outage's state (`core/outage.ts`), sends the marker when one is due, and takes note
  * when it comes back.
@@ -17,7 +17,7 @@ interface CatchUpParts {
   readonly emit: Emit;
 }
 
-/** The way out of an outage. */
+/** Ends an outage once the backlog in the broker is taken. */
 export class CatchUp {
   readonly #parts: CatchUpParts;
 
@@ -40,13 +40,13 @@ export class CatchUp {
     this.#parts.outage.begin(cause);
   }
 
-  /** It does so no longer. */
+  /** That something no longer does. */
   end(cause: OutageCause): void {
     this.#parts.outage.end(cause);
     this.#sendMarker();
   }
 
-  /** The gateway is there now; returns the moment to be kept, see `Outage.touch`. */
+  /** The gateway is running now; returns the moment to be kept, see `Outage.touch`. */
   touch(nowSeconds: number): number | undefined {
     return this.#parts.outage.touch(nowSeconds);
   }

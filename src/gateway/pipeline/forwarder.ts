@@ -1,8 +1,8 @@
 /**
- * The outbox's way out: to the backend, and the backend's answer back to the device.
+ * Sends the outbox's entries to the backend, and the backend's answers back to the devices.
  *
  * The rules are:
- * - whose turn it is, the lanes say (`lanes.ts`); how many go at once, the backend's health;
+ * - the lanes decide whose turn it is (`lanes.ts`), the backend's health how many go at once;
  * - an entry is settled only when its answer has reached the broker, so that no crash can deliver
  *   an entry and lose its answer;
  * - memory is bounded: what does not fit into the read-ahead is read from the store in its turn.
@@ -11,6 +11,7 @@
 import {
   type Answer,
   dispositionOf,
+  keptAnswer,
   type Outcome,
   retryDelayMs,
   type Settlement,
@@ -49,7 +50,7 @@ interface ForwarderParts {
   readonly failpoint: OnFailpoint;
 }
 
-/** How it goes about it. */
+/** Its settings. */
 interface ForwarderOptions {
   readonly concurrency: number;
   readonly retryFirstMs: number;
@@ -66,7 +67,7 @@ export class Forwarder {
   readonly #lanes = new Lanes();
   readonly #readAhead = new ReadAhead();
   #underWay = 0;
-  /** Of those, entries that were tried in vain before. */
+  /** Of those, entries that have failed before. */
   #retrying = 0;
   #answering = 0;
   #started = false;
@@ -99,13 +100,20 @@ export class Forwarder {
     this.#append(entry, (lane) => lane.requeuedUpTo = entry.sequence);
   }
 
+  /** Another process has taken an entry out of the outbox; if it is on its way, that goes on. */
+  remove({ deviceId, sequence }: WaitingEntry): void {
+    const lane = this.#lanes.find(deviceId);
+    lane?.removed.add(sequence);
+    if (lane?.timer !== undefined && lane.sequences.peek() === sequence) this.#wake(lane);
+  }
+
   /** Begins to send. */
   start(): void {
     this.#started = true;
     this.#serve();
   }
 
-  /** Sends no more; waits up to `graceMs` for what is under way, then breaks it off. */
+  /** Sends no more; waits up to `graceMs` for open requests, then aborts them. */
   async stop(graceMs: number): Promise<void> {
     this.#started = false;
     for (const lane of this.#lanes) clearTimeout(lane.timer);
@@ -170,6 +178,10 @@ export class Forwarder {
   /** Sends the first entry of a lane and says what is next for the lane. */
   async #send(lane: Lane): Promise<void> {
     const retried = lane.tries > 0;
+    if (this.#isRemoved(lane)) {
+      this.#leave(retried);
+      return this.#skip(lane);
+    }
     const entry = lane.readAhead.peek() ?? await this.#read(lane);
     if (entry === undefined || entry === "unreadable") {
       this.#leave(retried);
@@ -221,13 +233,17 @@ export class Forwarder {
     return lane.readAhead.peek();
   }
 
+  #isRemoved({ removed, sequences }: Lane): boolean {
+    return removed.size > 0 && removed.delete(sequences.peek()!);
+  }
+
   /** The entry in front was taken out of the store by another process. */
   #skip(lane: Lane): void {
     this.#parts.committer.settle({ sequence: lane.sequences.peek()!, deadLetter: undefined });
     this.#next(lane);
   }
 
-  /** The entry in front is done with: the lane goes to the end of the queue, or away. */
+  /** The entry in front is finished: the lane goes to the end of the queue, or is removed. */
   #next(lane: Lane): void {
     lane.sequences.shift();
     const kept = lane.readAhead.shift();
@@ -238,7 +254,7 @@ export class Forwarder {
     this.#serve();
   }
 
-  /** Brings the answer home, then settles; the lane does not wait for it. */
+  /** Brings the answer to the device, then settles; the lane does not wait for it. */
   async #answer(entry: OutboxEntry, answer: Answer): Promise<void> {
     this.#answering++;
     const responded = await this.#parts.responder.respond(entry, answer, this.#stop.signal);
@@ -251,15 +267,16 @@ export class Forwarder {
   #settle(entry: OutboxEntry, answer: Answer): void {
     if (this.#dispositionOf(answer) === "rejected") {
       const reason = `the backend refused it with status ${answer.status}`;
-      return this.#deadLetter(entry, reason, answer.status);
+      return this.#deadLetter(entry, reason, answer);
     }
     this.#parts.committer.settle({ sequence: entry.sequence, deadLetter: undefined });
     this.#parts.emit({ kind: "message_delivered", entry });
   }
 
-  #deadLetter(entry: OutboxEntry, reason: string, status: number | undefined): void {
+  #deadLetter(entry: OutboxEntry, reason: string, outcome: Outcome): void {
     const deadLetteredAtMs = this.#parts.clock.wallMs();
-    const deadLetter = { status, reason, deadLetteredAtMs };
+    const status = outcome.kind === "answer" ? outcome.status : undefined;
+    const deadLetter = { status, reason, deadLetteredAtMs, answer: keptAnswer(outcome) };
     this.#parts.committer.settle({ sequence: entry.sequence, deadLetter });
     this.#parts.emit({ kind: "message_dead_lettered", entry, reason });
   }
@@ -267,10 +284,10 @@ export class Forwarder {
   #retry(lane: Lane, entry: OutboxEntry, outcome: Outcome): void {
     const { retryFirstMs, retryLongestMs, giveUpAfterMs } = this.#options;
     const { steadyMs, random, clock, emit } = this.#parts;
+    if (this.#isRemoved(lane)) return this.#skip(lane);
     if (steadyMs() - entry.acceptedMs > giveUpAfterMs) {
-      const status = outcome.kind === "answer" ? outcome.status : undefined;
       const last = outcome.kind === "answer" ? `status ${outcome.status}` : outcome.reason;
-      this.#deadLetter(entry, `not delivered within its time, last: ${last}`, status);
+      this.#deadLetter(entry, `not delivered within its time, last: ${last}`, outcome);
       return this.#next(lane);
     }
     const delayMs = retryDelayMs(outcome, lane.tries, {

@@ -1,5 +1,5 @@
 /**
- * MQTT in: messages wait here for their batch, and are acknowledged after it.
+ * Incoming messages wait here for their batch, and are acknowledged after its commit.
  *
  * The rules are:
  * - group commit: while one batch is examined and written, the next gathers; an idle gateway
@@ -7,8 +7,8 @@
  * - only when a batch is on the disk are its messages acknowledged, in the order in which they came
  *   [MQTT-4.6.0-2];
  * - if the outbox is full, intake stops taking: the broker keeps what is not acknowledged;
- * - memory is bounded: nothing waits here twice, and of QoS 0, which is never held back, only so
- *   much.
+ * - memory is bounded: no message waits here twice, and the number of QoS 0 messages, which the
+ *   broker never holds back, is limited.
  */
 
 import type { Emit } from "../../core/event.ts";
@@ -23,7 +23,7 @@ import type { CatchUp } from "./catch_up.ts";
 import type { Committer } from "./committer.ts";
 import type { Verifier, WaitingMessage } from "./verifier.ts";
 
-/** Most messages in one transaction; what is alive at one time makes the collector's work. */
+/** Most messages in one transaction; the more are alive at once, the more the collector works. */
 const BATCH_MAX = 128;
 
 /** Waiting messages beyond which one with QoS 0 is dropped: no acknowledgement holds it back. */
@@ -43,6 +43,8 @@ interface EntryConsumer {
   add(entry: OutboxEntry): void;
   /** Takes an entry that another process has put back into the outbox. */
   requeue(entry: WaitingEntry): void;
+  /** Forgets an entry that another process has taken out of the outbox. */
+  remove(entry: WaitingEntry): void;
 }
 
 /** What the intake works with. */
@@ -56,7 +58,7 @@ interface IntakeParts {
   readonly failpoint: OnFailpoint;
 }
 
-/** What it is bounded by. */
+/** Its limits. */
 interface IntakeLimits {
   /** Entries in the outbox beyond which nothing is taken. */
   readonly maxPending: number;
@@ -69,7 +71,7 @@ export class Intake {
   readonly #limits: IntakeLimits;
   #waiting: WaitingMessage[] = [];
   #isPaused = false;
-  /** QoS 0 messages that were dropped and not told of yet. */
+  /** QoS 0 messages that were dropped and not reported yet. */
   #dropped = 0;
   #tidyDue = false;
   #work: Promise<void> | undefined;
@@ -152,7 +154,7 @@ export class Intake {
     return this.#limits.maxPending - this.#parts.committer.pending;
   }
 
-  /** Full at no room, and then until a share of it is free: or it would flutter. */
+  /** Paused when full, and then until a share is free: otherwise it would switch at each message. */
   #seeRoom(): void {
     const { maxPending } = this.#limits;
     const { catchUp, emit } = this.#parts;
@@ -191,7 +193,8 @@ export class Intake {
     return true;
   }
 
-  #handOn({ committed, requeued }: CommitResult): void {
+  #handOn({ committed, requeued, removed }: CommitResult): void {
+    for (const entry of removed) this.#parts.forwarder.remove(entry);
     for (const entry of requeued) this.#parts.forwarder.requeue(entry);
     const nowSeconds = secondsOf(this.#parts.clock.wallMs());
     for (const one of committed) this.#tell(one, nowSeconds);

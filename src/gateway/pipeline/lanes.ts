@@ -6,8 +6,8 @@
  *   no other;
  * - lanes with next to nothing waiting go first, so that live messages do not wait behind the
  *   backlog of others; every fourth turn is a backlog's, so that it is not starved either;
- * - entries that failed before have half of the places, and the others never wait for them: what
- *   ails one entry may hold it, and its place, until the time-out.
+ * - entries that failed before have half of the places, and the others never wait for them: an
+ *   entry that fails may keep its place until the time-out.
  */
 
 import { Fifo } from "../../core/fifo.ts";
@@ -28,6 +28,8 @@ export interface Lane {
   readonly readAhead: Fifo<OutboxEntry>;
   /** Up to here an entry may be one that was requeued: how long it waited says nothing. */
   requeuedUpTo: number;
+  /** Entries that another process has taken out of the outbox; they are skipped in their turn. */
+  readonly removed: Set<number>;
   /** Tries of the entry in front. */
   tries: number;
   timer: ReturnType<typeof setTimeout> | undefined;
@@ -39,12 +41,12 @@ export interface Lane {
   unanswered: boolean;
 }
 
-/** What is under way, which decides who may be served. */
+/** Open requests, which decide whose turn it is. */
 interface Places {
-  /** Requests that may be under way now. */
+  /** How many requests may be open now. */
   readonly limit: number;
   readonly underWay: number;
-  /** Of those, entries that were tried in vain before. */
+  /** Of those, entries that have failed before. */
   readonly retrying: number;
 }
 
@@ -54,7 +56,7 @@ export class Lanes {
   /** Lanes whose first entry may be sent now. */
   readonly #live = new Fifo<Lane>();
   readonly #backlog = new Fifo<Lane>();
-  /** Lanes whose first entry was tried in vain, and may be tried again now. */
+  /** Lanes whose first entry has failed, and may be tried again now. */
   readonly #again = new Fifo<Lane>();
   #turn = 0;
 
@@ -85,6 +87,7 @@ export class Lanes {
       deviceId,
       sequences: new Fifo(),
       readAhead: new Fifo(),
+      removed: new Set(),
       requeuedUpTo: 0,
       tries: 0,
       timer: undefined,

@@ -1,5 +1,5 @@
 /**
- * From a message's bytes to a candidate: everything that can be said of it without the store.
+ * From a message's bytes to a candidate: every check that needs no store.
  *
  * The rules are:
  * - checks 1 to 4 come first, since they need no key: a flood of them costs no HMAC;

@@ -14,6 +14,7 @@ const COUNTS = {
   },
   message_duplicate: (_event, metrics) => metrics.duplicates.inc(),
   message_rejected: ({ rejection: { code } }, metrics) => metrics.rejected.inc({ code }),
+  messages_rejected: undefined, // each was counted
   intake_paused: undefined,
   intake_resumed: undefined,
   qos0_dropped: ({ count }, metrics) => metrics.qos0Dropped.inc(count),
@@ -25,7 +26,7 @@ const COUNTS = {
   store_reopened: undefined,
   dead_letters_expired: ({ count }, metrics) => metrics.deadLettersExpired.inc(count),
   clock_behind: undefined,
-  secret_damaged: undefined,
+  device_damaged: undefined,
   new_secret_used: undefined,
   audit_head: undefined,
   delivery_started: ({ waitedMs }, metrics) => {
@@ -46,6 +47,8 @@ const COUNTS = {
   broker_unreachable: undefined,
   broker_dropped: ({ count }, metrics) => metrics.brokerDropped.inc(count),
   command_sent: (_event, metrics) => metrics.commandsSent.inc(),
+  command_refused: undefined,
+  api_key_refused: undefined,
   api_failed: undefined,
   api_key_imported: undefined,
   api_key_unknown: undefined,
@@ -55,6 +58,11 @@ const COUNTS = {
   expires_soon: undefined,
   gateway_started: undefined,
   gateway_stopped: undefined,
+  worker_died: undefined,
+  reloading: undefined,
+  reloaded: undefined,
+  reload_failed: undefined,
+  systemd_notify_failed: undefined,
 } as const satisfies { [K in Kind]: ((event: EventOf<K>, metrics: Metrics) => void) | undefined };
 
 /** `2xx`, `3xx`, …, or `none` if no answer came. */

@@ -1,4 +1,4 @@
-/** What the gateway says of itself when it is asked whether it is ready. */
+/** Whether the gateway is ready, and if not, why. */
 
 import type { Broker } from "../../core/ports.ts";
 

@@ -6,6 +6,8 @@ const RECORD_EVERY_MS = 1_000;
 
 /** Who knows which secrets were used. */
 interface UsedSecrets {
+  /** Devices whose row was found damaged since the last call. */
+  newlyDamaged(): readonly { readonly deviceId: string; readonly reason: string }[];
   /** Records what is due, or `all`; resolves to the first uses. */
   recordUses(
     options: { readonly all: boolean },
@@ -37,6 +39,9 @@ export class SecretUses {
   }
 
   async #recordNow(options: { readonly all: boolean }): Promise<void> {
+    for (const damaged of this.#secrets.newlyDamaged()) {
+      this.#emit({ kind: "device_damaged", ...damaged });
+    }
     try {
       for (const { deviceId, generation } of await this.#secrets.recordUses(options)) {
         if (generation > 1) this.#emit({ kind: "new_secret_used", deviceId, generation });

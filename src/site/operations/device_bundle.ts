@@ -10,12 +10,13 @@ import {
   certifyClient,
   type EndCertificate,
   issueClientCertificate,
-  readCertificateRequest,
+  type KeyType,
 } from "../pki/authority.ts";
+import type { PublicKey } from "../pki/certificate_request.ts";
 import { openIssuingAuthority } from "../pki/device_authorities.ts";
 import { exists } from "../exists.ts";
 import { deviceFolder, deviceFolderAt, type SiteLayout } from "../layout.ts";
-import { readText } from "../../config/operator_file.ts";
+import { readCertificateFile } from "../../config/credentials.ts";
 
 /** Which device the folder is for, and where the device finds the broker. */
 export interface DeviceBundleOptions {
@@ -27,12 +28,12 @@ export interface DeviceBundleOptions {
   readonly mqttPort: number;
   /** How long the certificate is valid; ten years if not given, never longer than its authority. */
   readonly validDays?: number;
-  /** A certificate request as PEM text: the device keeps its key, and gets no key file. */
-  readonly request?: string;
+  /** Of a certificate request: the device keeps its key, and gets no key file. */
+  readonly publicKey?: PublicKey;
+  /** Of the key that is made; EC if not given. */
+  readonly keyType?: KeyType;
   /** One PEM file instead of a folder. */
   readonly onePem?: boolean;
-  /** Take the place of the bundle that is there. */
-  readonly replace?: boolean;
 }
 
 /** The new certificate (`serial` in lower-case hex, times in unix seconds), or why there is none. */
@@ -48,10 +49,14 @@ export type DeviceBundleResult =
   }
   | { readonly ok: false; readonly fault: string };
 
-const OLD_PREFIX = ".old-";
+/** Of the marks of devices whose removal has begun. */
+export const REMOVAL_PREFIX = ".removing-";
 
 /** Of the folders in which bundles are made. */
 export const DRAFT_PREFIX = ".new-";
+
+/** What comes before the secret in a bundle of one file. */
+export const SECRET_LINE = "# secret: ";
 
 /** A certificate, and its key if we made it. */
 type DeviceCertificate = EndCertificate & { readonly keyPem?: string };
@@ -70,19 +75,16 @@ export async function createDeviceBundle(
   if (fault !== undefined) {
     return { ok: false, fault };
   }
-  const opened = await openIssuingAuthority(options.layout);
+  const opened = await openIssuingAuthority(options.layout, options);
   if (!opened.ok) {
     return { ok: false, fault: `Cannot issue a certificate: ${opened.fault}` };
   }
-  const { layout, replace } = options;
+  const { layout } = options;
   const drafts = await Deno.makeTempDir({ dir: layout.devicesFolder, prefix: DRAFT_PREFIX });
   try {
     const draft = await draftDeviceBundle(opened.authority, drafts, options);
-    if (typeof draft === "string") return { ok: false, fault: draft };
-    if (replace) await moveAway(draft.to, layout);
     // Moved there when complete, so that half a bundle is never seen.
     await Deno.rename(draft.from, draft.to);
-    if (replace) await removeOld(layout);
     const { serial, notBefore, notAfter, issuer } = draft.certificate;
     return { ok: true, directory: draft.to, serial, notBefore, notAfter, issuer };
   } finally {
@@ -97,21 +99,24 @@ export interface BundleDraft {
   readonly to: string;
 }
 
-/** Issues a certificate and writes the bundle into the folder `drafts`; a text says why not. */
+/** Issues a certificate and writes the bundle into the folder `drafts`. */
 export async function draftDeviceBundle(
   authority: Authority,
   drafts: string,
   options: DeviceBundleOptions,
-): Promise<BundleDraft | string> {
-  const { layout, deviceId, nowMs } = options;
-  const issued = await issue(authority, options);
-  if (typeof issued === "string") return issued;
-  if (issued.notAfter * 1000 <= nowMs) {
-    return `Cannot issue a certificate: "${layout.deviceCa.certificate}" has expired`;
-  }
-  const { directory } = deviceFolder(layout, deviceId);
-  const from = `${drafts}/${deviceId}`;
-  const files = await bundleFiles(options, issued);
+): Promise<BundleDraft> {
+  return await writeDraft(await issueForDevice(authority, options), drafts, options);
+}
+
+/** Writes the bundle of a certificate into the folder `drafts`. */
+export async function writeDraft(
+  issued: DeviceCertificate,
+  drafts: string,
+  options: DeviceBundleOptions,
+): Promise<BundleDraft> {
+  const { directory } = deviceFolder(options.layout, options.deviceId);
+  const from = `${drafts}/${options.deviceId}`;
+  const files = bundleFiles(options, issued);
   if (options.onePem) {
     await writeFile(from, onePem(options, files));
     return { certificate: issued, from, to: pemPath(directory) };
@@ -140,20 +145,6 @@ export async function hasDeviceBundle(layout: SiteLayout, deviceId: string): Pro
   return await exists(directory) || await exists(pemPath(directory));
 }
 
-/** The file `secret` of a device's folder; undefined if the device has no folder. */
-export async function secretFileOf(
-  layout: SiteLayout,
-  deviceId: string,
-): Promise<string | undefined> {
-  const path = deviceFolder(layout, deviceId).secret;
-  try {
-    return (await Deno.stat(path)).isFile ? path : undefined;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
 /** The entries of the bundles' folder by lower-case name; makes the folder if it is missing. */
 export async function bundleNames(layout: SiteLayout): Promise<ReadonlyMap<string, string>> {
   // A copied or checked-out site may lack it: empty folders get lost on the way.
@@ -167,13 +158,15 @@ export async function bundleNames(layout: SiteLayout): Promise<ReadonlyMap<strin
 
 /** Why a bundle cannot be made beside those of `names`; undefined if it can. */
 export function bundleFault(
-  { layout, deviceId, replace }: Pick<DeviceBundleOptions, "layout" | "deviceId" | "replace">,
+  { layout, deviceId }: Pick<DeviceBundleOptions, "layout" | "deviceId">,
   names: ReadonlyMap<string, string>,
 ): string | undefined {
   if (!isDeviceId(deviceId)) {
     return `Cannot name a device ${JSON.stringify(deviceId)}: a device id has ${DEVICE_ID_RULE}`;
   }
-  if (replace) return undefined;
+  if (names.has(`${REMOVAL_PREFIX}${deviceId.toLowerCase()}`)) {
+    return `Cannot add "${deviceId}": its removal did not finish, run device remove ${deviceId}`;
+  }
   // Ids that differ only in case would share a folder on some file systems.
   const wanted = deviceId.toLowerCase();
   const existing = names.get(wanted) ?? names.get(pemPath(wanted));
@@ -182,38 +175,20 @@ export function bundleFault(
     : `Cannot make the device's folder: "${layout.devicesFolder}/${existing}" exists already`;
 }
 
-/** The certificate, or why there is none. */
-async function issue(
+/** Issues a device's certificate, which nobody else knows yet. */
+export function issueForDevice(
   authority: Authority,
-  { deviceId, nowMs, validDays, request }: DeviceBundleOptions,
-): Promise<DeviceCertificate | string> {
+  { deviceId, nowMs, validDays, publicKey, keyType }: DeviceBundleOptions,
+): Promise<DeviceCertificate> {
   const options = {
     commonName: deviceId,
     nowMs,
     ...(validDays !== undefined && { days: validDays }),
+    ...(keyType !== undefined && { keyType }),
   };
-  if (request === undefined) return await issueClientCertificate(authority, options);
-  const read = await readCertificateRequest(request);
-  if (!read.ok) return `Cannot use the certificate request: ${read.fault}`;
-  return await certifyClient(authority, { ...options, publicKey: read.publicKey });
-}
-
-/** Two renames: there is never half a folder, and for a moment none. */
-async function moveAway(directory: string, layout: SiteLayout): Promise<void> {
-  try {
-    await Deno.rename(directory, `${layout.devicesFolder}/${OLD_PREFIX}${crypto.randomUUID()}`);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-/** Also what a run that broke off has left. */
-async function removeOld({ devicesFolder }: SiteLayout): Promise<void> {
-  for await (const { name } of Deno.readDir(devicesFolder)) {
-    if (name.startsWith(OLD_PREFIX)) {
-      await removeIfThere(`${devicesFolder}/${name}`, { directory: true });
-    }
-  }
+  return publicKey === undefined
+    ? issueClientCertificate(authority, options)
+    : certifyClient(authority, { ...options, publicKey });
 }
 
 async function writeFile(path: string, { text, mode }: BundleFile): Promise<void> {
@@ -221,11 +196,12 @@ async function writeFile(path: string, { text, mode }: BundleFile): Promise<void
   await Deno.chmod(path, mode);
 }
 
-async function bundleFiles(
+function bundleFiles(
   options: DeviceBundleOptions,
   issued: DeviceCertificate,
-): Promise<BundleFile[]> {
-  const gatewayCa = await readText(options.layout.gatewayCa.certificate);
+): BundleFile[] {
+  // Only the certificates: an operator may have the key in the same file.
+  const gatewayCa = readCertificateFile(options.layout.gatewayCa.certificate).join("");
   const { keyPem } = issued;
   const names = deviceFolderAt("");
   return [
@@ -244,7 +220,7 @@ function onePem({ secret }: DeviceBundleOptions, files: readonly BundleFile[]): 
   const textOf = (name: string) => files.find((file) => file.name === name)?.text ?? "";
   const text = [
     `# What goes onto the device: ${JSON.stringify(JSON.parse(textOf(names.description)))}`,
-    `# secret: ${secret}`,
+    `${SECRET_LINE}${secret}`,
     `${textOf(names.certificate)}${textOf(names.key)}# Authority of the broker's certificate:`,
     textOf(names.ca),
   ].join("\n");
@@ -267,7 +243,8 @@ function describe(options: DeviceBundleOptions, issued: DeviceCertificate): stri
   return JSON.stringify(description, null, 2) + "\n";
 }
 
-function pemPath(directory: string): string {
+/** The one file of a device whose folder would be at `directory`. */
+export function pemPath(directory: string): string {
   return `${directory}.pem`;
 }
 

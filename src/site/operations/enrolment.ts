@@ -3,11 +3,11 @@
  *
  * The rules are:
  * - everything is made beside its place first; what can be refused is refused until then;
- * - the bundles take their places while the registry's transaction is open, and a journal says which
+ * - the bundles take their places right before the devices are registered, and a journal says which
  *   they are: if a run breaks off in between, the next one takes away what was not registered.
  */
 
-import type { Registry } from "../../store/sqlite/registry.ts";
+import type { RegistryStore } from "../../store/registry.ts";
 import { withAuthorityLock } from "../pki/authority_rollover.ts";
 import { openIssuingAuthority } from "../pki/device_authorities.ts";
 import {
@@ -20,23 +20,28 @@ import {
   removeDeviceBundle,
 } from "./device_bundle.ts";
 import { registerDevices } from "./device_registration.ts";
-import type { EnrolmentFault } from "./enrolment_fault.ts";
+import { type EnrolmentFault, enrolmentFaults } from "./enrolment_fault.ts";
+import { clearLeftovers } from "./leftovers.ts";
 import type { SiteLayout } from "../layout.ts";
 import { readText } from "../../config/operator_file.ts";
 
 /** A device to come, without what is the same for all. */
 export type EnrolmentRequest = Pick<
   DeviceBundleOptions,
-  "deviceId" | "secret" | "validDays" | "request" | "onePem"
+  "deviceId" | "secret" | "validDays" | "publicKey" | "keyType" | "onePem"
 >;
 
-/** What is the same for all. */
-interface EnrolmentParts {
+/** Where devices are enrolled. */
+interface RecoveryParts {
   readonly layout: SiteLayout;
   readonly nowMs: number;
+  readonly registry: RegistryStore;
+}
+
+/** What is the same for all. */
+interface EnrolmentParts extends RecoveryParts {
   readonly brokerHost: string;
   readonly mqttPort: number;
-  readonly registry: Registry;
   /** So many are made. */
   progress?(done: number): void;
 }
@@ -59,16 +64,28 @@ export async function enrolDevices(
   return await withAuthorityLock(parts.layout, () => enrol(requests, parts));
 }
 
+/** Everything that keeps devices from being enrolled, one fault each; nothing is made. */
+export async function checkEnrolment(
+  requests: readonly EnrolmentRequest[],
+  parts: RecoveryParts,
+): Promise<readonly EnrolmentFault[]> {
+  return await withAuthorityLock(parts.layout, async () => {
+    await recover(parts);
+    return await faultsOf(requests, parts);
+  });
+}
+
 async function enrol(
   requests: readonly EnrolmentRequest[],
   parts: EnrolmentParts,
 ): Promise<EnrolmentResult> {
   const { layout } = parts;
   await recover(parts);
-  const names = await bundleNames(layout);
+  const known = await faultsOf(requests, parts);
+  if (known.length > 0) return { ok: false, faults: known };
   const folder = await Deno.makeTempDir({ dir: layout.devicesFolder, prefix: DRAFT_PREFIX });
   try {
-    const made = await draftAll(requests, folder, { ...parts, names });
+    const made = await draftAll(requests, folder, parts);
     if ("faults" in made) return { ok: false, faults: made.faults };
     await writeJournal(layout, requests);
     const faults = await placeAll(made.drafts, parts);
@@ -80,30 +97,40 @@ async function enrol(
   }
 }
 
+async function faultsOf(
+  requests: readonly EnrolmentRequest[],
+  { layout, registry }: RecoveryParts,
+): Promise<EnrolmentFault[]> {
+  const faults = await enrolmentFaults(requests, registry);
+  const found = new Set(faults.map(({ place }) => place));
+  const names = await bundleNames(layout);
+  for (const [place, { deviceId }] of requests.entries()) {
+    const reason = found.has(place) ? undefined : bundleFault({ layout, deviceId }, names);
+    if (reason !== undefined) faults.push({ place, kind: "no_bundle", reason });
+  }
+  return faults.sort((a, b) => (a.place ?? 0) - (b.place ?? 0));
+}
+
 async function draftAll(
   requests: readonly EnrolmentRequest[],
   folder: string,
-  parts: EnrolmentParts & { names: ReadonlyMap<string, string> },
+  parts: EnrolmentParts,
 ): Promise<{ drafts: Draft[] } | { faults: EnrolmentFault[] }> {
-  const opened = await openIssuingAuthority(parts.layout);
+  const opened = await openIssuingAuthority(parts.layout, parts);
   if (!opened.ok) {
     const reason = `Cannot issue a certificate: ${opened.fault}`;
-    return { faults: [{ place: 0, kind: "no_bundle", reason }] };
+    return { faults: [{ place: undefined, kind: "no_bundle", reason }] };
   }
   const drafts: Draft[] = [];
-  const faults: EnrolmentFault[] = [];
-  for (const [place, request] of requests.entries()) {
+  for (const request of requests) {
     const options = { ...parts, ...request };
-    const bundle = bundleFault(options, parts.names) ??
-      await draftDeviceBundle(opened.authority, folder, options);
-    if (typeof bundle === "string") faults.push({ place, kind: "no_bundle", reason: bundle });
-    else drafts.push({ request, bundle });
-    parts.progress?.(place + 1);
+    drafts.push({ request, bundle: await draftDeviceBundle(opened.authority, folder, options) });
+    parts.progress?.(drafts.length);
   }
-  return faults.length > 0 ? { faults } : { drafts };
+  return { drafts };
 }
 
-/** Registers all, and puts their bundles into place in the same transaction. */
+/** Puts the bundles into place and registers their devices, all of them or none. */
 async function placeAll(
   drafts: readonly Draft[],
   parts: EnrolmentParts,
@@ -112,20 +139,46 @@ async function placeAll(
   const devices = drafts.map(({ request, bundle: { certificate } }) => {
     return { deviceId: request.deviceId, sharedSecret: request.secret, createdAt, certificate };
   });
-  const faults = registerDevices(parts.registry, devices, {
-    place() {
-      for (const { bundle } of drafts) Deno.renameSync(bundle.from, bundle.to);
-    },
-  });
-  if (faults.length > 0) await recover(parts);
+  const placed: Draft[] = [];
+  const fault = await moveIntoPlace(drafts, placed);
+  const faults = fault ? [fault] : await registerDevices(parts.registry, devices);
+  if (faults.length > 0) {
+    await takeBack(placed, parts.registry);
+    await Deno.remove(journalPath(parts.layout));
+  }
   return faults;
 }
 
+/** Lists in `placed`, as it goes, what it moved; resolves to what kept it from the rest. */
+async function moveIntoPlace(
+  drafts: readonly Draft[],
+  placed: Draft[],
+): Promise<EnrolmentFault | undefined> {
+  try {
+    for (const draft of drafts) {
+      await Deno.rename(draft.bundle.from, draft.bundle.to);
+      placed.push(draft);
+    }
+    return undefined;
+  } catch (error) {
+    return { place: undefined, kind: "not_registered", reason: (error as Error).message };
+  }
+}
+
+/** Another program may have registered the same id: then its device is not the bundle's. */
+async function takeBack(placed: readonly Draft[], registry: RegistryStore): Promise<void> {
+  for (const { request: { deviceId }, bundle: { certificate, from, to } } of placed) {
+    const certificates = await registry.certificates(deviceId);
+    if (certificates.some(({ serial }) => serial === certificate.serial)) continue;
+    await Deno.rename(to, from);
+  }
+}
+
 /** Takes away what a run that broke off has put into its place and what was not registered. */
-async function recover(parts: EnrolmentParts): Promise<void> {
-  const { layout } = parts;
+async function recover({ layout, registry, nowMs }: RecoveryParts): Promise<void> {
+  await clearLeftovers({ layout, registry, nowMs });
   for (const deviceId of await readJournal(layout)) {
-    if (!parts.registry.find(deviceId)) await removeDeviceBundle(layout, deviceId);
+    if (!await registry.find(deviceId)) await removeDeviceBundle(layout, deviceId);
   }
   await Deno.remove(journalPath(layout)).catch(ignoreMissing);
 }

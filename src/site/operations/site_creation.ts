@@ -11,8 +11,8 @@
 import { dirname } from "node:path";
 import { apiKeyDigest } from "../../config/credentials.ts";
 import { backendUrl, hostName, port as portType } from "../../config/setting_types.ts";
-import { ApiKeys } from "../../store/sqlite/api_keys.ts";
-import { Database } from "../../store/sqlite/database.ts";
+import { openStore } from "../../store/open_store.ts";
+import { StoreError } from "../../store/store_error.ts";
 import {
   createAuthority,
   createRevocationList,
@@ -185,7 +185,7 @@ async function siteFiles(
   const secret = (path: string, text: string) => ({ path, text, mode: OWNER_ONLY });
   return [
     readable(layout.configuration, configurationOf(options, clientId)),
-    // No line break: whoever reads the file as it is has the key.
+    // No line break: programs take the file's content as the key.
     secret(layout.apiKey, apiKey),
     readable(layout.deviceCa.certificate, deviceCa.certificatePem),
     secret(layout.deviceCa.key, deviceCa.keyPem),
@@ -205,12 +205,15 @@ function configurationOf(options: SiteOptions, clientId: string): string {
 }
 
 /** The database knows the API key from the start. */
-function createDatabase(path: string, { apiKey, nowMs }: { apiKey: string; nowMs: number }): void {
-  const store = new Database(path, { create: true });
+async function createDatabase(
+  path: string,
+  { apiKey, nowMs }: { apiKey: string; nowMs: number },
+): Promise<void> {
+  const store = await openStore({ database: path }, { author: "command", create: true });
   try {
-    new ApiKeys(store).importFirst(apiKeyDigest(apiKey), nowMs);
+    await store.apiKeys.importFirst(apiKeyDigest(apiKey), nowMs);
   } finally {
-    store.close();
+    await store.close();
   }
 }
 
@@ -228,7 +231,7 @@ async function writeSite(
     await writeNew(file, made);
   }
   made.push(...databaseFiles(layout));
-  createDatabase(layout.database, options);
+  await createDatabase(layout.database, options);
   await Deno.chmod(layout.database, OWNER_ONLY);
 
   const user = await brokerUser(layout);
@@ -348,7 +351,8 @@ async function isFolder(path: string): Promise<boolean> {
 
 /** The system's refusals carry a code such as "EACCES"; a bug of ours carries none. */
 function isSystemError(error: unknown): error is Error {
-  return error instanceof Error && typeof (error as Error & { code?: unknown }).code === "string";
+  return error instanceof StoreError ||
+    error instanceof Error && typeof (error as Error & { code?: unknown }).code === "string";
 }
 
 function randomBytes(count: number): Uint8Array<ArrayBuffer> {

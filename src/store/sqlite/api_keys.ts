@@ -29,7 +29,7 @@ export class ApiKeys {
     );
   }
 
-  /** Every key as of now, by name; cheap where another process has changed nothing. */
+  /** Every key as of now, by name; cheap if no other process has changed them. */
   current(): readonly ApiKey[] {
     const dataVersion = this.#store.dataVersion();
     if (dataVersion === this.#dataVersion) return this.#current;

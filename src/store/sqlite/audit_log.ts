@@ -4,8 +4,8 @@
  * The rules are:
  * - what is trimmed leaves an entry, `audit_trimmed`, with the number and the hash of the last one
  *   that went, so that the rest still proves itself;
- * - an end that was cut off shows in SQLite's own count of the table, and, to whoever has kept the
- *   hash of a head, beyond doubt: somebody who can write the file can make up a whole chain.
+ * - an end that was cut off shows in SQLite's own count of the table, and, with a kept hash of
+ *   a head, beyond doubt: somebody who can write the file can make up a whole chain.
  */
 
 import { Buffer } from "node:buffer";
@@ -64,7 +64,7 @@ export class AuditLog {
     this.#store.transaction(() => {});
   }
 
-  /** Proves the chain; `pinned`, where given, must be the hash of one of its entries. */
+  /** Proves the chain; `pinned`, if given, must be the hash of one of its entries. */
   prove(pinned?: Uint8Array): AuditProof {
     this.#store.prepare("BEGIN").run(); // one view of it, and no lock
     try {
@@ -134,7 +134,7 @@ export class AuditLog {
     return { faults: faults.slice(0, FAULTS_MAX), count, head };
   }
 
-  /** What stands before the first entry that is there. */
+  /** What was before the first entry that is left. */
   #beginning(faults: string[]): AuditHead {
     const first = this.#first();
     if (first === 1) return { sequence: 0, hash: AUDIT_GENESIS };

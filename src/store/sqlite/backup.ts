@@ -13,7 +13,7 @@ import { DatabaseSync } from "node:sqlite";
 
 const CHUNK_BYTES = 1 << 20;
 
-/** Where the copy of a database with schema `version` stands. */
+/** The path of the copy of a database with schema `version`. */
 function backupPath(path: string, version: number): string {
   return `${path}.v${version}.backup`;
 }
@@ -35,7 +35,7 @@ export function backUp(path: string, version: number, opened: Disposable[]): voi
   }
 }
 
-/** Removes every copy that stands beside the database at `path`; returns their paths. */
+/** Removes every copy beside the database at `path`; returns their paths. */
 export function removeBackups(path: string): string[] {
   const folder = dirname(path);
   const paths = [...Deno.readDirSync(folder)].map(({ name }) => join(folder, name))

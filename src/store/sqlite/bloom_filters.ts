@@ -2,7 +2,7 @@
  * Which ids have certainly not been used: 32 Bloom filters side by side, so that one look asks all.
  *
  * A filter never says "no" of an id that was added, and seldom "perhaps" of another: about once in
- * 1,700 where it is full. Bloom, "Space/time trade-offs in hash coding with allowable errors", 1970;
+ * 1,700 when it is full. Bloom, "Space/time trade-offs in hash coding with allowable errors", 1970;
  * two hashes in place of many: Kirsch and Mitzenmacher, "Less hashing, same performance", 2006.
  */
 
@@ -66,7 +66,7 @@ export class BloomFilters {
     return bytes;
   }
 
-  /** Adds to a filter what was kept of it; false, and nothing is added, where these are no bits. */
+  /** Adds to a filter what was kept of it; false, and nothing is added, if these are no bits. */
   restore(filter: number, bytes: Uint8Array): boolean {
     if (bytes.length !== FILTER_BITS / 8) return false;
     for (let bit = 0; bit < FILTER_BITS; bit++) {

@@ -10,7 +10,7 @@
  * - a failed transaction leaves nothing behind;
  * - SQLite goes on writing to a file that was deleted, replaced or cut short under it: so the file
  *   is looked at before every transaction, and a store that is lost stays lost. Only a new one,
- *   opened on a sound file, goes on.
+ *   opened on a valid file, goes on.
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
@@ -27,13 +27,13 @@ interface DatabaseOptions {
   /** How long to wait for another process's write, milliseconds; 5,000 if it is not given. */
   readonly busyTimeoutMs?: number;
   /**
-   * Whether what is deleted is overwritten also where that costs a write: ON if it is not given, as
-   * it must be for whoever changes secrets.
+   * Whether what is deleted is overwritten even if that costs a write: ON if it is not given, as
+   * a program that changes secrets needs it.
    */
   readonly secureDelete?: "ON" | "FAST";
   /** Who makes the changes, for the audit; `command` if it is not given. */
   readonly author?: AuditAuthor;
-  /** Make the file where there is none; otherwise a missing file is an error. */
+  /** Make the file if there is none; otherwise a missing file is an error. */
   readonly create?: boolean;
 }
 
@@ -208,7 +208,7 @@ function openMigrated(path: string, options: { readonly timeout: number }): Data
   }
 }
 
-/** The file's schema, 0 for none; throws a `StoreError` where it is none that we know. */
+/** The file's schema, 0 for none; throws a `StoreError` if it is not one of ours. */
 function versionOf(database: DatabaseSync, path: string): number {
   const version = pragma(database, "user_version");
   const application = pragma(database, "application_id");

@@ -11,7 +11,7 @@
  */
 
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
-import type { DeadLetterCause } from "../../core/delivery.ts";
+import type { DeadLetterCause, ExpiredDeadLetters, KeptAnswer } from "../../core/delivery.ts";
 import type {
   DeadLetter,
   DeadLetterLimits,
@@ -19,7 +19,7 @@ import type {
   Extent,
   Selection,
 } from "../dead_letters.ts";
-import { entryOf } from "./outbox.ts";
+import { entryOf, STEADY_OFFSET_MARK } from "./outbox.ts";
 import type { Database } from "./database.ts";
 
 /** Most dead letters that are read at one time. */
@@ -27,6 +27,9 @@ const PAGE_MAX = 256;
 
 /** Most dead letters in one transaction: about 4 MB of the largest ones. */
 const BATCH_MAX = 64;
+
+/** Most dropped dead letters that are named one by one. */
+const EXPIRED_NAMED_MAX = 20;
 
 /** A selection as SQL takes it: first and last sequence number, device or null, device or null. */
 type Range = [number, number, string | null, string | null];
@@ -50,7 +53,7 @@ export class DeadLetters {
     this.#store = store;
     this.#bury = store.prepare(`
       INSERT INTO dead_letters
-      SELECT sequence, device_id, message_id, timestamp, accepted_ms, payload, ?, ?, ?
+      SELECT sequence, device_id, message_id, timestamp, accepted_ms, payload, ?, ?, ?, ?, ?, ?
       FROM outbox WHERE sequence = ?`);
     this.#count = store.prepare("SELECT count(*) AS n FROM dead_letters");
     this.#extent = store.prepare(`
@@ -63,20 +66,26 @@ export class DeadLetters {
     this.#find = store.prepare("SELECT * FROM dead_letters WHERE sequence = ?");
     this.#revive = store.prepare(`
       INSERT INTO outbox (device_id, message_id, timestamp, accepted_ms, payload)
-      SELECT device_id, message_id, timestamp, ?, payload
+      SELECT device_id, message_id, timestamp,
+        ? + coalesce((SELECT value FROM marks WHERE name = '${STEADY_OFFSET_MARK}'), 0), payload
       FROM dead_letters WHERE ${IN_RANGE} ORDER BY sequence LIMIT ${BATCH_MAX}`);
     this.#remove = store.prepare(`
       DELETE FROM dead_letters WHERE sequence IN
         (SELECT sequence FROM dead_letters WHERE ${IN_RANGE} ORDER BY sequence LIMIT ${BATCH_MAX})`);
-    this.#dropOlder = store.prepare("DELETE FROM dead_letters WHERE died_ms < ?");
+    this.#dropOlder = store.prepare(`
+      DELETE FROM dead_letters WHERE died_ms < ? RETURNING device_id, message_id`);
     this.#dropSurplus = store.prepare(`
       DELETE FROM dead_letters WHERE sequence IN
-        (SELECT sequence FROM dead_letters ORDER BY died_ms, sequence LIMIT ?)`);
+        (SELECT sequence FROM dead_letters ORDER BY died_ms, sequence LIMIT ?)
+      RETURNING device_id, message_id`);
   }
 
   /** Copies an outbox entry; belongs inside the transaction that takes it out there. */
   deadLetter(sequence: number, death: DeadLetterCause): void {
-    this.#bury.run(death.deadLetteredAtMs, death.status ?? null, death.reason, sequence);
+    const { deadLetteredAtMs, status, reason, answer } = death;
+    const { contentType, location, body } = answer ?? {};
+    const kept = [contentType ?? null, location ?? null, body ?? null] as const;
+    this.#bury.run(deadLetteredAtMs, status ?? null, reason, ...kept, sequence);
   }
 
   /** How many there are. */
@@ -105,7 +114,7 @@ export class DeadLetters {
   /** The dead letter of a sequence number; undefined if there is none. */
   find(sequence: number): DeadLetter | undefined {
     const row = this.#find.get(sequence);
-    return row && { ...entryOf(row), ...deathOf(row) };
+    return row && { ...entryOf(row), ...deathOf(row), answer: answerOf(row) };
   }
 
   /**
@@ -124,11 +133,21 @@ export class DeadLetters {
     yield* this.#inBatches(selection, (range) => Number(this.#remove.run(...range).changes));
   }
 
-  /** Drops what is over the limits, oldest first; returns how many. Belongs inside a transaction. */
-  expire(limits: DeadLetterLimits, nowMs: number): number {
-    const older = Number(this.#dropOlder.run(nowMs - limits.maxAgeMs).changes);
+  /** Drops what is over the limits, oldest first; returns which. Belongs inside a transaction. */
+  expire(limits: DeadLetterLimits, nowMs: number): ExpiredDeadLetters {
+    const older = this.#dropOlder.all(nowMs - limits.maxAgeMs);
     const surplus = this.count() - limits.maxCount;
-    return older + (surplus > 0 ? Number(this.#dropSurplus.run(surplus).changes) : 0);
+    const dropped = surplus > 0 ? [...older, ...this.#dropSurplus.all(surplus)] : older;
+    const others = new Map<string, number>();
+    for (const row of dropped.slice(EXPIRED_NAMED_MAX)) {
+      const deviceId = row["device_id"] as string;
+      others.set(deviceId, (others.get(deviceId) ?? 0) + 1);
+    }
+    const named = dropped.slice(0, EXPIRED_NAMED_MAX).map((row) => ({
+      deviceId: row["device_id"] as string,
+      messageId: row["message_id"] as string,
+    }));
+    return { count: dropped.length, named, others };
   }
 
   /** Up to the last one that is there now: one that is refused again is not caught again. */
@@ -151,6 +170,14 @@ function rangeOf(selection: Selection, lastSequence: number): Range {
 function summaryOf(row: Record<string, SQLOutputValue>): DeadLetterSummary {
   const { payload: _, ...entry } = entryOf(row);
   return { ...entry, ...deathOf(row) };
+}
+
+function answerOf(row: Record<string, SQLOutputValue>): KeptAnswer {
+  return {
+    contentType: (row["content_type"] ?? undefined) as string | undefined,
+    location: (row["location"] ?? undefined) as string | undefined,
+    body: (row["body"] ?? undefined) as Uint8Array | undefined,
+  };
 }
 
 function deathOf(row: Record<string, SQLOutputValue>): DeadLetterCause {

@@ -8,12 +8,17 @@
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
 import type { DeviceCertificate, RevokedDeviceCertificate } from "../device_record.ts";
 import type { Database } from "./database.ts";
+import { boundedColumn } from "./stored_device.ts";
+
+const COLUMNS = `c.serial, c.device_id, c.issuer,
+  ${boundedColumn("c.not_before")} AS not_before, ${boundedColumn("c.not_after")} AS not_after`;
 
 /** The certificates; what writes belongs inside a transaction. */
 export class DeviceCertificates {
   readonly #insert: StatementSync;
   readonly #withdrawAll: StatementSync;
   readonly #withdrawOthers: StatementSync;
+  readonly #withdrawOne: StatementSync;
   readonly #withdrawForeign: StatementSync;
   readonly #usable: StatementSync;
   readonly #ends: StatementSync;
@@ -24,17 +29,20 @@ export class DeviceCertificates {
     const withdraw = "UPDATE device_certificates SET withdrawn_at = ? WHERE withdrawn_at IS NULL";
     this.#withdrawAll = store.prepare(`${withdraw} AND device_id = ?`);
     this.#withdrawOthers = store.prepare(`${withdraw} AND device_id = ? AND serial <> ?`);
+    this.#withdrawOne = store.prepare(`${withdraw} AND serial = ?`);
     this.#withdrawForeign = store.prepare(`${withdraw} AND issuer <> ?`);
     this.#usable = store.prepare(`
-      SELECT * FROM device_certificates WHERE device_id = ? AND withdrawn_at IS NULL
+      SELECT ${COLUMNS} FROM device_certificates c WHERE device_id = ? AND withdrawn_at IS NULL
       ORDER BY rowid DESC`);
     this.#ends = store.prepare(`
-      SELECT c.device_id, max(c.not_after) AS not_after FROM device_certificates c
+      SELECT c.device_id, ${
+      boundedColumn("max(c.not_after)")
+    } AS not_after FROM device_certificates c
       WHERE c.withdrawn_at IS NULL
         AND NOT EXISTS (SELECT 1 FROM device_revocations r WHERE r.device_id = c.device_id)
       GROUP BY c.device_id ORDER BY not_after`);
     this.#revoked = store.prepare(`
-      SELECT c.*, coalesce(c.withdrawn_at, r.revoked_at) AS revoked_at
+      SELECT ${COLUMNS}, ${boundedColumn("coalesce(c.withdrawn_at, r.revoked_at)")} AS revoked_at
       FROM device_certificates c LEFT JOIN device_revocations r ON r.device_id = c.device_id
       WHERE (c.withdrawn_at IS NOT NULL OR r.revoked_at IS NOT NULL) AND c.not_after >= ?
       ORDER BY c.serial`);
@@ -54,6 +62,11 @@ export class DeviceCertificates {
   /** Withdraws every one of a device but the one of `serial`; returns how many. */
   withdrawOthers(deviceId: string, serial: string, now: number): number {
     return Number(this.#withdrawOthers.run(now, deviceId, serial).changes);
+  }
+
+  /** Withdraws one; false if it is not known, or was withdrawn. */
+  withdraw(serial: string, now: number): boolean {
+    return this.#withdrawOne.run(now, serial).changes > 0;
   }
 
   /** Withdraws every one that is known to come from another authority. */

@@ -18,6 +18,7 @@ import {
 } from "../sealed_secret.ts";
 import type { Database } from "./database.ts";
 import { SECRET_COLUMNS } from "./schema.ts";
+import { boundedColumn } from "./stored_device.ts";
 
 /** The secrets; what writes belongs inside a transaction. */
 export class DeviceSecrets {
@@ -41,7 +42,8 @@ export class DeviceSecrets {
       "UPDATE device_secrets SET previous_until = min(previous_until, ?) WHERE device_id = ?",
     );
     this.#uses = store.prepare(
-      "SELECT * FROM device_secret_uses WHERE device_id = coalesce(?, device_id)",
+      `SELECT device_id, generation, ${boundedColumn("last_used")} AS last_used
+       FROM device_secret_uses WHERE device_id = coalesce(?, device_id)`,
     );
     this.#recordUse = store.prepare(`
       INSERT OR REPLACE INTO device_secret_uses SELECT ?1, ?2, ?3
@@ -108,6 +110,9 @@ export function missingSealingKeys(
   store: Database,
   keys: readonly SealingKey[],
 ): string | undefined {
+  const current = store.readMark("sealing_key");
+  // In a plain site, a secret that looks sealed is its own device's trouble.
+  if (current === 0) return undefined;
   const known = new Set(keys.map(({ id }) => sealedPrefix(id)));
   const needed = SECRET_COLUMNS.flatMap(({ table, column }) =>
     store.prepare(
@@ -115,8 +120,7 @@ export function missingSealingKeys(
        WHERE substr(${column}, 1, 8) = '${SEALED_PREFIX}'`,
     ).all().map((row) => row["prefix"] as string)
   );
-  const current = store.readMark("sealing_key");
-  if (current !== 0 && keys.length === 0) {
+  if (keys.length === 0) {
     needed.push(sealedPrefix(current.toString(16).padStart(12, "0")));
   }
   const missing = new Set(needed.filter((prefix) => !known.has(prefix)).map(keyNameOf));

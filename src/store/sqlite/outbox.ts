@@ -13,6 +13,8 @@ export class Outbox {
   readonly #lanes: StatementSync;
   readonly #restamp: StatementSync;
   readonly #oldest: StatementSync;
+  readonly #removals: StatementSync;
+  readonly #newest: StatementSync;
   readonly #count: StatementSync;
 
   constructor(store: Database) {
@@ -29,6 +31,8 @@ export class Outbox {
     );
     this.#restamp = store.prepare("UPDATE outbox SET accepted_ms = ? WHERE sequence > ?");
     this.#oldest = store.prepare("SELECT accepted_ms FROM outbox ORDER BY sequence LIMIT 1");
+    this.#removals = store.prepare("DELETE FROM outbox_removals RETURNING sequence, lane");
+    this.#newest = store.prepare("SELECT max(accepted_ms) AS ms FROM outbox");
     this.#count = store.prepare("SELECT count(*) AS n FROM outbox");
   }
 
@@ -68,10 +72,34 @@ export class Outbox {
     return row === undefined ? Infinity : row["accepted_ms"] as number;
   }
 
+  /** Which entries another process has taken out since this was last asked. */
+  takeRemovals(): WaitingEntry[] {
+    return this.#removals.all().map((row) => ({
+      sequence: row["sequence"] as number,
+      deviceId: row["lane"] as string,
+    }));
+  }
+
+  /** When the newest of all entries was accepted; undefined if there is none. */
+  newestAcceptedMs(): number | undefined {
+    return (this.#newest.get()!["ms"] ?? undefined) as number | undefined;
+  }
+
   /** How many entries wait. */
   count(): number {
     return this.#count.get()!["n"] as number;
   }
+}
+
+/** By how much the clock of `accepted_ms` is ahead of the wall clock, milliseconds: a mark. */
+export const STEADY_OFFSET_MARK = "steady_offset_ms";
+
+/** What the next steady clock goes on from; without entries, any will do. */
+export function steadyStart(store: Database, outbox: Outbox) {
+  const floorMs = outbox.newestAcceptedMs();
+  return floorMs === undefined
+    ? { offsetMs: 0, floorMs: 0 }
+    : { offsetMs: store.readMark(STEADY_OFFSET_MARK), floorMs };
 }
 
 /** The entry in a row that has an outbox's columns. */

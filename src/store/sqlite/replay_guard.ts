@@ -3,7 +3,7 @@
  *
  * The rules are:
  * - ids are kept by time, never by count: as long as their message could still be in range;
- * - they stand in segments, the last of which takes the new ones until it is full or old; a segment is
+ * - they are kept in segments, the last of which takes the new ones until it is full or old; a segment is
  *   forgotten as a whole, once the newest timestamp in it is out of range, so that forgetting touches
  *   each page once and not once for every id; and new ids, random as they are, change the few pages
  *   of one small segment only;
@@ -147,7 +147,7 @@ export class ReplayGuard implements KnownIds {
 
   /**
    * Forgets segments that have no timestamp from `beforeSeconds` on, save the one that takes new ids;
-   * true where there may be more to do, since what is forgotten is removed bit by bit.
+   * true if there may be more to do, since what is forgotten is removed bit by bit.
    */
   forget(beforeSeconds: number): boolean {
     const due = this.#segments.findIndex((segment) =>
@@ -167,7 +167,7 @@ export class ReplayGuard implements KnownIds {
     return true;
   }
 
-  /** The newest timestamp that is remembered, Unix seconds; 0 where there is none. */
+  /** The newest timestamp that is remembered, Unix seconds; 0 if there is none. */
   newestSeconds(): number {
     return this.#segments.reduce((newest, segment) => Math.max(newest, segment.newestSeconds), 0);
   }
@@ -204,7 +204,7 @@ export class ReplayGuard implements KnownIds {
     this.#open = rows.at(-1)?.["is_open"] === 1 ? this.#segments.at(-1) : undefined;
   }
 
-  /** As it was kept; or made anew, where the segment was open when its process ended. */
+  /** As it was kept; or made again, if the segment was open when its process ended. */
   #readFilter(segment: number): void {
     const bank = this.#bankOf(segment);
     const filter = segment % BANK_FILTERS;

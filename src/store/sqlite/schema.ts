@@ -10,7 +10,7 @@
 /** Marks a SQLite file as this program's (`PRAGMA application_id`): "SIoT". */
 export const APPLICATION_ID = 0x53496f54;
 
-/** Where secrets of devices stand, beside their `device_id`: sealed, scrubbed and audited alike. */
+/** The columns with secrets of devices, beside their `device_id`: sealed, scrubbed and audited alike. */
 export const SECRET_COLUMNS = [
   { table: "devices", column: "shared_secret" },
   { table: "device_secrets", column: "previous_secret" },
@@ -22,7 +22,7 @@ const FORMER_SLICES = [1, 2, 3, 4] as const;
 /** A change that the audit takes note of. */
 interface Audited {
   readonly on: string;
-  /** As SQL: which rows; all where not given. */
+  /** As SQL: which rows; all if it is not given. */
   readonly when?: string;
   /** As SQL. */
   readonly event: string;
@@ -203,7 +203,7 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (identity, code)
   ) STRICT, WITHOUT ROWID;
 
-  -- What is known of a device's secrets besides the newest, which stands in devices.
+  -- What is known of a device's secrets besides the newest, which is in devices.
   CREATE TABLE device_secrets (
     device_id TEXT PRIMARY KEY,
     generation INTEGER NOT NULL,            -- of the newest; 1 where there is no row
@@ -256,7 +256,7 @@ export const MIGRATIONS: readonly string[] = [
     accepted_ms INTEGER NOT NULL,
     payload BLOB NOT NULL,
     died_ms INTEGER NOT NULL,               -- wall clock, Unix milliseconds
-    status INTEGER,                         -- the backend's last answer; NULL where none came
+    status INTEGER,                         -- the backend's last answer; NULL if none came
     reason TEXT NOT NULL
   ) STRICT;
 
@@ -309,6 +309,16 @@ export const MIGRATIONS: readonly string[] = [
   DROP TABLE replay_guard_${number};`).join("")
   }
   DROP TABLE former_slices;
+  `,
+  // What the backend answered to a dead letter; and what was dropped beside a running gateway.
+  `
+  ALTER TABLE dead_letters ADD COLUMN content_type TEXT;
+  ALTER TABLE dead_letters ADD COLUMN location TEXT;
+  ALTER TABLE dead_letters ADD COLUMN body BLOB;
+  CREATE TABLE outbox_removals (            -- emptied by the gateway
+    sequence INTEGER PRIMARY KEY,
+    lane TEXT NOT NULL                      -- the device's id
+  ) STRICT;
   `,
 ];
 

@@ -5,17 +5,21 @@
  * transaction; `promised` gives them the asynchronous form of the store's interfaces.
  */
 
+import type { SealingKey } from "../sealed_secret.ts";
 import { readSealingKeys } from "../sealing_keys.ts";
+import { StoreError } from "../store_error.ts";
 import type { Store, StoreOptions, StorePlace } from "../store.ts";
 import { ApiKeys } from "./api_keys.ts";
 import { AuditLog } from "./audit_log.ts";
 import { Database } from "./database.ts";
 import { DeadLetters } from "./dead_letters.ts";
 import { SqliteMessages } from "./messages.ts";
+import { Outbox, steadyStart } from "./outbox.ts";
 import { Registry } from "./registry.ts";
 import { ReplayGuard } from "./replay_guard.ts";
 import { rotateSealingKey, sealSecrets, unsealSecrets } from "./sealing.ts";
 import { TemporaryDevices } from "./temporary_devices.ts";
+import { WaitingEntries } from "./waiting_entries.ts";
 
 /** The asynchronous form of a part: promises, and asynchronous iterables of what is read in steps. */
 type Promised<T> = {
@@ -29,10 +33,16 @@ export function openSqliteStore(place: StorePlace, options: StoreOptions): Store
   const { database: path, synchronous = "FULL", sealingKey: places } = place;
   const sealingKeys = places ? readSealingKeys(places) : [];
   const database = new Database(path, { synchronous, ...options });
-  const sealingParts = () => {
-    if (places === undefined) throw new Error("No place for sealing keys was given");
-    return { store: database, places };
-  };
+  try {
+    return storeOn(database, sealingKeys);
+  } catch (error) {
+    database.close();
+    throw storeErrorOf(error, path);
+  }
+}
+
+function storeOn(database: Database, sealingKeys: readonly SealingKey[]): Store {
+  const promised = <T extends object>(part: T) => promisedPart(part, database.path);
   let replayGuard: ReplayGuard | undefined; // it reads much, and most programs do not ask it
   const openReplayGuard = () => replayGuard ??= new ReplayGuard(database);
   return {
@@ -41,19 +51,23 @@ export function openSqliteStore(place: StorePlace, options: StoreOptions): Store
     get replayIds() {
       return promised(openReplayGuard());
     },
+    get outbox() {
+      return promised(new WaitingEntries(database));
+    },
     deadLetters: promised(new DeadLetters(database)),
     apiKeys: promised(new ApiKeys(database)),
     audit: promised(new AuditLog(database)),
     sealing: {
-      seal: () => sealSecrets(sealingParts()),
-      rotateKey: () => rotateSealingKey(sealingParts()),
-      unseal: () => unsealSecrets(sealingParts()),
+      seal: (keys) => sealSecrets({ store: database, places: keys }),
+      rotateKey: (keys) => rotateSealingKey({ store: database, places: keys }),
+      unseal: (keys) => unsealSecrets({ store: database, places: keys }),
     },
     temporaryDevices: promised(new TemporaryDevices(database)),
     // deno-lint-ignore require-await -- a throw becomes a rejection
     marks: async () => ({
       attendedSeconds: database.readMark("attended_seconds") || undefined,
       newestSeconds: openReplayGuard().newestSeconds(),
+      steady: steadyStart(database, new Outbox(database)),
     }),
     // deno-lint-ignore require-await -- as above
     close: async () => database.close(),
@@ -61,21 +75,38 @@ export function openSqliteStore(place: StorePlace, options: StoreOptions): Store
 }
 
 /** The part itself, whose methods answer by promise; what one throws becomes a rejection. */
-function promised<T extends object>(part: T): Promised<T> {
+function promisedPart<T extends object>(part: T, path: string): Promised<T> {
   return new Proxy(part, {
     get(target, name) {
       const method = Reflect.get(target, name);
       if (typeof method !== "function") return method;
       return isGeneratorFunction(method)
-        ? (...args: unknown[]) => inSteps(method.apply(target, args))
+        ? (...args: unknown[]) => inSteps(method.apply(target, args), path)
         // deno-lint-ignore require-await -- as above
-        : async (...args: unknown[]) => method.apply(target, args);
+        : async (...args: unknown[]) => {
+          try {
+            return method.apply(target, args);
+          } catch (error) {
+            throw storeErrorOf(error, path);
+          }
+        };
     },
   }) as unknown as Promised<T>;
 }
 
-async function* inSteps(items: Iterable<unknown>): AsyncIterable<unknown> {
-  yield* items;
+async function* inSteps(items: Iterable<unknown>, path: string): AsyncIterable<unknown> {
+  try {
+    yield* items;
+  } catch (error) {
+    throw storeErrorOf(error, path);
+  }
+}
+
+/** SQLite's own error as the port's; any other as it is. */
+function storeErrorOf(error: unknown, path: string): unknown {
+  const isOfSqlite = error instanceof Error && "code" in error && error.code === "ERR_SQLITE_ERROR";
+  if (!isOfSqlite) return error;
+  return new StoreError(`Cannot use "${path}": ${error.message}`, { cause: error });
 }
 
 function isGeneratorFunction(method: object): boolean {

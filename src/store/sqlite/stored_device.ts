@@ -1,46 +1,126 @@
-/** A device as the database has it. */
+/** A device as the database has it: other programs write there too, so any type may be in a row. */
 
+import { isDeviceId } from "../../core/device.ts";
 import { type DeviceWithSecret, SecretError, type StoredSecret } from "../device_record.ts";
-import { openSecret, type SealingKey } from "../sealed_secret.ts";
+import { isSealed, openSecret, type SealingKey } from "../sealed_secret.ts";
+
+/** The longest secret that is read, in characters. */
+export const SECRET_MAX_CHARS = 4096;
+
+/** What is said of a row that has no time where one belongs. */
+export const NO_TIME = "its created_at is not a time in Unix seconds";
+
+/** The end of the year 9999, Unix seconds: no date is beyond. */
+const TIME_MAX_SECONDS = 253_402_300_799;
+
+/** A time or count as SQL that gives a safe number, NULL, or a text for anything else. */
+export function numberColumn(column: string): string {
+  return `CASE WHEN ${column} IS NULL THEN NULL
+    WHEN typeof(${column}) IN ('integer', 'real') AND ${column} BETWEEN 0 AND ${TIME_MAX_SECONDS}
+    THEN CAST(${column} AS INTEGER) ELSE 'damaged' END`;
+}
+
+/** A time of a table that has numbers only as SQL: one that is beyond any date is cut to the last. */
+export function boundedColumn(column: string): string {
+  return `min(max(${column}, 0), ${TIME_MAX_SECONDS})`;
+}
+
+/** A text as SQL that stays short whatever is in it; NULL for what is not a text. */
+export function textColumn(column: string, maxChars: number): string {
+  return `CASE typeof(${column}) WHEN 'text' THEN substr(${column}, 1, ${maxChars + 1}) END`;
+}
 
 /** The columns of `DeviceRow`. */
 export const SELECT_DEVICES = `
-  SELECT d.device_id, d.shared_secret, d.created_at, r.revoked_at, r.reason,
-         s.generation, s.previous_secret, s.previous_generation, s.previous_until,
-         (SELECT max(c.not_after) FROM device_certificates c
-           WHERE c.device_id = d.device_id AND c.withdrawn_at IS NULL) AS not_after
+  SELECT coalesce(${textColumn("d.device_id", 200)}, hex(substr(d.device_id, 1, 32)), ''),
+         ${textColumn("d.shared_secret", SECRET_MAX_CHARS)}, ${numberColumn("d.created_at")},
+         ${numberColumn("r.revoked_at")}, r.reason, ${numberColumn("s.generation")},
+         s.previous_secret, ${numberColumn("s.previous_generation")},
+         ${numberColumn("s.previous_until")},
+         (SELECT ${numberColumn("max(c.not_after)")} FROM device_certificates c
+           WHERE c.device_id = d.device_id AND c.withdrawn_at IS NULL) AS not_after,
+         length(CAST(d.shared_secret AS BLOB))
   FROM devices d LEFT JOIN device_revocations r ON r.device_id = d.device_id
        LEFT JOIN device_secrets s ON s.device_id = d.device_id`;
+
+/** `damaged`: neither a time nor a count. */
+type NumberColumn = number | "damaged" | null;
 
 /** A row of them, as an array. */
 export type DeviceRow = readonly [
   deviceId: string,
-  sharedSecret: string,
-  createdAt: number | null,
-  revokedAt: number | null,
+  sharedSecret: string | null,
+  createdAt: NumberColumn,
+  revokedAt: NumberColumn,
   revokedReason: string | null,
-  generation: number | null,
+  generation: NumberColumn,
   previousSecret: string | null,
-  previousGeneration: number | null,
-  previousUntil: number | null,
-  notAfter: number | null,
+  previousGeneration: NumberColumn,
+  previousUntil: NumberColumn,
+  notAfter: NumberColumn,
+  secretBytes: number | null,
 ];
+
+/** Why a stored secret is not one, given its length in bytes; undefined if it can be one. */
+export function secretDamage(secret: string | null, bytes: number | null): string | undefined {
+  if (secret === null) return "its secret is not a text";
+  if (secret === "" && bytes === 0) return "its secret is empty";
+  if (secret.includes("\ufffd")) return "its secret is not UTF-8";
+  if (secret.length > SECRET_MAX_CHARS) return `its secret has over ${SECRET_MAX_CHARS} characters`;
+  // SQLite's functions end a text at its first NUL.
+  const isWhole = !secret.includes("\0") && new TextEncoder().encode(secret).length === bytes;
+  return isWhole ? undefined : "its secret has a NUL in it";
+}
+
+/** What keeps a row from being a device; undefined if nothing does. */
+function damageOf(row: DeviceRow, { isPlain }: SiteSecrets): string | undefined {
+  const [deviceId, secret, createdAt, revokedAt, , generation, , number, until, notAfter] = row;
+  if (!isDeviceId(deviceId)) return "its id is not a device id";
+  const damage = secretDamage(secret, row[10]);
+  if (damage !== undefined) return damage;
+  if (isPlain && isSealed(secret ?? "")) {
+    return "its secret is sealed, and those of this site are not";
+  }
+  if (createdAt === "damaged") return NO_TIME;
+  return [revokedAt, generation, number, until, notAfter].includes("damaged")
+    ? "one of its times is out of range"
+    : undefined;
+}
+
+function numberOf(column: NumberColumn): number | undefined {
+  return typeof column === "number" ? column : undefined;
+}
+
+/** What a row must fit. */
+interface SiteSecrets {
+  /** True if no secret of the site is sealed. */
+  readonly isPlain: boolean;
+}
+
+/** A secret as a row has it; it opens to nothing if the row is damaged. */
+interface OneSecret {
+  readonly generation: number;
+  readonly stored: string;
+  readonly damage: string | undefined;
+}
 
 /** A class, so that a secret that is printed or made into JSON does not show. */
 class LazySecret implements StoredSecret {
   readonly generation: number;
   readonly #deviceId: string;
   readonly #stored: string;
+  readonly #damage: string | undefined;
   readonly #sealingKeys: readonly SealingKey[];
 
   constructor(
     deviceId: string,
-    secret: { readonly generation: number; readonly stored: string },
+    secret: OneSecret,
     sealingKeys: readonly SealingKey[],
   ) {
     this.generation = secret.generation;
     this.#deviceId = deviceId;
     this.#stored = secret.stored;
+    this.#damage = secret.damage;
     this.#sealingKeys = sealingKeys;
   }
 
@@ -50,10 +130,14 @@ class LazySecret implements StoredSecret {
 
   /** False if it was altered, or its key is not here. */
   get opens(): boolean {
-    return openSecret(this.#stored, this.#deviceId, this.#sealingKeys).kind === "secret";
+    return this.#damage === undefined &&
+      openSecret(this.#stored, this.#deviceId, this.#sealingKeys).kind === "secret";
   }
 
   get sharedSecret(): string {
+    if (this.#damage !== undefined) {
+      throw new SecretError(`Cannot use device "${this.#deviceId}": ${this.#damage}`);
+    }
     const opened = openSecret(this.#stored, this.#deviceId, this.#sealingKeys);
     if (opened.kind === "secret") return opened.secret;
     throw new SecretError(
@@ -69,7 +153,7 @@ class StoredPreviousSecret extends LazySecret {
 
   constructor(
     deviceId: string,
-    secret: { readonly generation: number; readonly stored: string; readonly until: number },
+    secret: OneSecret & { readonly until: number },
     sealingKeys: readonly SealingKey[],
   ) {
     super(deviceId, secret, sealingKeys);
@@ -81,12 +165,14 @@ class StoredPreviousSecret extends LazySecret {
 export class StoredDevice extends LazySecret implements DeviceWithSecret {
   readonly deviceId: string;
   readonly previous: StoredPreviousSecret | undefined;
+  readonly damage: string | undefined;
   readonly createdAt: number | undefined;
   readonly notAfter: number | undefined;
   readonly revokedAt: number | undefined;
   readonly revokedReason: string | undefined;
 
-  constructor(row: DeviceRow, sealingKeys: readonly SealingKey[]) {
+  constructor(row: DeviceRow, sealingKeys: readonly SealingKey[], site: SiteSecrets) {
+    const damage = damageOf(row, site);
     const [
       deviceId,
       stored,
@@ -99,16 +185,20 @@ export class StoredDevice extends LazySecret implements DeviceWithSecret {
       previousUntil,
       notAfter,
     ] = row;
-    super(deviceId, { generation: generation ?? 1, stored }, sealingKeys);
+    const newest = { generation: numberOf(generation) ?? 1, stored: stored ?? "", damage };
+    super(deviceId, newest, sealingKeys);
     this.deviceId = deviceId;
+    this.damage = damage;
     this.previous = previousSecret === null ? undefined : new StoredPreviousSecret(deviceId, {
-      generation: previousGeneration!,
+      generation: numberOf(previousGeneration) ?? 0,
+      damage,
       stored: previousSecret,
-      until: previousUntil!,
+      until: numberOf(previousUntil) ?? 0,
     }, sealingKeys);
-    this.createdAt = createdAt ?? undefined;
-    this.notAfter = notAfter ?? undefined;
-    this.revokedAt = revokedAt ?? undefined;
+    this.createdAt = numberOf(createdAt);
+    this.notAfter = numberOf(notAfter);
+    // Revoked is revoked, whatever the time is.
+    this.revokedAt = revokedAt === null ? undefined : numberOf(revokedAt) ?? 0;
     this.revokedReason = revokedReason ?? undefined;
   }
 }

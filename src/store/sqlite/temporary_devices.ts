@@ -36,6 +36,10 @@ export class TemporaryDevices {
     if (!TEMPORARY_ID.test(deviceId)) throw new Error(`"${deviceId}" is not a temporary device`);
     new Registry(this.#store).remove(deviceId);
     this.#store.transaction(() => {
+      // a gateway that runs may be about to send them
+      this.#store.prepare(`
+        INSERT OR REPLACE INTO outbox_removals
+        SELECT sequence, device_id FROM outbox WHERE device_id = ?`).run(deviceId);
       for (const table of this.#tables()) {
         this.#store.prepare(`DELETE FROM ${table} WHERE device_id = ?`).run(deviceId);
       }

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { X509Certificate } from "node:crypto";
-import { readDeviceLines } from "../../../src/cli/device_file.ts";
 import { withFolder } from "../../support/with_folder.ts";
 import type { FinishedRun } from "../../support/finished_run.ts";
 import { shell } from "../../support/shell.ts";
@@ -96,9 +95,9 @@ Deno.test("device add refuses a weak, forged or broken request, and does nothing
     await Deno.writeTextFile(nothing, "not a request");
     const rows: [string, RegExp][] = [
       [weak, /RSA key has 1024 bits, at least 2048/],
-      [curve, /certificate request: /],
+      [curve, /request ".*curve.csr": /],
       [forged, /not signed with its own key/],
-      [nothing, /it is not a certificate request/],
+      [nothing, /it is neither PEM nor DER/],
       [`${dir}/missing`, /Cannot read ".*missing"/],
     ];
     for (const [csr, fault] of rows) {
@@ -195,7 +194,7 @@ Deno.test("import does all or nothing, and names every fault with its line", asy
       const fault of [
         /^error: line 3: Cannot add "THERE": it differs only in case from "there"$/m,
         /^error: line 4: Cannot name a device "bad id"/m,
-        /^error: line 6: Cannot add "Twin": it differs only in case from "twin"$/m,
+        /^error: line 6: Cannot add "Twin": it differs only in case from "twin" of line 5$/m,
       ]
     ) assert.match(clashing.stderr, fault);
     assert.equal(clashing.stderr.match(/^error/gm)?.length, 3);
@@ -229,14 +228,16 @@ Deno.test("adopt brings an existing `devices` table along, or names every fault 
     const database = new DatabaseSync(path);
     database.exec(`
       CREATE TABLE devices (device_id TEXT PRIMARY KEY, shared_secret TEXT NOT NULL, created_at INTEGER);
-      INSERT INTO devices VALUES ('a', 'one', 1727712000), ('b', 'two', NULL), ('B', '', 3), ('c/d', 'one', 4);
+      INSERT INTO devices VALUES ('a', 'one', 1727712000), ('b', 'two', NULL), ('B', 'three', 3), ('c/d', 'one', 4),
+        ('e', '', 5);
     `);
     const faulty = await run("device", "adopt", path);
     assert.equal(faulty.code, 1);
     assert.match(faulty.stderr, /row \d: Cannot add "\w": it differs only in case/);
     assert.match(faulty.stderr, /row \d: Cannot name a device "c\/d"/);
+    assert.match(faulty.stderr, /row 5: Cannot adopt the device: its secret is empty/);
     assert.deepEqual(await list(), []);
-    database.exec("DELETE FROM devices WHERE device_id IN ('B', 'c/d')");
+    database.exec("DELETE FROM devices WHERE device_id IN ('B', 'c/d', 'e')");
     database.close();
     const adopted = await run("device", "adopt", path);
     assert.equal(adopted.code, 0, adopted.stderr);
@@ -254,19 +255,50 @@ Deno.test("adopt brings an existing `devices` table along, or names every fault 
   });
 });
 
-Deno.test("readDeviceLines() answers to whatever it is given", () => {
-  const rows: [string, RegExp][] = [
-    ["id\na", /header must name the fields/],
-    ["device_id,device_id\na,a", /twice/],
-    ["device_id,colour\na,red", /unknown field "colour"/],
-    ['{"device_id":1}', /device_id is missing, or not a string/],
-    ['{"device_id":"a"}\n[1]', /it is not a JSON object/],
-    ['{"device_id":"a","valid_days":1.5}', /valid_days/],
-    ['{"device_id":"a","secret":1}', /secret is not a string/],
-  ];
-  for (const [text, fault] of rows) {
-    const { faults } = readDeviceLines(text);
-    assert.match(faults.map((one) => one.fault).join(), fault, text);
-  }
-  assert.deepEqual(readDeviceLines(""), { lines: [], faults: [] });
+Deno.test("import names the faults of the file, the devices and the requests in one round", async () => {
+  await withSite(async ({ dir, run, bundles }) => {
+    assert.equal((await run("device", "add", "there")).code, 0);
+    await Deno.mkdir(`${dir}/devices/left`);
+    await Deno.writeTextFile(`${dir}/bad.csr`, "no request");
+    const rows = [
+      "Device ID;Colour;Valid Days;Secret;csr;",
+      "a;red;soon;s1;;",
+      ";;;;;",
+      "there;red;;;;",
+      "A;;;;;",
+      "a;;;;;",
+      "b;;;s1;;",
+      "left;;;;;",
+      "c;;;;bad.csr;",
+      "there;;;;;",
+    ];
+    await Deno.writeTextFile(`${dir}/in.csv`, rows.join("\r"));
+    const { code, stderr } = await run("device", "import", `${dir}/in.csv`);
+    assert.equal(code, 1);
+    const errors = stderr.replaceAll(dir, "SITE").split("\n").filter((line) => line !== "");
+    assert.deepEqual(errors.slice(0, -1), [
+      'error: line 1: unknown field "Colour", allowed: device_id, secret, valid_days, csr',
+      "error: line 2: valid_days is not a whole number from 1 to 7300",
+      'error: line 4: Device "there" exists already',
+      'error: line 5: Cannot add "A": it differs only in case from "a" of line 2',
+      'error: line 6: "a" has the id of line 2',
+      'error: line 7: "b" has the secret of line 2',
+      'error: line 8: Cannot make the device\'s folder: "SITE/devices/left" exists already',
+      errors[7],
+      'error: line 10: Device "there" exists already',
+    ]);
+    assert.match(errors[7]!, /^error: line 9: Cannot use the certificate request ".*bad.csr": /);
+    assert.deepEqual(bundles(), ["left", "there"]);
+  });
+});
+
+Deno.test("import takes what spreadsheets write, also as UTF-16", async () => {
+  await withSite(async ({ dir, run, bundles }) => {
+    const text = "\ufeffDevice ID\tValid Days\r\na\t30\r\nb\t\r\n";
+    const utf16 = new Uint8Array(Uint16Array.from(text, (char) => char.charCodeAt(0)).buffer);
+    await Deno.writeFile(`${dir}/in.txt`, utf16);
+    const { code, stderr } = await run("device", "import", `${dir}/in.txt`);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(bundles(), ["a", "b"]);
+  });
 });

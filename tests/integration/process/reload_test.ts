@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:tls";
 import { freePorts } from "../../support/free_ports.ts";
+import { VERSION } from "../../../src/config/version.ts";
 import { poll } from "../../../src/time/poll.ts";
 import type { LiveSite } from "../../support/live_site.ts";
 import {
@@ -110,7 +111,16 @@ Deno.test("a changed api.key is no new key: it is warned of, and the one before 
 });
 
 Deno.test("SIGHUP with nothing new changes nothing, and says so", async () => {
-  await withLiveProcess(async (_site, gateway) => {
+  await withLiveProcess(async (site, gateway) => {
+    const { config: { store, broker, api } } = site;
+    const started = gateway.lines().find(({ event }) => event === "gateway_started");
+    assert.partialDeepStrictEqual(started, {
+      version: VERSION,
+      database: store.database,
+      broker: `${broker.host}:${broker.port}`,
+      api: `${api.host}:${api.port}`,
+      backend: new URL(site.backend.url).origin,
+    });
     assert.equal((await reload(gateway)).message, "Reloaded: nothing changed");
     assert.equal(gateway.lines().filter(({ event }) => event === "gateway_started").length, 1);
   });
@@ -138,7 +148,11 @@ Deno.test("bad files and settings are named, and the ones before stay", async ()
       /gateway\.key" is not/,
     );
     await refused(layout.gatewayCa.certificate, "", /certs\/gateway-ca\.crt/);
-    await refused(layout.configuration, `${toml}\n[nonsense]\n`, /gateway\.toml: nonsense/);
+    await refused(
+      layout.configuration,
+      `${toml}\n[nonsense]\n`,
+      /gateway\.toml: line \d+: nonsense/,
+    );
     await refused(layout.configuration, "[", /gateway\.toml: line 1/);
     const elsewhere = toml.replace('# database = "data/gateway.db"', 'database = "data/none.db"');
     assert.notEqual(elsewhere, toml);
@@ -195,7 +209,20 @@ Deno.test("other addresses, by name and over TLS, are gone over to under other p
   });
 });
 
-Deno.test("SIGTERM ends the gateway in good order also in the middle of a reload", async () => {
+Deno.test("a reload, in the same worker or in another, warns of nothing", async () => {
+  await withLiveProcess(async ({ layout }, gateway) => {
+    await rewrite(layout, "# accepted = false", "accepted = true");
+    assert.equal((await reload(gateway)).message, "Reloaded: log.accepted");
+    await rewrite(layout, '# host = "127.0.0.1"', 'host = "localhost"');
+    assert.equal((await reload(gateway)).message, "Reloaded: broker.host");
+    assert.equal(await gateway.stop(), 0);
+    const lines = gateway.lines();
+    assert.equal(lines.filter(({ event }) => event === "broker_connected").length, 3);
+    assert.deepEqual(lines.filter(({ level }) => /^(warning|error)$/.test(level)), []);
+  });
+});
+
+Deno.test("SIGTERM stops the gateway cleanly also in the middle of a reload", async () => {
   await withLiveProcess(async (site, gateway) => {
     await reissueServer(site.layout);
     gateway.kill("SIGHUP");

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { Supervisor } from "../../../src/process/supervisor.ts";
 import { readCredentials, StartError } from "../../../src/config/credentials.ts";
+import type { GatewayEvent } from "../../../src/core/event.ts";
 import type { GatewaySpec } from "../../../src/process/protocol.ts";
 import { startSandboxedWorker } from "../../../src/process/worker_handle.ts";
 import { permissionsOf } from "../../../src/process/permissions.ts";
-import type { LogRecord } from "../../support/live_site.ts";
 import { withLiveSite } from "../../support/live_site.ts";
 import { poll } from "../../../src/time/poll.ts";
 import type { Outcomes } from "./hostile_worker.ts";
@@ -22,7 +22,7 @@ Deno.test("a hostile module in the gateway's place reaches what the gateway need
     await site.register("sensor_001");
     const { config } = site;
     const options = {
-      log: () => {},
+      emit: () => {},
       onReady: () => {},
       startWorker: (spec: GatewaySpec) =>
         startSandboxedWorker(spec, import.meta.resolve("./hostile_worker.ts")),
@@ -61,10 +61,10 @@ Deno.test("a worker that dies is restarted, with a line in the log, and answers 
   await withLiveSite(async (site) => {
     const device = await site.device("sensor_001");
     const { config } = site;
-    const log: LogRecord[] = [];
+    const events: GatewayEvent[] = [];
     const { promise: ready, resolve: onReady } = Promise.withResolvers<void>();
     const supervisor = new Supervisor({ config, credentials: readCredentials(config) }, {
-      log: (level, event, line) => log.push({ level, event, ...line }),
+      emit: (event) => events.push(event),
       onReady,
       startWorker: (spec: GatewaySpec) =>
         startSandboxedWorker(spec, import.meta.resolve("./mortal_worker.ts")),
@@ -75,11 +75,12 @@ Deno.test("a worker that dies is restarted, with a line in the log, and answers 
     assert.equal(await supervisor.isAlive(), true);
     await device.response((await device.send("1")).messageId);
     await assert.rejects(site.api("/healthz"), TypeError);
-    const died = await poll("its death", () => log.find(({ event }) => event === "worker_died"));
-    assert.match(
-      died.message,
-      /^The worker ended: .*The worker was mortal; restarting in 1000 ms$/,
+    const died = await poll(
+      "its death",
+      () => events.find((event) => event.kind === "worker_died"),
     );
+    assert.match(died.reason, /The worker was mortal$/);
+    assert.equal(died.restartMs, 1000);
     await device.response((await device.send("2")).messageId, { timeoutMs: 30_000 });
     stop.abort();
     await running;

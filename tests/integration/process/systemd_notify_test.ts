@@ -9,7 +9,7 @@ function environment(variables: Readonly<Record<string, string>>) {
 
 Deno.test("systemd is told when messages flow and when they end", async () => {
   await withSystemd(async ({ path, words }) => {
-    using notifier = new ServiceNotifier(environment({ NOTIFY_SOCKET: path }), { log: () => {} });
+    using notifier = new ServiceNotifier(environment({ NOTIFY_SOCKET: path }), { emit: () => {} });
     await notifier.ready();
     await notifier.stopping();
     await poll("two words", () => words.length === 2);
@@ -21,7 +21,7 @@ Deno.test("systemd is told when messages flow and when they end", async () => {
 Deno.test("the watchdog is fed while the gateway answers, and starves when it does not", async () => {
   await withSystemd(async ({ path, words }) => {
     const variables = { NOTIFY_SOCKET: path, WATCHDOG_USEC: "30000", WATCHDOG_PID: `${Deno.pid}` };
-    using notifier = new ServiceNotifier(environment(variables), { log: () => {} });
+    using notifier = new ServiceNotifier(environment(variables), { emit: () => {} });
     let asked = 0;
     const answers = [
       () => Promise.resolve(true),
@@ -43,7 +43,7 @@ Deno.test("another process's watchdog is not fed, and without systemd nothing is
   await withSystemd(async ({ path, words }) => {
     const foreign = { NOTIFY_SOCKET: path, WATCHDOG_USEC: "1000", WATCHDOG_PID: "1" };
     for (const variables of [foreign, { NOTIFY_SOCKET: path }, {}]) {
-      using notifier = new ServiceNotifier(environment(variables), { log: () => {} });
+      using notifier = new ServiceNotifier(environment(variables), { emit: () => {} });
       notifier.feedWhile(() => Promise.reject(new Error("it must not be asked")));
       await notifier.ready();
     }
@@ -54,15 +54,16 @@ Deno.test("another process's watchdog is not fed, and without systemd nothing is
 
 Deno.test("a notification that does not arrive is logged, and stops nothing", async () => {
   const events: string[] = [];
-  const log = (_level: string, event: string) => void events.push(event);
-  using notifier = new ServiceNotifier(environment({ NOTIFY_SOCKET: "/none/such" }), { log });
+  using notifier = new ServiceNotifier(environment({ NOTIFY_SOCKET: "/none/such" }), {
+    emit: ({ kind }) => events.push(kind),
+  });
   await notifier.ready();
   assert.deepEqual(events, ["systemd_notify_failed"]);
 });
 
 Deno.test("a reload is told to systemd, but not before the gateway is ready, nor at its end", async () => {
   await withSystemd(async ({ path, words }) => {
-    using notifier = new ServiceNotifier(environment({ NOTIFY_SOCKET: path }), { log: () => {} });
+    using notifier = new ServiceNotifier(environment({ NOTIFY_SOCKET: path }), { emit: () => {} });
     await notifier.reloading();
     await notifier.reloaded();
     await notifier.ready();

@@ -46,7 +46,7 @@ Deno.test("every kind of change is made", async () => {
   }
 });
 
-Deno.test("whoever gets past the signature without having signed that is found out", async () => {
+Deno.test("a mutant that gets past the signature without having been signed is found out", async () => {
   const text = await message("1", { timestamp: String(NOW) });
   const mutant: Mutant = {
     bytes: new TextEncoder().encode(text),

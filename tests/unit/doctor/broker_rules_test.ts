@@ -12,7 +12,7 @@ import { withFolder } from "../../support/with_folder.ts";
 
 const BELOW_LISTENER = /^(?=listener )/m;
 
-/** A configuration in which a line is wrong: taken out, or put in where none should be. */
+/** A configuration in which a line is wrong: taken out, or added if it should be absent. */
 function broken(section: string, { keyword, right }: LineRule): string {
   if (keyword === "address") return section.replace(" 127.0.0.1\n", " 0.0.0.0\n");
   const without = section.replaceAll(new RegExp(`^${keyword} .*\n`, "gm"), "");

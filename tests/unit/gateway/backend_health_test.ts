@@ -9,6 +9,7 @@ const OK: Outcome = {
   body: new Uint8Array(),
   retryAfter: null,
   location: null,
+  contentType: null,
 };
 const REFUSED: Outcome = { kind: "no_answer", reason: "connection refused" };
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Outcome, Settlement } from "../../../src/core/delivery.ts";
+import { KEPT_BODY_MAX_BYTES, type Outcome, type Settlement } from "../../../src/core/delivery.ts";
 import { Forwarder } from "../../../src/gateway/pipeline/forwarder.ts";
 import { RETRY_STATUSES, statusesOf } from "../../../src/core/retry_statuses.ts";
 import type { OutboxEntry } from "../../../src/core/outbox_entry.ts";
@@ -13,6 +13,7 @@ const OK: Outcome = {
   body: new Uint8Array(),
   retryAfter: null,
   location: null,
+  contentType: null,
 };
 const REFUSED: Outcome = { kind: "no_answer", reason: "connection refused" };
 const status = (status: number): Outcome => ({ ...OK, status });
@@ -136,6 +137,43 @@ Deno.test("an entry that holds up its device is named, while others go on", asyn
   assert.equal(forwarder.stuckLanes, 1);
   assert.match(forwarder.faults.join(), /1 device waits behind a reading/);
   await forwarder.stop(1_000);
+});
+
+Deno.test("an entry that is taken out is not sent again, wherever it is, and holds up nothing", async () => {
+  const held = Promise.withResolvers<Outcome>();
+  const { forwarder, take, posts, settled, settlements } = forwarderWith(({ sequence }) =>
+    sequence === 1
+      ? { ...status(503), retryAfter: "3600" } as Outcome
+      : sequence === 4
+      ? held.promise
+      : OK
+  );
+  forwarder.start();
+  for (let i = 1; i <= 6; i++) take(entry("a", i));
+  while (posts.length < 1) await new Promise((resolve) => setTimeout(resolve, 1));
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  for (const sequence of [2, 1, 99]) forwarder.remove({ deviceId: "a", sequence });
+  forwarder.remove({ deviceId: "nobody", sequence: 1 });
+  while (!posts.includes("a4")) await new Promise((resolve) => setTimeout(resolve, 1));
+  forwarder.remove({ deviceId: "a", sequence: 4 }); // on its way
+  held.resolve(status(503));
+  await settled(6);
+  await forwarder.stop(1_000);
+  assert.deepEqual(posts, ["a1", "a3", "a4", "a5", "a6"]);
+  assert.ok(settlements.every(({ deadLetter }) => deadLetter === undefined));
+});
+
+Deno.test("a dead letter keeps the beginning of the answer, its type and its Location", async () => {
+  const body = new TextEncoder().encode("x".repeat(10_000));
+  const refusal = { ...status(422), body, contentType: "text/html", location: "/x" } as Outcome;
+  const { forwarder, settled, settlements } = forwarderWith(() => refusal);
+  forwarder.add(entry("a", 1));
+  forwarder.start();
+  await settled(1);
+  await forwarder.stop(1_000);
+  const { answer } = settlements[0]!.deadLetter!;
+  assert.equal(answer?.body?.length, KEPT_BODY_MAX_BYTES);
+  assert.deepEqual([answer?.contentType, answer?.location], ["text/html", "/x"]);
 });
 
 Deno.test("a refused entry becomes a dead letter and the next one goes on", async () => {

@@ -17,6 +17,7 @@ async function respond(results: Published[], connects: boolean) {
     body: undefined,
     retryAfter: null,
     location: null,
+    contentType: null,
   } as const;
   return [await responder.respond(ENTRY, answer, new AbortController().signal), events];
 }

@@ -14,7 +14,7 @@ Deno.test("a lock is a file of data/ that only its owner can open", async () => 
   });
 });
 
-Deno.test("a lock that is held is waited for in vain no longer than said, and by whom is said", async () => {
+Deno.test("a lock that is held is waited for as long as said, and the error says who holds it", async () => {
   await withFolder(async (folder) => {
     const layout = siteLayout(folder);
     const held = lockNow(layout, "broker");

@@ -134,7 +134,7 @@ Deno.test("retry() puts it behind what waits, with the same bytes, key and times
       before.timestamp,
       before.deviceId,
     ]);
-    assert.equal(acceptedMs, 1_800_000_000_000, "its time to be delivered begins anew");
+    assert.equal(acceptedMs, 1_800_000_000_000, "its time to be delivered starts again");
     assert.equal(letters.count(), 0);
   });
 });
@@ -241,7 +241,7 @@ Deno.test("trim() drops the oldest deaths over the count, and only those", () =>
     const early = die("sensor_001", { deadLetteredAtMs: 10 });
     const middle = die("sensor_001", { deadLetteredAtMs: 20 });
     const trim = (maxCount: number) =>
-      store.transaction(() => letters.expire({ maxCount, maxAgeMs: 1_000 }, 40));
+      store.transaction(() => letters.expire({ maxCount, maxAgeMs: 1_000 }, 40)).count;
     assert.equal(trim(3), 0);
     assert.equal(trim(2), 1);
     assert.equal(letters.find(early), undefined);
@@ -251,13 +251,24 @@ Deno.test("trim() drops the oldest deaths over the count, and only those", () =>
   });
 });
 
+Deno.test("what is dropped is named up to a limit, then summed up by device", () => {
+  withPlace(({ store, letters, die }) => {
+    for (let i = 0; i < 50; i++) die(i % 2 ? "a" : "b", { deadLetteredAtMs: i });
+    const limits = { maxCount: 0, maxAgeMs: 1_000 };
+    const { count, named, others } = store.transaction(() => letters.expire(limits, 100));
+    assert.deepEqual([count, named.length], [50, 20]);
+    assert.deepEqual(others, new Map([["b", 15], ["a", 15]]));
+    assert.match(named[0]!.messageId, /^[0-9a-f-]{36}$/);
+  });
+});
+
 Deno.test("trim() drops what died longer ago than the age, to the millisecond", () => {
   withPlace(({ store, letters, die }) => {
     die("sensor_001", { deadLetteredAtMs: 1_000 });
     const kept = die("sensor_001", { deadLetteredAtMs: 1_001 });
     const limits = { maxCount: 10, maxAgeMs: 500 };
-    assert.equal(store.transaction(() => letters.expire(limits, 1_500)), 0);
-    assert.equal(store.transaction(() => letters.expire(limits, 1_501)), 1);
+    assert.equal(store.transaction(() => letters.expire(limits, 1_500)).count, 0);
+    assert.equal(store.transaction(() => letters.expire(limits, 1_501)).count, 1);
     assert.deepEqual(numbers(letters), [kept]);
   });
 });

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { dirname } from "node:path";
 import { backup, DatabaseSync } from "node:sqlite";
-import { fileURLToPath } from "node:url";
 import { StoreReopenError } from "../../../src/store/store_error.ts";
 import { AuditLog } from "../../../src/store/sqlite/audit_log.ts";
 import { DeviceKeys } from "../../../src/store/device_keys.ts";
@@ -11,20 +10,15 @@ import { rotateSealingKey, sealSecrets, unsealSecrets } from "../../../src/store
 import { readSealingKeys, writeSealingKeys } from "../../../src/store/sealing_keys.ts";
 import { type SealingKey, sealingKey } from "../../../src/store/sealed_secret.ts";
 import { openStore } from "../../../src/store/open_store.ts";
-import { Database } from "../../../src/store/sqlite/database.ts";
+import {
+  assertAllOpen,
+  countHits,
+  DEVICES,
+  MARKER,
+  type Place,
+  withPlainRegistry,
+} from "../../support/plain_registry.ts";
 import { withFolder } from "../../support/with_folder.ts";
-
-/** More than two transactions of secrets. */
-const DEVICES = 450;
-
-/** What every secret here begins with; nine bytes, so that base64 shows them by themselves. */
-const MARKER = "hush-hush";
-
-interface Place {
-  readonly store: Database;
-  readonly places: { readonly file: string; readonly credential: undefined };
-  readonly secrets: ReadonlyMap<string, string>;
-}
 
 /** The devices' keys, as a gateway with these sealing keys has them. */
 async function loadKeys(
@@ -42,85 +36,8 @@ async function loadKeys(
   }
 }
 
-/**
- * A registry with a past: devices came, went and changed their secrets while those were plain, by a
- * program that overwrites nothing it deletes.
- */
-async function withRegistry(work: (place: Place) => Promise<void>): Promise<void> {
-  await withFolder(async (folder) => {
-    const secrets = new Map<string, string>();
-    const old = new DatabaseSync(`${folder}/gateway.db`);
-    old.exec(`
-      CREATE TABLE devices (
-        device_id TEXT PRIMARY KEY, shared_secret TEXT NOT NULL, created_at INTEGER
-      )`);
-    old.exec("BEGIN");
-    for (let i = 0; i < 6 * DEVICES; i++) {
-      const secret = `${MARKER}${crypto.randomUUID()}`;
-      secrets.set(`sensor_${i}`, secret);
-      old.prepare("INSERT INTO devices VALUES (?, ?, 1)").run(`sensor_${i}`, secret);
-    }
-    old.exec("COMMIT; BEGIN");
-    const remove = old.prepare("DELETE FROM devices WHERE device_id = ?");
-    for (let i = DEVICES; i < 6 * DEVICES; i++) remove.run(`sensor_${i}`);
-    old.exec("COMMIT");
-    old.close();
-    const store = new Database(`${folder}/gateway.db`);
-    try {
-      await work({
-        store,
-        places: { file: `${folder}/secrets.key`, credential: undefined },
-        secrets,
-      });
-    } finally {
-      store.close();
-    }
-  });
-}
-
-function assertAllOpen({ store, places, secrets }: Place): void {
-  const devices = new Registry(store, readSealingKeys(places)).list();
-  assert.equal(devices.length, DEVICES);
-  for (const { deviceId, sharedSecret } of devices) {
-    assert.equal(sharedSecret, secrets.get(deviceId), deviceId);
-  }
-}
-
-/** How often the beginning of a secret stands in the files of a folder: as text, in hex, in base64. */
-async function countHits(folder: string): Promise<number> {
-  const needles = [
-    MARKER,
-    Buffer.from(MARKER).toString("hex"),
-    Buffer.from(MARKER).toString("base64"),
-  ];
-  let hits = 0;
-  for await (const { name, isFile } of Deno.readDir(folder)) {
-    if (!isFile) continue;
-    const text = Buffer.from(await Deno.readFile(`${folder}/${name}`)).toString("latin1");
-    for (const needle of needles) hits += text.split(needle).length - 1;
-  }
-  return hits;
-}
-
-/** Runs one conversion in a process of its own; true where it killed itself at `point`. */
-async function runAndKill(place: Place, verb: string, point: string): Promise<boolean> {
-  const script = fileURLToPath(new URL("../../support/sealing_run.ts", import.meta.url));
-  const config = fileURLToPath(new URL("../../../deno.json", import.meta.url));
-  const [name = "", count = "1"] = point.split(" ");
-  const { success, signal, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "-q", "--no-prompt", "--config", config, "-P=test", script],
-      ...[place.store.path, place.places.file, verb, name, count],
-    ],
-    stdout: "null",
-    stderr: "piped",
-  }).output();
-  assert.ok(success || signal === "SIGKILL", new TextDecoder().decode(stderr));
-  return signal === "SIGKILL";
-}
-
 Deno.test("after sealing, no secret stands in database, log, free pages or a backup", async () => {
-  await withRegistry(async (place) => {
+  await withPlainRegistry(async (place) => {
     const { store, places } = place;
     const folder = dirname(store.path);
     assert.ok(
@@ -141,7 +58,7 @@ Deno.test("after sealing, no secret stands in database, log, free pages or a bac
 });
 
 Deno.test("what a sealed site takes in is sealed, whichever program brings it", async () => {
-  await withRegistry(async (place) => {
+  await withPlainRegistry(async (place) => {
     const { store, places } = place;
     await sealSecrets({ store, places });
     const keys = readSealingKeys(places);
@@ -174,7 +91,7 @@ Deno.test("what a sealed site takes in is sealed, whichever program brings it", 
 });
 
 Deno.test("unsealing gives the plain form back, byte for byte", async () => {
-  await withRegistry(async (place) => {
+  await withPlainRegistry(async (place) => {
     const { store, places, secrets } = place;
     await sealSecrets({ store, places });
     assert.equal((await unsealSecrets({ store, places })).count, DEVICES);
@@ -186,7 +103,7 @@ Deno.test("unsealing gives the plain form back, byte for byte", async () => {
 });
 
 Deno.test("rotating seals under a new key, and nothing opens under the old one", async () => {
-  await withRegistry(async (place) => {
+  await withPlainRegistry(async (place) => {
     const { store, places } = place;
     await assert.rejects(rotateSealingKey({ store, places }), /are not sealed/);
     await sealSecrets({ store, places });
@@ -213,45 +130,8 @@ Deno.test("rotating seals under a new key, and nothing opens under the old one",
   });
 });
 
-const POINTS: Record<string, readonly string[]> = {
-  seal: ["key_written", "marked", "in_batch", "batch", "in_batch 3", "converted", "clean"],
-  rotate: ["key_written", "marked", "in_batch 2", "batch 2", "converted", "clean"],
-  unseal: ["marked", "in_batch 2", "batch 2"],
-};
-
-for (const [verb, points] of Object.entries(POINTS)) {
-  Deno.test(`${verb}, killed at any point: every secret still opens, and doing it again ends it`, async () => {
-    await withRegistry(async (place) => {
-      const { store, places } = place;
-      const folder = dirname(store.path);
-      for (const point of points) {
-        if (verb === "seal") {
-          await unsealSecrets({ store, places }); // back to the beginning
-          await Deno.remove(places.file).catch(() => {});
-        } else await sealSecrets({ store, places });
-        assert.ok(await runAndKill(place, verb, point), point);
-        assertAllOpen(place);
-        assert.equal(
-          new Registry(store, readSealingKeys(places)).missingSealingKeys(),
-          undefined,
-          point,
-        );
-        if (verb === "unseal") {
-          await unsealSecrets({ store, places });
-          continue;
-        }
-        const again = verb === "seal" ? sealSecrets : rotateSealingKey;
-        await again({ store, places });
-        assertAllOpen(place);
-        assert.equal(readSealingKeys(places).length, 1, point);
-        assert.equal(await countHits(folder), 0, point);
-      }
-    });
-  });
-}
-
 Deno.test("the secret before the newest is sealed, rotated and taken in like it", async () => {
-  await withRegistry(async ({ store, places }) => {
+  await withPlainRegistry(async ({ store, places }) => {
     const folder = dirname(store.path);
     const plain = new Registry(store);
     plain.rotateSecret("sensor_1", `${MARKER}second`, { until: 2_000_000_000 });
@@ -280,7 +160,7 @@ Deno.test("the secret before the newest is sealed, rotated and taken in like it"
 });
 
 Deno.test("a wrong or missing key opens nothing, and is named", async () => {
-  await withRegistry(async (place) => {
+  await withPlainRegistry(async (place) => {
     const { store, places } = place;
     await sealSecrets({ store, places });
     const [key] = readSealingKeys(places);
@@ -302,7 +182,7 @@ Deno.test("a wrong or missing key opens nothing, and is named", async () => {
 });
 
 Deno.test("a secret that was altered, or moved to another device, is no key; the others are", async () => {
-  await withRegistry(async (place) => {
+  await withPlainRegistry(async (place) => {
     const { store, places } = place;
     await sealSecrets({ store, places });
     store.prepare(
@@ -311,6 +191,7 @@ Deno.test("a secret that was altered, or moved to another device, is no key; the
     ).run();
     const registry = new Registry(store, readSealingKeys(places));
     const keys = await loadKeys(place, readSealingKeys(places));
+    assert.deepEqual(keys.newlyDamaged().map(({ deviceId }) => deviceId), ["sensor_1"]);
     assert.equal(await keys.key("sensor_1"), undefined);
     assert.ok(await keys.key("sensor_2"));
     assert.throws(() => registry.find("sensor_1")!.sharedSecret, /"sensor_1": it was altered/);

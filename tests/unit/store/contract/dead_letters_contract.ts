@@ -82,7 +82,7 @@ export const DEAD_LETTERS_CONTRACT: Contract = {
     const result = await messages.commit(
       batch({ tidy: { heldSinceMs: undefined }, wallMs: 4_000 }),
     );
-    assert.equal(result.expiredDeadLetters, 1);
+    assert.equal(result.expiredDeadLetters.count, 1);
     assert.deepEqual(await numbers(store.deadLetters), [sequences[2], sequences[0]]);
   },
 };

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { readEnvelope } from "../../../src/core/envelope.ts";
+import { type Envelope, readEnvelope } from "../../../src/core/envelope.ts";
 import { sign } from "../../../src/core/signature.ts";
-import { signingInput } from "../../../src/core/signing_input.ts";
 import { DeviceKeys } from "../../../src/store/device_keys.ts";
 import { Registry } from "../../../src/store/sqlite/registry.ts";
 import { openStore } from "../../../src/store/open_store.ts";
 import { Database } from "../../../src/store/sqlite/database.ts";
+import { StoreReopenError } from "../../../src/store/store_error.ts";
+import { message } from "../../support/judge.ts";
 import { withFolder } from "../../support/with_folder.ts";
 
 const CERTIFICATE = { serial: "01", notBefore: 1_000, notAfter: 2_000 };
@@ -30,14 +31,12 @@ async function withRegistry(
   });
 }
 
-Deno.test("Registry finds the id that another differs from only in case", async () => {
-  await withRegistry((registry) => {
-    registry.add({ deviceId: "sensor_A", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
-    assert.equal(registry.clash("sensor_A"), "sensor_A");
-    assert.equal(registry.clash("SENSOR_a"), "sensor_A");
-    assert.equal(registry.clash("sensor_B"), undefined);
-  });
-});
+/** A message of a device that is signed with `secret`. */
+async function envelopeOf(deviceId: string, secret: string): Promise<Envelope> {
+  const envelope = readEnvelope(new TextEncoder().encode(await message("1", { deviceId, secret })));
+  assert.ok(envelope.kind === "envelope");
+  return envelope;
+}
 
 Deno.test("a device is expired after its newest certificate's end, and not at it", async () => {
   await withRegistry(async (registry, _store, loadKeys) => {
@@ -126,29 +125,67 @@ Deno.test("a command is signed with the newest good secret that it has used", as
   });
 });
 
+Deno.test("during an overlap both secrets verify, and after it the new one alone", async () => {
+  await withRegistry(async (registry, _store, loadKeys) => {
+    registry.add({ deviceId: "a", sharedSecret: "old", createdAt: 1 }, CERTIFICATE);
+    registry.rotateSecret("a", "new", { until: 1_600 });
+    const ring = await loadKeys();
+    const [byOld, byNew] = [await envelopeOf("a", "old"), await envelopeOf("a", "new")];
+    const verifies = async (envelope: Envelope, nowSeconds: number) =>
+      await ring.signedPayload(envelope, nowSeconds) !== undefined;
+    assert.ok(await verifies(byOld, 1_600));
+    assert.ok(await verifies(byNew, 1_600));
+    assert.ok(!await verifies(byOld, 1_601));
+    assert.ok(await verifies(byNew, 1_601));
+    assert.ok(!await verifies(await envelopeOf("a", "other"), 1_500));
+    assert.ok(!await verifies(await envelopeOf("b", "new"), 1_500), "an unknown device");
+  });
+});
+
+Deno.test("a refresh that fails changes nothing, and the next one makes up for it", async () => {
+  await withRegistry(async (registry, store, loadKeys) => {
+    registry.add({ deviceId: "a", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
+    const ring = await loadKeys();
+    const setSecret = store.prepare("UPDATE devices SET shared_secret = ?");
+    store.writeMark("sealing_key", 0x0123456789ab);
+    setSecret.run("$sealed$1$0123456789ab$x");
+    await assert.rejects(ring.refresh(), StoreReopenError);
+    assert.ok(await ring.signedPayload(await envelopeOf("a", "s"), 1_500));
+    store.writeMark("sealing_key", 0);
+    setSecret.run("t");
+    await ring.refresh();
+    assert.ok(await ring.signedPayload(await envelopeOf("a", "t"), 1_500));
+  });
+});
+
 Deno.test("each use of a secret is recorded, the first at once and the others once a minute", async () => {
   await withRegistry(async (registry, _store, loadKeys) => {
     registry.add({ deviceId: "a", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
     const ring = await loadKeys();
-    const key = await ring.key("a");
-    const fields = { deviceId: "a", timestamp: "1727712000", messageId: crypto.randomUUID() };
-    const signature = await sign(key!, signingInput(fields, new TextEncoder().encode("1")));
-    const envelope = readEnvelope(new TextEncoder().encode(
-      `{"device_id":"a","timestamp":1727712000,"message_id":"${fields.messageId}",` +
-        `"payload":1,"signature":"${signature}"}`,
-    ));
-    assert.ok(envelope.kind === "envelope");
+    const envelope = await envelopeOf("a", "s");
     const noted = async (nowSeconds: number) => {
       await ring.signedPayload(envelope, nowSeconds);
-      await ring.recordUses({ all: false });
-      return registry.secretUses("a")[0]?.lastUsed;
+      const first = await ring.recordUses({ all: false });
+      return [registry.secretUses("a")[0]?.lastUsed, first.length];
     };
     assert.deepEqual(await ring.recordUses({ all: false }), []);
-    assert.equal(await noted(1_001), 1_001);
-    assert.equal(await noted(1_030), 1_001);
-    assert.equal(await noted(1_061), 1_061);
-    assert.equal(await noted(1_120), 1_061);
+    assert.deepEqual(await noted(1_001), [1_001, 1]);
+    assert.deepEqual(await noted(1_030), [1_001, 0]);
+    assert.deepEqual(await noted(1_061), [1_061, 0]);
+    assert.deepEqual(await noted(1_120), [1_061, 0]);
     await ring.recordUses({ all: true });
     assert.equal(registry.secretUses("a")[0]?.lastUsed, 1_120);
+  });
+});
+
+Deno.test("at most 500 uses are recorded at a time, and the others the next time", async () => {
+  await withRegistry(async (registry, _store, loadKeys) => {
+    const names = Array.from({ length: 501 }, (_, i) => `d${i}`);
+    registry.addAll(names.map((deviceId) => ({ deviceId, sharedSecret: deviceId, createdAt: 1 })));
+    const ring = await loadKeys();
+    for (const name of names) await ring.signedPayload(await envelopeOf(name, name), 1_500);
+    assert.equal((await ring.recordUses({ all: false })).length, 500);
+    assert.equal((await ring.recordUses({ all: false })).length, 1);
+    assert.equal((await ring.recordUses({ all: false })).length, 0);
   });
 });

@@ -1,19 +1,23 @@
 /**
  * Events as log lines: one table, in which each kind of event has its row.
  *
- * Lines that could come in floods are not in the table's hands alone: rejections go through
- * `rejection_log.ts`, and accepted messages are only logged if the settings say so.
+ * Lines that could come in floods are not in the table's hands alone: `rejection_log.ts` limits
+ * the rate of rejections, and accepted messages are only logged if the settings say so.
  */
 
-import type { Outcome } from "../../core/delivery.ts";
-import type { EntryNames, EventOf, GatewayEvent, Waiting } from "../../core/event.ts";
-import { isWrongBackend } from "../../core/retry_statuses.ts";
-import { secondsOf } from "../../core/time.ts";
-import type { Log, LogLevel, LogProperties } from "../../log/log.ts";
+import type { Outcome } from "../core/delivery.ts";
+import type { EntryNames, EventOf, GatewayEvent, Waiting } from "../core/event.ts";
+import { type Rejection, rejectionSentence } from "../core/rejection.ts";
+import { isWrongBackend } from "../core/retry_statuses.ts";
+import { secondsOf } from "../core/time.ts";
+import type { Log, LogLevel, LogProperties } from "./log.ts";
 import { RejectionLog } from "./rejection_log.ts";
 
 /** Longest part of a redirect's target that is logged. */
 const LOCATION_MAX_CHARS = 500;
+
+/** Most devices whose dropped dead letters are summed up in one line. */
+const SUMMED_DEVICES_MAX = 50;
 
 /** A log line without its event's name. */
 interface Line {
@@ -24,11 +28,32 @@ interface Line {
 
 type Kind = GatewayEvent["kind"];
 
-/** The log line of each event; undefined: it has none, or not in every case. */
+/** Longest identity that is written out, in characters; a CN may be longer than any device id. */
+const IDENTITY_MAX_CHARS = 80;
+
+/** What failed, as `api_failed` says it. */
+const API_FAILURES: Readonly<Record<EventOf<"api_failed">["part"], string>> = {
+  proxy: "The API cannot accept a connection",
+  server: "The API stopped listening",
+  request: "The API failed to answer a request",
+};
+
+/** The log line of each event; undefined: it has none. */
 const LINES = {
   message_accepted: ({ entry }) => info(`Accepted message from ${entry.deviceId}`, namesOf(entry)),
   message_duplicate: undefined,
-  message_rejected: undefined,
+  message_rejected: ({ rejection, identity, messageId }) => {
+    const { code, secondsOff } = rejection;
+    const from = identity.slice(0, IDENTITY_MAX_CHARS);
+    return warning(rejectionSentence(rejection, from) + byHowMuch(rejection), {
+      code,
+      device_id: from,
+      message_id: messageId,
+      seconds_off: secondsOff,
+    });
+  },
+  messages_rejected: ({ code, count }) =>
+    warning(`Rejected ${count} more messages within a second: ${code}`, { code, count }),
   intake_paused: ({ maxPending }) =>
     error(`The outbox is full: intake waits at ${maxPending} entries`),
   intake_resumed: () => info("The outbox has room: taking messages again"),
@@ -41,16 +66,20 @@ const LINES = {
   store_recovered: () => info("The database can be written again"),
   store_replaced: () => warning("The database was replaced: restarting on the new file"),
   store_reopened: ({ reason }) => info(`Restarting with the new sealing keys: ${reason}`),
-  dead_letters_expired: ({ count }) =>
+  dead_letters_expired: ({ count, named, others }) =>
     error(
       `Dropped the ${count === 1 ? "oldest dead letter" : `${count} oldest dead letters`}: ` +
         "more than dead_letters.max_count or older than dead_letters.max_age",
-      { count },
+      {
+        count,
+        dropped: named.map(({ deviceId, messageId }) => `${deviceId} ${messageId}`).join(", "),
+        ...(others.size > 0 && { others: sumOf(others) }),
+      },
     ),
   clock_behind: ({ behindSeconds }) =>
     error(`The clock is ${behindSeconds} s behind the newest accepted message: check it`),
-  secret_damaged: ({ deviceId }) =>
-    error(`The secret of ${deviceId} was altered in the database: rotate it`, {
+  device_damaged: ({ deviceId, reason }) =>
+    error(`Messages of ${deviceId} are refused, its row in the database is damaged: ${reason}`, {
       device_id: deviceId,
     }),
   new_secret_used: ({ deviceId, generation }) =>
@@ -106,8 +135,29 @@ const LINES = {
     error(`Cannot reach the broker at ${address}: ${reason}`),
   broker_dropped: ({ count }) =>
     error(`The broker dropped ${count} messages: its queues were full`, { count }),
-  command_sent: undefined,
-  api_failed: ({ reason }) => error(`The API failed: ${reason}`),
+  command_sent: ({ keyName, deviceId, messageId, subscribers }) =>
+    info(`Sent a command of key ${keyName} to ${deviceId}${subscribers ? "" : ": no subscriber"}`, {
+      key_name: keyName,
+      device_id: deviceId,
+      message_id: messageId,
+    }),
+  command_refused: ({ keyName, deviceId, messageId, reason }) => {
+    const to = deviceId.slice(0, IDENTITY_MAX_CHARS);
+    return warning(`Did not send a command of key ${keyName} to ${to}: ${reason}`, {
+      key_name: keyName,
+      device_id: to,
+      message_id: messageId,
+      reason,
+    });
+  },
+  api_key_refused: ({ fault, count, address }) => {
+    const requests = count === 1 ? "a request" : `${count} requests`;
+    const properties = { fault, count, address };
+    return fault === "wrong key"
+      ? warning(`Refused ${requests} with a wrong API key, the last from ${address}`, properties)
+      : info(`Refused ${requests} without an API key, the last from ${address}`, properties);
+  },
+  api_failed: ({ part, reason }) => error(`${API_FAILURES[part]}: ${reason}`, { part }),
   api_key_imported: ({ file }) => info(`Imported the API key in "${file}" as a hash`),
   api_key_unknown: ({ file }) =>
     warning(`The API key in "${file}" is not registered: run key list`),
@@ -115,10 +165,18 @@ const LINES = {
   file_expiry: undefined,
   devices_expiring: undefined,
   expires_soon: ({ what, expired }) => expired ? error(what) : warning(what),
-  gateway_started: ({ devices, pending }) =>
-    info(`Taking messages from ${devices} devices`, { devices, pending }),
+  gateway_started: ({ kind: _, ...facts }) =>
+    info(`Taking messages from ${facts.devices} devices`, facts),
   gateway_stopped: ({ pending }) =>
     info(`Stopped: ${pending} entries wait in the outbox`, { pending }),
+  worker_died: ({ reason, restartMs }) =>
+    error(`The worker ended: ${reason}; restarting in ${restartMs} ms`),
+  reloading: ({ changed }) => info(`Reloading: ${changed}`, { changed }),
+  reloaded: ({ changed }) =>
+    changed === "" ? info("Reloaded: nothing changed") : info(`Reloaded: ${changed}`, { changed }),
+  reload_failed: ({ reason }) =>
+    error(`Reload failed, still using the previous configuration: ${reason}`),
+  systemd_notify_failed: ({ reason }) => warning(`Cannot notify systemd: ${reason}`),
 } as const satisfies { [K in Kind]: ((event: EventOf<K>) => Line) | undefined };
 
 /** What the log is told by the settings. */
@@ -136,23 +194,33 @@ export class EventLog {
   constructor(log: Log, options: EventLogOptions) {
     this.#log = log;
     this.#options = options;
-    this.#rejections = new RejectionLog(log);
+    this.#rejections = new RejectionLog((event) => this.#write(event));
   }
 
   /** Writes the event's line, if it has one. */
   write(event: GatewayEvent): void {
     if (event.kind === "message_rejected") return this.#rejections.add(event);
     if (event.kind === "message_accepted" && !this.#options.accepted) return;
-    const lineOf = LINES[event.kind] as ((event: GatewayEvent) => Line) | undefined;
-    if (lineOf === undefined) return;
-    const { level, message, properties } = lineOf(event);
-    this.#log(level, event.kind, { message, ...properties });
+    this.#write(event);
   }
 
   /** Writes what is still summed up. */
   flush(): void {
     this.#rejections.flush();
   }
+
+  #write(event: GatewayEvent): void {
+    const lineOf = LINES[event.kind] as ((event: GatewayEvent) => Line) | undefined;
+    if (lineOf === undefined) return;
+    const { level, message, properties } = lineOf(event);
+    this.#log(level, event.kind, { message, ...properties });
+  }
+}
+
+/** How far a timestamp is out of range, after the reason's fixed sentence. */
+function byHowMuch({ secondsOff }: Rejection): string {
+  if (secondsOff === undefined) return "";
+  return secondsOff < 0 ? `: ${-secondsOff} s too old` : `: ${secondsOff} s too far ahead`;
 }
 
 function debug(message: string, properties?: LogProperties): Line {
@@ -173,6 +241,14 @@ function error(message: string, properties?: LogProperties): Line {
 
 function line(level: LogLevel, message: string, properties?: LogProperties): Line {
   return { level, message, ...(properties && { properties }) };
+}
+
+/** So many of each device, for the first devices. */
+function sumOf(counts: ReadonlyMap<string, number>): string {
+  const first = [...counts].slice(0, SUMMED_DEVICES_MAX);
+  const rest = counts.size - first.length;
+  const parts = first.map(([deviceId, count]) => `${deviceId}: ${count}`);
+  return [...parts, ...(rest > 0 ? [`and of ${rest} more devices`] : [])].join(", ");
 }
 
 function lastOf(outcome: Outcome): string {

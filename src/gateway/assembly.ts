@@ -1,0 +1,122 @@
+/**
+ * A gateway's parts, made and put together: all the composition there is. What they do is in them.
+ */
+
+import type { Config } from "../config/config.ts";
+import { type Credentials, readCredentials } from "../config/credentials.ts";
+import type { Emit, GatewayEvent } from "../core/event.ts";
+import type { OnFailpoint } from "../core/failpoint.ts";
+import { Outage } from "../core/outage.ts";
+import { secondsOf } from "../core/time.ts";
+import { EventLog } from "../log/event_log.ts";
+import type { Log } from "../log/log.ts";
+import { openGatewayStore } from "../store/gateway_store.ts";
+import { type Clock, steadyClock, SYSTEM_CLOCK } from "../time/clock.ts";
+import { BearerAuth } from "./api/bearer_auth.ts";
+import { importFirstKey } from "./api/first_key.ts";
+import type { RequestGate } from "./api/request_gate.ts";
+import { KeyRefusals } from "./api/key_refusals.ts";
+import { BODY_TIMEOUT_MS, createRoutes } from "./api/routes.ts";
+import { HttpBackend } from "./backend/http_backend.ts";
+import { DropCounter } from "./broker/drop_counter.ts";
+import { MqttBroker } from "./broker/mqtt_broker.ts";
+import { CatchUp } from "./pipeline/catch_up.ts";
+import { CommandSender } from "./pipeline/command_sender.ts";
+import { Committer } from "./pipeline/committer.ts";
+import { Forwarder } from "./pipeline/forwarder.ts";
+import { Intake } from "./pipeline/intake.ts";
+import { Responder } from "./pipeline/responder.ts";
+import { Verifier } from "./pipeline/verifier.ts";
+import { enterEvent } from "./telemetry/event_audit.ts";
+import { countEvent } from "./telemetry/event_metrics.ts";
+import { ExpiryWatch, watchedFiles } from "./telemetry/expiry_watch.ts";
+import { unreadiness } from "./telemetry/health.ts";
+import { Metrics } from "./telemetry/metrics.ts";
+import { SecretUses } from "./telemetry/secret_uses.ts";
+
+/** What a gateway works with, and what a test may put in place of the real thing. */
+export interface GatewayOptions {
+  readonly log: Log;
+  /** Read from the configuration's files unless they are given. */
+  readonly credentials?: Credentials;
+  /** Where the API's requests come from; without it, there is no API. */
+  readonly gate?: RequestGate;
+  readonly clock?: Clock;
+  /** In [0, 1); spreads retries. */
+  readonly random?: () => number;
+  /** How long the API waits for a request's body. */
+  readonly bodyTimeoutMs?: number;
+  readonly failpoint?: OnFailpoint;
+}
+
+/** A gateway's parts, as its life needs them. */
+export type GatewayParts = Awaited<ReturnType<typeof assemble>>;
+
+/** Makes every part of a gateway, in the order in which they need each other. */
+export async function assemble(config: Config, options: GatewayOptions) {
+  const { checks } = config;
+  const clock = options.clock ?? SYSTEM_CLOCK;
+  const failpoint = options.failpoint ?? (() => {});
+  const credentials = options.credentials ?? readCredentials(config);
+  const eventLog = new EventLog(options.log, config.log);
+  const listeners: ((event: GatewayEvent) => void)[] = [(event) => eventLog.write(event)];
+  const emit: Emit = (event) => listeners.forEach((listener) => listener(event));
+
+  const store = await openGatewayStore(config);
+  const { messages, keys, apiKeys, registry: devices } = store;
+  const { attendedSeconds, newestSeconds, steady } = await messages.marks();
+  const steadyMs = steadyClock(clock, steady);
+  const broker = new MqttBroker({ ...config.broker, ...credentials.broker }, emit);
+  const outage = new Outage(crypto.randomUUID(), attendedSeconds);
+  const catchUp = new CatchUp({ outage, broker, emit });
+  const committer = new Committer({
+    ...{ store: messages, catchUp, policy: checks, clock, steadyMs, emit, failpoint },
+  });
+  const address = { ...config.backend, ...checks, ...credentials.backend };
+  const backend = new HttpBackend(address, clock);
+  const responder = new Responder(broker, emit);
+  const forwarder = new Forwarder({
+    ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },
+    ...{ responder, committer, emit, failpoint },
+  }, config.backend);
+  const verifier = new Verifier(keys);
+  const intake = new Intake(
+    { clock, verifier, committer, forwarder, catchUp, emit, failpoint },
+    { ...config.store, ...checks },
+  );
+  const metrics = new Metrics({
+    pending: () => committer.pending,
+    devices: () => keys.size,
+    brokerConnected: () => broker.isConnected,
+    intakePaused: () => intake.isPaused,
+    catchingUp: () => !catchUp.isDone,
+    forwarder,
+    steadyMs,
+    counts: () => messages.counts(),
+  });
+  listeners.push((event) => countEvent(event, metrics));
+  listeners.push((event) => enterEvent(event, { committer, clock }));
+  const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
+  await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
+  const keyRefusals = new KeyRefusals(emit);
+  const commands = new CommandSender({ clock, keys, broker, committer, ...checks });
+  const api = createRoutes({
+    auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => keyRefusals.add(...one)),
+    unreadiness: () => unreadiness({ broker, intake, committer }),
+    degraded: () => forwarder.faults,
+    metrics,
+    commands,
+    bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
+    emit,
+  });
+  const behindSeconds = newestSeconds - secondsOf(clock.wallMs());
+  if (behindSeconds > checks.toleranceSeconds) emit({ kind: "clock_behind", behindSeconds });
+  for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
+  return {
+    ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
+    ...{ emit, eventLog, keyRefusals, gate: options.gate },
+    dropCounter: new DropCounter(messages, emit),
+    expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
+    secretUses: new SecretUses(keys, emit),
+  };
+}

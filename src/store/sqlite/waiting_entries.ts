@@ -1,0 +1,92 @@
+/**
+ * The outbox as an operator sees it, beside a gateway that runs.
+ *
+ * The rules are:
+ * - it is read page by page, so that the gateway is held up for a moment only;
+ * - what is dropped becomes a dead letter and is in the audit; the gateway keeps entries in memory,
+ *   so it is told in a table of its own, which it empties.
+ */
+
+import type { StatementSync } from "node:sqlite";
+import { secondsOf } from "../../core/time.ts";
+import type { OutboxEntry } from "../../core/outbox_entry.ts";
+import type { OutboxSummary } from "../outbox.ts";
+import type { Database } from "./database.ts";
+import { DeadLetters } from "./dead_letters.ts";
+import { entryOf, Outbox, STEADY_OFFSET_MARK } from "./outbox.ts";
+
+/** Most entries that are read at one time. */
+const PAGE_MAX = 256;
+
+/** What the dead letter says of an entry that was dropped. */
+const DROPPED = "dropped from the outbox by outbox drop";
+
+/** The entries. */
+export class WaitingEntries {
+  readonly #database: Database;
+  readonly #outbox: Outbox;
+  readonly #deadLetters: DeadLetters;
+  readonly #page: StatementSync;
+  readonly #tell: StatementSync;
+
+  constructor(database: Database) {
+    this.#database = database;
+    this.#outbox = new Outbox(database);
+    this.#deadLetters = new DeadLetters(database);
+    this.#page = database.prepare(`
+      SELECT sequence, device_id, message_id, timestamp, accepted_ms FROM outbox
+      WHERE sequence > ? AND (? IS NULL OR device_id = ?) ORDER BY sequence LIMIT ${PAGE_MAX}`);
+    this.#tell = database.prepare("INSERT OR REPLACE INTO outbox_removals VALUES (?, ?)");
+  }
+
+  /** How many entries wait. */
+  count(): number {
+    return this.#outbox.count();
+  }
+
+  /** Those that are there now, in the order of their numbers. */
+  *list(deviceId?: string): Generator<OutboxSummary> {
+    const device = deviceId ?? null;
+    let page: OutboxSummary[] = [];
+    let sequence = 0;
+    do {
+      page = this.#page.all(sequence, device, device).map((row) => {
+        const { payload: _, ...entry } = entryOf(row);
+        return this.#byWallClock(entry);
+      });
+      yield* page;
+      sequence = page.at(-1)?.sequence ?? sequence;
+    } while (page.length === PAGE_MAX);
+  }
+
+  /** The entry of a sequence number; undefined if there is none. */
+  find(sequence: number): OutboxEntry | undefined {
+    const entry = this.#outbox.read([sequence])[0];
+    return entry && this.#byWallClock(entry);
+  }
+
+  /** `acceptedMs` as the wall clock says it now. */
+  #byWallClock<T extends OutboxSummary>(entry: T): T {
+    return { ...entry, acceptedMs: entry.acceptedMs - this.#database.readMark(STEADY_OFFSET_MARK) };
+  }
+
+  /** Makes an entry a dead letter; false if there is none. */
+  drop(sequence: number, nowMs: number): boolean {
+    return this.#database.transaction(() => {
+      const entry = this.find(sequence);
+      if (entry === undefined) return false;
+      const cause = { status: undefined, reason: DROPPED, deadLetteredAtMs: nowMs };
+      this.#deadLetters.deadLetter(sequence, cause);
+      this.#outbox.remove(sequence);
+      this.#tell.run(sequence, entry.deviceId);
+      this.#database.audit.note({
+        at: secondsOf(nowMs),
+        event: "outbox_dropped",
+        subject: entry.deviceId,
+        detail: entry.messageId,
+        count: 1,
+      });
+      return true;
+    });
+  }
+}
