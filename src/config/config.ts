@@ -3,6 +3,7 @@
 import { resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import { isOfContainerPlatform } from "./environment.ts";
+import type { BatchLimits } from "../core/delivery_batch.ts";
 import { statusesOf } from "../core/retry_statuses.ts";
 import { durationMs } from "./setting_types.ts";
 import {
@@ -38,6 +39,8 @@ export interface Config {
     readonly proxy: string | undefined;
     readonly timeoutMs: number;
     readonly concurrency: number;
+    /** Undefined: each reading goes in a POST of its own. */
+    readonly batch: (BatchLimits & { readonly path: string }) | undefined;
     readonly retryFirstMs: number;
     readonly retryLongestMs: number;
     readonly giveUpAfterMs: number;
@@ -302,6 +305,11 @@ function configOf(
       proxy: backend.proxy || undefined,
       timeoutMs: durationMs(backend.timeout),
       concurrency: backend.concurrency,
+      batch: backend.batch_max === 1 ? undefined : {
+        max: backend.batch_max,
+        bytes: backend.batch_bytes,
+        path: backend.batch_path,
+      },
       retryFirstMs: durationMs(backend.retry_first),
       retryLongestMs: durationMs(backend.retry_longest),
       giveUpAfterMs: durationMs(backend.give_up_after),
