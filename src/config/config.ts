@@ -256,6 +256,11 @@ function isTable(value: unknown): value is Record<string, unknown> {
     !(value instanceof Date);
 }
 
+/** How readings are put together; undefined if each goes alone. */
+function batchOf({ batch_max, batch_bytes, batch_path }: Settings["backend"]) {
+  return batch_max === 1 ? undefined : { max: batch_max, bytes: batch_bytes, path: batch_path };
+}
+
 /** Faults in how two settings fit together. */
 function crossFaults({ backend }: Settings): string[] {
   const faults: string[] = [];
@@ -304,12 +309,7 @@ function configOf(
       signingKeyFile: pathOf(backend.signing_key_file),
       proxy: backend.proxy || undefined,
       timeoutMs: durationMs(backend.timeout),
-      concurrency: backend.concurrency,
-      batch: backend.batch_max === 1 ? undefined : {
-        max: backend.batch_max,
-        bytes: backend.batch_bytes,
-        path: backend.batch_path,
-      },
+      ...{ concurrency: backend.concurrency, batch: batchOf(backend) },
       retryFirstMs: durationMs(backend.retry_first),
       retryLongestMs: durationMs(backend.retry_longest),
       giveUpAfterMs: durationMs(backend.give_up_after),

@@ -12,7 +12,7 @@
 import { FAULT, isUtf8, JsonScanner } from "./json_scanner.ts";
 
 /** Largest body of an item that is brought to a device, in bytes; a larger one is left out. */
-export const ITEM_BODY_MAX_BYTES = 65_536;
+const ITEM_BODY_MAX_BYTES = 65_536;
 
 /** Deepest nesting inside an answer. */
 const ANSWER_DEPTH_MAX = 128;
@@ -21,7 +21,7 @@ const ANSWER_DEPTH_MAX = 128;
 const STRING_MAX_BYTES = 256;
 
 /** What the backend says of one reading. */
-export interface BatchItem {
+interface BatchItem {
   readonly status: number;
   /** Empty if there is none; undefined if it is too large. */
   readonly body: Uint8Array | undefined;

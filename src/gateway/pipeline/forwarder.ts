@@ -174,34 +174,18 @@ export class Forwarder {
 
   #serveNow(): void {
     while (this.#started && this.#settler.answering < ANSWERS_MAX) {
-      if (!(this.#batches ? this.#serveBatch(this.#batches) : this.#serveOne())) break;
+      const lanes = this.#lanes.dequeueBatch({
+        limit: this.#health.limit,
+        underWay: this.#underWay,
+        retrying: this.#retrying,
+      });
+      if (lanes.length === 0) break;
+      this.#underWay++;
+      if (lanes[0]!.tries > 0) this.#retrying++;
+      if (this.#batches) this.#sendBatch(lanes, this.#batches);
+      else this.#send(lanes[0]!);
     }
     if (!this.#started && this.#underWay + this.#settler.answering === 0) this.#idle?.();
-  }
-
-  #serveOne(): boolean {
-    const lane = this.#lanes.dequeue(this.#places);
-    if (lane === undefined) return false;
-    this.#enter(lane);
-    this.#send(lane);
-    return true;
-  }
-
-  #serveBatch(batches: BatchSender): boolean {
-    const lanes = this.#lanes.dequeueBatch(this.#places);
-    if (lanes.length === 0) return false;
-    this.#enter(lanes[0]!);
-    this.#sendBatch(lanes, batches);
-    return true;
-  }
-
-  get #places() {
-    return { limit: this.#health.limit, underWay: this.#underWay, retrying: this.#retrying };
-  }
-
-  #enter({ tries }: Lane): void {
-    this.#underWay++;
-    if (tries > 0) this.#retrying++;
   }
 
   /** Sends the first entry of a lane and says what is next for the lane. */
@@ -234,15 +218,13 @@ export class Forwarder {
     const collected = await batches.collect(lanes);
     for (const { lane, missing } of collected.toReversed()) {
       if (missing === "no_room") this.#lanes.putBack(lane);
+      else if (missing === "unreadable") this.#wait(lane, UNREADABLE_WAIT_MS);
+      else if (missing === "gone") this.#skip(lane);
     }
     const shares = collected.filter(({ entries }) => entries.length > 0);
     if (shares.length < lanes.length) this.#serve();
     const outcome = shares.length > 0 && await batches.send(shares, this.#stop.signal);
     this.#leave(retried);
-    for (const { lane, missing } of collected) {
-      if (missing === "unreadable") this.#wait(lane, UNREADABLE_WAIT_MS);
-      else if (missing === "gone") this.#skip(lane);
-    }
     if (outcome) this.#concludeBatch(shares, outcome, retried);
     this.#serve();
   }
