@@ -254,6 +254,7 @@ function addFirmwareCommands(program: Command, outcome: Outcome): void {
     .description("Explain why a message is accepted or rejected; - reads it from stdin")
     .option("--secret-file <file>", "verify with this secret; then no site is needed")
     .option("--at <seconds>", "judge it at this time, Unix seconds, instead of now")
+    .option("--retained", "judge it as one that was published with the retain flag")
     .option("--json", "as JSON")
     .action(async (id, file, options) => {
       outcome.exit = await (await import("./verify.ts")).verify(id, file, options);

@@ -74,6 +74,7 @@ export interface Config {
   readonly audit: { readonly maxCount: number; readonly maxAgeMs: number };
   readonly log: {
     readonly level: "debug" | "info" | "warning" | "error";
+    readonly format: "auto" | "json" | "text";
     readonly accepted: boolean;
   };
 }

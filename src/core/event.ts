@@ -108,6 +108,8 @@ type BrokerEvent =
   | { readonly kind: "broker_connected" }
   | { readonly kind: "broker_disconnected" }
   | { readonly kind: "broker_unreachable"; readonly address: string; readonly reason: string }
+  /** Another client connects with our client id; told once until that is over. */
+  | { readonly kind: "session_taken_over"; readonly clientId: string }
   | { readonly kind: "broker_dropped"; readonly count: number };
 
 /** What is wrong with a request's API key. */
@@ -160,7 +162,17 @@ type ExpiryEvent =
 
 /** The life of one gateway. */
 type LifeEvent =
-  | { readonly kind: "gateway_started"; readonly devices: number; readonly pending: number }
+  /** `broker` and `api` as `host:port`; `backend` is an origin, so that no path or query is told. */
+  | {
+    readonly kind: "gateway_started";
+    readonly version: string;
+    readonly database: string;
+    readonly broker: string;
+    readonly api: string;
+    readonly backend: string;
+    readonly devices: number;
+    readonly pending: number;
+  }
   | { readonly kind: "gateway_stopped"; readonly pending: number };
 
 /** The main process, which runs gateways in workers. */

@@ -133,6 +133,8 @@ const LINES = {
   broker_disconnected: () => warning("Disconnected from the broker"),
   broker_unreachable: ({ address, reason }) =>
     error(`Cannot reach the broker at ${address}: ${reason}`),
+  session_taken_over: ({ clientId }) =>
+    error(`The session ${clientId} is taken over again and again: does this site run twice?`),
   broker_dropped: ({ count }) =>
     error(`The broker dropped ${count} messages: its queues were full`, { count }),
   command_sent: ({ keyName, deviceId, messageId, subscribers }) =>
@@ -165,8 +167,8 @@ const LINES = {
   file_expiry: undefined,
   devices_expiring: undefined,
   expires_soon: ({ what, expired }) => expired ? error(what) : warning(what),
-  gateway_started: ({ devices, pending }) =>
-    info(`Taking messages from ${devices} devices`, { devices, pending }),
+  gateway_started: ({ kind: _, ...facts }) =>
+    info(`Taking messages from ${facts.devices} devices`, facts),
   gateway_stopped: ({ pending }) =>
     info(`Stopped: ${pending} entries wait in the outbox`, { pending }),
   worker_died: ({ reason, restartMs }) =>

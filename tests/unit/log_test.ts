@@ -46,6 +46,24 @@ Deno.test("text from outside cannot start a new line or move a cursor", () => {
   assert.equal(JSON.parse(lines[0]!).device_id, evil);
 });
 
+Deno.test("a text line has time, level, sentence and fields; nothing in it obeys a stranger", () => {
+  const lines: string[] = [];
+  const log = openLog("info", (line) => lines.push(line), "text");
+  log("warning", "evil", {
+    message: "a\nb\u001b[2J",
+    device_id: "a b=1",
+    count: 3,
+    secret: "hush",
+  });
+  assert.match(
+    lines[0]!,
+    /^\S+Z WARNING a\\u000ab\\u001b\[2J event=evil device_id="a b=1" count=3 secret="\[struck out\]"\n$/,
+  );
+  const coloured = openLog("info", (line) => lines.push(line), "colour");
+  coloured("error", "loud", { message: "x" });
+  assert.ok(lines[1]!.endsWith("Z \u001b[31mERROR  \u001b[0m x event=loud\n"));
+});
+
 Deno.test("a property that is named like a secret is struck out", () => {
   const lines: string[] = [];
   const log = openLog("info", (line) => lines.push(line));
