@@ -16,6 +16,12 @@ import { openIssuingAuthority } from "../pki/device_authorities.ts";
 import { exists } from "../exists.ts";
 import { deviceFolder, deviceFolderAt, type SiteLayout } from "../layout.ts";
 import { readText } from "../../config/operator_file.ts";
+import {
+  createOwnedFile,
+  ensureOwnedFolder,
+  makeOwnedDraftFolder,
+  makeOwnedFolder,
+} from "../../config/owned_file.ts";
 
 /** Which device the folder is for, and where the device finds the broker. */
 export interface DeviceBundleOptions {
@@ -75,7 +81,7 @@ export async function createDeviceBundle(
     return { ok: false, fault: `Cannot issue a certificate: ${opened.fault}` };
   }
   const { layout, replace } = options;
-  const drafts = await Deno.makeTempDir({ dir: layout.devicesFolder, prefix: DRAFT_PREFIX });
+  const drafts = makeOwnedDraftFolder(layout.devicesFolder, DRAFT_PREFIX);
   try {
     const draft = await draftDeviceBundle(opened.authority, drafts, options);
     if (replace) await moveAway(draft.to, layout);
@@ -108,11 +114,11 @@ export async function draftDeviceBundle(
   const from = `${drafts}/${deviceId}`;
   const files = await bundleFiles(options, issued);
   if (options.onePem) {
-    await writeFile(from, onePem(options, files));
+    writeFile(from, onePem(options, files));
     return { certificate: issued, from, to: pemPath(directory) };
   }
-  await Deno.mkdir(from, { mode: 0o700 });
-  for (const file of files) await writeFile(`${from}/${file.name}`, file);
+  makeOwnedFolder(from);
+  for (const file of files) writeFile(`${from}/${file.name}`, file);
   return { certificate: issued, from, to: directory };
 }
 
@@ -152,7 +158,7 @@ export async function secretFileOf(
 /** The entries of the bundles' folder by lower-case name; makes the folder if it is missing. */
 export async function bundleNames(layout: SiteLayout): Promise<ReadonlyMap<string, string>> {
   // A copied or checked-out site may lack it: empty folders get lost on the way.
-  await Deno.mkdir(layout.devicesFolder, { recursive: true, mode: 0o700 });
+  ensureOwnedFolder(layout.devicesFolder);
   const names = new Map<string, string>();
   for await (const { name } of Deno.readDir(layout.devicesFolder)) {
     names.set(name.toLowerCase(), name);
@@ -209,9 +215,8 @@ async function removeOld({ devicesFolder }: SiteLayout): Promise<void> {
   }
 }
 
-async function writeFile(path: string, { text, mode }: BundleFile): Promise<void> {
-  await Deno.writeTextFile(path, text, { createNew: true, mode: 0o600 });
-  await Deno.chmod(path, mode);
+function writeFile(path: string, { text, mode }: BundleFile): void {
+  createOwnedFile(path, text, { mode });
 }
 
 async function bundleFiles(
