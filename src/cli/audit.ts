@@ -3,7 +3,7 @@
 import { Buffer } from "node:buffer";
 import type { AuditEntry } from "../store/audit.ts";
 import { durationMs, isDuration } from "../config/setting_types.ts";
-import { configOf, layoutOf, type SiteOption, withStorePort } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
 
 /** Proves the chain and prints its head; fails if an entry was altered, removed or reordered. */
@@ -12,7 +12,7 @@ export async function verifyAudit(
 ): Promise<void> {
   const pinned = options.head === undefined ? undefined : hashOf(options.head);
   const config = configOf(layoutOf(options));
-  const { faults, count, head } = await withStorePort(config, async ({ audit }) => {
+  const { faults, count, head } = await withStore(config, async ({ audit }) => {
     await audit.chainPending();
     return await audit.prove(pinned);
   });
@@ -32,7 +32,7 @@ export async function exportAudit(
   const at = options.since === undefined
     ? Number.MIN_SAFE_INTEGER
     : secondsOf(options.since, Date.now());
-  await withStorePort(configOf(layoutOf(options)), async ({ audit }) => {
+  await withStore(configOf(layoutOf(options)), async ({ audit }) => {
     await audit.chainPending();
     for await (const entry of audit.since(at)) {
       print(printable(JSON.stringify(describe(entry))));

@@ -11,7 +11,7 @@ import type { RegistryStore } from "../store/registry.ts";
 import type { Store } from "../store/store.ts";
 import { isoOf, payloadOf, printArray, printField, textOf } from "./message_report.ts";
 import { unknownDevice } from "./unknown_device.ts";
-import { configOf, layoutOf, type SiteOption, withStorePort } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
 
 /** Which dead letters are meant, if no single one is named. */
@@ -150,7 +150,7 @@ async function withLetters<T>(
   options: SiteOption,
   work: (store: Store) => Promise<T>,
 ): Promise<T> {
-  return await withStorePort(configOf(layoutOf(options)), work);
+  return await withStore(configOf(layoutOf(options)), work);
 }
 
 /** Within 80 columns, if device ids are short; `dead show` has the rest. */

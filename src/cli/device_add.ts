@@ -6,7 +6,8 @@ import { isDeviceId } from "../core/device.ts";
 import { makeSecret } from "../site/device_secret.ts";
 import { addDevices, type AddedDevice } from "../site/operations/add_devices.ts";
 import { checkEnrolment, type EnrolmentRequest } from "../site/operations/enrolment.ts";
-import { type PublicKey, readCertificateRequest } from "../site/pki/authority.ts";
+import type { KeyType } from "../site/pki/authority.ts";
+import { readFile, readRequest } from "./request_file.ts";
 import { type DeviceLine, type LineFault, readDeviceLines } from "./device_file.ts";
 import {
   enrolmentError,
@@ -16,7 +17,7 @@ import {
   manyFaults,
 } from "./enrolment_report.ts";
 import { showProgress } from "./progress.ts";
-import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
 import { readSecret } from "./secret_file.ts";
 import { CommandError, EXIT, print, printJson } from "./terminal.ts";
 
@@ -24,20 +25,25 @@ import { CommandError, EXIT, print, printJson } from "./terminal.ts";
 interface EnrolOptions extends SiteOption {
   readonly validDays?: number;
   readonly pem?: true;
+  readonly keyType?: KeyType;
   readonly json?: true;
 }
 
 /** A device that is asked for, on a line of a file or alone. */
 type Wanted = EnrolmentRequest & { readonly line: number | undefined };
 
-const REQUEST_MAX_BYTES = 65_536;
-
 /** Registers a device and writes its folder. */
 export async function addDevice(
   deviceId: string,
   options: EnrolOptions & { readonly secretFile?: string; readonly csr?: string },
 ): Promise<void> {
-  const { secretFile, csr, validDays, pem } = options;
+  const { secretFile, csr, validDays, pem, keyType } = options;
+  if (csr !== undefined && keyType !== undefined) {
+    throw new CommandError("Cannot make a key for a request", {
+      exit: EXIT.wrongUse,
+      hint: "Give --csr or --key-type, not both",
+    });
+  }
   if (!isDeviceId(deviceId)) {
     throw new CommandError(faultSentence({ kind: "invalid_id", deviceId }), {
       exit: EXIT.wrongUse,
@@ -51,6 +57,7 @@ export async function addDevice(
     secret,
     ...(validDays !== undefined && { validDays }),
     ...(publicKey !== undefined && { publicKey }),
+    ...(keyType !== undefined && { keyType }),
     ...(pem && { onePem: true }),
   }], options);
   if (options.json) return printJson(device);
@@ -59,7 +66,7 @@ export async function addDevice(
 
 /** Registers every device of a CSV or JSON Lines file, or none. */
 export async function importDevices(file: string, options: EnrolOptions): Promise<void> {
-  const read = readDeviceLines(readText(file));
+  const read = readDeviceLines(readFile(file, readOperatorText));
   const faults = [...read.faults];
   const wanted: Wanted[] = [];
   for (const line of read.lines) {
@@ -89,16 +96,16 @@ async function enrol(
   const requests = wanted.map(({ line: _, ...request }) => request);
   const lines = wanted.map(({ line }) => line);
   if (known.length > 0) {
-    const found = await withStore(
+    const found = await withSecrets(
       config,
-      (store) => checkEnrolment(requests, { layout, registry: openRegistry(store, config) }),
+      ({ registry }) => checkEnrolment(requests, { ...site, registry }),
     );
     throw manyFaults(faultsByLine(known, found, lines));
   }
   const bar = showProgress("Making certificates", wanted.length);
-  const result = await withStore(config, (store) => {
+  const result = await withSecrets(config, ({ registry }) => {
     const progress = (done: number) => bar.to(done);
-    return addDevices(openRegistry(store, config), site, { requests, progress });
+    return addDevices(registry, site, { requests, progress });
   }).finally(() => bar.end());
   if (result.ok) return result.devices;
   throw enrolmentError(result.faults, lines.map(lineName));
@@ -115,6 +122,7 @@ async function orderOf(
     deviceId,
     secret,
     ...(validDays !== undefined && { validDays }),
+    ...(options.keyType !== undefined && { keyType: options.keyType }),
     ...(options.pem && { onePem: true }),
   };
   if (csr === undefined) return { wanted };
@@ -123,22 +131,5 @@ async function orderOf(
   } catch (error) {
     if (error instanceof CommandError) return { wanted, fault: error.message };
     throw error;
-  }
-}
-
-/** The public key of a certificate request. */
-async function readRequest(path: string): Promise<PublicKey> {
-  const read = await readCertificateRequest(readText(path, REQUEST_MAX_BYTES));
-  if (read.ok) return read.publicKey;
-  throw new CommandError(`Cannot use the certificate request "${path}": ${read.fault}`);
-}
-
-function readText(path: string, maxBytes?: number): string {
-  try {
-    return readOperatorText(path, maxBytes);
-  } catch (error) {
-    throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`, {
-      exit: EXIT.wrongUse,
-    });
   }
 }

@@ -1,9 +1,9 @@
 /** `device adopt`: the devices of an existing registry. */
 
-import { readExistingDevices } from "../store/sqlite/existing_devices.ts";
+import { readExistingDevices } from "../store/open_store.ts";
 import { adoptDevices as adopt } from "../site/operations/add_devices.ts";
-import { enrolmentError, manyFaults } from "./enrolment_report.ts";
-import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
+import { enrolmentError } from "./enrolment_report.ts";
+import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
 import { CommandError, print, printJson } from "./terminal.ts";
 
 /** Registers every device of a database with a `devices` table, with its own secret, or none. */
@@ -12,12 +12,8 @@ export async function adoptDevices(
   options: SiteOption & { readonly json?: true },
 ): Promise<void> {
   const config = configOf(layoutOf(options));
-  const devices = readRegistry(file);
-  const damaged = devices.flatMap(({ damage }, i) =>
-    damage === undefined ? [] : [`row ${i + 1}: Cannot adopt the device: ${damage}`]
-  );
-  if (damaged.length > 0) throw manyFaults(damaged);
-  const result = await withStore(config, (store) => adopt(openRegistry(store, config), devices));
+  const devices = await readRegistry(file);
+  const result = await withSecrets(config, ({ registry }) => adopt(registry, devices));
   if (!result.ok) throw enrolmentError(result.faults, devices.map((_, i) => `row ${i + 1}`));
   const { adopted, present } = result;
   if (options.json) return printJson({ adopted, present });
@@ -28,9 +24,9 @@ export async function adoptDevices(
 }
 
 /** The rows of an existing `devices` table. */
-function readRegistry(file: string) {
+async function readRegistry(file: string) {
   try {
-    return readExistingDevices(file);
+    return await readExistingDevices(file);
   } catch (error) {
     throw new CommandError(`Cannot read a registry from "${file}": ${(error as Error).message}`, {
       hint: "It must be a SQLite file with the table devices(device_id, shared_secret, created_at)",

@@ -1,13 +1,13 @@
 /** `device list`. */
 
 import { describeDevice } from "./device_description.ts";
-import { configOf, layoutOf, type SiteOption, withStorePort } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { print, printable } from "./terminal.ts";
 
 /** Lists every device; never a secret. */
 export async function listDevices(options: SiteOption & { readonly json?: true }): Promise<void> {
   const config = configOf(layoutOf(options));
-  const devices = await withStorePort(config, ({ registry }) => registry.list());
+  const devices = await withStore(config, ({ registry }) => registry.list());
   if (options.json) return print(JSON.stringify(devices.map(describeDevice), null, 2));
   print(row("DEVICE", "STATUS", "ADDED", "CERTIFICATE UNTIL"));
   for (const device of devices.map(describeDevice)) {

@@ -14,7 +14,7 @@ export async function removeDevice(
   const layout = layoutOf(options);
   const config = configOf(layout);
   const site = { layout, config, nowMs: Date.now() };
-  const result = await withStore(config, (store) => remove(store, site, deviceId));
+  const result = await withStore(config, ({ registry }) => remove(registry, site, deviceId));
   if (!result.found) throw unknownDevice(deviceId);
   const { steps, fault } = result;
   if (options.json) {

@@ -1,6 +1,6 @@
 /** `device revoke` and `device restore`. */
 
-import type { Database } from "../store/sqlite/database.ts";
+import type { RegistryStore } from "../store/registry.ts";
 import type { OpenSite } from "../site/operations/broker_access.ts";
 import {
   restoreDevice as restore,
@@ -33,7 +33,7 @@ export async function revokeDevice(
   }
   const what = { deviceId, ...(reason !== undefined && { reason }) };
   await carryOut(deviceId, options, {
-    work: (store, site) => revoke(store, site, what),
+    work: (registry, site) => revoke(registry, site, what),
     consolation: `The registry refuses ${deviceId} already`,
     done: `Revoked ${deviceId}`,
   });
@@ -42,7 +42,7 @@ export async function revokeDevice(
 /** Takes a revocation back, in the registry and at the broker. */
 export async function restoreDevice(deviceId: string, options: RevokeOptions): Promise<void> {
   await carryOut(deviceId, options, {
-    work: (store, site) => restore(store, site, deviceId),
+    work: (registry, site) => restore(registry, site, deviceId),
     consolation: `Until then the broker may refuse ${deviceId}`,
     done: `Restored ${deviceId}`,
   });
@@ -52,7 +52,7 @@ async function carryOut(
   deviceId: string,
   options: RevokeOptions,
   { work, consolation, done }: {
-    work(store: Database, site: OpenSite): Promise<RevokeDeviceResult>;
+    work(registry: RegistryStore, site: OpenSite): Promise<RevokeDeviceResult>;
     consolation: string;
     done: string;
   },
@@ -60,7 +60,7 @@ async function carryOut(
   const layout = layoutOf(options);
   const config = configOf(layout);
   const site = { layout, config, nowMs: Date.now() };
-  const result = await withStore(config, (store) => work(store, site));
+  const result = await withStore(config, ({ registry }) => work(registry, site));
   if (!result.found) throw unknownDevice(deviceId);
   const { steps, fault } = result;
   if (options.json) {

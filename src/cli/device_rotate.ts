@@ -10,8 +10,10 @@ import {
   rotateSecret,
   type RotationSite,
 } from "../site/operations/rotate_device.ts";
+import type { KeyType } from "../site/pki/authority.ts";
+import { readRequest } from "./request_file.ts";
 import { makeSecret } from "../site/device_secret.ts";
-import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
 import { brokerSentence, failOn } from "./revocation_report.ts";
 import { readSecret } from "./secret_file.ts";
 import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
@@ -24,6 +26,8 @@ interface RotateOptions extends SiteOption {
   readonly overlap: string;
   readonly certificate?: true;
   readonly validDays?: number;
+  readonly csr?: string;
+  readonly keyType?: KeyType;
   readonly finish?: true;
   readonly force?: true;
   readonly json?: true;
@@ -37,10 +41,9 @@ export async function rotateDevice(deviceId: string, options: RotateOptions): Pr
   const layout = layoutOf(options);
   const config = configOf(layout);
   const site = { layout, config, nowMs: Date.now() };
-  await withStore(config, async (store) => {
-    const registry = openRegistry(store, config);
-    if (!registry.find(deviceId)) throw unknownDevice(deviceId);
-    const rotation = { site, store, registry };
+  await withSecrets(config, async ({ registry }) => {
+    if (!await registry.find(deviceId)) throw unknownDevice(deviceId);
+    const rotation = { site, registry };
     const { steps, fault } = await rotate(rotation, deviceId, { ...options, overlapSeconds });
     if (options.json) printJson({ deviceId, complete: fault === undefined, steps, fault });
     else for (const line of steps.flatMap(sentencesOf)) print(printable(line));
@@ -54,17 +57,21 @@ async function rotate(
   deviceId: string,
   options: RotateOptions & { readonly overlapSeconds: number },
 ): Promise<RotateDeviceResult> {
-  const { secretFile, validDays, overlapSeconds } = options;
+  const { secretFile, validDays, keyType, csr, overlapSeconds } = options;
   const steps: RotateDeviceStep[] = [];
   if (options.secret) {
     const secret = secretFile === undefined ? makeSecret() : readSecret(secretFile);
-    const result = await rotateSecret(rotation, deviceId, { secret, overlapSeconds });
+    const isKnown = secretFile !== undefined;
+    const result = await rotateSecret(rotation, deviceId, { secret, isKnown, overlapSeconds });
     steps.push(...result.steps);
     if (result.fault) return { steps, fault: result.fault };
   }
   if (options.certificate) {
-    const lifetime = validDays === undefined ? {} : { validDays };
-    const result = await rotateCertificate(rotation, deviceId, lifetime);
+    const result = await rotateCertificate(rotation, deviceId, {
+      ...(validDays !== undefined && { validDays }),
+      ...(keyType !== undefined && { keyType }),
+      ...(csr !== undefined && { publicKey: await readRequest(csr) }),
+    });
     steps.push(...result.steps);
     if (result.fault) return { steps, fault: result.fault };
   }
@@ -73,7 +80,8 @@ async function rotate(
 }
 
 /** Refuses options that contradict each other; returns the overlap in seconds. */
-function checkOptions({ secret, secretFile, certificate, finish, overlap }: RotateOptions): number {
+function checkOptions(options: RotateOptions): number {
+  const { secret, secretFile, certificate, finish, overlap, csr, keyType } = options;
   const wrong = (fault: string, hint: string) =>
     new CommandError(fault, { exit: EXIT.wrongUse, hint });
   if (!secret && !certificate && !finish) {
@@ -84,6 +92,15 @@ function checkOptions({ secret, secretFile, certificate, finish, overlap }: Rota
   }
   if (finish && (secret || certificate)) {
     throw wrong("Cannot begin and end a rotation at once", "Give --finish once the device has it");
+  }
+  if (csr !== undefined && keyType !== undefined) {
+    throw wrong("Cannot make a key for a request", "Give --csr or --key-type, not both");
+  }
+  if ((csr ?? keyType) !== undefined && !certificate) {
+    throw wrong(
+      "Cannot use --csr or --key-type without a certificate",
+      "Give --certificate as well",
+    );
   }
   if (secretFile !== undefined && !secret) {
     throw wrong("Cannot take a secret from a file", "Give --secret as well");
@@ -129,6 +146,10 @@ function sayFault(fault: RotateDeviceFault, deviceId: string, { json }: RotateOp
         `Cannot end the overlap: ${deviceId} has not used its new secret yet`,
         { hint: "Wait until device show reports its use, or give --force" },
       );
+    case "no_place":
+      throw new CommandError(`Cannot write the new secret: ${fault.reason}`, {
+        hint: "Nothing was changed; give your own with --secret-file, or correct that file",
+      });
     case "no_certificate":
       throw new CommandError(fault.reason);
     default:

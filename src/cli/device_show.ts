@@ -2,7 +2,7 @@
 
 import type { RegisteredDevice, SecretUse } from "../store/device_record.ts";
 import { describeDevice, isoOf } from "./device_description.ts";
-import { configOf, layoutOf, type SiteOption, withStorePort } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { print, printable } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
 
@@ -12,7 +12,7 @@ export async function showDevice(
   options: SiteOption & { readonly json?: true },
 ): Promise<void> {
   const config = configOf(layoutOf(options));
-  const { device, uses } = await withStorePort(config, async ({ registry }) => ({
+  const { device, uses } = await withStore(config, async ({ registry }) => ({
     device: await registry.find(deviceId),
     uses: await registry.secretUses(deviceId),
   }));

@@ -77,6 +77,8 @@ export function faultSentence(
       return `Cannot use the secret of "${fault.deviceId}": ${fault.reason}`;
     case "secret_taken":
       return `Cannot use the secret of "${fault.deviceId}": device "${fault.holder}" has it already`;
+    case "damaged_row":
+      return `Cannot adopt the device: ${fault.reason}`;
     case "no_bundle":
       return fault.reason;
     case "not_registered":

@@ -6,7 +6,7 @@ import { apiKeyDigest } from "../config/credentials.ts";
 import type { RegistryStore } from "../store/registry.ts";
 import { createApiKey } from "../site/operations/site_creation.ts";
 import { unknownDevice } from "./unknown_device.ts";
-import { configOf, layoutOf, type SiteOption, withStorePort } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, EXIT, note, print, printable, printJson } from "./terminal.ts";
 
 /** What a new key is for; neither: commands to every device, and the metrics. */
@@ -26,7 +26,7 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
   }
   const deviceIds = scopeOf(options);
   const key = createApiKey();
-  await withStorePort(configOf(layoutOf(options)), async ({ apiKeys, registry }) => {
+  await withStore(configOf(layoutOf(options)), async ({ apiKeys, registry }) => {
     await refuseUnknown(deviceIds ?? [], registry);
     if ((await apiKeys.list()).length >= API_KEYS_MAX) {
       throw new CommandError(
@@ -48,7 +48,7 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
 /** Lists every key by its name; the keys themselves are not known here. */
 export async function listKeys(options: SiteOption & { readonly json?: true }): Promise<void> {
   const config = configOf(layoutOf(options));
-  const keys = await withStorePort(config, ({ apiKeys }) => apiKeys.list());
+  const keys = await withStore(config, ({ apiKeys }) => apiKeys.list());
   if (options.json) return print(JSON.stringify(keys.map(describe), null, 2));
   print(row("NAME", "ADDED", "FOR"));
   for (const key of keys) {
@@ -63,7 +63,7 @@ export async function removeKey(
   options: SiteOption & { readonly json?: true },
 ): Promise<void> {
   const config = configOf(layoutOf(options));
-  const removed = await withStorePort(config, ({ apiKeys }) => apiKeys.remove(name));
+  const removed = await withStore(config, ({ apiKeys }) => apiKeys.remove(name));
   if (!removed) {
     throw new CommandError(`There is no key "${name}"`, {
       hint: "See secure-iot-gateway key list",

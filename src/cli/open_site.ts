@@ -2,11 +2,8 @@
 
 import { StoreError } from "../store/store_error.ts";
 import { type Config, readConfig, SITE_DIRECTORY_VARIABLE } from "../config/config.ts";
-import { Registry } from "../store/sqlite/registry.ts";
-import { readSealingKeys } from "../store/sealing_keys.ts";
-import { openStore as openStorePort } from "../store/open_store.ts";
+import { openStore } from "../store/open_store.ts";
 import type { Store, StorePlace } from "../store/store.ts";
-import { Database } from "../store/sqlite/database.ts";
 import { readOperatorText } from "../config/operator_file.ts";
 import { systemFault } from "../config/system_fault.ts";
 import type { Settings } from "../config/settings.ts";
@@ -50,23 +47,8 @@ export function settingsOf(
   return result;
 }
 
-/** Opens a site's store for as long as `work` takes. */
-export async function withStore<T>(
-  config: Config,
-  work: (store: Database) => T | Promise<T>,
-): Promise<T> {
-  const store = openStore(config);
-  try {
-    return await work(store);
-  } catch (error) {
-    throw error instanceof StoreError ? storeFailure(error) : error;
-  } finally {
-    store.close();
-  }
-}
-
 /** Opens a site's store for as long as `work` takes; secrets that are sealed stay shut. */
-export async function withStorePort<T>(
+export async function withStore<T>(
   { store: { sealingKey: _, ...place } }: Config,
   work: (store: Store) => Promise<T>,
 ): Promise<T> {
@@ -90,7 +72,7 @@ async function withStoreAt<T>(
   work: (store: Store) => Promise<T>,
 ): Promise<T> {
   try {
-    const store = await openStorePort(place, { author: "command" });
+    const store = await openStore(place, { author: "command" });
     try {
       return await work(store);
     } finally {
@@ -101,26 +83,9 @@ async function withStoreAt<T>(
   }
 }
 
-/** The registry of a site, which opens its secrets if they are sealed. */
-export function openRegistry(store: Database, config: Config): Registry {
-  const registry = new Registry(store, readSealingKeys(config.store.sealingKey));
-  const fault = registry.missingSealingKeys();
-  if (fault !== undefined) throw new CommandError(fault);
-  return registry;
-}
-
 function storeFailure(error: StoreError): CommandError {
   const hint = systemFault(error)?.hint;
   return new CommandError(error.message, hint === undefined ? {} : { hint });
-}
-
-function openStore(config: Config): Database {
-  try {
-    return new Database(config.store.database, { synchronous: config.store.synchronous });
-  } catch (error) {
-    if (error instanceof StoreError) throw storeFailure(error);
-    throw error;
-  }
 }
 
 function readConfiguration(layout: SiteLayout): string {

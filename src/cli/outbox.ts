@@ -3,7 +3,7 @@
 import type { OutboxSummary } from "../store/outbox.ts";
 import type { Store } from "../store/store.ts";
 import { isoOf, payloadOf, printArray, printField } from "./message_report.ts";
-import { configOf, layoutOf, type SiteOption, withStorePort } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
 
@@ -16,7 +16,7 @@ export async function listOutbox(
   options: JsonOption & { readonly device?: string },
 ): Promise<void> {
   const { device } = options;
-  await withStorePort(configOf(layoutOf(options)), async (store) => {
+  await withStore(configOf(layoutOf(options)), async (store) => {
     if (device !== undefined && !await store.registry.find(device)) throw unknownDevice(device);
     const entries = store.outbox.list(device);
     if (options.json) await printArray(entries, (entry) => describe(entry));
@@ -49,7 +49,7 @@ async function inOutbox<T>(
   options: SiteOption,
   work: (outbox: Store["outbox"]) => Promise<T>,
 ): Promise<T> {
-  return await withStorePort(configOf(layoutOf(options)), (store) => work(store.outbox));
+  return await withStore(configOf(layoutOf(options)), (store) => work(store.outbox));
 }
 
 function sequenceOf(id: string): number {

@@ -1,6 +1,7 @@
 /** The command line: which commands there are, and the file that each runs. */
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { StartError } from "../config/credentials.ts";
 import { forgetProxies } from "../config/environment.ts";
 import { integer, port as portType, type SettingType } from "../config/setting_types.ts";
 import { VALID_DAYS_MAX } from "./device_file.ts";
@@ -96,11 +97,13 @@ function addDeviceCommands(program: Command): void {
   site(device.command("add <id>").description("Register a device and write its folder"))
     .option("--secret-file <file>", "take its secret from a file instead of making one")
     .option("--csr <file>", "a certificate request: the device keeps its key")
+    .addOption(keyType("of its key; rsa for devices that know no EC"))
     .option("--valid-days <days>", "how many days its certificate is valid", days)
     .option("--pem", "one file devices/ID.pem instead of a folder")
     .option("--json", "as JSON")
     .action(async (id, options) => (await import("./device_add.ts")).addDevice(id, options));
   site(device.command("import <file>").description("Register all devices of a CSV or JSONL file"))
+    .addOption(keyType("of their keys; rsa for devices that know no EC"))
     .option("--valid-days <days>", "how many days their certificates are valid", days)
     .option("--pem", "one file devices/ID.pem for each instead of a folder")
     .option("--json", "as JSON")
@@ -123,6 +126,8 @@ function addDeviceCommands(program: Command): void {
     .option("--secret-file <file>", "with --secret: take it from a file instead of making one")
     .option("--overlap <duration>", "how long both secrets are valid", "7d")
     .option("--certificate", "a new key and certificate; the previous ones stay valid")
+    .option("--csr <file>", "with --certificate: a request, the device keeps its key")
+    .addOption(keyType("with --certificate: of the key; rsa for devices that know no EC"))
     .option("--valid-days <days>", "with --certificate: how many days it is valid", days)
     .option("--finish", "the device has the new ones: end the overlap, revoke the previous ones")
     .option("--force", "with --finish: even if the device has not used its new secret yet")
@@ -249,6 +254,7 @@ function addFirmwareCommands(program: Command, outcome: Outcome): void {
     .description("Explain why a message is accepted or rejected; - reads it from stdin")
     .option("--secret-file <file>", "verify with this secret; then no site is needed")
     .option("--at <seconds>", "judge it at this time, Unix seconds, instead of now")
+    .option("--retained", "judge it as one that was published with the retain flag")
     .option("--json", "as JSON")
     .action(async (id, file, options) => {
       outcome.exit = await (await import("./verify.ts")).verify(id, file, options);
@@ -264,6 +270,10 @@ function site(command: Command): Command {
 
 function port(text: string): number {
   return wholeNumber(text, portType());
+}
+
+function keyType(description: string): Option {
+  return new Option("--key-type <type>", description).choices(["ec", "rsa"]);
 }
 
 function days(text: string): number {
@@ -292,6 +302,9 @@ function exitOf(error: unknown): Exit {
 /** An error that no command expects: most come from the system, not from a bug. */
 function failureOf(error: unknown): Pick<CommandError, "faults" | "hint"> {
   if (error instanceof SiteLockedError) return { faults: [error.message], hint: error.hint };
+  if (error instanceof StartError) {
+    return { faults: [error.message], hint: "Replace that file, or restore it from a backup" };
+  }
   const fault = systemFault(error);
   if (fault !== undefined) return { faults: [fault.reason], hint: fault.hint };
   return {

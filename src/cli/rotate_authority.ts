@@ -28,10 +28,10 @@ export async function rotateAuthority(options: RotateAuthorityOptions): Promise<
   const force = options.force === true;
   const { steps, fault } = await withStore(
     config,
-    (store) =>
+    ({ registry }) =>
       options.finish
-        ? finishAuthorityRotation(store, site, { force })
-        : beginAuthorityRotation(store, site),
+        ? finishAuthorityRotation(registry, site, { force })
+        : beginAuthorityRotation(registry, site),
   );
   if (options.json) printJson({ complete: fault === undefined, steps, fault });
   else for (const line of steps.flatMap(sentencesOf)) print(printable(line));

@@ -1,11 +1,12 @@
 /** `run`: the gateway, until it is told to stop; SIGHUP reloads the site. */
 
+import type { Config } from "../config/config.ts";
 import { StartError } from "../config/credentials.ts";
 import { KEY_LOG_VARIABLE } from "../config/environment.ts";
 import { systemFault } from "../config/system_fault.ts";
 import type { Emit } from "../core/event.ts";
 import { EventLog } from "../log/event_log.ts";
-import { openLog, writeToStderr } from "../log/log.ts";
+import { type LogStyle, openLog, writeToStderr } from "../log/log.ts";
 import { loadSite } from "../process/loaded_site.ts";
 import { Reloader } from "../process/reloader.ts";
 import { Supervisor } from "../process/supervisor.ts";
@@ -23,15 +24,21 @@ export async function run(options: SiteOption): Promise<void> {
   Deno.permissions.revokeSync({ name: "run" });
   refuseKeyLog();
   const layout = layoutOf(options);
-  const load = () => loadSite(settingsOf(layout));
+  const load = async () => {
+    const site = await loadSite(settingsOf(layout));
+    return { ...site, logStyle: logStyleOf(site.config.log) };
+  };
   const { ignored } = settingsOf(layout);
   if (ignored.length > 0) {
     note(`hint: Ignored what a container platform has set: ${ignored.join(", ")}`);
   }
-  const site = orCommandError(load);
+  const site = await load().catch(throwCommandError);
   // Two gateways on one site would disconnect each other from the broker again and again.
   using _lock = lockNow(layout, "gateway");
-  const eventLog = new EventLog(openLog(site.config.log.level, writeToStderr), site.config.log);
+  const eventLog = new EventLog(
+    openLog(site.config.log.level, writeToStderr, site.logStyle),
+    site.config.log,
+  );
   const emit: Emit = (event) => eventLog.write(event);
   using systemd = new ServiceNotifier((name) => Deno.env.get(name), { emit });
   const onReady = () => {
@@ -72,6 +79,13 @@ function orCommandError<T>(work: () => T): T {
   } catch (error) {
     return throwCommandError(error);
   }
+}
+
+/** Colour is for a terminal whose user has not set NO_COLOR. */
+function logStyleOf({ format }: Config["log"]): LogStyle {
+  const isTerminal = Deno.stderr.isTerminal();
+  if (format === "json" || (format === "auto" && !isTerminal)) return "json";
+  return isTerminal && !Deno.noColor ? "colour" : "text";
 }
 
 /** An error that the site causes is printed for the operator; any other is a bug. */

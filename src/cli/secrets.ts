@@ -1,11 +1,7 @@
 /** `secrets seal`, `unseal` and `rotate-key`: whether the secrets in the database are encrypted. */
 
-import {
-  rotateSealingKey,
-  type SealingParts,
-  sealSecrets,
-  unsealSecrets,
-} from "../store/sqlite/sealing.ts";
+import type { SealingKeyPlaces } from "../config/config.ts";
+import type { Sealing } from "../store/sealing.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { note, print, printJson } from "./terminal.ts";
 
@@ -14,7 +10,10 @@ type JsonOption = SiteOption & { readonly json?: true };
 
 /** Seals every secret of a site, in place, also beside a running gateway. */
 export async function seal(options: JsonOption): Promise<void> {
-  const { count, keyId, keyFile, removed } = await withParts(options, sealSecrets);
+  const { count, keyId, keyFile, removed } = await withSealing(
+    options,
+    (sealing, keys) => sealing.seal(keys),
+  );
   if (options.json) return printJson({ count, keyId, keyFile, removed });
   print(`Sealed ${amount(count)} under key ${keyId}`);
   sayRemoved(removed);
@@ -25,7 +24,7 @@ export async function seal(options: JsonOption): Promise<void> {
 
 /** Makes every secret of a site plain again. */
 export async function unseal(options: JsonOption): Promise<void> {
-  const { count, keyFile } = await withParts(options, unsealSecrets);
+  const { count, keyFile } = await withSealing(options, (sealing, keys) => sealing.unseal(keys));
   if (options.json) return printJson({ count, keyFile });
   print(`Unsealed ${amount(count)}`);
   note(`hint: ${keyFile} is still there, for backups of the sealed database`);
@@ -33,17 +32,23 @@ export async function unseal(options: JsonOption): Promise<void> {
 
 /** Seals every secret of a site under a new key. */
 export async function rotateKey(options: JsonOption): Promise<void> {
-  const { count, keyId, keyFile, removed } = await withParts(options, rotateSealingKey);
+  const { count, keyId, keyFile, removed } = await withSealing(
+    options,
+    (sealing, keys) => sealing.rotateKey(keys),
+  );
   if (options.json) return printJson({ count, keyId, keyFile, removed });
   sayRemoved(removed);
   print(`Sealed ${amount(count)} under key ${keyId}; the old key is no longer used`);
 }
 
-async function withParts<T>(options: SiteOption, work: (parts: SealingParts) => Promise<T>) {
+async function withSealing<T>(
+  options: SiteOption,
+  work: (sealing: Sealing, keys: SealingKeyPlaces) => Promise<T>,
+) {
   const config = configOf(layoutOf(options));
-  const places = config.store.sealingKey;
-  const done = await withStore(config, (store) => work({ store, places }));
-  return { ...done, keyFile: places.file };
+  const keys = config.store.sealingKey;
+  const done = await withStore(config, ({ sealing }) => work(sealing, keys));
+  return { ...done, keyFile: keys.file };
 }
 
 function sayRemoved(backups: readonly string[]): void {

@@ -7,7 +7,7 @@ import { importSecret, sign as signatureOf, SIGNATURE_BYTES } from "../core/sign
 import { type SignedFields, signingInput } from "../core/signing_input.ts";
 import { readSecret } from "./secret_file.ts";
 import { unknownDevice } from "./unknown_device.ts";
-import { configOf, layoutOf, openRegistry, type SiteOption, withStore } from "./open_site.ts";
+import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
 import { CommandError, EXIT, print } from "./terminal.ts";
 
 /** What `sign` may be told besides the device and the payload. */
@@ -86,8 +86,8 @@ function refuseOversize(message: string): void {
 async function secretOf(deviceId: string, options: SignOptions): Promise<string> {
   if (options.secretFile !== undefined) return readSecret(options.secretFile);
   const config = configOf(layoutOf(options));
-  return await withStore(config, (store) => {
-    const device = openRegistry(store, config).find(deviceId);
+  return await withSecrets(config, async ({ registry }) => {
+    const device = await registry.find(deviceId);
     if (!device) throw unknownDevice(deviceId);
     return device.sharedSecret;
   });

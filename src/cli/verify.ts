@@ -20,6 +20,8 @@ interface VerifyOptions extends SiteOption {
   readonly secretFile?: string;
   /** Unix seconds, ten digits; now if not given. */
   readonly at?: string;
+  /** The message was published with the retain flag, which the file does not show. */
+  readonly retained?: true;
   readonly json?: true;
 }
 
@@ -45,9 +47,13 @@ export async function verify(
   } else {
     await sayReport(examination);
     for (const hint of hints) note(`hint: ${printable(hint)}`);
+    if (examination.verdict.kind !== "rejected") note(`note: ${ONLY_BYTES}`);
   }
   return examination.verdict.kind === "rejected" ? EXIT.failed : EXIT.fine;
 }
+
+/** What the file cannot show. */
+const ONLY_BYTES = "the gateway also refuses what is published with the retain flag (--retained)";
 
 function refuseWrongArguments(deviceId: string, { at }: VerifyOptions): void {
   const faults: string[] = [];
@@ -67,7 +73,8 @@ async function examine(
 ): Promise<MessageTrial> {
   const { at, secretFile } = options;
   const nowSeconds = at === undefined ? Math.floor(Date.now() / 1000) : Number(at);
-  const subject = { bytes, identity, nowSeconds, now: at === undefined };
+  const retained = options.retained === true;
+  const subject = { bytes, identity, nowSeconds, now: at === undefined, retained };
   const secret = secretFile === undefined ? undefined : readSecret(secretFile);
   if (secret !== undefined && options.dir === undefined) {
     return await tryAlone({ ...subject, toleranceSeconds: standardTolerance() }, secret);

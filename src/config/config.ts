@@ -27,10 +27,15 @@ export interface Config {
     readonly key: string;
   };
   readonly backend: {
-    /** Without a trailing slash. */
     readonly url: string;
+    readonly path: string;
     /** A path; undefined: use the system's authorities. */
     readonly ca: string | undefined;
+    /** Paths and a URL; undefined: there is none. */
+    readonly headersFile: string | undefined;
+    readonly pair: { readonly certificate: string; readonly key: string } | undefined;
+    readonly signingKeyFile: string | undefined;
+    readonly proxy: string | undefined;
     readonly timeoutMs: number;
     readonly concurrency: number;
     readonly retryFirstMs: number;
@@ -69,6 +74,7 @@ export interface Config {
   readonly audit: { readonly maxCount: number; readonly maxAgeMs: number };
   readonly log: {
     readonly level: "debug" | "info" | "warning" | "error";
+    readonly format: "auto" | "json" | "text";
     readonly accepted: boolean;
   };
 }
@@ -238,7 +244,7 @@ function inToml(toml: string, section: string, key?: string): string {
 
 /** The wrong value, but not a URL, which may have a password in it. */
 function found(key: string, value: unknown): string {
-  if (value === undefined || key === "url") return "";
+  if (value === undefined || key === "url" || key === "path") return "";
   return `, not ${(JSON.stringify(value) ?? String(value)).slice(0, SHOWN_MAX_CHARS)}`;
 }
 
@@ -249,9 +255,17 @@ function isTable(value: unknown): value is Record<string, unknown> {
 
 /** Faults in how two settings fit together. */
 function crossFaults({ backend }: Settings): string[] {
-  return durationMs(backend.retry_first) > durationMs(backend.retry_longest)
-    ? ["gateway.toml: backend.retry_first: must not be longer than backend.retry_longest"]
-    : [];
+  const faults: string[] = [];
+  if (durationMs(backend.retry_first) > durationMs(backend.retry_longest)) {
+    faults.push("backend.retry_first: must not be longer than backend.retry_longest");
+  }
+  if ((backend.certificate === "") !== (backend.key === "")) {
+    faults.push("backend.certificate, backend.key: need each other");
+  }
+  if (backend.certificate !== "" && !/^https:/i.test(backend.url)) {
+    faults.push("backend.certificate: needs a backend.url with https://");
+  }
+  return faults.map((fault) => `gateway.toml: ${fault}`);
 }
 
 function configOf(
@@ -263,6 +277,7 @@ function configOf(
 ): Config {
   const { broker, backend, devices, api, checks, store, log } = settings;
   const path = (text: string) => resolve(directory, text);
+  const pathOf = (text: string) => text === "" ? undefined : path(text);
   const credentials = environment[CREDENTIALS_VARIABLE];
   const credential = credentials ? resolve(credentials, SEALING_KEY_CREDENTIAL) : undefined;
   return {
@@ -277,7 +292,14 @@ function configOf(
     },
     backend: {
       url: backend.url.replace(/\/+$/, ""),
-      ca: backend.ca === "" ? undefined : path(backend.ca),
+      path: backend.path,
+      ca: pathOf(backend.ca),
+      headersFile: pathOf(backend.headers_file),
+      pair: backend.certificate === ""
+        ? undefined
+        : { certificate: path(backend.certificate), key: path(backend.key) },
+      signingKeyFile: pathOf(backend.signing_key_file),
+      proxy: backend.proxy || undefined,
       timeoutMs: durationMs(backend.timeout),
       concurrency: backend.concurrency,
       retryFirstMs: durationMs(backend.retry_first),

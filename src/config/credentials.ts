@@ -1,15 +1,20 @@
 /** The certificates and keys of a site, read and checked before they are used. */
 
-import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
+import { createHash } from "node:crypto";
+import { type HeaderField, readHeaderFields, readSigningKeys } from "./backend_files.ts";
 import type { Config } from "./config.ts";
-import { readOperatorText } from "./operator_file.ts";
+import { readOperatorFile, readOperatorText } from "./operator_file.ts";
+import { isPair, type PemResult, readCertificates, readPrivateKey } from "./pem.ts";
+
+/** A system's list of all authorities has a quarter of this. */
+const PEM_MAX_BYTES = 1_048_576;
 
 /** The gateway cannot start; the message is for the operator. */
 export class StartError extends Error {
   override readonly name = "StartError";
 }
 
-/** A certificate and its private key, as PEM text. */
+/** A certificate and its private key, as PEM text or as paths. */
 interface KeyPair {
   readonly certificate: string;
   readonly key: string;
@@ -19,9 +24,20 @@ interface KeyPair {
 export interface Credentials {
   readonly broker: KeyPair & { readonly ca: string };
   /** PEM text; undefined: use the system's authorities. */
-  readonly backend: { readonly ca: string | undefined };
+  readonly backend: BackendCredentials;
   /** `keyDigest`: SHA-256 of the operator's copy of a Bearer key; undefined if there is none. */
   readonly api: KeyPair & { readonly keyDigest: Uint8Array | undefined };
+}
+
+/** Who the gateway is to the backend. */
+interface BackendCredentials {
+  readonly ca: string | undefined;
+  /** Fields of each request. */
+  readonly fields: readonly HeaderField[];
+  /** The client certificate; undefined if there is none. */
+  readonly pair: KeyPair | undefined;
+  /** Bytes of the keys that sign each request; empty if it is not signed. */
+  readonly signingKeys: readonly Uint8Array[];
 }
 
 /** SHA-256 of a key; the gateway stores only this. */
@@ -32,35 +48,81 @@ export function apiKeyDigest(key: string): Uint8Array {
 /** Reads every file that `config` names; throws a `StartError` that names the bad one. */
 export function readCredentials({ broker, backend, api }: Config): Credentials {
   return {
-    broker: { ca: readAuthority(broker.ca), ...readKeyPair(broker.certificate, broker.key) },
-    backend: { ca: backend.ca === undefined ? undefined : readAuthority(backend.ca) },
-    api: { ...readKeyPair(api.certificate, api.key), keyDigest: readKeyDigest(api.keyFile) },
+    broker: readBrokerCredentials(broker),
+    backend: {
+      ca: backend.ca === undefined ? undefined : readAuthorities(backend.ca),
+      fields: readSecretFile(backend.headersFile, readHeaderFields) ?? [],
+      pair: backend.pair && readKeyPair(backend.pair),
+      signingKeys: readSecretFile(backend.signingKeyFile, readSigningKeys) ?? [],
+    },
+    api: { ...readKeyPair(api), keyDigest: readKeyDigest(api.keyFile) },
   };
 }
 
-/** A certificate and its key, checked as a pair: later, a wrong pair gives a misleading error. */
-function readKeyPair(certificatePath: string, keyPath: string): KeyPair {
-  const certificate = readText(certificatePath);
-  const key = readText(keyPath);
-  let fits: boolean;
-  try {
-    fits = new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
-  } catch (error) {
-    const reason = (error as Error).message;
-    throw new StartError(`Cannot read "${certificatePath}" with "${keyPath}": ${reason}`);
-  }
-  if (!fits) throw new StartError(`"${keyPath}" is not the key of "${certificatePath}"`);
-  return { certificate, key };
+/** Reads what it takes to connect to the broker; throws as `readCredentials` does. */
+export function readBrokerCredentials({ ca, certificate, key }: Config["broker"]) {
+  return { ca: readAuthorities(ca), ...readKeyPair({ certificate, key }) };
 }
 
-function readAuthority(path: string): string {
-  const authority = readText(path);
+/** The certificates of a file, each as PEM text; throws as `readCredentials` does. */
+export function readCertificateFile(path: string): readonly [string, ...string[]] {
+  return readPem(path, readCertificates);
+}
+
+/** Why a certificate and its key cannot be used together; undefined if they can. */
+export function keyPairFault(paths: KeyPair): string | undefined {
   try {
-    new X509Certificate(authority);
+    readKeyPair(paths);
+    return undefined;
+  } catch (error) {
+    if (error instanceof StartError) return error.message;
+    throw error;
+  }
+}
+
+/** A certificate and its key, checked as a pair: later, a wrong pair gives a misleading error. */
+export function readKeyPair(paths: KeyPair): KeyPair {
+  const certificates = readCertificateFile(paths.certificate);
+  const key = readPem(paths.key, readPrivateKey);
+  if (isPair(certificates[0], key)) return { certificate: certificates.join(""), key };
+  throw new StartError(`"${paths.key}" is not the key of "${paths.certificate}"`);
+}
+
+/** A file that only its owner may read; undefined if none is named. */
+function readSecretFile<T>(
+  path: string | undefined,
+  read: (
+    text: string,
+  ) => { readonly ok: true; readonly value: T } | {
+    readonly ok: false;
+    readonly faults: readonly string[];
+  },
+): T | undefined {
+  if (path === undefined) return undefined;
+  const result = read(readPrivateText(path));
+  if (result.ok) return result.value;
+  throw new StartError(`Cannot use "${path}": ${result.faults.join("; ")}`);
+}
+
+function readPrivateText(path: string): string {
+  try {
+    const text = readOperatorText(path, PEM_MAX_BYTES);
+    const mode = Deno.statSync(path).mode ?? 0;
+    if ((mode & 0o077) === 0) return text;
   } catch (error) {
     throw new StartError(`Cannot read "${path}": ${(error as Error).message}`);
   }
-  return authority;
+  throw new StartError(`Cannot use "${path}": other users may read it; type chmod 600 "${path}"`);
+}
+
+function readAuthorities(path: string): string {
+  return readCertificateFile(path).join("");
+}
+
+function readPem<T>(path: string, read: (bytes: Uint8Array) => PemResult<T>): T {
+  const result = read(readBytes(path));
+  if (result.ok) return result.value;
+  throw new StartError(`Cannot use "${path}": ${result.fault}`);
 }
 
 function readKeyDigest(path: string): Uint8Array | undefined {
@@ -73,9 +135,9 @@ function readKeyDigest(path: string): Uint8Array | undefined {
   }
 }
 
-function readText(path: string): string {
+function readBytes(path: string): Uint8Array {
   try {
-    return readOperatorText(path);
+    return readOperatorFile(path, PEM_MAX_BYTES);
   } catch (error) {
     throw new StartError(`Cannot read "${path}": ${(error as Error).message}`);
   }

@@ -2,19 +2,21 @@
 
 import { X509Certificate } from "node:crypto";
 import { nextUpdateOf } from "../core/revocation_list.ts";
+import { partsOf, type PemPart } from "./pem.ts";
 
 /** How long ahead an operator is warned, days. */
 export const WARN_DAYS = 30;
 
-const PEM = /-----BEGIN (CERTIFICATE|X509 CRL|CRL)-----([^-]+)-----END/g;
-
-/** Earliest expiry in a PEM file, Unix seconds; undefined if nothing in it expires. */
-export function earliestEnd(pem: string): number | undefined {
-  const ends = [...pem.matchAll(PEM)].map(([, label, base64]) => {
-    const der = Uint8Array.fromBase64(base64!);
-    return label === "CERTIFICATE"
-      ? Math.floor(new X509Certificate(der).validToDate.getTime() / 1000)
-      : nextUpdateOf(der);
-  }).filter((end) => end !== undefined);
+/** Earliest expiry in a file, PEM or a certificate in DER, Unix seconds; undefined if nothing expires. */
+export function earliestEnd(bytes: Uint8Array): number | undefined {
+  const parts = partsOf(bytes);
+  if (!parts.ok) return undefined;
+  const ends = parts.value.map(endOf).filter((end) => end !== undefined);
   return ends.length === 0 ? undefined : Math.min(...ends);
+}
+
+function endOf({ label, der }: PemPart): number | undefined {
+  if (/CRL$/.test(label)) return nextUpdateOf(der);
+  if (!/^$|CERTIFICATE$/.test(label)) return undefined;
+  return Math.floor(new X509Certificate(der).validToDate.getTime() / 1000);
 }

@@ -110,23 +110,45 @@ export function clientId(): SettingType<string> {
   );
 }
 
-/** A URL that `/device/{id}/data` can be appended to. */
+/** A URL that `backend.path` can be appended to; it may have a query. */
 export function backendUrl(): SettingType<string> {
   return textThat(
-    "must be an http:// or https:// URL without user name, query, fragment, blanks or braces, " +
-      "such as http://127.0.0.1:5000",
+    "must be an http:// or https:// URL without user name (see backend.headers_file), fragment, " +
+      "blanks or braces, such as http://127.0.0.1:5000",
     isBackendUrl,
+  );
+}
+
+/** What is appended to the backend's URL for each reading. */
+export function backendPath(): SettingType<string> {
+  return textThat(
+    "must begin with / and have no blanks or fragment, and no braces but {device_id} and " +
+      "{message_id}",
+    (value) => isUrlText(value.replaceAll(/\{(device_id|message_id)\}/g, "")) && value[0] === "/",
+  );
+}
+
+/** The URL of a proxy; empty if there is none. */
+export function proxyUrl(): SettingType<string> {
+  return textThat(
+    "must be http://host:port, or empty",
+    (value) => value === "" || (isBackendUrl(value) && /^http:\/\/[^/?]+:\d+$/i.test(value)),
   );
 }
 
 function isBackendUrl(text: string): boolean {
   const url = URL.parse(text);
   // The parser is lenient: it trims, drops line breaks and takes backslashes for slashes.
-  // deno-lint-ignore no-control-regex -- none of them is meant
-  if (url === null || /[\x00-\x20\x7f\\{}?#]/.test(text)) return false;
+  if (url === null || !isUrlText(text)) return false;
   return (url.protocol === "http:" || url.protocol === "https:") &&
     /^https?:\/\/[^/]/i.test(text) &&
     url.username === "" && url.password === "" && url.port !== "0";
+}
+
+/** True for what the parser takes as it is. */
+function isUrlText(text: string): boolean {
+  return /^[\x21-\x7e]*$/.test(text) && !/[\\{}#"<>^`|]/.test(text) &&
+    !/%(?![0-9A-Fa-f]{2})/.test(text) && !/(^|\/)\.{1,2}(\/|$|\?)/.test(text);
 }
 
 /** A DNS name or an IP address of this machine, as a certificate can hold it. */

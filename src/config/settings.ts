@@ -10,6 +10,7 @@
 
 import { RETRY_STATUSES } from "../core/retry_statuses.ts";
 import {
+  backendPath,
   backendUrl,
   boolean,
   clientId,
@@ -21,6 +22,7 @@ import {
   path,
   pathOrNone,
   port,
+  proxyUrl,
   type SettingType,
   statusList,
 } from "./setting_types.ts";
@@ -63,15 +65,33 @@ export const SETTINGS = {
     url: setting(
       backendUrl(),
       "http://127.0.0.1:5000",
-      "Readings are POSTed to {url}/device/{id}/data",
+      "Base URL of the backend; it may have a path and a query",
+    ),
+    path: setting(
+      backendPath(),
+      "/device/{device_id}/data",
+      "Appended to the URL for each reading; may have {message_id} and a query",
     ),
     ca: setting(
       pathOrNone(),
       "",
       "Authority of an https backend; empty: use the system's authorities",
     ),
+    headers_file: setting(
+      pathOrNone(),
+      "",
+      "File of header fields `Name: value` for each request, such as Authorization; mode 0600",
+    ),
+    certificate: setting(pathOrNone(), "", "The gateway's client certificate for the backend"),
+    key: setting(pathOrNone(), "", "Its private key"),
+    signing_key_file: setting(
+      pathOrNone(),
+      "",
+      "File with one or two keys whsec_… that sign each request (Standard Webhooks); mode 0600",
+    ),
+    proxy: setting(proxyUrl(), "", "HTTP proxy to the backend, http://host:port"),
     timeout: setting(duration("100ms", "10m"), "10s", "Longest wait for one answer"),
-    concurrency: setting(integer(1, 1000), 32, "Most requests at the same time, one per device"),
+    concurrency: setting(integer(1, 1000), 256, "Most requests at the same time, one per device"),
     retry_first: setting(duration("10ms", "1h"), "500ms", "Wait before the second try"),
     retry_longest: setting(
       duration("10ms", "24h"),
@@ -175,6 +195,11 @@ export const SETTINGS = {
       oneOf(["debug", "info", "warning", "error"]),
       "info",
       "Lowest level that is written",
+    ),
+    format: setting(
+      oneOf(["auto", "json", "text"]),
+      "auto",
+      "auto: text on a terminal, else JSON, one object a line",
     ),
     accepted: setting(boolean(), false, "Also write a line for each accepted message"),
   },

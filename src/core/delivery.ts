@@ -116,10 +116,43 @@ export function retryDelayMs(
   return Math.max(delayMs, retryAfterMs(asked, options.nowMs));
 }
 
-/** A `Retry-After` field in milliseconds (RFC 9110 §10.2.3: seconds or a date); 0 if invalid. */
+/** A `Retry-After` field in milliseconds (RFC 9110 §10.2.3: seconds or a date); 0 where it is neither. */
 export function retryAfterMs(field: string | null, nowMs: number): number {
-  if (field === null) return 0;
-  const text = field.trim();
-  const ms = /^[0-9]{1,10}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
+  const text = (field ?? "").trim();
+  const ms = /^[0-9]+$/.test(text) ? Number(text) * 1000 : httpDateMs(text, nowMs) - nowMs;
   return Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, 0), RETRY_AFTER_MAX_MS);
+}
+
+const MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec".split("|");
+const MONTH = `(?<month>${MONTHS.join("|")})`;
+const TIME = "(?<hour>\\d\\d):(?<minute>\\d\\d):(?<second>\\d\\d)";
+
+/** The three forms of a date: IMF-fixdate, RFC 850's and asctime's (RFC 9110 §5.6.7). */
+const DATES = [
+  `(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (?<day>\\d\\d) ${MONTH} (?<year>\\d{4}) ${TIME} GMT`,
+  `(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (?<day>\\d\\d)-${MONTH}-(?<year>\\d\\d) ${TIME} GMT`,
+  `(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ${MONTH} (?<day>\\d\\d| \\d) ${TIME} (?<year>\\d{4})`,
+].map((form) => new RegExp(`^${form}$`));
+
+/** An HTTP date in Unix milliseconds; NaN where it is none. */
+function httpDateMs(text: string, nowMs: number): number {
+  for (const form of DATES) {
+    const parts = form.exec(text)?.groups;
+    if (!parts) continue;
+    const month = MONTHS.indexOf(parts["month"]!);
+    const at = ["day", "hour", "minute", "second"].map((name) => Number(parts[name]));
+    const [day, hour, minute, second] = at as [number, number, number, number];
+    const ms = Date.UTC(yearOf(parts["year"]!, nowMs), month, day, hour, minute, second);
+    const isDay = new Date(Date.UTC(2000, month, day)).getUTCMonth() === month && day > 0;
+    return isDay && hour < 24 && minute < 60 && second <= 60 ? ms : NaN; // 60: a leap second
+  }
+  return NaN;
+}
+
+/** Two digits that would be more than 50 years ahead are of the century before. */
+function yearOf(digits: string, nowMs: number): number {
+  if (digits.length === 4) return Number(digits);
+  const thisYear = new Date(nowMs).getUTCFullYear();
+  const year = thisYear - thisYear % 100 + Number(digits);
+  return year > thisYear + 50 ? year - 100 : year;
 }

@@ -3,7 +3,7 @@
  *
  * The log lines and the metrics are two tables over this union, `log/event_log.ts` and
  * `gateway/telemetry/event_metrics.ts`: a kind that is missing in one of them is a type error.
- * Events are only shown; they never control anything.
+ * Events are only shown and entered in the audit; they never control anything.
  */
 
 import type { ExpiredDeadLetters, Outcome } from "./delivery.ts";
@@ -108,11 +108,39 @@ type BrokerEvent =
   | { readonly kind: "broker_connected" }
   | { readonly kind: "broker_disconnected" }
   | { readonly kind: "broker_unreachable"; readonly address: string; readonly reason: string }
+  /** Another client connects with our client id; told once until that is over. */
+  | { readonly kind: "session_taken_over"; readonly clientId: string }
   | { readonly kind: "broker_dropped"; readonly count: number };
+
+/** What is wrong with a request's API key. */
+export type KeyFault = "wrong key" | "no key";
 
 /** The API and its keys. */
 type ApiEvent =
-  | { readonly kind: "command_sent"; readonly deviceId: string; readonly messageId: string }
+  /** `keyName` is the name of the API key; `subscribers` as in `Published`. */
+  | {
+    readonly kind: "command_sent";
+    readonly keyName: string;
+    readonly deviceId: string;
+    readonly messageId: string;
+    readonly subscribers: boolean;
+  }
+  /** `deviceId` is what the path says, any text; `reason` is the problem that was answered. */
+  | {
+    readonly kind: "command_refused";
+    readonly keyName: string;
+    readonly deviceId: string;
+    /** Undefined if it was refused before it got one. */
+    readonly messageId: string | undefined;
+    readonly reason: string;
+  }
+  /** Requests without the right key, at most once a minute for each fault; the last one's address. */
+  | {
+    readonly kind: "api_key_refused";
+    readonly fault: KeyFault;
+    readonly count: number;
+    readonly address: string;
+  }
   /** `part` is what failed: the public listener, the gateway's behind it, or one request. */
   | {
     readonly kind: "api_failed";
@@ -134,7 +162,17 @@ type ExpiryEvent =
 
 /** The life of one gateway. */
 type LifeEvent =
-  | { readonly kind: "gateway_started"; readonly devices: number; readonly pending: number }
+  /** `broker` and `api` as `host:port`; `backend` is an origin, so that no path or query is told. */
+  | {
+    readonly kind: "gateway_started";
+    readonly version: string;
+    readonly database: string;
+    readonly broker: string;
+    readonly api: string;
+    readonly backend: string;
+    readonly devices: number;
+    readonly pending: number;
+  }
   | { readonly kind: "gateway_stopped"; readonly pending: number };
 
 /** The main process, which runs gateways in workers. */

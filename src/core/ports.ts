@@ -6,6 +6,7 @@
  */
 
 import type { AdmissionFacts, AdmissionPolicy, Buckets, Examined } from "./admission.ts";
+import type { AuditNote } from "./audit_note.ts";
 import type { ExpiredDeadLetters, Outcome, Settlement } from "./delivery.ts";
 import type { DeviceStatus } from "./device.ts";
 import type { Envelope } from "./envelope.ts";
@@ -18,6 +19,10 @@ import type { Duplicate } from "./verdict.ts";
 export interface Batch {
   readonly examined: readonly Examined[];
   readonly settlements: readonly Settlement[];
+  /** To be entered in the audit. */
+  readonly notes: readonly AuditNote[];
+  /** Ids of commands that are about to be published; see `SentId`. */
+  readonly sentIds: readonly SentId[];
   readonly buckets: Buckets;
   readonly policy: AdmissionPolicy;
   readonly facts: Omit<AdmissionFacts, "forgottenSeconds">;
@@ -29,6 +34,18 @@ export interface Batch {
   readonly attendedSeconds: number | undefined;
   /** Delete expired ids and dead letters; undefined: not in this batch. */
   readonly tidy: Tidying | undefined;
+}
+
+/**
+ * The id of a message to a device, which is remembered as if the device had used it: commands are
+ * signed in the same form as readings, and must not be accepted when they come back as one.
+ */
+export interface SentId {
+  readonly deviceId: string;
+  /** A UUID's text. */
+  readonly messageId: string;
+  /** The signed timestamp, Unix seconds. */
+  readonly timestampSeconds: number;
 }
 
 /** Deleting what has expired. */
@@ -74,6 +91,11 @@ export interface StoreMarks {
   readonly attendedSeconds: number | undefined;
   /** The newest timestamp that is remembered, Unix seconds; 0 if there is none. */
   readonly newestSeconds: number;
+  /**
+   * The steady clock of an earlier run, if entries wait that were accepted by it: by how much it was
+   * ahead of the wall clock, and how far it had come, milliseconds.
+   */
+  readonly steady: { readonly offsetMs: number; readonly floorMs: number };
 }
 
 /** How much the store holds. */

@@ -27,6 +27,8 @@ export interface Rejection {
   readonly code: RejectionCode;
   /** What is wrong and where; empty except for `malformed`. */
   readonly detail: string;
+  /** By how much the timestamp is out of range, seconds; negative: too old. Only with that code. */
+  readonly secondsOff?: number;
 }
 
 /** Makes a rejection; `detail` only goes with `malformed`. */

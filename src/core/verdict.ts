@@ -75,7 +75,8 @@ export function decideOrigin(envelope: Envelope, facts: OriginFacts): Rejection 
 export function decideSigned(envelope: Envelope, facts: SignedFacts): Verdict {
   if (facts.signedPayload === undefined) return reject("invalid_signature");
   if (facts.remembered && facts.redelivered) return { kind: "duplicate" };
-  if (!isWithin(envelope.timestampSeconds, facts.range)) return reject("timestamp_out_of_range");
+  const secondsOff = secondsOutOf(facts.range, envelope.timestampSeconds);
+  if (secondsOff !== 0) return { ...reject("timestamp_out_of_range"), secondsOff };
   if (facts.remembered) return reject("replayed");
   if (!facts.withinRate) return reject("rate_limited");
   return { kind: "accepted", payload: facts.signedPayload };
@@ -86,6 +87,7 @@ export function decide(envelope: Envelope, facts: Facts): Verdict {
   return decideOrigin(envelope, facts) ?? decideSigned(envelope, facts);
 }
 
-function isWithin(timestampSeconds: number, range: FreshRange): boolean {
-  return timestampSeconds >= range.oldest && timestampSeconds <= range.newest;
+/** Negative: too old; 0: within; positive: too new. */
+function secondsOutOf({ oldest, newest }: FreshRange, timestampSeconds: number): number {
+  return Math.min(timestampSeconds - oldest, 0) || Math.max(timestampSeconds - newest, 0);
 }

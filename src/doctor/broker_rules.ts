@@ -88,6 +88,12 @@ export function gatewayRules({ layout, config }: Site): LineRule[] {
     ...commonRules,
     exactly("cafile", layout.gatewayCa.certificate, "no device may connect as the gateway"),
     exactly("acl_file", layout.aclGateway, "the gateway needs only its four topics"),
+    lenient({
+      keyword: "max_connections",
+      right: (value) => value === undefined || value === "-1" || Number(value) >= 10_000,
+      wanted: "10000",
+      reason: "connections that say nothing count too, and would keep the gateway out",
+    }),
     ...(local ? [loopback] : []),
   ];
 }

@@ -3,12 +3,14 @@
 import { isEveryAddress } from "../config/listen_address.ts";
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
+import { keyPairFault, readCertificateFile } from "../config/credentials.ts";
 import { earliestEnd, WARN_DAYS } from "../config/expiry.ts";
-import { keyBelongsToCertificate, openCertificate, revokedBy } from "../site/pki/authority.ts";
+import { openCertificate, revokedBy } from "../site/pki/authority.ts";
 import { certificatesOf } from "../site/pki/device_authorities.ts";
 import { type Check, type CheckOutcome, fail, pass, passUnless, type Site, warn } from "./check.ts";
-import { deviceFolders, sitePairs, textIfThere } from "./site_files.ts";
-import { readText } from "../config/operator_file.ts";
+import { deviceFolders, sitePairs } from "./site_files.ts";
+import { readOperatorFile, readText } from "../config/operator_file.ts";
+import { exists } from "../site/exists.ts";
 
 /** The checks of this family. */
 export const CERTIFICATE_CHECKS: readonly Check<Site>[] = [
@@ -29,13 +31,10 @@ async function keyPairs(site: Site): Promise<CheckOutcome> {
   let count = 0;
   const faults: string[] = [];
   for (const pair of pairs) {
-    const certificate = await textIfThere(pair.certificate);
-    const key = await textIfThere(pair.key);
-    if (certificate === undefined || key === undefined) continue;
+    if (!await exists(pair.certificate) || !await exists(pair.key)) continue;
     count++;
-    if (!keyBelongsToCertificate(certificatesOf(certificate)[0] ?? "", key)) {
-      faults.push(`"${pair.key}" is not the key of "${pair.certificate}"`);
-    }
+    const fault = keyPairFault(pair);
+    if (fault !== undefined) faults.push(fault);
   }
   return passUnless(faults, {
     observed: `${count} keys match their certificates`,
@@ -45,19 +44,19 @@ async function keyPairs(site: Site): Promise<CheckOutcome> {
 
 async function chains(site: Site): Promise<CheckOutcome> {
   const { layout, config } = site;
-  const gatewayCa = await authorities(config.broker.ca);
-  const deviceCa = await authorities(layout.deviceCa.certificate);
+  const gatewayCa = authorities(config.broker.ca);
+  const deviceCa = authorities(layout.deviceCa.certificate);
   const faults = [...gatewayCa, ...deviceCa].filter(({ ca }) => !ca)
     .map(({ subject }) => `"${subject}" is not an authority: it may not issue certificates`);
-  const broker = await certificate(layout.broker.certificate);
+  const broker = certificate(layout.broker.certificate);
   faults.push(...strangers(layout.broker.certificate, broker, gatewayCa));
   faults.push(...unnamed(broker, [config.broker.host, config.devices.host]));
-  const gateway = await certificate(config.broker.certificate);
+  const gateway = certificate(config.broker.certificate);
   faults.push(...strangers(config.broker.certificate, gateway, gatewayCa));
   for (const folder of await deviceFolders(site)) {
-    const text = await textIfThere(folder.certificate);
-    if (text === undefined) continue;
-    faults.push(...strangers(folder.certificate, new X509Certificate(text), deviceCa));
+    if (!await exists(folder.certificate)) continue;
+    const issued = certificate(folder.certificate);
+    faults.push(...strangers(folder.certificate, issued, deviceCa));
   }
   return passUnless(faults, {
     observed: "every certificate is issued by its authority, and the broker's names its hosts",
@@ -72,7 +71,7 @@ async function ends(site: Site): Promise<CheckOutcome> {
   ]);
   const found: { path: string; endMs: number }[] = [];
   for (const path of paths) {
-    const end = earliestEnd(await textIfThere(path) ?? "");
+    const end = await exists(path) ? earliestEnd(readOperatorFile(path)) : undefined;
     if (end !== undefined) found.push({ path, endMs: end * 1000 });
   }
   found.sort((one, other) => one.endMs - other.endMs);
@@ -92,7 +91,7 @@ async function revocationList(site: Site): Promise<CheckOutcome> {
     );
   }
   const count = `${named.reduce((sum, one) => sum + one!.length, 0)} on it`;
-  const end = earliestEnd(pem);
+  const end = earliestEnd(new TextEncoder().encode(pem));
   if (end === undefined) return pass(`${count}, without an expiry date`);
   const judged = judgeEnds([{ path, endMs: end * 1000 }], { nowMs });
   return judged.status === "pass" ? pass(`${count}, valid until ${dayOf(end * 1000)}`) : judged;
@@ -133,12 +132,12 @@ function unnamed(broker: X509Certificate, hosts: readonly string[]): string[] {
     .map((host) => `the broker's certificate does not name "${host}"`);
 }
 
-async function authorities(path: string): Promise<X509Certificate[]> {
-  return certificatesOf(await readText(path)).map((pem) => new X509Certificate(pem));
+function authorities(path: string): X509Certificate[] {
+  return readCertificateFile(path).map((pem) => new X509Certificate(pem));
 }
 
-async function certificate(path: string): Promise<X509Certificate> {
-  return new X509Certificate(await readText(path));
+function certificate(path: string): X509Certificate {
+  return new X509Certificate(readCertificateFile(path)[0]);
 }
 
 function dayOf(ms: number): string {

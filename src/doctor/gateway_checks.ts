@@ -11,7 +11,7 @@ import {
   skip,
   warn,
 } from "./check.ts";
-import { readText } from "../config/operator_file.ts";
+import { readCertificateFile } from "../config/credentials.ts";
 
 /** Whether there is a gateway that can be attacked. */
 export const GATEWAY_CHECK: Check<Site> = { name: "gateway", look: gateway };
@@ -31,7 +31,7 @@ async function gateway({ layout, config }: Site): Promise<CheckOutcome> {
     return skip(`the gateway does not answer at ${hostname}:${port}: ${messageOf(error)}`);
   }
   using client = Deno.createHttpClient({
-    caCerts: [await readText(layout.gatewayCa.certificate)],
+    caCerts: [...readCertificateFile(layout.gatewayCa.certificate)],
   });
   const response = await fetch(url, { client, signal: AbortSignal.timeout(TIMEOUT_MS) });
   const answer = await response.text();
@@ -72,7 +72,7 @@ async function backend({ config }: Site): Promise<CheckOutcome> {
     );
   }
   if (!secure) return pass(`${url} can be reached`);
-  const caCerts = ca === undefined ? [] : [await readText(ca)];
+  const caCerts = ca === undefined ? [] : [...readCertificateFile(ca)];
   try {
     const connection = await Deno.connectTls({ ...address, caCerts });
     await connection.handshake().finally(() => connection.close());

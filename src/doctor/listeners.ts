@@ -9,7 +9,7 @@ import { listenersOf } from "./broker_checks.ts";
 import type { Site } from "./check.ts";
 import { parseMosquittoConf } from "../site/mosquitto/conf_parser.ts";
 import { temporaryCertificate, temporaryId, temporarySecret } from "./temporary_device.ts";
-import { readText } from "../config/operator_file.ts";
+import { readCertificateFile } from "../config/credentials.ts";
 
 /** The broker's two listeners, as its configuration has them. */
 export interface Listeners {
@@ -30,7 +30,7 @@ export async function findListeners(site: Site): Promise<Listeners> {
     site,
     await parseMosquittoConf(layout.brokerConfiguration),
   );
-  const ca = await readText(config.broker.ca);
+  const ca = readCertificateFile(config.broker.ca).join("");
   const listener = (port: number, address = config.broker.host) => ({
     host: isEveryAddress(address) ? config.broker.host : address,
     port,

@@ -15,6 +15,7 @@ import { type Clock, steadyClock, SYSTEM_CLOCK } from "../time/clock.ts";
 import { BearerAuth } from "./api/bearer_auth.ts";
 import { importFirstKey } from "./api/first_key.ts";
 import type { RequestGate } from "./api/request_gate.ts";
+import { KeyRefusals } from "./api/key_refusals.ts";
 import { BODY_TIMEOUT_MS, createRoutes } from "./api/routes.ts";
 import { HttpBackend } from "./backend/http_backend.ts";
 import { DropCounter } from "./broker/drop_counter.ts";
@@ -26,6 +27,7 @@ import { Forwarder } from "./pipeline/forwarder.ts";
 import { Intake } from "./pipeline/intake.ts";
 import { Responder } from "./pipeline/responder.ts";
 import { Verifier } from "./pipeline/verifier.ts";
+import { enterEvent } from "./telemetry/event_audit.ts";
 import { countEvent } from "./telemetry/event_metrics.ts";
 import { ExpiryWatch, watchedFiles } from "./telemetry/expiry_watch.ts";
 import { unreadiness } from "./telemetry/health.ts";
@@ -54,7 +56,6 @@ export type GatewayParts = Awaited<ReturnType<typeof assemble>>;
 export async function assemble(config: Config, options: GatewayOptions) {
   const { checks } = config;
   const clock = options.clock ?? SYSTEM_CLOCK;
-  const steadyMs = steadyClock(clock);
   const failpoint = options.failpoint ?? (() => {});
   const credentials = options.credentials ?? readCredentials(config);
   const eventLog = new EventLog(options.log, config.log);
@@ -63,7 +64,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
 
   const store = await openGatewayStore(config);
   const { messages, keys, apiKeys, registry: devices } = store;
-  const { attendedSeconds, newestSeconds } = await messages.marks();
+  const { attendedSeconds, newestSeconds, steady } = await messages.marks();
+  const steadyMs = steadyClock(clock, steady);
   const broker = new MqttBroker({ ...config.broker, ...credentials.broker }, emit);
   const outage = new Outage(crypto.randomUUID(), attendedSeconds);
   const catchUp = new CatchUp({ outage, broker, emit });
@@ -93,30 +95,28 @@ export async function assemble(config: Config, options: GatewayOptions) {
     counts: () => messages.counts(),
   });
   listeners.push((event) => countEvent(event, metrics));
+  listeners.push((event) => enterEvent(event, { committer, clock }));
   const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
   await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
-  const commands = new CommandSender({ clock, keys, broker, emit, ...checks });
+  const keyRefusals = new KeyRefusals(emit);
+  const commands = new CommandSender({ clock, keys, broker, committer, ...checks });
   const api = createRoutes({
-    auth: new BearerAuth(() => apiKeys.current(), clock),
+    auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => keyRefusals.add(...one)),
     unreadiness: () => unreadiness({ broker, intake, committer }),
-    degraded: () => forwarder.faults,
+    degraded: () => [...broker.faults, ...forwarder.faults],
     metrics,
     commands,
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
     emit,
   });
-  tellWhatIsOdd();
+  const behindSeconds = newestSeconds - secondsOf(clock.wallMs());
+  if (behindSeconds > checks.toleranceSeconds) emit({ kind: "clock_behind", behindSeconds });
+  for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
-    ...{ emit, eventLog, gate: options.gate },
+    ...{ emit, eventLog, keyRefusals, gate: options.gate },
     dropCounter: new DropCounter(messages, emit),
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
   };
-
-  function tellWhatIsOdd(): void {
-    const behindSeconds = newestSeconds - secondsOf(clock.wallMs());
-    if (behindSeconds > checks.toleranceSeconds) emit({ kind: "clock_behind", behindSeconds });
-    for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
-  }
 }

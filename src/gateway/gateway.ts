@@ -6,6 +6,7 @@
  */
 
 import type { Config } from "../config/config.ts";
+import { VERSION } from "../config/version.ts";
 import { assemble, type GatewayOptions, type GatewayParts } from "./assembly.ts";
 
 /** How long requests wait for a gateway that starts, before they are told what is not ready. */
@@ -18,18 +19,20 @@ export const STOP_GRACE_MS = 10_000;
 export class Gateway {
   /** Resolves when the store was replaced, or must be opened again: start a new gateway on it. */
   readonly replaced: Promise<void>;
+  readonly #config: Config;
   readonly #parts: GatewayParts;
   readonly #ready = Promise.withResolvers<void>();
   #stopping = false;
 
-  private constructor(parts: GatewayParts) {
+  private constructor(config: Config, parts: GatewayParts) {
+    this.#config = config;
     this.#parts = parts;
     this.replaced = parts.committer.replaced;
   }
 
   /** Opens the store and reads the site's files; throws a `StartError` or a `StoreError`. */
   static async open(config: Config, options: GatewayOptions): Promise<Gateway> {
-    return new Gateway(await assemble(config, options));
+    return new Gateway(config, await assemble(config, options));
   }
 
   /** Drains what an earlier run left, and connects; resolves once messages flow. */
@@ -54,7 +57,8 @@ export class Gateway {
     clearTimeout(hold);
     if (this.#stopping) return;
     gate?.open(api);
-    emit({ kind: "gateway_started", devices: keys.size, pending: committer.pending });
+    const counts = { devices: keys.size, pending: committer.pending };
+    emit({ kind: "gateway_started", ...startFacts(this.#config), ...counts });
     await this.#tellAuditHead();
   }
 
@@ -66,6 +70,7 @@ export class Gateway {
     this.#parts.expiryWatch.close();
     intake.stopTaking();
     await Promise.all([forwarder.stop(graceMs), gate?.hold(graceMs)]);
+    this.#parts.keyRefusals.close();
     await intake.close();
     await this.#parts.secretUses.close();
     await broker.close();
@@ -88,4 +93,15 @@ export class Gateway {
       // The store is lost, which the log says already.
     }
   }
+}
+
+/** What runs where, for the log. */
+function startFacts({ store, broker, api, backend }: Config) {
+  return {
+    version: VERSION,
+    database: store.database,
+    broker: `${broker.host}:${broker.port}`,
+    api: `${api.host}:${api.port}`,
+    backend: new URL(backend.url).origin,
+  };
 }

@@ -7,7 +7,7 @@
 
 import type { Outcome } from "../core/delivery.ts";
 import type { EntryNames, EventOf, GatewayEvent, Waiting } from "../core/event.ts";
-import { rejectionSentence } from "../core/rejection.ts";
+import { type Rejection, rejectionSentence } from "../core/rejection.ts";
 import { isWrongBackend } from "../core/retry_statuses.ts";
 import { secondsOf } from "../core/time.ts";
 import type { Log, LogLevel, LogProperties } from "./log.ts";
@@ -42,9 +42,15 @@ const API_FAILURES: Readonly<Record<EventOf<"api_failed">["part"], string>> = {
 const LINES = {
   message_accepted: ({ entry }) => info(`Accepted message from ${entry.deviceId}`, namesOf(entry)),
   message_duplicate: undefined,
-  message_rejected: ({ rejection, identity }) => {
+  message_rejected: ({ rejection, identity, messageId }) => {
+    const { code, secondsOff } = rejection;
     const from = identity.slice(0, IDENTITY_MAX_CHARS);
-    return warning(rejectionSentence(rejection, from), { code: rejection.code, device_id: from });
+    return warning(rejectionSentence(rejection, from) + byHowMuch(rejection), {
+      code,
+      device_id: from,
+      message_id: messageId,
+      seconds_off: secondsOff,
+    });
   },
   messages_rejected: ({ code, count }) =>
     warning(`Rejected ${count} more messages within a second: ${code}`, { code, count }),
@@ -127,9 +133,32 @@ const LINES = {
   broker_disconnected: () => warning("Disconnected from the broker"),
   broker_unreachable: ({ address, reason }) =>
     error(`Cannot reach the broker at ${address}: ${reason}`),
+  session_taken_over: ({ clientId }) =>
+    error(`The session ${clientId} is taken over again and again: does this site run twice?`),
   broker_dropped: ({ count }) =>
     error(`The broker dropped ${count} messages: its queues were full`, { count }),
-  command_sent: undefined,
+  command_sent: ({ keyName, deviceId, messageId, subscribers }) =>
+    info(`Sent a command of key ${keyName} to ${deviceId}${subscribers ? "" : ": no subscriber"}`, {
+      key_name: keyName,
+      device_id: deviceId,
+      message_id: messageId,
+    }),
+  command_refused: ({ keyName, deviceId, messageId, reason }) => {
+    const to = deviceId.slice(0, IDENTITY_MAX_CHARS);
+    return warning(`Did not send a command of key ${keyName} to ${to}: ${reason}`, {
+      key_name: keyName,
+      device_id: to,
+      message_id: messageId,
+      reason,
+    });
+  },
+  api_key_refused: ({ fault, count, address }) => {
+    const requests = count === 1 ? "a request" : `${count} requests`;
+    const properties = { fault, count, address };
+    return fault === "wrong key"
+      ? warning(`Refused ${requests} with a wrong API key, the last from ${address}`, properties)
+      : info(`Refused ${requests} without an API key, the last from ${address}`, properties);
+  },
   api_failed: ({ part, reason }) => error(`${API_FAILURES[part]}: ${reason}`, { part }),
   api_key_imported: ({ file }) => info(`Imported the API key in "${file}" as a hash`),
   api_key_unknown: ({ file }) =>
@@ -138,8 +167,8 @@ const LINES = {
   file_expiry: undefined,
   devices_expiring: undefined,
   expires_soon: ({ what, expired }) => expired ? error(what) : warning(what),
-  gateway_started: ({ devices, pending }) =>
-    info(`Taking messages from ${devices} devices`, { devices, pending }),
+  gateway_started: ({ kind: _, ...facts }) =>
+    info(`Taking messages from ${facts.devices} devices`, facts),
   gateway_stopped: ({ pending }) =>
     info(`Stopped: ${pending} entries wait in the outbox`, { pending }),
   worker_died: ({ reason, restartMs }) =>
@@ -188,6 +217,12 @@ export class EventLog {
     const { level, message, properties } = lineOf(event);
     this.#log(level, event.kind, { message, ...properties });
   }
+}
+
+/** How far a timestamp is out of range, after the reason's fixed sentence. */
+function byHowMuch({ secondsOff }: Rejection): string {
+  if (secondsOff === undefined) return "";
+  return secondsOff < 0 ? `: ${-secondsOff} s too old` : `: ${secondsOff} s too far ahead`;
 }
 
 function debug(message: string, properties?: LogProperties): Line {

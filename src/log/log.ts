@@ -1,7 +1,8 @@
 /**
- * The log: JSON lines on stderr, one per event.
+ * The log: a line on stderr per event, JSON or, for a person at a terminal, text.
  *
  * The rules are:
+ * - a text line has the same in the same order: time, level, sentence, and the rest as `name=value`;
  * - every line has `time`, `level`, `event` and `message`; a rejection also `code` and `device_id`;
  * - text from outside cannot start a new line or move a terminal's cursor: unprintable characters
  *   are escaped, in keys and in values;
@@ -24,14 +25,24 @@ export type Log = (
   line: { readonly message: string } & LogProperties,
 ) => void;
 
+/** How lines look; `colour` is text whose level is coloured. */
+export type LogStyle = "json" | "text" | "colour";
+
+/** SGR codes (ECMA-48 §8.3.117) of the levels. */
+const COLOURS: Readonly<Record<string, number>> = { debug: 90, info: 32, warning: 33, error: 31 };
+
 const CATEGORY = ["secure-iot-gateway"];
 const UNSPEAKABLE = /secret|signature|payload|authorization|password|api_key|private/;
 
 /** Opens the process's log; `write` takes a whole line with its newline. */
-export function openLog(level: LogLevel, write: (line: string) => void): Log {
+export function openLog(
+  level: LogLevel,
+  write: (line: string) => void,
+  style: LogStyle = "json",
+): Log {
   configureSync({
     reset: true,
-    sinks: { lines: (record) => write(lineOf(record)) },
+    sinks: { lines: (record) => write(lineOf(record, style)) },
     loggers: [
       { category: CATEGORY, sinks: ["lines"], lowestLevel: level },
       { category: ["logtape", "meta"], sinks: ["lines"], lowestLevel: "error" },
@@ -54,7 +65,8 @@ export function writeToStderr(line: string): void {
   for (let at = 0; at < bytes.length;) at += Deno.stderr.writeSync(bytes.subarray(at));
 }
 
-function lineOf(record: LogRecord): string {
+function lineOf(record: LogRecord, style: LogStyle): string {
+  if (style !== "json") return textLineOf(record, style === "colour");
   const { event, ...properties } = record.properties;
   const time = new Date(record.timestamp).toISOString();
   const line = {
@@ -65,6 +77,23 @@ function lineOf(record: LogRecord): string {
     ...properties,
   };
   return `${escapeUnprintable(JSON.stringify(line, strike))}\n`;
+}
+
+function textLineOf({ timestamp, level, message, properties }: LogRecord, colour: boolean): string {
+  const time = new Date(timestamp).toISOString();
+  const fields = Object.entries(properties)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name}=${fieldText(strike(name, value))}`);
+  const name = level.toUpperCase().padEnd(7);
+  const shown = colour ? `\x1b[${COLOURS[level] ?? 0}m${name}\x1b[0m` : name;
+  const text = escapeUnprintable([message.join(""), ...fields].join(" "));
+  return `${time} ${shown} ${text}\n`;
+}
+
+/** In quotes if it could be read as more than one value. */
+function fieldText(value: unknown): string {
+  const text = String(value);
+  return /^[^\s"=]+$/.test(text) ? text : JSON.stringify(text);
 }
 
 function strike(name: string, value: unknown): unknown {

@@ -93,7 +93,7 @@ export class GatewayWorker {
 
   #prepare(spec: GatewaySpec): void {
     const { config, credentials } = spec;
-    const log = this.#overrides.log ?? openLog(config.log.level, writeToStderr);
+    const log = this.#overrides.log ?? openLog(config.log.level, writeToStderr, spec.logStyle);
     const eventLog = new EventLog(log, config.log);
     const server = this.#serverFor(credentials.api, (event) => eventLog.write(event));
     this.#prepared = { ...spec, log, server };

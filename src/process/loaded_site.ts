@@ -3,7 +3,7 @@
 import type { Config } from "../config/config.ts";
 import { readCredentials } from "../config/credentials.ts";
 import { listSettings, type Settings } from "../config/settings.ts";
-import { Database } from "../store/sqlite/database.ts";
+import { openStore } from "../store/open_store.ts";
 import type { GatewaySpec } from "./protocol.ts";
 
 /** What a gateway runs with, and the settings it came from. */
@@ -13,12 +13,13 @@ export interface LoadedSite extends GatewaySpec {
 
 /**
  * Reads the files that a configuration names, and brings its database to this version's schema, since
- * the worker may not back it up. Throws a `StartError` or a `StoreError`.
+ * the worker may not back it up. Rejects with a `StartError` or a `StoreError`.
  */
-export function loadSite(
+export async function loadSite(
   { config, settings }: { readonly config: Config; readonly settings: Settings },
-): LoadedSite {
-  new Database(config.store.database).close();
+): Promise<LoadedSite> {
+  const { database } = config.store;
+  await (await openStore({ database }, { author: "gateway" })).close();
   return { config, settings, credentials: readCredentials(config) };
 }
 
@@ -35,6 +36,10 @@ function valueOf({ settings, credentials: { broker, backend, api } }: LoadedSite
     "broker.certificate": broker.certificate,
     "broker.key": broker.key,
     "backend.ca": backend.ca,
+    "backend.headers_file": JSON.stringify(backend.fields),
+    "backend.certificate": backend.pair?.certificate,
+    "backend.key": backend.pair?.key,
+    "backend.signing_key_file": backend.signingKeys.map((key) => key.toHex()).join(),
     "api.certificate": api.certificate,
     "api.key": api.key,
     "api.key_file": api.keyDigest?.toHex(),

@@ -2,7 +2,8 @@
  * What the part of the program that touches bytes from outside may do.
  *
  * The rules are:
- * - it reaches the broker and the backend, and nothing else on any network;
+ * - it reaches the broker and the backend, and nothing else on any network; with a proxy in front of
+ *   the backend, the proxy as well: the runtime asks for the permission of both;
  * - it reads and writes the database; besides it reads certificates and lists, which are no secrets,
  *   to see when they end, and the key of sealed secrets, which it has to have and to follow while it
  *   is rotated: what it needs of other keys is handed to it as text;
@@ -22,6 +23,7 @@ export function permissionsOf(
     net: [
       address(broker.host, broker.port),
       addressOfUrl(backend.url),
+      ...(backend.proxy === undefined ? [] : [addressOfUrl(backend.proxy)]),
       BEHIND_THE_PROXY,
     ],
     read: [
@@ -29,6 +31,7 @@ export function permissionsOf(
       broker.ca,
       broker.certificate,
       api.certificate,
+      ...(backend.pair === undefined ? [] : [backend.pair.certificate]),
       devices.authority,
       devices.revocationList,
       store.sealingKey.file,

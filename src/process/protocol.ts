@@ -8,11 +8,14 @@
 
 import type { Config } from "../config/config.ts";
 import type { Credentials } from "../config/credentials.ts";
+import type { LogStyle } from "../log/log.ts";
 
 /** What a gateway runs with. */
 export interface GatewaySpec {
   readonly config: Config;
   readonly credentials: Credentials;
+  /** How its log lines look: the worker cannot know what stderr is. Undefined: JSON. */
+  readonly logStyle?: LogStyle;
 }
 
 /** What is asked of a worker and replied to. */

@@ -7,8 +7,8 @@ import type { ServiceNotifier } from "./systemd_notify.ts";
 
 /** What a reloader works with. */
 interface ReloaderOptions {
-  /** Reads the site; throws if it is not valid. */
-  readonly load: () => LoadedSite;
+  /** Reads the site; rejects if it is not valid. */
+  readonly load: () => Promise<LoadedSite>;
   readonly emit: Emit;
   readonly systemd: Pick<ServiceNotifier, "reloading" | "reloaded">;
 }
@@ -50,7 +50,7 @@ export class Reloader {
     const { load, emit } = this.#options;
     let changed = "";
     try {
-      const next = load();
+      const next = await load();
       changed = changedSettings(this.#current, next).join(", ");
       if (changed === "") return emit({ kind: "reloaded", changed });
       emit({ kind: "reloading", changed });

@@ -37,8 +37,9 @@ export class TcpProxy implements AsyncDisposable {
   readonly #listener: Deno.TcpListener;
   readonly #emit: Emit;
   readonly #maxConnections: number;
-  /** Open connections, oldest first, and what forwards them. */
-  readonly #clients = new Map<Deno.TcpConn, Promise<void>>();
+  /** Open connections, oldest first. */
+  readonly #clients = new Set<Deno.TcpConn>();
+  readonly #forwards = new Set<Promise<void>>();
   #upstream: Upstream | undefined;
   #closed = false;
 
@@ -73,8 +74,8 @@ export class TcpProxy implements AsyncDisposable {
   /** Stops listening and closes every connection. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
-    for (const client of this.#clients.keys()) close(client);
-    await Promise.all(this.#clients.values());
+    for (const client of this.#clients) this.#end(client);
+    await Promise.all(this.#forwards);
   }
 
   async #acceptAll(): Promise<void> {
@@ -91,14 +92,26 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   #accept(client: Deno.TcpConn): void {
-    this.#clients.set(client, this.#forward(client));
-    if (this.#clients.size > this.#maxConnections) close(this.#clients.keys().next().value!);
+    const [oldest] = this.#clients;
+    if (oldest && this.#clients.size >= this.#maxConnections) this.#end(oldest);
+    this.#clients.add(client);
+    const forward = this.#forward(client);
+    this.#forwards.add(forward);
+    forward.finally(() => this.#forwards.delete(forward));
+  }
+
+  /** Closes a connection, which counts no longer: in a burst each has to make room for the next. */
+  #end(client: Deno.TcpConn): void {
+    this.#clients.delete(client);
+    close(client);
   }
 
   async #forward(client: Deno.TcpConn): Promise<void> {
     try {
       const upstream = this.#upstream!;
-      using inner = await Deno.connect({ hostname: LOOPBACK, port: await upstream.port });
+      const innerPort = await upstream.port;
+      if (!this.#clients.has(client)) return; // closed while it waited
+      using inner = await Deno.connect({ hostname: LOOPBACK, port: innerPort });
       const { port } = inner.localAddr;
       using known = new DisposableStack();
       known.defer(() => upstream.disconnected(port));
@@ -107,36 +120,35 @@ export class TcpProxy implements AsyncDisposable {
     } catch {
       // there is no upstream: the client sees the connection end
     } finally {
-      close(client);
-      await Promise.resolve(); // `#accept` has noted it
-      this.#clients.delete(client);
+      this.#end(client);
     }
   }
 }
 
-/** Copies bytes both ways until both sides have ended, or one breaks off; `inner` closes after `onClose`. */
-async function relay(
-  client: Deno.TcpConn,
-  inner: Deno.TcpConn,
-  onClose: () => void,
-): Promise<void> {
+/**
+ * Copies bytes both ways until both sides have ended, or one breaks off. `onEnd` is called before
+ * `inner` ends for good: the system gives its port to others at once.
+ */
+async function relay(client: Deno.TcpConn, inner: Deno.TcpConn, onEnd: () => void): Promise<void> {
   client.setNoDelay();
   inner.setNoDelay();
   const inwards = copy(client, inner).catch(() => {
-    onClose();
+    onEnd();
     close(inner);
   });
-  await copy(inner, client).catch(() => close(client));
+  await copy(inner, client, onEnd).catch(() => close(client));
   const timer = setTimeout(() => close(client), LINGER_MS);
   await inwards;
   clearTimeout(timer);
 }
 
-async function copy(from: Deno.TcpConn, to: Deno.TcpConn): Promise<void> {
+/** Copies until `from` has ended, and ends `to` after `onEnd`. */
+async function copy(from: Deno.TcpConn, to: Deno.TcpConn, onEnd = () => {}): Promise<void> {
   const buffer = new Uint8Array(CHUNK_BYTES);
   for (let count = await from.read(buffer); count !== null; count = await from.read(buffer)) {
     for (let at = 0; at < count;) at += await to.write(buffer.subarray(at, count));
   }
+  onEnd();
   await to.closeWrite();
 }
 

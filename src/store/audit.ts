@@ -1,19 +1,9 @@
 /** The audit log, as the rest of the program sees it. */
 
+import type { AuditNote } from "../core/audit_note.ts";
+
 /** Who made an entry: the gateway, a command of this program, or somebody else on the database. */
 export type AuditAuthor = "gateway" | "command" | "another program";
-
-/** Something to be entered. */
-export interface AuditNote {
-  /** Unix seconds. */
-  readonly at: number;
-  readonly event: string;
-  /** The device, or the name of the API key; empty if neither fits. */
-  readonly subject: string;
-  readonly detail: string;
-  /** How often it happened. */
-  readonly count: number;
-}
 
 /** An entry in the chain. */
 export interface AuditEntry extends AuditNote {

@@ -2,7 +2,7 @@
 
 import type { OutboxEntry } from "../core/outbox_entry.ts";
 
-/** An entry whose payload is not loaded. */
+/** An entry whose payload is not loaded; here, `acceptedMs` is by the wall clock. */
 export type OutboxSummary = Omit<OutboxEntry, "payload">;
 
 /** The outbox; a gateway that runs works on it at the same time. */

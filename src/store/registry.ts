@@ -6,23 +6,7 @@ import type {
   RevokedDeviceCertificate,
   SecretUse,
 } from "./device_record.ts";
-
-/** A device to be registered; one without a certificate comes from elsewhere. */
-export interface NewDevice {
-  readonly deviceId: string;
-  readonly sharedSecret: string;
-  /** Unix seconds; undefined if it is not known. */
-  readonly createdAt: number | undefined;
-  readonly certificate?: DeviceCertificate;
-}
-
-/** What is done within a registration; if one of them throws, nothing is registered. */
-export interface RegistrationSteps {
-  /** Before anything is written. */
-  check?(): void;
-  /** Right before the commit. */
-  place?(): void;
-}
+import type { NewDevice, RegistrationConflict } from "./registration.ts";
 
 /** The registered devices, with their secrets and certificates. Times are Unix seconds. */
 export interface RegistryStore {
@@ -33,10 +17,8 @@ export interface RegistryStore {
   find(deviceId: string): Promise<DeviceWithSecret | undefined>;
   /** Why secrets cannot be opened with the keys that are here; undefined if they can. */
   missingSealingKeys(): Promise<string | undefined>;
-  /** The id that `deviceId` would clash with: itself, or one that differs only in case. */
-  clash(deviceId: string): Promise<string | undefined>;
-  /** Registers many devices in one transaction, or none if anything throws. */
-  addAll(devices: readonly NewDevice[], steps?: RegistrationSteps): Promise<void>;
+  /** Registers all devices in one transaction, or none: resolves to every conflict. */
+  addAll(devices: readonly NewDevice[]): Promise<RegistrationConflict[]>;
   /** Removes a device; its remembered ids stay, its certificates are withdrawn. False if unknown. */
   remove(deviceId: string): Promise<boolean>;
   /** Refuses everything of a device from now on; one that is revoked keeps its time. */
@@ -56,6 +38,8 @@ export interface RegistryStore {
   addCertificate(deviceId: string, certificate: DeviceCertificate): Promise<void>;
   /** Withdraws every certificate of a device but the one of `serial`; resolves to how many. */
   withdrawOthers(deviceId: string, serial: string, now: number): Promise<number>;
+  /** Withdraws one certificate; false if it is not known, or was withdrawn. */
+  withdrawCertificate(serial: string, now: number): Promise<boolean>;
   /** Withdraws every certificate that is known to come from another authority. */
   withdrawIssuedByOthers(issuer: string, now: number): Promise<void>;
   /** The certificates of a device that it may use, the one that was issued last first. */

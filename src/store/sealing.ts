@@ -1,5 +1,7 @@
 /** Turning a site's secrets from plain to sealed and back, as the rest of the program sees it. */
 
+import type { SealingKeyPlaces } from "../config/config.ts";
+
 /** What was sealed. */
 export interface Sealed {
   readonly count: number;
@@ -8,12 +10,12 @@ export interface Sealed {
   readonly removed: readonly string[];
 }
 
-/** What can be done with the secrets of a site; each can be cut short and done again. */
+/** What can be done with the secrets of a site, whose keys are at `keys`; each can be cut short and done again. */
 export interface Sealing {
   /** Seals every secret that is not. */
-  seal(): Promise<Sealed>;
+  seal(keys: SealingKeyPlaces): Promise<Sealed>;
   /** Seals every secret under a new key, and forgets the old one. */
-  rotateKey(): Promise<Sealed>;
+  rotateKey(keys: SealingKeyPlaces): Promise<Sealed>;
   /** Makes every secret plain again; the key file stays. */
-  unseal(): Promise<{ readonly count: number }>;
+  unseal(keys: SealingKeyPlaces): Promise<{ readonly count: number }>;
 }

@@ -14,11 +14,21 @@ export const SYSTEM_CLOCK: Clock = {
   monotonicMs: () => performance.now(),
 };
 
+/** What an earlier run knew of its steady clock. */
+interface SteadyStart {
+  /** By how much it was ahead of the wall clock, milliseconds. */
+  readonly offsetMs: number;
+  /** Unix milliseconds that it had reached; it never begins before. */
+  readonly floorMs: number;
+}
+
 /**
- * The wall clock when this was called, advanced by the monotonic one: Unix milliseconds that never
- * step, so the age of an entry is the time that it has really waited.
+ * A wall clock that never steps, Unix milliseconds: as the wall clock was when this was called, moved
+ * on by the monotonic one. It goes on where that of an earlier run was, so that the age of an entry is
+ * the time that it has really waited, although the wall clock was put right in between.
  */
-export function steadyClock(clock: Clock): () => number {
-  const offsetMs = clock.wallMs() - clock.monotonicMs();
-  return () => Math.round(offsetMs + clock.monotonicMs());
+export function steadyClock(clock: Clock, { offsetMs, floorMs }: SteadyStart): () => number {
+  const beginMs = Math.max(clock.wallMs() + offsetMs, floorMs);
+  const monotonicMs = clock.monotonicMs();
+  return () => Math.round(beginMs + clock.monotonicMs() - monotonicMs);
 }

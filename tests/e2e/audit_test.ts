@@ -44,6 +44,47 @@ Deno.test("rejections are in the audit at once, and those that follow with their
   });
 });
 
+Deno.test("who commands a device, or tries to without the right key, is in the audit and the log", async () => {
+  await withLiveSite(async (site) => {
+    await site.register("sensor_001");
+    const key = Deno.readTextFileSync(site.layout.apiKey).trim();
+    const command = async (authorization: string, body: string) => {
+      const headers = { "content-type": "application/json", authorization };
+      const response = await site.api("/command/sensor_001", { method: "POST", headers, body });
+      return await response.json();
+    };
+    const { message_id: id } = await command(`Bearer ${key}`, '"hush"');
+    await command(`Bearer ${key}`, "hush");
+    for (let i = 0; i < 3; i++) await command(`Bearer hush${i}`, '"hush"');
+    await command("", '"hush"');
+    const made = () =>
+      entries(site).filter(({ author }) => author === "gateway")
+        .map(({ event, subject, detail, count }) => `${event} ${subject} ${detail} ${count}`);
+    const expected = [
+      `command_sent sensor_001 backend ${id} no_subscriber 1`,
+      "command_refused sensor_001 backend - not-json 1",
+      "api_key_refused  wrong key, last from 127.0.0.1 1",
+      "api_key_refused  no key, last from 127.0.0.1 1",
+    ];
+    await poll("four entries", () => made().length === 4);
+    assert.deepEqual(made(), expected);
+    await site.stopGateway(); // tells what is left of the minute
+    assert.deepEqual(made(), [...expected, "api_key_refused  wrong key, last from 127.0.0.1 2"]);
+    const sent = site.log.find(({ event }) => event === "command_sent")!;
+    assert.partialDeepStrictEqual(sent, {
+      level: "info",
+      message: "Sent a command of key backend to sensor_001: no subscriber",
+      key_name: "backend",
+      device_id: "sensor_001",
+      message_id: id,
+    });
+    assert.equal(site.log.filter(({ event }) => event === "api_key_refused").length, 3);
+    for (const secret of ["hush", key]) {
+      assert.ok(!JSON.stringify([entries(site), site.log]).includes(secret));
+    }
+  });
+});
+
 Deno.test("audit verify and export work beside a running gateway; the log has the head too", async () => {
   await withLiveSite(async (site) => {
     const audit = (...args: string[]) => shell(["audit", ...args, "--dir", site.layout.directory]);

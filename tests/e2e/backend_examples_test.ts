@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { ChildProcess, type ProgramCommand } from "../../src/demo/sandbox/child_process.ts";
+import { WebhookSigner } from "../../src/gateway/backend/webhook_signature.ts";
 import { freePorts } from "../support/free_ports.ts";
 import { poll } from "../../src/time/poll.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
@@ -28,6 +29,66 @@ Deno.test({
   ignore: PYTHON === undefined,
   fn: () => serves((args) => ({ path: PYTHON!, args: [source("python/backend.py"), ...args] })),
 });
+
+Deno.test("the backends that check signatures take what is signed, once, and nothing else", async () => {
+  const node = (args: readonly string[]) => ({
+    path: Deno.execPath(),
+    args: [
+      ...["run", "-q", "--no-prompt", "--allow-net", "--allow-read"],
+      ...[source("node/signed.mjs"), ...args],
+    ],
+  });
+  const python = (args: readonly string[]) => ({
+    path: PYTHON!,
+    args: [source("python/signed.py"), ...args],
+  });
+  for (const command of [node, ...(PYTHON === undefined ? [] : [python])]) {
+    await checksSignatures(command);
+  }
+});
+
+/** Sends a signed reading, the same again, and one that is not signed as it should be. */
+async function checksSignatures(
+  command: (args: readonly string[]) => ProgramCommand,
+): Promise<void> {
+  const [port] = freePorts(1) as [number];
+  const url = `http://127.0.0.1:${port}`;
+  const settings = { BACKEND_URL: url, BACKEND_SIGNING_KEY_FILE: "backend.signing" };
+  await withLiveSite(async (site) => {
+    const file = `${site.layout.directory}/backend.signing`;
+    const keys = [1, 2].map((seed) => new Uint8Array(32).fill(seed));
+    const text = keys.map((key) => `whsec_${key.toBase64()}\n`).join("");
+    await Deno.writeTextFile(file, text, { mode: 0o600 });
+    await site.startGateway();
+    const backend = new ChildProcess(command([`${port}`, file]));
+    try {
+      await prints(backend, "listening");
+      const device = await site.device("line.1");
+      const answer = await device.response((await device.send(READING)).messageId);
+      assert.equal(answer.status, "204");
+      await prints(backend, `reading: line%2E1 ${READING}`);
+      const entry = { deviceId: "a", messageId: crypto.randomUUID() };
+      const payload = new TextEncoder().encode(READING);
+      const nowSeconds = Math.floor(Date.now() / 1000);
+      const sign = (seconds: number) =>
+        new WebhookSigner([keys[1]!]).headers({ ...entry, payload }, seconds);
+      const post = async (headers: Record<string, string>, body = READING) => {
+        const response = await fetch(url, { method: "POST", headers, body });
+        await response.bytes();
+        return response.status;
+      };
+      const good = await sign(nowSeconds);
+      assert.deepEqual([await post(good), await post(good)], [204, 204]);
+      assert.equal(await post(good, READING.replace("31", "13")), 401);
+      assert.equal(await post({ ...good, "webhook-id": "b:1" }), 401);
+      assert.equal(await post(await sign(nowSeconds - 400)), 401);
+      assert.equal(await post({}), 401);
+      assert.equal(backend.stdout.match(/^reading: /gm)!.length, 2);
+    } finally {
+      await backend.stop();
+    }
+  }, { settings, start: false });
+}
 
 function nameOf(language: string, missing: string): string {
   const claim = `the backend for ${language} takes a reading once, answers each repetition and ` +

@@ -40,6 +40,22 @@ const BROKEN_BODIES: readonly Fault[] = [
     body: "ok",
   },
   {
+    what: "Content-Length before Transfer-Encoding, and chunks without an end",
+    answer: async (it) => {
+      await it.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n");
+      await it.repeat(`10000\r\n${"x".repeat(65_536)}\r\n`);
+    },
+    fate: "retried",
+  },
+  {
+    what: "Transfer-Encoding before Content-Length, and chunks without an end",
+    answer: async (it) => {
+      await it.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n");
+      await it.repeat(`10000\r\n${"x".repeat(65_536)}\r\n`);
+    },
+    fate: "retried",
+  },
+  {
     what: "a body that stops coming",
     answer: async (it) => {
       await it.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok");

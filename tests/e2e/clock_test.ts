@@ -71,6 +71,28 @@ Deno.test("a clock that jumps ahead makes no entry too old to be tried again", a
   });
 });
 
+Deno.test("a clock that is put right after the start makes no entry old at the next start", async () => {
+  await withLiveSite(async (site) => {
+    await site.stopGateway();
+    site.clockOffsetMs = -2 * DAY_MS;
+    await site.startGateway();
+    site.clockOffsetMs = 0;
+    const device = await site.device("sensor_001");
+    let up = false;
+    site.backend.answer = () => new Response("ok", { status: up ? 200 : 503 });
+    const { messageId } = await device.send("1");
+    await site.received(2);
+    await site.stopGateway();
+    await site.startGateway();
+    const tries = site.backend.received.length;
+    await site.received(tries + 2);
+    assert.equal(await site.metric("dead_letters"), 0);
+    assert.ok(await site.metric("oldest_pending_seconds") < 3_600);
+    up = true;
+    assert.equal((await device.response(messageId)).status, "200");
+  });
+});
+
 Deno.test("a start with a clock before the newest remembered id warns loudly", async () => {
   await withLiveSite(async (site) => {
     const device = await site.device("sensor_001");

@@ -5,6 +5,7 @@ import { ApiKeys } from "../../src/store/sqlite/api_keys.ts";
 import { apiKeyDigest } from "../../src/config/credentials.ts";
 import { Database } from "../../src/store/sqlite/database.ts";
 import { Registry } from "../../src/store/sqlite/registry.ts";
+import { poll } from "../../src/time/poll.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 function command(site: LiveSite, id: string, body: BodyInit, headers = {}): Promise<Response> {
@@ -39,6 +40,28 @@ Deno.test("a command reaches the device signed, fresh and byte for byte", async 
       /^\{"timestamp":\d{10},"message_id":"[0-9a-f-]{36}","payload":.*,"signature":"[0-9a-f]{64}"\}$/,
     );
     assert.equal(await site.metric("commands_sent_total"), 1);
+  });
+});
+
+Deno.test("a command that comes back as a reading is replayed, also after a restart", async () => {
+  await withLiveSite(async (site) => {
+    const device = await site.device("sensor_001");
+    const reflect = async () => {
+      await command(site, "sensor_001", '{"open":"door"}');
+      const { raw } = await device.command();
+      return JSON.stringify({ device_id: "sensor_001" }).slice(0, -1) + `,${raw.slice(1)}`;
+    };
+    await device.publish(await reflect());
+    await site.logged("message_rejected", ({ code }) => code === "replayed");
+    const kept = await reflect();
+    await site.stopGateway();
+    await site.startGateway();
+    await device.publish(kept);
+    await poll(
+      "both refused",
+      () => site.log.filter(({ code }) => code === "replayed").length === 2,
+    );
+    assert.deepEqual(site.backend.received, []);
   });
 });
 

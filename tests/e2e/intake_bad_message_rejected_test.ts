@@ -63,12 +63,12 @@ const ROWS: readonly Row[] = [
   },
   {
     code: "timestamp_out_of_range",
-    sentence: /^Rejected message from sensor_001: Timestamp out of range$/,
+    sentence: /^Rejected message from sensor_001: Timestamp out of range: [56] s too old$/,
     make: async (device) => (await device.sign('{"v":1}', { timestamp: now() - 305 })).message,
   },
   {
     code: "timestamp_out_of_range",
-    sentence: /^Rejected message from sensor_001: Timestamp out of range$/,
+    sentence: /^Rejected message from sensor_001: Timestamp out of range: [45] s too far ahead$/,
     make: async (device) => (await device.sign('{"v":1}', { timestamp: now() + 305 })).message,
   },
   {

@@ -18,7 +18,7 @@ let left = Number(passing);
 const failpoint = (point: string) => {
   if (point === fatal && --left === 0) Deno.kill(Deno.pid, "SIGKILL");
 };
-const site = loadSite(settingsOf(layoutOf({ dir: directory })));
+const site = await loadSite(settingsOf(layoutOf({ dir: directory })));
 const eventLog = new EventLog(openLog(site.config.log.level, writeToStderr), site.config.log);
 const supervisor = new Supervisor(site, {
   emit: (event) => eventLog.write(event),

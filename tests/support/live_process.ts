@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 /** The gateway as a process on a live site, reloaded by SIGHUP. */
 
 import { GatewayProcess, type LogRecord } from "../../src/demo/sandbox/gateway_process.ts";
@@ -70,10 +71,12 @@ export async function rewrite(layout: SiteLayout, before: string, after: string)
 }
 
 async function gatewayAuthority({ gatewayCa }: SiteLayout) {
-  return await openAuthority({
+  const opened = await openAuthority({
     certificatePem: await Deno.readTextFile(gatewayCa.certificate),
     keyPem: await Deno.readTextFile(gatewayCa.key),
   });
+  assert.ok(opened.ok);
+  return opened.authority;
 }
 
 async function write(

@@ -46,6 +46,24 @@ Deno.test("text from outside cannot start a new line or move a cursor", () => {
   assert.equal(JSON.parse(lines[0]!).device_id, evil);
 });
 
+Deno.test("a text line has time, level, sentence and fields; nothing in it obeys a stranger", () => {
+  const lines: string[] = [];
+  const log = openLog("info", (line) => lines.push(line), "text");
+  log("warning", "evil", {
+    message: "a\nb\u001b[2J",
+    device_id: "a b=1",
+    count: 3,
+    secret: "hush",
+  });
+  assert.match(
+    lines[0]!,
+    /^\S+Z WARNING a\\u000ab\\u001b\[2J event=evil device_id="a b=1" count=3 secret="\[struck out\]"\n$/,
+  );
+  const coloured = openLog("info", (line) => lines.push(line), "colour");
+  coloured("error", "loud", { message: "x" });
+  assert.ok(lines[1]!.endsWith("Z \u001b[31mERROR  \u001b[0m x event=loud\n"));
+});
+
 Deno.test("a property that is named like a secret is struck out", () => {
   const lines: string[] = [];
   const log = openLog("info", (line) => lines.push(line));
@@ -68,6 +86,7 @@ Deno.test("more than 100 rejections a second of one code are summed up, none is 
   assert.equal(own[0]!["message"], "Rejected message from sensor_001: Invalid signature");
   assert.equal(own[0]!["code"], "invalid_signature");
   assert.equal(own[0]!["device_id"], "sensor_001");
+  assert.equal(own[0]!["message_id"], "550e8400-e29b-41d4-a716-446655440000");
 });
 
 Deno.test("the sum of a second comes by itself when the second is over", async () => {
@@ -81,4 +100,23 @@ Deno.test("the sum of a second comes by itself when the second is over", async (
   for (let i = 0; i < LINES_PER_SECOND + 7; i++) log.write(rejected("invalid_signature"));
   await summed.promise;
   assert.deepEqual(counts, [7]);
+});
+
+Deno.test("a timestamp out of range is logged with how much, and which way", () => {
+  const lines: unknown[] = [];
+  const log = new EventLog(
+    (_level, _event, line) => lines.push([line.message, line["seconds_off"]]),
+    {
+      accepted: false,
+    },
+  );
+  const { rejection, ...rest } = rejected("timestamp_out_of_range");
+  for (const secondsOff of [-597, 3_600]) {
+    log.write({ ...rest, rejection: { ...rejection, secondsOff } });
+  }
+  log.flush();
+  assert.deepEqual(lines, [
+    ["Rejected message from sensor_001: Timestamp out of range: 597 s too old", -597],
+    ["Rejected message from sensor_001: Timestamp out of range: 3600 s too far ahead", 3_600],
+  ]);
 });

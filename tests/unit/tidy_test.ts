@@ -4,6 +4,7 @@
  * The rules are:
  * - a folder of src/ imports only what `MAY_IMPORT` grants it, and nothing is loose in src/;
  * - core/ is pure; only store/ has SQL; gateway/ and site/ never meet;
+ * - only open_store.ts names an engine; tests may, to do damage or to see what is in a file;
  * - there are no import cycles;
  * - no function has more than 70 lines, no file more than 400;
  * - the docs and the sources name no path of a machine, and no secret is in the tree.
@@ -110,6 +111,14 @@ Deno.test("only store/ has SQL", () => {
     const found = statement.exec(text)?.[0];
     assert.equal(found, undefined, path);
     assert.doesNotMatch(text, /node:sqlite/, path);
+  }
+});
+
+Deno.test("only open_store.ts knows which engines there are", () => {
+  for (const { path, imports } of OURS) {
+    if (path === "src/store/open_store.ts" || path.startsWith("src/store/sqlite/")) continue;
+    const engine = imports.find((imported) => imported.startsWith("src/store/sqlite/"));
+    assert.equal(engine, undefined, path);
   }
 });
 

@@ -11,6 +11,7 @@ export interface Reading {
   /** The body as text. */
   readonly text: string;
   readonly headers: Headers;
+  /** With the query. */
   readonly path: string;
   readonly method: string;
 }
@@ -71,16 +72,16 @@ function received(): Response {
 
 async function readingOf(request: Request): Promise<Reading> {
   const { headers, method } = request;
-  const path = new URL(request.url).pathname;
+  const { pathname, search } = new URL(request.url);
   const body = await request.bytes();
   return {
-    deviceId: /^\/device\/([^/]+)\/data$/.exec(path)?.[1] ?? "",
+    deviceId: /^\/device\/([^/]+)\/data$/.exec(pathname)?.[1] ?? "",
     messageId: headers.get("idempotency-key") ?? "",
     timestamp: headers.get("x-device-timestamp") ?? "",
     body,
     text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(body),
     headers,
-    path,
+    path: pathname + search,
     method,
   };
 }

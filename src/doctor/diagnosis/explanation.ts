@@ -5,13 +5,18 @@ import { importSecret } from "../../core/signature.ts";
 import { signedPayloadOf } from "../../core/signed_payload.ts";
 import type { MessageTrial } from "./message_trial.ts";
 import { fieldNamesOf, formatMistakes } from "./format_mistakes.ts";
-import { signatureMistakes } from "./signature_mistakes.ts";
+import { MISTAKES_MAX } from "./way.ts";
+import { findSignatureMistakes, SEARCH_LIMITS, type SearchLimits } from "./signature_mistakes.ts";
 
 /** What probably went wrong, a sentence each; empty for a message that is accepted. */
-export async function likelyMistakes(trial: MessageTrial): Promise<readonly string[]> {
+export async function likelyMistakes(
+  trial: MessageTrial,
+  limits = SEARCH_LIMITS,
+): Promise<readonly string[]> {
   const { verdict, read } = trial;
   if (verdict.kind !== "rejected") return [];
-  if (read.kind === "rejected") return await mistakesInMalformed(trial);
+  if (trial.retained && verdict.code === "malformed") return [RETAINED];
+  if (read.kind === "rejected") return await mistakesInMalformed(trial, limits);
   switch (verdict.code) {
     case "identity_mismatch":
       return [
@@ -22,7 +27,7 @@ export async function likelyMistakes(trial: MessageTrial): Promise<readonly stri
     case "device_revoked":
       return [revokedMistake(read, trial)];
     case "invalid_signature":
-      return await mistakesInSignature(read, trial);
+      return mistakesInSignature(read, trial, { limits });
     case "timestamp_out_of_range":
       return clockMistakes(read, trial);
     case "replayed":
@@ -38,7 +43,14 @@ export async function likelyMistakes(trial: MessageTrial): Promise<readonly stri
   }
 }
 
-async function mistakesInMalformed(trial: MessageTrial): Promise<readonly string[]> {
+const RETAINED =
+  "Publish without the retain flag (no -r): the broker would deliver a retained message " +
+  "again and again";
+
+async function mistakesInMalformed(
+  trial: MessageTrial,
+  limits: SearchLimits,
+): Promise<readonly string[]> {
   const { bytes, nowSeconds, secretOf } = trial;
   const { mistakes, repaired, unrepairedTimestamp } = formatMistakes(bytes, nowSeconds);
   const envelope = repaired && readEnvelope(repaired);
@@ -48,29 +60,39 @@ async function mistakesInMalformed(trial: MessageTrial): Promise<readonly string
   if (await signedPayloadOf(envelope, await importSecret(secret))) {
     return [...mistakes, "With that fixed, the signature is right"];
   }
-  return [...mistakes, ...await mistakesInSignature(envelope, trial, { unrepairedTimestamp })];
+  const repairedTrial = { ...trial, bytes: repaired! };
+  return [
+    ...mistakes,
+    ...mistakesInSignature(envelope, repairedTrial, { limits, unrepairedTimestamp }),
+  ];
 }
 
-async function mistakesInSignature(
+function mistakesInSignature(
   envelope: Envelope,
   trial: MessageTrial,
-  options: { unrepairedTimestamp?: string | undefined } = {},
-): Promise<readonly string[]> {
+  options: { limits: SearchLimits; unrepairedTimestamp?: string | undefined },
+): readonly string[] {
   const { bytes, devices, secretOf } = trial;
   const secret = secretOf(envelope.deviceId);
   if (secret === undefined) return [];
   const others = [...devices?.values() ?? []].filter(({ deviceId }) =>
     deviceId !== envelope.deviceId
   );
-  return await signatureMistakes({
+  const { mistakes, trials, complete } = findSignatureMistakes({
     envelope,
     secret,
     otherSecrets: new Map(others.map((device) => [device.deviceId, device.sharedSecret])),
     fieldNames: fieldNamesOf(bytes),
     unrepairedTimestamp: options.unrepairedTimestamp,
-  }) ?? [
-    "None of the usual mistakes gives this signature: the device has another secret, or the message " +
-    "was changed after it was signed",
+  }, options.limits);
+  if (mistakes !== undefined) return mistakes;
+  return [
+    `None of the ${trials} ways to sign that were tried gives this signature${
+      complete ? "" : " (the search ends there)"
+    }: other orders of the fields and texts between them, other spellings of payload, timestamp and ` +
+    `message_id, other encodings, keys and hashes, up to ${MISTAKES_MAX} mistakes together`,
+    "Print the bytes that the device signs and the length of its key, and compare them with the " +
+    `signed text above and the secret's ${new TextEncoder().encode(secret).length} bytes`,
   ];
 }
 

@@ -5,8 +5,9 @@
 
 import { PAYLOAD_DEPTH_MAX } from "../../core/envelope.ts";
 import { FAULT, JsonScanner } from "../../core/json_scanner.ts";
-import { SIGNATURE_BYTES } from "../../core/signature.ts";
-import { bytesOfBase64 } from "./signature_mistakes.ts";
+import { bytesOfHex, SIGNATURE_BYTES } from "../../core/signature.ts";
+import { bytesOfBase64 } from "./signing_keys.ts";
+import { repairText } from "./text_repairs.ts";
 
 /** What is wrong with a malformed message, and the message without it. */
 interface Repaired {
@@ -19,13 +20,16 @@ interface Repaired {
 }
 
 /** Finds the likely mistakes in a malformed message; total: any bytes give an answer. */
-export function formatMistakes(bytes: Uint8Array, nowSeconds: number): Repaired {
-  const mistake = encodingMistake(bytes) ?? grammarMistake(bytes);
-  if (mistake !== undefined) {
-    return { mistakes: [mistake], repaired: undefined, unrepairedTimestamp: undefined };
+export function formatMistakes(message: Uint8Array, nowSeconds: number): Repaired {
+  const { bytes, mistakes: textMistakes } = repairText(message);
+  const mistakes = [...textMistakes];
+  const grammar = bytes.length === 0 ? "The message is empty" : grammarMistake(bytes);
+  if (grammar !== undefined) {
+    mistakes.push(grammar);
+    return { mistakes, repaired: undefined, unrepairedTimestamp: undefined };
   }
   const fields = fieldsOf(bytes);
-  const mistakes = fieldNamesMistakes(fields);
+  mistakes.push(...fieldNamesMistakes(fields));
   const repairs: Repair[] = [];
   for (const [name, look] of Object.entries(LOOKS)) {
     const field = fields.get(name);
@@ -37,7 +41,7 @@ export function formatMistakes(bytes: Uint8Array, nowSeconds: number): Repaired 
   const repairedTimestamp = repairs.find(({ name }) => name === "timestamp");
   return {
     mistakes,
-    repaired: repairs.length > 0 ? withRepairs(bytes, repairs) : undefined,
+    repaired: bytes !== message || repairs.length > 0 ? withRepairs(bytes, repairs) : undefined,
     unrepairedTimestamp: repairedTimestamp && unquoted(repairedTimestamp.text),
   };
 }
@@ -65,17 +69,6 @@ interface Finding {
   readonly repaired?: string;
 }
 
-function encodingMistake(bytes: Uint8Array): string | undefined {
-  if (bytes.length === 0) return "The message is empty";
-  if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
-    return "The message begins with a byte order mark: write UTF-8 without it";
-  }
-  if (bytes[0] === 0xff || bytes[0] === 0xfe || bytes[1] === 0) {
-    return "The message is UTF-16: write UTF-8";
-  }
-  return undefined;
-}
-
 const GRAMMAR_SLIPS: readonly [before: RegExp, at: RegExp, mistake: string][] = [
   [
     /$/,
@@ -88,6 +81,17 @@ const GRAMMAR_SLIPS: readonly [before: RegExp, at: RegExp, mistake: string][] = 
     "JSON has no NaN and no infinity: leave the value out, or send null",
   ],
   [/$/, /^(True|False|None)/, "JSON has true, false and null: in Python, use json.dumps"],
+  [
+    /[0-9],$/,
+    /^[0-9]/,
+    "JSON has a decimal point, no comma: format numbers without the system's locale",
+  ],
+  [
+    /\[$/,
+    /^object /,
+    "[object Object] is JavaScript's text of an object: use JSON.stringify",
+  ],
+  [/$/, /^undefined/, "JSON has no undefined: leave the value out, or send null"],
   [/,\s*$/, /^[}\]]/, "JSON has no comma after the last element"],
   [/$/, /^\0/, "A zero byte follows the message: send strlen() bytes, not the C string's end"],
 ];
@@ -148,14 +152,27 @@ const LOOKS: Record<string, (text: string, nowSeconds: number) => Finding | unde
 const YEAR_2000_SECONDS = 946_684_800;
 const DAY_SECONDS = 86_400;
 
+const FRACTIONS_OF_SECONDS: Readonly<Record<number, string>> = {
+  13: "milliseconds",
+  16: "microseconds",
+  19: "nanoseconds",
+};
+
 function lookAtTimestamp(text: string, nowSeconds: number): Finding | undefined {
   const digits = unquoted(text);
   const repaired = digits.slice(0, 10);
-  if (/^[0-9]{13}$/.test(digits)) {
-    return { mistake: "The timestamp is in milliseconds: send seconds, ten digits", repaired };
+  const unit = /^[0-9]+$/.test(digits) ? FRACTIONS_OF_SECONDS[digits.length] : undefined;
+  if (unit !== undefined) {
+    return { mistake: `The timestamp is in ${unit}: send seconds, ten digits`, repaired };
   }
-  if (/^[0-9]{10}\.[0-9]+$/.test(digits)) {
+  if (/^[0-9]{10}[.,][0-9]+$/.test(digits)) {
     return { mistake: "The timestamp has a fraction: send whole seconds, ten digits", repaired };
+  }
+  if (/^[0-9](\.[0-9]+)?e\+?0?9$/i.test(digits)) {
+    return {
+      mistake: "The timestamp has an exponent: send whole seconds, ten digits",
+      repaired: String(Math.floor(Number(digits))),
+    };
   }
   if (/^[0-9]{10}$/.test(digits) && digits !== text) {
     return { mistake: "The timestamp is in quotation marks: send a number", repaired };
@@ -200,19 +217,32 @@ const OTHER_HASHES: Record<number, string> = {
   128: "SHA-512",
 };
 
+/** What programs write around a signature's digits, or between them. */
+const WRAPPED_SIGNATURES: readonly [form: RegExp, what: string][] = [
+  [/^(?:hmac-)?(?:sha(?:2-|-)?256)? ?\((?:stdin|-)\)= ([0-9a-f]{64})$/i, "openssl's whole output"],
+  [/^([0-9a-f]{64}) [ *].*$/i, "sha256sum's whole output"],
+  [/^(?:0x|(?:hmac-)?sha-?256[=:] ?)([0-9a-f]{64})$/i, "a prefix"],
+  [/^b'([0-9a-f]{64})'$/i, "Python's b'…' around it"],
+  [/^\s*([0-9a-f]{64})(?:\s|\0)*$/i, "white space around it"],
+  [/^((?:0x)?[0-9a-f]{2}(?:[\s:,-]+(?:0x)?[0-9a-f]{2}){31})$/i, "separators between its digits"],
+];
+
 function lookAtSignature(text: string): Finding | undefined {
-  const signature = unquoted(text);
-  const prefixed = /^(?:0x|(?:hmac-)?sha-?256[=:])([0-9a-f]{64})$/i.exec(signature);
-  if (prefixed) {
+  const signature = stringValue(text);
+  for (const [form, what] of WRAPPED_SIGNATURES) {
+    const found = form.exec(signature)?.[1];
+    if (found === undefined || found === signature && found.length === 2 * SIGNATURE_BYTES) {
+      continue;
+    }
     return {
-      mistake: "The signature has a prefix: send 64 hex digits",
-      repaired: `"${prefixed[1]}"`,
+      mistake: `The signature has ${what}: send 64 hex digits`,
+      repaired: `"${found.replace(/0x|[\s:,-]/gi, "")}"`,
     };
   }
-  const bytes = bytesOfBase64(signature);
+  const { bytes, form } = encodedSignature(signature, text);
   if (bytes?.length === SIGNATURE_BYTES) {
     return {
-      mistake: "The signature is in base64: send it as 64 hex digits",
+      mistake: `The signature is ${form}: send it as 64 hex digits`,
       repaired: `"${bytes.toHex()}"`,
     };
   }
@@ -222,12 +252,40 @@ function lookAtSignature(text: string): Finding | undefined {
     : undefined;
 }
 
+/** The bytes of a signature that is written in another way than hex, as far as they can be read. */
+function encodedSignature(signature: string, text: string) {
+  const digits = bytesOfHex(signature);
+  if (digits?.length === 4 * SIGNATURE_BYTES / 2) {
+    const twice = bytesOfHex(String.fromCharCode(...digits));
+    if (twice !== undefined) return { bytes: twice, form: "hex of hex digits (encoded twice)" };
+  }
+  if (/^\[\s*[0-9]{1,3}(\s*,\s*[0-9]{1,3}){31}\s*\]$/.test(text)) {
+    return { bytes: Uint8Array.from(JSON.parse(text) as number[]), form: "a list of bytes" };
+  }
+  const ofBase64 = bytesOfBase64(signature.trim());
+  if (ofBase64?.length === 2 * SIGNATURE_BYTES) {
+    const twice = bytesOfHex(String.fromCharCode(...ofBase64));
+    return { bytes: twice, form: "base64 of hex digits" };
+  }
+  return { bytes: ofBase64, form: "in base64" };
+}
+
 function withRepairs(bytes: Uint8Array, repairs: readonly Repair[]): Uint8Array {
   let latin1 = text(bytes);
   for (const { start, end, repaired } of repairs.toSorted((a, b) => b.start - a.start)) {
     latin1 = latin1.slice(0, start) + repaired + latin1.slice(end);
   }
   return Uint8Array.from(latin1, (character) => character.charCodeAt(0));
+}
+
+/** The value of a JSON string; any other text as it is. */
+function stringValue(text: string): string {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "string" ? value : text;
+  } catch {
+    return unquoted(text);
+  }
 }
 
 function unquoted(text: string): string {

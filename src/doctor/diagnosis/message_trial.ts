@@ -18,6 +18,8 @@ interface Subject {
   readonly nowSeconds: number;
   /** False if `nowSeconds` was given and is not the time it is. */
   readonly now: boolean;
+  /** True if it is said to have come with the retain flag. */
+  readonly retained: boolean;
   /** How far a timestamp may be from now, either way. */
   readonly toleranceSeconds: number;
 }
@@ -82,7 +84,7 @@ async function examine(subject: Subject, basis: Basis): Promise<MessageTrial> {
   const secretOf = (id: string) => id === read.deviceId ? secret : secretsOf(id)[0];
   const verdict = decide(read, {
     identity,
-    retained: false,
+    retained: subject.retained,
     status: devices ? statusOf(devices.get(read.deviceId), nowSeconds) : "active",
     signedPayload,
     redelivered: false,

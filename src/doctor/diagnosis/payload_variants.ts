@@ -1,5 +1,16 @@
 /** A payload's text as other programs would spell it: what may have been signed instead. */
 
+import {
+  dictText,
+  indentedText,
+  jacksonText,
+  plainMapText,
+  withSeparators,
+} from "./json_layouts.ts";
+import type { Respelling } from "./json_tokens.ts";
+import { NUMBER_SPELLINGS } from "./number_spellings.ts";
+import { STRING_SPELLINGS } from "./string_spellings.ts";
+
 /** Another spelling of a JSON text, and what would have had to be done to it. */
 interface PayloadVariant {
   readonly text: string;
@@ -7,80 +18,133 @@ interface PayloadVariant {
   readonly mistakes: readonly string[];
 }
 
-/** Spellings of compact JSON text, those with fewer mistakes first, each text once. */
-export function payloadVariants(compact: string): PayloadVariant[] {
-  let all: PayloadVariant[] = [{ text: compact, mistakes: [] }];
-  for (const respell of [rewritten, escaped, separated]) {
-    all = all.flatMap((one) => [one, ...respell(one.text).map((other) => after(one, other))]);
+/** Spellings of compact JSON text that take exactly `count` mistakes, made one by one. */
+export function payloadVariants(compact: string, count: number): Generator<PayloadVariant> {
+  return variants(compact, { steps: STEPS, count });
+}
+
+function* variants(
+  text: string,
+  { steps, count }: { steps: readonly (readonly Respelling[])[]; count: number },
+): Generator<PayloadVariant> {
+  if (count === 0) {
+    yield { text, mistakes: [] };
+    return;
   }
-  all.sort((a, b) => a.mistakes.length - b.mistakes.length);
-  return [...new Map(all.toReversed().map((one) => [one.text, one])).values()].toReversed();
+  for (const [i, step] of steps.entries()) {
+    for (const { respell, mistake } of step) {
+      const other = attempt(() => respell(text));
+      if (other === undefined || other === text) continue;
+      const first = typeof mistake === "string"
+        ? mistake
+        : mistake(...firstDifference(text, other));
+      const rest = { steps: steps.slice(i + 1), count: count - 1 };
+      for (const { text, mistakes } of variants(other, rest)) {
+        yield { text, mistakes: [first, ...mistakes] };
+      }
+    }
+  }
 }
 
-/** `json`, which is valid and compact, with other separators than "," and ":". */
-function withSeparators(json: string, comma: string, colon: string): string {
-  return json.replace(
-    /"(?:[^"\\]+|\\.)*"|[,:]/g,
-    (token) => token === "," ? comma : token === ":" ? colon : token,
-  );
-}
-
-/** One change: the text after it, and the sentence. */
-interface Change {
-  readonly text: string;
-  readonly mistake: string;
-}
-
-function after(one: PayloadVariant, { text, mistake }: Change): PayloadVariant {
-  return { text, mistakes: [...one.mistakes, mistake] };
+/** Undefined for a text that is no JSON any more after an earlier change. */
+function attempt<T>(make: () => T): T | undefined {
+  try {
+    return make();
+  } catch {
+    return undefined;
+  }
 }
 
 const VERY_TEXT = "sign the very text that is sent";
 
-/** Parsed and written again, by a program that keeps the numbers or one that does not. */
-function rewritten(text: string): Change[] {
-  const again = JSON.stringify(JSON.parse(text));
-  const sorted = JSON.stringify(sort(parseKeepingNumbers(text)));
-  const [sent, signed] = firstDifference(text, again);
-  return [
-    {
-      text: again,
-      mistake: `The signed payload was parsed and written again (${sent} is sent, ${signed} is ` +
-        `signed): ${VERY_TEXT}`,
-    },
-    { text: sorted, mistake: `The signed payload has its keys sorted: ${VERY_TEXT}` },
-  ].filter((change) => change.text !== text);
-}
+const REWRITTEN: readonly Respelling[] = [
+  {
+    respell: (text) => JSON.stringify(JSON.parse(text)),
+    mistake: (sent, signed) =>
+      `The signed payload was parsed and written again (${sent} is sent, ${signed} is signed): ` +
+      VERY_TEXT,
+  },
+  {
+    respell: (text) => JSON.stringify(sort(parseKeepingNumbers(text))),
+    mistake: `The signed payload has its keys sorted: ${VERY_TEXT}`,
+  },
+  {
+    respell: (text) => text.startsWith('"') ? JSON.parse(text) : undefined,
+    mistake: "The payload is sent as a JSON string, and the text in that string is signed: " +
+      "send the object itself, not its text encoded again",
+  },
+  ...NUMBER_SPELLINGS,
+];
 
-function escaped(text: string): Change[] {
-  return [
-    {
-      text: asAscii(text),
-      mistake:
-        "The signed payload has \\u escapes where the message has the characters themselves " +
-        `(in Python, ensure_ascii=False keeps them): ${VERY_TEXT}`,
-    },
-    {
-      text: unescaped(text),
-      mistake:
-        "The signed payload has the characters themselves where the message has \\u escapes: " +
-        VERY_TEXT,
-    },
-  ].filter((change) => change.text !== text);
-}
-
-function separated(text: string): Change[] {
-  const separators = [[", ", ": "], [",", ": "], [", ", ":"]] as const;
-  return separators.map(([comma, colon]) => ({
-    text: withSeparators(text, comma, colon),
+const WRITTEN: readonly Respelling[] = [
+  ...([[", ", ": "], [",", ": "], [", ", ":"]] as const).map(([comma, colon]) => ({
+    respell: (text: string) => withSeparators(text, comma, colon),
     mistake: separatorsMistake(comma, colon),
-  })).filter((change) => change.text !== text);
-}
+  })),
+  ...["  ", "    ", "\t"].flatMap((indent) =>
+    ["\n", "\r\n"].map((newline) =>
+      indented((text) => indentedText(text, indent).replaceAll("\n", newline))
+    )
+  ),
+  indented(jacksonText),
+  {
+    respell: dictText,
+    mistake:
+      "The signed payload is Python's text of a dict, with single quotation marks, True and " +
+      "None: use json.dumps, not str",
+  },
+  {
+    respell: plainMapText,
+    mistake: "The signed payload is Java's text of a map, {key=value}: write JSON with a library",
+  },
+  {
+    respell: (text) => String(JSON.parse(text)),
+    mistake: "The signed payload is JavaScript's text of a value, such as [object Object]: " +
+      "use JSON.stringify",
+  },
+];
+
+const WRAPPED: readonly Respelling[] = [
+  {
+    respell: (text) => JSON.stringify(text),
+    mistake: "The signed payload is a JSON string that contains the payload (encoded twice): " +
+      VERY_TEXT,
+  },
+  {
+    respell: bytesLiteral,
+    mistake: "The signed payload is Python's text of bytes, b'…': decode them, or sign the bytes",
+  },
+];
+
+const STEPS = [REWRITTEN, STRING_SPELLINGS, WRITTEN, WRAPPED];
 
 /** The sentence for a text that was signed with other separators. */
 export function separatorsMistake(comma: string, colon: string): string {
   return `The signed text has the separators "${comma}" and "${colon}", not "," and ":": ` +
     'in Python, use json.dumps(payload, separators=(",", ":"))';
+}
+
+/** What Python writes for the UTF-8 bytes of a text. */
+export function bytesLiteral(text: string): string {
+  const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
+  const named: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\" };
+  let body = "";
+  for (const byte of new TextEncoder().encode(text)) {
+    const character = String.fromCharCode(byte);
+    if (character === quote) body += `\\${quote}`;
+    else if (byte < 0x20 || byte > 0x7e || byte === 0x5c) {
+      body += named[character] ?? `\\x${byte.toString(16).padStart(2, "0")}`;
+    } else body += character;
+  }
+  return `b${quote}${body}${quote}`;
+}
+
+function indented(respell: (text: string) => string): Respelling {
+  return {
+    respell,
+    mistake: "The signed payload is indented (pretty-printed): sign it without white space, or " +
+      "exactly as it is sent",
+  };
 }
 
 /** JSON whose numbers stay as they are written. */
@@ -106,20 +170,6 @@ function sort(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sort);
   const entries = Object.entries(value).map(([key, inner]) => [key, sort(inner)] as const);
   return Object.fromEntries(entries.sort(([a], [b]) => a < b ? -1 : 1));
-}
-
-function asAscii(text: string): string {
-  return text.replace(
-    /[\u0080-\uffff]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
-}
-
-function unescaped(text: string): string {
-  return text.replace(/\\(?:u([0-9a-fA-F]{4})|.)/g, (escape, digits: string | undefined) => {
-    const code = parseInt(digits ?? "0", 16);
-    return code < 0x80 ? escape : String.fromCharCode(code);
-  });
 }
 
 const SHOWN_MAX_CHARS = 40;

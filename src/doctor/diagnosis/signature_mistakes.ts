@@ -4,13 +4,15 @@
  *
  * The rules are:
  * - the explanation with the fewest mistakes wins;
+ * - the search ends after so many trials or so much time, and says how many there were;
  * - nothing is decided here: what verifies is core's business, and this runs when it did not.
  */
 
 import type { Envelope } from "../../core/envelope.ts";
-import { bytesOfHex } from "../../core/signature.ts";
-import { type SignedFields, signingInput } from "../../core/signing_input.ts";
-import { payloadVariants, separatorsMistake } from "./payload_variants.ts";
+import { payloadVariants } from "./payload_variants.ts";
+import { ENCODINGS, layoutsOf, type Parts } from "./signed_layouts.ts";
+import { type Algorithm, algorithmsOf } from "./signing_keys.ts";
+import { MISTAKES_MAX, right, type Way, wrong } from "./way.ts";
 
 /** A well-formed message whose signature does not verify, and what may explain it. */
 interface Suspect {
@@ -25,95 +27,151 @@ interface Suspect {
   readonly unrepairedTimestamp: string | undefined;
 }
 
-/** Most mistakes that are looked for in one signature. */
-const SLIPS_MAX = 3;
+/** How long it is looked for mistakes. */
+export interface SearchLimits {
+  readonly trialsMax: number;
+  readonly timeMaxMs: number;
+}
 
-/** What was done to get the signature, a sentence each; undefined if nothing explains it. */
-export async function signatureMistakes(suspect: Suspect): Promise<readonly string[] | undefined> {
-  const texts = textsOf(suspect);
-  const algorithms = algorithmsOf(suspect);
+/** What a command may take. */
+export const SEARCH_LIMITS: SearchLimits = { trialsMax: 200_000, timeMaxMs: 10_000 };
+
+/** What was found, and how much was tried. */
+interface SearchResult {
+  /** What was done to get the signature, a sentence each; undefined if nothing explains it. */
+  readonly mistakes: readonly string[] | undefined;
+  readonly trials: number;
+  /** False if a limit ended the search. */
+  readonly complete: boolean;
+}
+
+/** Looks for the mistakes that give a message's signature. */
+export function findSignatureMistakes(suspect: Suspect, limits = SEARCH_LIMITS): SearchResult {
   const wanted = suspect.envelope.signature.toHex();
-  for (let weight = 0; weight <= SLIPS_MAX; weight++) {
-    for (const text of texts) {
-      const fitting = algorithms.filter((algorithm) => text.weight + algorithm.weight === weight);
-      const input = fitting.length > 0 ? text.value() : utf8("");
-      for (const algorithm of fitting) {
-        const signature = (await algorithm.value(input)).toHex();
-        if (signature === wanted) return [...text.mistakes, ...algorithm.mistakes];
+  const endMs = performance.now() + limits.timeMaxMs;
+  let trials = 0;
+  for (const { input, algorithm, mistakes } of attempts(suspect)) {
+    if (trials === limits.trialsMax || (trials % 64 === 0 && performance.now() > endMs)) {
+      return { mistakes: undefined, trials, complete: false };
+    }
+    trials++;
+    if (algorithm(input) === wanted) {
+      return { mistakes: [...new Set(mistakes())], trials, complete: true };
+    }
+  }
+  return { mistakes: undefined, trials, complete: true };
+}
+
+/** One way to sign the message wrongly. */
+interface Attempt {
+  readonly input: Uint8Array;
+  readonly algorithm: Algorithm;
+  readonly mistakes: () => readonly string[];
+}
+
+/** Every way, those with fewer mistakes first. */
+function* attempts(suspect: Suspect): Generator<Attempt> {
+  const { envelope, secret, otherSecrets } = suspect;
+  const algorithms = Map.groupBy(algorithmsOf(secret, otherSecrets), ({ weight }) => weight);
+  for (let weight = 0; weight <= MISTAKES_MAX; weight++) {
+    const texts = textsOf(suspect, weight);
+    for (let inPayload = 0; inPayload <= weight; inPayload++) {
+      for (const payload of payloadsOf(envelope, inPayload)) {
+        for (const text of texts) {
+          if (text.weight > weight - inPayload) break; // they are in order
+          const fitting = algorithms.get(weight - inPayload - text.weight);
+          const input = fitting && text.value(payload.text);
+          if (input === undefined) continue;
+          for (const algorithm of fitting!) {
+            const mistakes = () => [text, payload, algorithm].flatMap(({ mistakes }) => mistakes);
+            yield { input, algorithm: algorithm.value, mistakes };
+          }
+        }
       }
     }
   }
-  return undefined;
 }
 
-/** A way to do one step of signing. */
-interface Way<T> {
-  readonly value: T;
-  /** Empty if it is the right way. */
-  readonly mistakes: readonly string[];
-  /** How unlikely it is; the number of mistakes, or `SLIPS_MAX` for what comes in great numbers. */
-  readonly weight: number;
+function* payloadsOf({ payload, compactPayload }: Envelope, count: number) {
+  yield* payloadVariants(textOf(compactPayload), count);
+  if (count === 0 && payload !== compactPayload) yield { text: textOf(payload), mistakes: [] };
 }
 
-function right<T>(value: T): Way<T> {
-  return { value, mistakes: [], weight: 0 };
-}
-
-function wrong<T>(value: T, mistake: string, options: { weight?: number } = {}): Way<T> {
-  return { value, mistakes: [mistake], weight: options.weight ?? 1 };
-}
-
-/** Every two ways together, as far as they are likely enough. */
-function cross<A, B, C>(as: readonly Way<A>[], bs: readonly Way<B>[], join: (a: A, b: B) => C) {
-  const ways: Way<C>[] = [];
-  for (const a of as) {
-    for (const b of bs) {
-      const mistakes = [...new Set([...a.mistakes, ...b.mistakes])];
-      const weight = a.weight + b.weight -
-        (a.mistakes.length + b.mistakes.length - mistakes.length);
-      if (weight <= SLIPS_MAX) ways.push({ value: join(a.value, b.value), mistakes, weight });
-    }
-  }
-  return ways;
-}
-
-/** The parts of a signing input, as text. */
-interface Parts extends SignedFields {
-  readonly payload: string;
-}
-
-/** Texts that may have been signed; made when they are asked for. */
-function textsOf({ envelope, fieldNames, unrepairedTimestamp }: Suspect) {
+/** How the bytes under the signature may be made of a payload. */
+function textsOf(
+  { envelope, fieldNames, unrepairedTimestamp }: Suspect,
+  weightMax: number,
+): Way<(payload: string) => Uint8Array | undefined>[] {
   const { deviceId, timestamp, messageId } = envelope;
-  const payload = text(envelope.compactPayload);
-  const sent: Parts = { deviceId, timestamp, messageId, payload };
-  let parts = [right(sent)];
-  parts = cross(
-    parts,
+  const cross = crossUpTo(weightMax);
+  const heads = cross(
     timestampsOf(timestamp, unrepairedTimestamp),
-    (parts, timestamp) => ({ ...parts, timestamp }),
-  );
-  parts = cross(
-    parts,
     messageIdsOf(messageId),
-    (parts, messageId) => ({ ...parts, messageId }),
+    (timestamp, message_id) => ({ device_id: deviceId, timestamp, message_id }),
   );
-  parts = cross(parts, payloadsOf(envelope, payload), (parts, payload) => ({ ...parts, payload }));
-  return cross(layoutsOf(fieldNames), parts, (layout, parts) => () => layout(parts));
+  const texts = cross(
+    layoutsOf(fieldNames),
+    heads,
+    (layout, head) => (payload: string) => layout({ ...head, payload } satisfies Parts),
+  );
+  return cross(texts, ENCODINGS, (text, encode) => (payload: string) => encode(text(payload)))
+    .sort((one, other) => one.weight - other.weight);
 }
+
+/** Makes every two ways together, as far as they are likely enough. */
+function crossUpTo(weightMax: number) {
+  return <A, B, C>(as: readonly Way<A>[], bs: readonly Way<B>[], join: (a: A, b: B) => C) => {
+    const ways: Way<C>[] = [];
+    for (const a of as) {
+      for (const b of bs) {
+        const weight = a.weight + b.weight;
+        if (weight > weightMax) continue;
+        const mistakes = [...a.mistakes, ...b.mistakes];
+        ways.push({ value: join(a.value, b.value), mistakes, weight });
+      }
+    }
+    return ways;
+  };
+}
+
+/** How far apart two looks at a clock may be. */
+const SECONDS_APART = [1, -1, 2, -2];
 
 function timestampsOf(timestamp: string, unrepaired: string | undefined): Way<string>[] {
-  if (unrepaired !== undefined) {
-    const mistake = `The signed timestamp is ${unrepaired} too: sign the ten digits that are sent`;
-    return [right(timestamp), wrong(unrepaired, mistake)];
-  }
-  const mistake = "The signed timestamp has milliseconds: sign the ten digits that are sent";
-  const milliseconds = Array.from({ length: 1000 }, (_, ms) => String(ms).padStart(3, "0"));
+  const digits = "sign the ten digits that are sent";
+  const milliseconds = `The signed timestamp has milliseconds: ${digits}`;
+  const seconds = Number(timestamp);
+  const exponent = seconds.toExponential();
+  const iso = new Date(seconds * 1000).toISOString();
+  const spellings: [string, string][] = [
+    [`${timestamp}.0`, "a fraction"],
+    [`${timestamp}.000000`, "a fraction"],
+    [`${timestamp}000`, "milliseconds"],
+    [`${timestamp}000000`, "microseconds"],
+    [`${timestamp}000000000`, "nanoseconds"],
+    ...[exponent, exponent.replace("+", ""), exponent.replace("+", "+0")]
+      .flatMap((text) => [text, text.toUpperCase()]).map((text): [string, string] => [
+        text,
+        "an exponent",
+      ]),
+    [`${Number(seconds.toPrecision(6)).toExponential().replace("+", "+0")}`, "an exponent"],
+    [`"${timestamp}"`, "quotation marks"],
+    [iso, "the form of a date"],
+    [iso.replace(".000", ""), "the form of a date"],
+    [iso.replace(".000Z", "+00:00"), "the form of a date"],
+  ];
   return [
     right(timestamp),
-    wrong(`${timestamp}.0`, "The signed timestamp has a fraction: sign the digits that are sent"),
-    wrong(`${timestamp}000`, mistake),
-    ...milliseconds.map((ms) => wrong(timestamp + ms, mistake, { weight: SLIPS_MAX })),
+    ...unrepaired === undefined
+      ? []
+      : [wrong(unrepaired, `The signed timestamp is ${unrepaired} too: ${digits}`)],
+    ...spellings.map(([text, what]) => wrong(text, `The signed timestamp has ${what}: ${digits}`)),
+    ...SECONDS_APART.map((apart) => {
+      const other = String(seconds + apart);
+      return wrong(other, `The signed timestamp is another, ${other}: ask the clock once`);
+    }),
+    ...Array.from({ length: 1000 }, (_, ms) => timestamp + String(ms).padStart(3, "0"))
+      .map((text) => wrong(text, milliseconds, { weight: MISTAKES_MAX })),
   ];
 }
 
@@ -122,6 +180,9 @@ function messageIdsOf(messageId: string): Way<string>[] {
     [messageId.toLowerCase(), "in lower case"],
     [messageId.toUpperCase(), "in upper case"],
     [messageId.replaceAll("-", ""), "without its dashes"],
+    [messageId.replaceAll("-", "").toUpperCase(), "in upper case without its dashes"],
+    [`{${messageId}}`, "in braces"],
+    [`"${messageId}"`, "in quotation marks"],
   ] as const;
   return [
     right(messageId),
@@ -132,149 +193,6 @@ function messageIdsOf(messageId: string): Way<string>[] {
   ];
 }
 
-function payloadsOf(envelope: Envelope, compact: string): Way<string>[] {
-  const ways = payloadVariants(compact)
-    .map(({ text, mistakes }) => ({ value: text, mistakes, weight: mistakes.length }));
-  const asItStands = envelope.payload === envelope.compactPayload
-    ? []
-    : [right(text(envelope.payload))];
-  return [...ways, ...asItStands];
-}
-
-const JOINTS = [".", "|", ":", ",", ";", " ", "\n", "-", "_", "/", "&"];
-
-/** How the parts may have been put together. */
-function layoutsOf(
-  fieldNames: readonly string[],
-): Way<(parts: Parts) => Uint8Array<ArrayBuffer>>[] {
-  const whole = "The signature is over a whole JSON message: " +
-    "sign device_id + timestamp + message_id + payload, nothing else";
-  const spaced = { mistakes: [whole, separatorsMistake(", ", ": ")], weight: 2 };
-  return [
-    right((parts) => signingInput(parts, utf8(parts.payload))),
-    ...JOINTS.map((joint) =>
-      wrong(
-        (parts: Parts) => utf8(listOf(parts).join(joint)),
-        `The signed fields are joined by ${
-          JSON.stringify(joint)
-        }: they must follow each other directly`,
-      )
-    ),
-    wrong(
-      ({ payload }) => utf8(payload),
-      "The signature is over the payload alone: sign device_id + timestamp + message_id + payload",
-    ),
-    wrong(
-      (parts) => utf8(listOf(parts).slice(1).join("")),
-      "The signature leaves out the device_id: sign device_id + timestamp + message_id + payload",
-    ),
-    ...[fieldNames, fieldNames.toSorted()].flatMap((names) => [
-      wrong((parts: Parts) => utf8(objectOf(parts, { names, comma: ",", colon: ":" })), whole),
-      {
-        ...spaced,
-        value: (parts: Parts) => utf8(objectOf(parts, { names, comma: ", ", colon: ": " })),
-      },
-    ]),
-  ];
-}
-
-function listOf({ deviceId, timestamp, messageId, payload }: Parts): string[] {
-  return [deviceId, timestamp, messageId, payload];
-}
-
-/** The message as a JSON object without its signature. */
-function objectOf(
-  parts: Parts,
-  { names, comma, colon }: { names: readonly string[]; comma: string; colon: string },
-): string {
-  const values: Record<string, string> = {
-    device_id: `"${parts.deviceId}"`,
-    timestamp: parts.timestamp,
-    message_id: `"${parts.messageId}"`,
-    payload: parts.payload,
-  };
-  const fields = names.filter((name) => values[name] !== undefined)
-    .map((name) => `"${name}"${colon}${values[name]}`);
-  return `{${fields.join(comma)}}`;
-}
-
-type Algorithm = (input: Uint8Array<ArrayBuffer>) => Promise<Uint8Array>;
-
-/** How a signature may have been made of a text: the keys and hashes. */
-function algorithmsOf({ secret, otherSecrets }: Suspect): Way<Algorithm>[] {
-  const key = utf8(secret);
-  const sha256 = "The signature is a plain SHA-256, not HMAC-SHA256 with the secret as its key";
-  return [
-    right((input) => hmac(key, input)),
-    ...otherKeysOf(secret).map(([bytes, mistake]) =>
-      wrong<Algorithm>((input) => hmac(bytes, input), mistake)
-    ),
-    wrong((input) => digest(input), sha256),
-    wrong((input) => digest(joined(key, input)), sha256),
-    wrong((input) => digest(joined(input, key)), sha256),
-    wrong(
-      (input) => hmac(input, key),
-      "The HMAC's key and text are swapped: the secret is the key",
-    ),
-    ...[...otherSecrets].map(([deviceId, other]) =>
-      wrong<Algorithm>(
-        (input) => hmac(utf8(other), input),
-        `The signature is made with the secret of ${deviceId}`,
-        { weight: SLIPS_MAX },
-      )
-    ),
-  ];
-}
-
-/** What else may be taken for the key, and the sentence that says so. */
-function otherKeysOf(secret: string): [bytes: Uint8Array<ArrayBuffer>, mistake: string][] {
-  const strip = "strip what its file has at the end";
-  const decoded = "before it became the key: the key is the secret's text as it is";
-  const keys: [Uint8Array<ArrayBuffer> | undefined, string][] = [
-    [utf8(`${secret}\n`), `The key is the secret and a newline: ${strip}`],
-    [utf8(`${secret}\r\n`), `The key is the secret, a carriage return and a newline: ${strip}`],
-    [utf8(`"${secret}"`), "The key is the secret in quotation marks: take them off"],
-    [utf8(secret.trim()), "The key is the secret without the white space around it"],
-    [bytesOfHex(secret), `The secret was decoded from hex ${decoded}`],
-    [bytesOfBase64(secret), `The secret was decoded from base64 ${decoded}`],
-  ];
-  return keys.filter((key): key is [Uint8Array<ArrayBuffer>, string] =>
-    key[0] !== undefined && key[0].length > 0 && key[0].toHex() !== utf8(secret).toHex()
-  );
-}
-
-/** The bytes of base64 or base64url text, padded or not; undefined if it is neither. */
-export function bytesOfBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
-  const plain = text.replaceAll("-", "+").replaceAll("_", "/");
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(plain)) return undefined;
-  try {
-    return Uint8Array.from(atob(plain), (character) => character.charCodeAt(0));
-  } catch {
-    return undefined;
-  }
-}
-
-async function hmac(
-  key: Uint8Array<ArrayBuffer>,
-  input: Uint8Array<ArrayBuffer>,
-): Promise<Uint8Array> {
-  const algorithm = { name: "HMAC", hash: "SHA-256" };
-  const imported = await crypto.subtle.importKey("raw", key, algorithm, false, ["sign"]);
-  return new Uint8Array(await crypto.subtle.sign("HMAC", imported, input));
-}
-
-async function digest(input: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", input));
-}
-
-function joined(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(parts.flatMap((part) => [...part]));
-}
-
-function utf8(text: string): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(text);
-}
-
-function text(bytes: Uint8Array): string {
+function textOf(bytes: Uint8Array): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 }

@@ -10,6 +10,7 @@
  */
 
 import { timingSafeEqual } from "node:crypto";
+import type { KeyFault } from "../../core/event.ts";
 import type { ApiKey } from "../../store/api_keys.ts";
 import type { Clock } from "../../time/clock.ts";
 import { problem } from "./problem.ts";
@@ -27,12 +28,18 @@ const ADDRESSES_MAX = 10_000;
 export class BearerAuth {
   readonly #keys: () => Promise<readonly ApiKey[]>;
   readonly #clock: Clock;
+  readonly #onRefused: (fault: KeyFault, address: string) => void;
   readonly #wrong = new Map<string, { count: number; untilMs: number }>();
 
-  /** `keys` says which there are now. */
-  constructor(keys: () => Promise<readonly ApiKey[]>, clock: Clock) {
+  /** `keys` says which there are now; `onRefused` is told of each request without one of them. */
+  constructor(
+    keys: () => Promise<readonly ApiKey[]>,
+    clock: Clock,
+    onRefused: (fault: KeyFault, address: string) => void = () => {},
+  ) {
     this.#keys = keys;
     this.#clock = clock;
+    this.#onRefused = onRefused;
   }
 
   /** The key that the request has, or the answer if it has none. */
@@ -41,6 +48,7 @@ export class BearerAuth {
     const presented = /^Bearer ([\x21-\x7e]+)$/i.exec(field)?.[1] ?? "";
     const key = findKey(await sha256(presented), await this.#keys());
     if (key !== undefined) return key;
+    this.#onRefused(presented === "" ? "no key" : "wrong key", address);
     const waitMs = this.#countWrong(address);
     if (waitMs === 0) return problem("unauthorized", { headers: { "www-authenticate": "Bearer" } });
     const retryAfter = String(Math.ceil(waitMs / 1000));

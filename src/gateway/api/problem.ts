@@ -14,6 +14,7 @@ const PROBLEMS = {
   "too-many-wrong-keys": [429, "Too many wrong API keys", "Wait for the time in Retry-After"],
   "internal": [500, "The gateway failed", "Its log says more"],
   "broker-unavailable": [503, "The broker did not take the command", "Nothing was sent; try again"],
+  "store-unavailable": [503, "The database cannot be written", "Nothing was sent; try again"],
   "not-ready": [503, "The gateway is not ready", "The detail says why"],
 } as const satisfies Record<string, readonly [status: number, title: string, hint: string]>;
 

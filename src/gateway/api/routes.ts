@@ -9,7 +9,7 @@
  */
 
 import { Hono } from "hono";
-import { reaches } from "../../store/api_keys.ts";
+import { type ApiKey, reaches } from "../../store/api_keys.ts";
 import { COMMAND_DEPTH_MAX, COMMAND_MAX_BYTES } from "../../core/command.ts";
 import { isDeviceId } from "../../core/device.ts";
 import type { Emit } from "../../core/event.ts";
@@ -52,9 +52,7 @@ export function createRoutes(parts: RouteParts): ApiHandler {
   app.post("/command/:id", async (c) => {
     const key = await parts.auth.authenticate(c.req.raw, c.env.address);
     if (key instanceof Response) return key;
-    const deviceId = c.req.param("id");
-    if (!reaches(key, deviceId)) return problem("unknown-device");
-    return await command(deviceId, c.req.raw, parts);
+    return await command({ key, deviceId: c.req.param("id") }, c.req.raw, parts);
   });
   for (const path of ["/healthz", "/readyz", "/metrics"]) app.all(path, () => notAllowed("GET"));
   app.all("/command/:id", () => notAllowed("POST"));
@@ -95,31 +93,64 @@ function notAllowed(allow: string): Response {
   return problem("method-not-allowed", { headers: { allow } });
 }
 
-async function command(deviceId: string, request: Request, parts: RouteParts): Promise<Response> {
-  if (!isDeviceId(deviceId)) return problem("unknown-device");
-  if (!isJson(request.headers.get("content-type"))) return problem("not-application-json");
-  const body = await readBody(request, parts.bodyTimeoutMs);
-  if (typeof body === "string") return problem(body);
-  const json = readJsonText(body, COMMAND_DEPTH_MAX);
-  if (!json.ok) {
-    return problem("not-json", { detail: `${json.fault.what}, at byte ${json.fault.at}` });
+/** Whose command it is, and to which device; the id may be any text. */
+interface Target {
+  readonly key: ApiKey;
+  readonly deviceId: string;
+}
+
+async function command(target: Target, request: Request, parts: RouteParts): Promise<Response> {
+  const { deviceId } = target;
+  const payload = await readPayload(target, request, parts.bodyTimeoutMs);
+  const names = { keyName: target.key.name, deviceId };
+  const refuse = (reason: ProblemName, options: Refusal = {}) => {
+    const { messageId, ...answer } = options;
+    parts.emit({ kind: "command_refused", ...names, messageId, reason });
+    return problem(reason, answer);
+  };
+  if (!(payload instanceof Uint8Array)) {
+    return refuse(payload.name, payload.detail === undefined ? {} : { detail: payload.detail });
   }
-  const result = await parts.commands.send(deviceId, json.compact);
+  const result = await parts.commands.send(deviceId, payload);
   switch (result.kind) {
-    case "sent":
-      return Response.json({
-        device_id: deviceId,
-        message_id: result.messageId,
-        timestamp: result.timestamp,
-        delivery: result.subscribers ? "queued" : "no_subscriber",
-      }, { status: 202 });
+    case "sent": {
+      const { messageId, timestamp, subscribers } = result;
+      parts.emit({ kind: "command_sent", ...names, messageId, subscribers });
+      const delivery = subscribers ? "queued" : "no_subscriber";
+      const body = { device_id: deviceId, message_id: messageId, timestamp, delivery };
+      return Response.json(body, { status: 202 });
+    }
     case "unknown_device":
-      return problem("unknown-device");
+      return refuse("unknown-device");
+    case "unstored":
+      return refuse("store-unavailable", { headers: retryAfter() });
     case "unsent":
-      return problem("broker-unavailable", { headers: retryAfter() });
+      return refuse("broker-unavailable", { messageId: result.messageId, headers: retryAfter() });
     default:
       return result satisfies never;
   }
+}
+
+/** What goes with a refusal. */
+interface Refusal {
+  readonly messageId?: string;
+  readonly detail?: string;
+  readonly headers?: Record<string, string>;
+}
+
+/** The payload as compact JSON, or the problem with the request. */
+async function readPayload(
+  { key, deviceId }: Target,
+  request: Request,
+  timeoutMs: number,
+): Promise<Uint8Array | { readonly name: ProblemName; readonly detail?: string }> {
+  if (!isDeviceId(deviceId) || !reaches(key, deviceId)) return { name: "unknown-device" };
+  if (!isJson(request.headers.get("content-type"))) return { name: "not-application-json" };
+  const body = await readBody(request, timeoutMs);
+  if (typeof body === "string") return { name: body };
+  const json = readJsonText(body, COMMAND_DEPTH_MAX);
+  if (json.ok) return json.compact;
+  return { name: "not-json", detail: `${json.fault.what}, at byte ${json.fault.at}` };
 }
 
 function isJson(contentType: string | null): boolean {

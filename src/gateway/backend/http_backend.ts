@@ -5,8 +5,9 @@
  * - it is total: whatever the backend does becomes an outcome;
  * - redirects are not followed;
  * - the time-out covers the whole exchange, body included;
- * - of an answer's body at most 65,536 bytes are taken; a longer one, or one that breaks off, is
- *   left out, and only the status counts.
+ * - of an answer's body at most 65,536 bytes are taken, whatever it announces, in one buffer; a longer
+ *   one, or one that breaks off, is left out, and only the status counts;
+ * - an answer with two lengths is none.
  */
 
 import type { Outcome } from "../../core/delivery.ts";
@@ -15,17 +16,30 @@ import { lateSeconds } from "../../core/freshness.ts";
 import type { Backend } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { Clock } from "../../time/clock.ts";
+import { Endpoint } from "./endpoint.ts";
 import { SharedDeadline } from "./shared_deadline.ts";
+import { WebhookSigner } from "./webhook_signature.ts";
 
 /** Largest answer that is brought back to a device, in bytes. */
 const ANSWER_MAX_BYTES = 65_536;
 
-/** Where the backend is. */
+const JSON_FIELDS = { "content-type": "application/json", "accept-encoding": "identity" } as const;
+
+/** Where the backend is, and who the gateway is to it. */
 interface BackendAddress {
-  /** Without a slash at its end. */
   readonly url: string;
+  /** Appended to the URL; see `Endpoint`. */
+  readonly path: string;
   /** PEM text of its authority; undefined: the system's authorities. */
   readonly ca: string | undefined;
+  /** Fields of each request, such as a token. */
+  readonly fields: readonly (readonly [name: string, value: string])[];
+  /** The client certificate, as PEM text; undefined if there is none. */
+  readonly pair: { readonly certificate: string; readonly key: string } | undefined;
+  /** Bytes of the keys that sign each request; empty if none does. */
+  readonly signingKeys: readonly Uint8Array[];
+  /** URL of an HTTP proxy; undefined if there is none. */
+  readonly proxy: string | undefined;
   readonly timeoutMs: number;
   /** Connections that are kept open. */
   readonly concurrency: number;
@@ -38,17 +52,26 @@ export class HttpBackend implements Backend {
   readonly #address: BackendAddress;
   readonly #clock: Clock;
   readonly #client: Deno.HttpClient;
+  readonly #endpoint: Endpoint;
+  readonly #fields: Readonly<Record<string, string>>;
+  readonly #signer: WebhookSigner | undefined;
   readonly #timeLimit: SharedDeadline;
 
   constructor(address: BackendAddress, clock: Clock) {
     this.#address = address;
     this.#clock = clock;
     this.#timeLimit = new SharedDeadline(address.timeoutMs);
+    this.#endpoint = new Endpoint(address.url, address.path);
+    this.#fields = { ...Object.fromEntries(address.fields), ...JSON_FIELDS };
+    if (address.signingKeys.length > 0) this.#signer = new WebhookSigner(address.signingKeys);
+    const { pair } = address;
     this.#client = Deno.createHttpClient({
       poolMaxIdlePerHost: address.concurrency,
       // Shorter than what backends grant an idle connection, so that none is closed under a request.
       poolIdleTimeout: 4_000,
       ...(address.ca !== undefined && { caCerts: [address.ca] }),
+      ...(pair && { cert: pair.certificate, key: pair.key }),
+      ...(address.proxy !== undefined && { proxy: { url: address.proxy } }),
     });
   }
 
@@ -57,6 +80,10 @@ export class HttpBackend implements Backend {
     const limit = this.#timeLimit.begin(stop);
     try {
       const response = await this.#fetch(entry, limit.signal);
+      if (hasTwoLengths(response.headers)) {
+        await response.body?.cancel();
+        return { kind: "no_answer", reason: "the answer has Content-Length and Transfer-Encoding" };
+      }
       return {
         kind: "answer",
         status: response.status,
@@ -77,20 +104,18 @@ export class HttpBackend implements Backend {
     this.#client.close();
   }
 
-  #fetch(entry: OutboxEntry, signal: AbortSignal): Promise<Response> {
-    const late = lateSeconds(
-      Number(entry.timestamp),
-      secondsOf(this.#clock.wallMs()),
-      this.#address.toleranceSeconds,
-    );
-    return fetch(`${this.#address.url}/device/${entry.deviceId}/data`, {
+  async #fetch(entry: OutboxEntry, signal: AbortSignal): Promise<Response> {
+    const nowSeconds = secondsOf(this.#clock.wallMs());
+    const { toleranceSeconds } = this.#address;
+    const late = lateSeconds(Number(entry.timestamp), nowSeconds, toleranceSeconds);
+    return await fetch(this.#endpoint.of(entry), {
       method: "POST",
       headers: {
-        "content-type": "application/json",
+        ...this.#fields,
         "idempotency-key": entry.messageId,
         "x-device-timestamp": entry.timestamp,
-        "accept-encoding": "identity",
         ...(late !== undefined && { "x-gateway-late": String(late) }),
+        ...(this.#signer && await this.#signer.headers(entry, nowSeconds)),
       },
       body: entry.payload as Uint8Array<ArrayBuffer>,
       redirect: "manual",
@@ -100,34 +125,41 @@ export class HttpBackend implements Backend {
   }
 }
 
-/** An answer's body, counted while it comes; undefined if it is too large. */
+/**
+ * An answer's body, counted while it comes; undefined if it is too large. It is read into one buffer
+ * of our own: a chunk that the client allocates holds on to some 40 KiB, though it has one byte.
+ */
 async function bodyOf(response: Response): Promise<Uint8Array | undefined> {
-  const { headers } = response;
-  const announced = Number(headers.get("content-length") ?? NaN);
-  if (announced <= ANSWER_MAX_BYTES && !headers.has("content-encoding")) {
-    return await response.bytes(); // the client holds the backend to what it has announced
-  }
   if (response.body === null) return new Uint8Array();
-  const chunks: Uint8Array[] = [];
+  const reader = response.body.getReader({ mode: "byob" });
+  let buffer = new Uint8Array(bufferBytes(response.headers));
   let length = 0;
-  for await (const chunk of response.body) { // leaving the loop cancels the stream
-    length += chunk.length;
-    if (length > ANSWER_MAX_BYTES) return undefined;
-    chunks.push(chunk);
+  while (length < buffer.length) {
+    const { done, value } = await reader.read(buffer.subarray(length));
+    if (value) buffer = new Uint8Array(value.buffer);
+    if (done) return buffer.subarray(0, length);
+    length += value.length;
   }
-  if (chunks.length === 1) return chunks[0]!;
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return body;
+  await reader.cancel();
+  return undefined;
+}
+
+/** One byte more than may come, to see the end; what is announced only makes it smaller. */
+function bufferBytes(headers: Headers): number {
+  const announced = Number(headers.get("content-length") ?? NaN);
+  const isExact = announced <= ANSWER_MAX_BYTES && !headers.has("content-encoding");
+  return 1 + (isExact ? announced : ANSWER_MAX_BYTES);
+}
+
+/** Two lengths: a program in between may go by the other one (RFC 9112 §6.3). */
+function hasTwoLengths(headers: Headers): boolean {
+  return headers.has("content-length") && headers.has("transfer-encoding");
 }
 
 /** Why a fetch failed, as far as it says: the innermost cause has the operating system's words. */
 function reasonOf(error: unknown): string {
   let reason = error;
   while (reason instanceof Error && reason.cause instanceof Error) reason = reason.cause;
-  return reason instanceof Error ? reason.message : String(reason);
+  const text = reason instanceof Error ? reason.message : String(reason);
+  return text.replaceAll(/\?[^\s)]*/g, "?…"); // a URL's query may have a key in it
 }

@@ -4,20 +4,23 @@
  * The rules are:
  * - group commit: settlements are written together with the next batch of messages; without
  *   messages they wait for more of their kind, since each commit costs a sync of the disk;
+ * - what the gateway enters in the audit goes along with the next transaction;
  * - a commit that fails is tried again until it works, or until the store is lost and a valid one is
  *   found in its place; nothing is acknowledged in between;
  * - before each try the batch is examined again: a device revoked in between stays out.
  */
 
 import type { AdmissionPolicy, Examined } from "../../core/admission.ts";
+import type { AuditNote } from "../../core/audit_note.ts";
 import type { Settlement } from "../../core/delivery.ts";
 import type { Emit } from "../../core/event.ts";
 import type { OnFailpoint } from "../../core/failpoint.ts";
-import type { CommitResult, MessageStore, Tidying } from "../../core/ports.ts";
+import type { CommitResult, MessageStore, SentId, Tidying } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { TokenBucket } from "../../core/token_bucket.ts";
 import type { Clock } from "../../time/clock.ts";
 import type { CatchUp } from "./catch_up.ts";
+import { NoteQueue } from "./note_queue.ts";
 
 /** How long settlements wait for others, and at how many they are written at once. */
 const SETTLE_WITHIN_MS = 20;
@@ -58,7 +61,9 @@ export class Committer {
   readonly #parts: CommitterParts;
   readonly #buckets = new Map<string, TokenBucket>();
   readonly #replaced = Promise.withResolvers<void>();
+  readonly #notes = new NoteQueue();
   #settlements: Settlement[] = [];
+  #remembering: { readonly id: SentId; readonly done: (isStored: boolean) => void }[] = [];
   #settleTimer: ReturnType<typeof setTimeout> | undefined;
   /** The commit that runs or waits last; never rejects. */
   #last: Promise<unknown> = Promise.resolve();
@@ -100,6 +105,24 @@ export class Committer {
     }
   }
 
+  /** Is entered in the audit with the next transaction, which intake makes twice a second. */
+  note(note: AuditNote): void {
+    this.#notes.add(note);
+  }
+
+  /**
+   * Remembers the id of a message that is about to be sent to a device; resolves once it is on the
+   * disk, to false if the store cannot be written now.
+   */
+  remember(id: SentId): Promise<boolean> {
+    if (this.#isOver || this.#closing) return Promise.resolve(false);
+    return new Promise((done) => {
+      this.#remembering.push({ id, done });
+      if (this.#underWay === 0) this.commit(NO_MESSAGES);
+      else this.#settleDue = true;
+    });
+  }
+
   /** One transaction; undefined if the committer was closed, or the store is lost. */
   commit(work: CommitWork): Promise<CommitResult | undefined> {
     this.#underWay++;
@@ -116,13 +139,14 @@ export class Committer {
     this.#endPause?.();
   }
 
-  /** Writes the settlements that are left, once, and ends. */
+  /** Writes the settlements and notes that are left, once, and ends. */
   async close(): Promise<void> {
     this.stopRetrying();
     clearTimeout(this.#settleTimer);
     await this.#last;
-    if (this.#settlements.length > 0) await this.commit(NO_MESSAGES);
+    if (this.#settlements.length > 0 || !this.#notes.isEmpty) await this.commit(NO_MESSAGES);
     this.#isOver = true;
+    this.#refuseIds();
   }
 
   /** At once, or with the commit that is running, or right after it. */
@@ -130,7 +154,8 @@ export class Committer {
     clearTimeout(this.#settleTimer);
     this.#settleTimer = undefined;
     this.#settleDue = this.#underWay > 0;
-    if (this.#settlements.length > 0 && !this.#settleDue) this.commit(NO_MESSAGES);
+    const isWork = this.#settlements.length > 0 || this.#remembering.length > 0;
+    if (isWork && !this.#settleDue) this.commit(NO_MESSAGES);
   }
 
   async #persist(work: CommitWork): Promise<CommitResult | undefined> {
@@ -154,10 +179,14 @@ export class Committer {
     const examined = await examine();
     failpoint("verified");
     const settlements = [...this.#settlements];
+    const notes = this.#notes.waiting();
+    const remembering = [...this.#remembering];
     const wallMs = clock.wallMs();
     const result = await store.commit({
       examined,
       settlements,
+      notes,
+      sentIds: remembering.map(({ id }) => id),
       buckets: this.#buckets,
       policy,
       facts: {
@@ -170,6 +199,8 @@ export class Committer {
       tidy: tidying(),
     });
     this.#settlements.splice(0, settlements.length);
+    this.#notes.written(notes);
+    for (const { done } of this.#remembering.splice(0, remembering.length)) done(true);
     this.#works(result);
     const expired = result.expiredDeadLetters;
     if (expired.count > 0) emit({ kind: "dead_letters_expired", ...expired });
@@ -189,11 +220,18 @@ export class Committer {
     this.#parts.catchUp.begin("store");
     if (this.#fault !== message) this.#parts.emit({ kind: "store_failed", reason: message });
     this.#fault = message;
+    this.#refuseIds();
+  }
+
+  /** Who waits for an id is told at once: nothing is sent while the store cannot be written. */
+  #refuseIds(): void {
+    for (const { done } of this.#remembering.splice(0)) done(false);
   }
 
   /** Nothing failed: this batch is for a gateway that opens the store again. */
   #reopen({ message }: Error): undefined {
     this.#parts.emit({ kind: "store_reopened", reason: message });
+    this.#refuseIds();
     this.#replaced.resolve();
   }
 

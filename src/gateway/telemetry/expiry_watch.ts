@@ -8,7 +8,7 @@ import { DAY_SECONDS } from "../../core/time.ts";
 import { earliestEnd, WARN_DAYS } from "../../config/expiry.ts";
 import type { Clock } from "../../time/clock.ts";
 import type { Emit } from "../../core/event.ts";
-import { readOperatorText } from "../../config/operator_file.ts";
+import { readOperatorFile } from "../../config/operator_file.ts";
 
 /** An hour too late does no harm, and a file that was replaced is seen within one. */
 const CHECK_EVERY_MS = 3_600_000;
@@ -54,7 +54,7 @@ export class ExpiryWatch {
 
   #lookAtFile(path: string): void {
     try {
-      const seconds = earliestEnd(readOperatorText(path));
+      const seconds = earliestEnd(readOperatorFile(path));
       if (seconds === undefined) return;
       this.#parts.emit({ kind: "file_expiry", path, endSeconds: seconds });
       const left = this.#daysLeft(seconds);
@@ -99,10 +99,11 @@ export class ExpiryWatch {
 }
 
 /** The files of a site whose end is watched. */
-export function watchedFiles({ broker, api, devices }: Config): string[] {
+export function watchedFiles({ broker, backend, api, devices }: Config): string[] {
   return [
     broker.ca,
     broker.certificate,
+    ...(backend.pair === undefined ? [] : [backend.pair.certificate]),
     api.certificate,
     devices.authority,
     devices.revocationList,

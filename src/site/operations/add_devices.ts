@@ -1,10 +1,10 @@
 /** Use cases: devices are added with a certificate and a bundle, or adopted from another registry. */
 
-import type { Registry } from "../../store/sqlite/registry.ts";
+import type { RegistryStore } from "../../store/registry.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { registerDevices } from "./device_registration.ts";
 import { enrolDevices, type EnrolmentRequest } from "./enrolment.ts";
-import type { EnrolmentFault } from "./enrolment_fault.ts";
+import { type EnrolmentFault, enrolmentFaults } from "./enrolment_fault.ts";
 
 /** A device that was added, and the folder or file that goes onto it. */
 export interface AddedDevice {
@@ -23,6 +23,8 @@ interface ForeignDevice {
   readonly secret: string;
   /** Unix seconds; undefined if it is not known. */
   readonly createdAt: number | undefined;
+  /** What keeps it from being a device; undefined if nothing does. */
+  readonly damage: string | undefined;
 }
 
 /** How many were adopted and how many were registered with this secret before, or why none was. */
@@ -32,7 +34,7 @@ type AdoptDevicesResult =
 
 /** Adds all devices, or none; `progress` is told how many certificates are made. */
 export async function addDevices(
-  registry: Registry,
+  registry: RegistryStore,
   site: OpenSite,
   { requests, progress }: {
     readonly requests: readonly EnrolmentRequest[];
@@ -53,17 +55,18 @@ export async function addDevices(
 }
 
 /** Registers all devices of another registry with their own secrets and no certificate, or none. */
-export function adoptDevices(
-  registry: Registry,
+export async function adoptDevices(
+  registry: RegistryStore,
   devices: readonly ForeignDevice[],
-): AdoptDevicesResult {
-  const holders = registry.secretHolders();
+): Promise<AdoptDevicesResult> {
+  const holders = await registry.secretHolders();
   const isNew = devices.map(({ deviceId, secret }) => holders.get(secret) !== deviceId);
   const places = [...devices.keys()].filter((place) => isNew[place]);
-  const faults = registerDevices(
+  const added = places.map((place) => devices[place]!);
+  const known = await faultsOf(added, registry);
+  const faults = known.length > 0 ? known : await registerDevices(
     registry,
-    places.map((place) => {
-      const { deviceId, secret: sharedSecret, createdAt } = devices[place]!;
+    added.map(({ deviceId, secret: sharedSecret, createdAt }) => {
       return { deviceId, sharedSecret, createdAt };
     }),
   );
@@ -76,4 +79,17 @@ export function adoptDevices(
     place: fault.place === undefined ? undefined : places[fault.place],
   }));
   return { ok: false, faults: counted };
+}
+
+/** One fault for each device that has any; a damaged row's is its damage. */
+async function faultsOf(
+  devices: readonly ForeignDevice[],
+  registry: RegistryStore,
+): Promise<EnrolmentFault[]> {
+  const others = await enrolmentFaults(devices, registry);
+  const byPlace = new Map(others.map((fault) => [fault.place, fault]));
+  for (const [place, { damage }] of devices.entries()) {
+    if (damage !== undefined) byPlace.set(place, { place, kind: "damaged_row", reason: damage });
+  }
+  return [...byPlace.values()].sort((a, b) => (a.place ?? 0) - (b.place ?? 0));
 }

@@ -1,6 +1,7 @@
 /** Where a site's broker is, and what to show there. */
 
 import type { Config } from "../../config/config.ts";
+import { readBrokerCredentials, StartError } from "../../config/credentials.ts";
 import type { SiteLayout } from "../layout.ts";
 import type { Credential, Listener } from "../mosquitto/access_probe.ts";
 import { readText } from "../../config/operator_file.ts";
@@ -26,18 +27,17 @@ export async function readBrokerAccess(
   { layout, config, nowMs }: OpenSite,
 ): Promise<{ ok: true; access: BrokerAccess } | { ok: false; fault: string }> {
   try {
-    const ca = await readText(config.broker.ca);
+    const { ca, certificate: certificatePem, key: keyPem } = readBrokerCredentials(config.broker);
     const text = await readText(layout.brokerConfiguration);
     const { host, port } = config.broker;
     const devicePort = Number(/^listener (\d+)/m.exec(text)?.[1] ?? config.devices.port);
-    const credential = {
-      certificatePem: await readText(config.broker.certificate),
-      keyPem: await readText(config.broker.key),
-    };
+    const credential = { certificatePem, keyPem };
     const devices = { host, ca, port: devicePort };
     const gateway = { listener: { host, ca, port }, credential };
     return { ok: true, access: { layout, nowMs, devices, gateway } };
   } catch (error) {
-    return { ok: false, fault: `Cannot read the broker's files: ${(error as Error).message}` };
+    const { message } = error as Error;
+    if (error instanceof StartError) return { ok: false, fault: message };
+    return { ok: false, fault: `Cannot read the broker's files: ${message}` };
   }
 }

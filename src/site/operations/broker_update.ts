@@ -1,17 +1,17 @@
 /** Brings what the registry says to the broker of a site. */
 
-import type { Database } from "../../store/sqlite/database.ts";
+import type { RegistryStore } from "../../store/registry.ts";
 import { type OpenSite, readBrokerAccess } from "./broker_access.ts";
 import { enforceRevocations, type RevocationResult, type Target } from "./revocation.ts";
 
 /** Reads how to reach the broker, then enforces the revocations there; never throws for a site's fault. */
 export async function updateBroker(
-  store: Database,
+  registry: RegistryStore,
   site: OpenSite,
   target?: Target,
 ): Promise<RevocationResult> {
   const read = await readBrokerAccess(site);
-  if (read.ok) return await enforceRevocations(store, read.access, target);
+  if (read.ok) return await enforceRevocations(registry, read.access, target);
   const hint = "Restore the file, then run the same command again";
   return { steps: [], fault: { kind: "not_enforced", reason: read.fault, hint } };
 }

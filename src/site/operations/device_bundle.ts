@@ -10,18 +10,19 @@ import {
   certifyClient,
   type EndCertificate,
   issueClientCertificate,
-  type PublicKey,
+  type KeyType,
 } from "../pki/authority.ts";
+import type { PublicKey } from "../pki/certificate_request.ts";
 import { openIssuingAuthority } from "../pki/device_authorities.ts";
 import { exists } from "../exists.ts";
 import { deviceFolder, deviceFolderAt, type SiteLayout } from "../layout.ts";
-import { readText } from "../../config/operator_file.ts";
 import {
   createOwnedFile,
   ensureOwnedFolder,
   makeOwnedDraftFolder,
   makeOwnedFolder,
 } from "../../config/owned_file.ts";
+import { readCertificateFile } from "../../config/credentials.ts";
 
 /** Which device the folder is for, and where the device finds the broker. */
 export interface DeviceBundleOptions {
@@ -35,10 +36,10 @@ export interface DeviceBundleOptions {
   readonly validDays?: number;
   /** Of a certificate request: the device keeps its key, and gets no key file. */
   readonly publicKey?: PublicKey;
+  /** Of the key that is made; EC if not given. */
+  readonly keyType?: KeyType;
   /** One PEM file instead of a folder. */
   readonly onePem?: boolean;
-  /** Take the place of the bundle that is there. */
-  readonly replace?: boolean;
 }
 
 /** The new certificate (`serial` in lower-case hex, times in unix seconds), or why there is none. */
@@ -54,10 +55,14 @@ export type DeviceBundleResult =
   }
   | { readonly ok: false; readonly fault: string };
 
-const OLD_PREFIX = ".old-";
+/** Of the marks of devices whose removal has begun. */
+export const REMOVAL_PREFIX = ".removing-";
 
 /** Of the folders in which bundles are made. */
 export const DRAFT_PREFIX = ".new-";
+
+/** What comes before the secret in a bundle of one file. */
+export const SECRET_LINE = "# secret: ";
 
 /** A certificate, and its key if we made it. */
 type DeviceCertificate = EndCertificate & { readonly keyPem?: string };
@@ -76,18 +81,16 @@ export async function createDeviceBundle(
   if (fault !== undefined) {
     return { ok: false, fault };
   }
-  const opened = await openIssuingAuthority(options.layout, options.nowMs);
+  const opened = await openIssuingAuthority(options.layout, options);
   if (!opened.ok) {
     return { ok: false, fault: `Cannot issue a certificate: ${opened.fault}` };
   }
-  const { layout, replace } = options;
+  const { layout } = options;
   const drafts = makeOwnedDraftFolder(layout.devicesFolder, DRAFT_PREFIX);
   try {
     const draft = await draftDeviceBundle(opened.authority, drafts, options);
-    if (replace) await moveAway(draft.to, layout);
     // Moved there when complete, so that half a bundle is never seen.
     await Deno.rename(draft.from, draft.to);
-    if (replace) await removeOld(layout);
     const { serial, notBefore, notAfter, issuer } = draft.certificate;
     return { ok: true, directory: draft.to, serial, notBefore, notAfter, issuer };
   } finally {
@@ -108,11 +111,18 @@ export async function draftDeviceBundle(
   drafts: string,
   options: DeviceBundleOptions,
 ): Promise<BundleDraft> {
-  const { layout, deviceId } = options;
-  const issued = await issue(authority, options);
-  const { directory } = deviceFolder(layout, deviceId);
-  const from = `${drafts}/${deviceId}`;
-  const files = await bundleFiles(options, issued);
+  return writeDraft(await issueForDevice(authority, options), drafts, options);
+}
+
+/** Writes the bundle of a certificate into the folder `drafts`. */
+export function writeDraft(
+  issued: DeviceCertificate,
+  drafts: string,
+  options: DeviceBundleOptions,
+): BundleDraft {
+  const { directory } = deviceFolder(options.layout, options.deviceId);
+  const from = `${drafts}/${options.deviceId}`;
+  const files = bundleFiles(options, issued);
   if (options.onePem) {
     writeFile(from, onePem(options, files));
     return { certificate: issued, from, to: pemPath(directory) };
@@ -141,20 +151,6 @@ export async function hasDeviceBundle(layout: SiteLayout, deviceId: string): Pro
   return await exists(directory) || await exists(pemPath(directory));
 }
 
-/** The file `secret` of a device's folder; undefined if the device has no folder. */
-export async function secretFileOf(
-  layout: SiteLayout,
-  deviceId: string,
-): Promise<string | undefined> {
-  const path = deviceFolder(layout, deviceId).secret;
-  try {
-    return (await Deno.stat(path)).isFile ? path : undefined;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
 /** The entries of the bundles' folder by lower-case name; makes the folder if it is missing. */
 export async function bundleNames(layout: SiteLayout): Promise<ReadonlyMap<string, string>> {
   // A copied or checked-out site may lack it: empty folders get lost on the way.
@@ -168,13 +164,15 @@ export async function bundleNames(layout: SiteLayout): Promise<ReadonlyMap<strin
 
 /** Why a bundle cannot be made beside those of `names`; undefined if it can. */
 export function bundleFault(
-  { layout, deviceId, replace }: Pick<DeviceBundleOptions, "layout" | "deviceId" | "replace">,
+  { layout, deviceId }: Pick<DeviceBundleOptions, "layout" | "deviceId">,
   names: ReadonlyMap<string, string>,
 ): string | undefined {
   if (!isDeviceId(deviceId)) {
     return `Cannot name a device ${JSON.stringify(deviceId)}: a device id has ${DEVICE_ID_RULE}`;
   }
-  if (replace) return undefined;
+  if (names.has(`${REMOVAL_PREFIX}${deviceId.toLowerCase()}`)) {
+    return `Cannot add "${deviceId}": its removal did not finish, run device remove ${deviceId}`;
+  }
   // Ids that differ only in case would share a folder on some file systems.
   const wanted = deviceId.toLowerCase();
   const existing = names.get(wanted) ?? names.get(pemPath(wanted));
@@ -183,47 +181,32 @@ export function bundleFault(
     : `Cannot make the device's folder: "${layout.devicesFolder}/${existing}" exists already`;
 }
 
-function issue(
+/** Issues a device's certificate, which nobody else knows yet. */
+export function issueForDevice(
   authority: Authority,
-  { deviceId, nowMs, validDays, publicKey }: DeviceBundleOptions,
+  { deviceId, nowMs, validDays, publicKey, keyType }: DeviceBundleOptions,
 ): Promise<DeviceCertificate> {
   const options = {
     commonName: deviceId,
     nowMs,
     ...(validDays !== undefined && { days: validDays }),
+    ...(keyType !== undefined && { keyType }),
   };
   return publicKey === undefined
     ? issueClientCertificate(authority, options)
     : certifyClient(authority, { ...options, publicKey });
 }
 
-/** Two renames: there is never half a folder, and for a moment none. */
-async function moveAway(directory: string, layout: SiteLayout): Promise<void> {
-  try {
-    await Deno.rename(directory, `${layout.devicesFolder}/${OLD_PREFIX}${crypto.randomUUID()}`);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-/** Also what a run that broke off has left. */
-async function removeOld({ devicesFolder }: SiteLayout): Promise<void> {
-  for await (const { name } of Deno.readDir(devicesFolder)) {
-    if (name.startsWith(OLD_PREFIX)) {
-      await removeIfThere(`${devicesFolder}/${name}`, { directory: true });
-    }
-  }
-}
-
 function writeFile(path: string, { text, mode }: BundleFile): void {
   createOwnedFile(path, text, { mode });
 }
 
-async function bundleFiles(
+function bundleFiles(
   options: DeviceBundleOptions,
   issued: DeviceCertificate,
-): Promise<BundleFile[]> {
-  const gatewayCa = await readText(options.layout.gatewayCa.certificate);
+): BundleFile[] {
+  // Only the certificates: an operator may have the key in the same file.
+  const gatewayCa = readCertificateFile(options.layout.gatewayCa.certificate).join("");
   const { keyPem } = issued;
   const names = deviceFolderAt("");
   return [
@@ -242,7 +225,7 @@ function onePem({ secret }: DeviceBundleOptions, files: readonly BundleFile[]): 
   const textOf = (name: string) => files.find((file) => file.name === name)?.text ?? "";
   const text = [
     `# What goes onto the device: ${JSON.stringify(JSON.parse(textOf(names.description)))}`,
-    `# secret: ${secret}`,
+    `${SECRET_LINE}${secret}`,
     `${textOf(names.certificate)}${textOf(names.key)}# Authority of the broker's certificate:`,
     textOf(names.ca),
   ].join("\n");
@@ -265,7 +248,8 @@ function describe(options: DeviceBundleOptions, issued: DeviceCertificate): stri
   return JSON.stringify(description, null, 2) + "\n";
 }
 
-function pemPath(directory: string): string {
+/** The one file of a device whose folder would be at `directory`. */
+export function pemPath(directory: string): string {
   return `${directory}.pem`;
 }
 

@@ -1,39 +1,31 @@
-/** Registering devices: all in one transaction, checked in it once more. */
+/** Registering devices: all of them or none. */
 
-import type { DeviceCertificate } from "../../store/device_record.ts";
-import type { Registry } from "../../store/sqlite/registry.ts";
-import { type EnrolmentFault, enrolmentFaults } from "./enrolment_fault.ts";
+import type { NewDevice, RegistrationConflict } from "../../store/registration.ts";
+import type { RegistryStore } from "../../store/registry.ts";
+import type { EnrolmentFault, EnrolmentFaultKind } from "./enrolment_fault.ts";
 
-/** A device for the registry. */
-interface NewDevice {
-  readonly deviceId: string;
-  readonly sharedSecret: string;
-  /** Unix seconds; undefined if it is not known. */
-  readonly createdAt: number | undefined;
-  /** Absent if it comes from elsewhere. */
-  readonly certificate?: DeviceCertificate;
-}
-
-/** Registers all devices, and runs `place` right before the commit; returns why none was. */
-export function registerDevices(
-  registry: Registry,
+/** Registers all devices; resolves to why none was. */
+export async function registerDevices(
+  registry: RegistryStore,
   devices: readonly NewDevice[],
-  { place }: { place?(): void } = {},
-): readonly EnrolmentFault[] {
-  let faults: readonly EnrolmentFault[] = [];
-  const check = () => {
-    // Once more, in the transaction: another process may have come first.
-    faults = enrolmentFaults(
-      devices.map(({ deviceId, sharedSecret: secret }) => ({ deviceId, secret })),
-      registry,
-    );
-    if (faults.length > 0) throw new Error("Some devices cannot be registered");
-  };
+): Promise<readonly EnrolmentFault[]> {
   try {
-    registry.addAll(devices, { check, ...(place && { place }) });
-    return [];
+    const conflicts = await registry.addAll(devices);
+    return conflicts.map((conflict) => {
+      const { place } = conflict;
+      return { place, ...faultOf(devices[place]!.deviceId, conflict) };
+    });
   } catch (error) {
-    if (faults.length > 0) return faults;
     return [{ place: undefined, kind: "not_registered", reason: (error as Error).message }];
   }
+}
+
+function faultOf(deviceId: string, conflict: RegistrationConflict): EnrolmentFaultKind {
+  if (conflict.kind === "secret_taken") {
+    return { kind: "secret_taken", deviceId, holder: conflict.holder };
+  }
+  const { existing } = conflict;
+  return existing === deviceId
+    ? { kind: "already_registered", deviceId }
+    : { kind: "differs_only_in_case", deviceId, existing };
 }

@@ -3,11 +3,11 @@
  *
  * The rules are:
  * - everything is made beside its place first; what can be refused is refused until then;
- * - the bundles take their places while the registry's transaction is open, and a journal says which
+ * - the bundles take their places right before the devices are registered, and a journal says which
  *   they are: if a run breaks off in between, the next one takes away what was not registered.
  */
 
-import type { Registry } from "../../store/sqlite/registry.ts";
+import type { RegistryStore } from "../../store/registry.ts";
 import { withAuthorityLock } from "../pki/authority_rollover.ts";
 import { openIssuingAuthority } from "../pki/device_authorities.ts";
 import {
@@ -21,6 +21,7 @@ import {
 } from "./device_bundle.ts";
 import { registerDevices } from "./device_registration.ts";
 import { type EnrolmentFault, enrolmentFaults } from "./enrolment_fault.ts";
+import { clearLeftovers } from "./leftovers.ts";
 import type { SiteLayout } from "../layout.ts";
 import { readText } from "../../config/operator_file.ts";
 import { makeOwnedDraftFolder } from "../../config/owned_file.ts";
@@ -29,18 +30,18 @@ import { writeWhole } from "../atomic_write.ts";
 /** A device to come, without what is the same for all. */
 export type EnrolmentRequest = Pick<
   DeviceBundleOptions,
-  "deviceId" | "secret" | "validDays" | "publicKey" | "onePem"
+  "deviceId" | "secret" | "validDays" | "publicKey" | "keyType" | "onePem"
 >;
 
 /** Where devices are enrolled. */
 interface RecoveryParts {
   readonly layout: SiteLayout;
-  readonly registry: Registry;
+  readonly nowMs: number;
+  readonly registry: RegistryStore;
 }
 
 /** What is the same for all. */
 interface EnrolmentParts extends RecoveryParts {
-  readonly nowMs: number;
   readonly brokerHost: string;
   readonly mqttPort: number;
   /** So many are made. */
@@ -102,7 +103,7 @@ async function faultsOf(
   requests: readonly EnrolmentRequest[],
   { layout, registry }: RecoveryParts,
 ): Promise<EnrolmentFault[]> {
-  const faults = enrolmentFaults(requests, registry);
+  const faults = await enrolmentFaults(requests, registry);
   const found = new Set(faults.map(({ place }) => place));
   const names = await bundleNames(layout);
   for (const [place, { deviceId }] of requests.entries()) {
@@ -117,7 +118,7 @@ async function draftAll(
   folder: string,
   parts: EnrolmentParts,
 ): Promise<{ drafts: Draft[] } | { faults: EnrolmentFault[] }> {
-  const opened = await openIssuingAuthority(parts.layout, parts.nowMs);
+  const opened = await openIssuingAuthority(parts.layout, parts);
   if (!opened.ok) {
     const reason = `Cannot issue a certificate: ${opened.fault}`;
     return { faults: [{ place: undefined, kind: "no_bundle", reason }] };
@@ -131,7 +132,7 @@ async function draftAll(
   return { drafts };
 }
 
-/** Registers all, and puts their bundles into place in the same transaction. */
+/** Puts the bundles into place and registers their devices, all of them or none. */
 async function placeAll(
   drafts: readonly Draft[],
   parts: EnrolmentParts,
@@ -140,19 +141,46 @@ async function placeAll(
   const devices = drafts.map(({ request, bundle: { certificate } }) => {
     return { deviceId: request.deviceId, sharedSecret: request.secret, createdAt, certificate };
   });
-  const faults = registerDevices(parts.registry, devices, {
-    place() {
-      for (const { bundle } of drafts) Deno.renameSync(bundle.from, bundle.to);
-    },
-  });
-  if (faults.length > 0) await recover(parts);
+  const placed: Draft[] = [];
+  const fault = await moveIntoPlace(drafts, placed);
+  const faults = fault ? [fault] : await registerDevices(parts.registry, devices);
+  if (faults.length > 0) {
+    await takeBack(placed, parts.registry);
+    await Deno.remove(journalPath(parts.layout));
+  }
   return faults;
 }
 
+/** Lists in `placed`, as it goes, what it moved; resolves to what kept it from the rest. */
+async function moveIntoPlace(
+  drafts: readonly Draft[],
+  placed: Draft[],
+): Promise<EnrolmentFault | undefined> {
+  try {
+    for (const draft of drafts) {
+      await Deno.rename(draft.bundle.from, draft.bundle.to);
+      placed.push(draft);
+    }
+    return undefined;
+  } catch (error) {
+    return { place: undefined, kind: "not_registered", reason: (error as Error).message };
+  }
+}
+
+/** Another program may have registered the same id: then its device is not the bundle's. */
+async function takeBack(placed: readonly Draft[], registry: RegistryStore): Promise<void> {
+  for (const { request: { deviceId }, bundle: { certificate, from, to } } of placed) {
+    const certificates = await registry.certificates(deviceId);
+    if (certificates.some(({ serial }) => serial === certificate.serial)) continue;
+    await Deno.rename(to, from);
+  }
+}
+
 /** Takes away what a run that broke off has put into its place and what was not registered. */
-async function recover({ layout, registry }: RecoveryParts): Promise<void> {
+async function recover({ layout, registry, nowMs }: RecoveryParts): Promise<void> {
+  await clearLeftovers({ layout, registry, nowMs });
   for (const deviceId of await readJournal(layout)) {
-    if (!registry.find(deviceId)) await removeDeviceBundle(layout, deviceId);
+    if (!await registry.find(deviceId)) await removeDeviceBundle(layout, deviceId);
   }
   await Deno.remove(journalPath(layout)).catch(ignoreMissing);
 }

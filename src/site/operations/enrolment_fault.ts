@@ -1,7 +1,7 @@
 /** What keeps a device from being enrolled: an id or a secret that cannot be used or is taken. */
 
 import { isDeviceId } from "../../core/device.ts";
-import type { Registry } from "../../store/sqlite/registry.ts";
+import type { RegistryStore } from "../../store/registry.ts";
 import { secretFault } from "../device_secret.ts";
 
 /** A device in a list. */
@@ -20,6 +20,8 @@ export type EnrolmentFaultKind =
   | { readonly kind: "repeated_secret"; readonly deviceId: string; readonly earlier: Place }
   | { readonly kind: "invalid_secret"; readonly deviceId: string; readonly reason: string }
   | { readonly kind: "secret_taken"; readonly deviceId: string; readonly holder: string }
+  /** What another registry has is no device. */
+  | { readonly kind: "damaged_row"; readonly reason: string }
   | { readonly kind: "no_bundle"; readonly reason: string }
   | { readonly kind: "not_registered"; readonly reason: string };
 
@@ -27,12 +29,13 @@ export type EnrolmentFaultKind =
 export type EnrolmentFault = EnrolmentFaultKind & { readonly place: number | undefined };
 
 /** Ids and secrets that are taken, by a registered device or by an earlier one of the same list. */
-export function enrolmentFaults(
+export async function enrolmentFaults(
   devices: readonly { readonly deviceId: string; readonly secret: string }[],
-  registry: Registry,
-): EnrolmentFault[] {
-  const ids = new Map(registry.list().map(({ deviceId }) => [deviceId.toLowerCase(), deviceId]));
-  const holders = registry.secretHolders();
+  registry: RegistryStore,
+): Promise<EnrolmentFault[]> {
+  const registered = await registry.list();
+  const ids = new Map(registered.map(({ deviceId }) => [deviceId.toLowerCase(), deviceId]));
+  const holders = await registry.secretHolders();
   const earlier: Earlier = { ids: new Map(), secrets: new Map() };
   return devices.flatMap((device, place) => {
     const { deviceId, secret } = device;

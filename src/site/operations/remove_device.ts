@@ -3,15 +3,21 @@
  *
  * The rules are:
  * - the registry first: from then on the gateway refuses every message of the device;
- * - the bundle last, and only if the broker was told: while it is there, the same command again goes on
- *   where this one stopped.
+ * - the bundle last, and only if the broker was told, with the mark that the removal has begun: while
+ *   one of them is there, the same command again goes on where this one stopped, and the id is taken.
  */
 
-import type { Database } from "../../store/sqlite/database.ts";
-import { Registry } from "../../store/sqlite/registry.ts";
+import { ensureOwnedFolder } from "../../config/owned_file.ts";
+import { writeWhole } from "../atomic_write.ts";
+import { isDeviceId } from "../../core/device.ts";
+import type { RegistryStore } from "../../store/registry.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
-import { hasDeviceBundle, removeDeviceBundle } from "./device_bundle.ts";
+import { hasDeviceBundle, REMOVAL_PREFIX, removeDeviceBundle } from "./device_bundle.ts";
+import { exists } from "../exists.ts";
+import type { SiteLayout } from "../layout.ts";
+import { withAuthorityLock } from "../pki/authority_rollover.ts";
+import { clearLeftovers } from "./leftovers.ts";
 import type { RevocationFault, RevocationStep } from "./revocation.ts";
 
 /** One thing that was done or seen. */
@@ -32,15 +38,20 @@ type RemoveDeviceResult =
 
 /** Removes a device, refuses its certificates at the broker, and ends its connection. */
 export async function removeDevice(
-  store: Database,
+  registry: RegistryStore,
   site: OpenSite,
   deviceId: string,
 ): Promise<RemoveDeviceResult> {
-  const hadBundle = await hasDeviceBundle(site.layout, deviceId);
-  const wasRegistered = new Registry(store).remove(deviceId);
-  if (!wasRegistered && !hadBundle) return { found: false };
+  const { layout, nowMs } = site;
+  const mark = `${layout.devicesFolder}/${REMOVAL_PREFIX}${deviceId}`;
+  await withAuthorityLock(layout, () => clearLeftovers({ layout, registry, nowMs }));
+  const isRegistered = await registry.find(deviceId) !== undefined;
+  if (isRegistered) await writeMark(layout, mark);
+  const isLeft = await hasDeviceBundle(layout, deviceId) || await exists(mark);
+  if (!isRegistered && !(isDeviceId(deviceId) && isLeft)) return { found: false };
+  const wasRegistered = await registry.remove(deviceId);
   const steps: RemoveDeviceStep[] = wasRegistered ? [{ kind: "device_removed", deviceId }] : [];
-  const update = await updateBroker(store, site, { deviceId, because: "removed" });
+  const update = await updateBroker(registry, site, { deviceId, because: "removed" });
   steps.push(...update.steps);
   // Nothing listens, so there is no connection to end; the lists are read when the broker starts.
   if (update.fault?.kind === "broker_not_running") {
@@ -51,5 +62,15 @@ export async function removeDevice(
   if (await removeDeviceBundle(site.layout, deviceId)) {
     steps.push({ kind: "bundle_removed", deviceId });
   }
+  await Deno.remove(mark).catch(ignoreMissing);
   return { found: true, steps };
+}
+
+async function writeMark({ devicesFolder }: SiteLayout, path: string): Promise<void> {
+  ensureOwnedFolder(devicesFolder);
+  await writeWhole(path, "", 0o600);
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }

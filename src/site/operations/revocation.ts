@@ -11,8 +11,7 @@
  */
 
 import type { RevokedDeviceCertificate } from "../../store/device_record.ts";
-import type { Database } from "../../store/sqlite/database.ts";
-import { Registry } from "../../store/sqlite/registry.ts";
+import type { RegistryStore } from "../../store/registry.ts";
 import { accessListFaults, deviceListFaults, withDenials } from "../mosquitto/access_list.ts";
 import {
   type Authority,
@@ -20,7 +19,6 @@ import {
   fingerprintOf,
   issueClientCertificate,
   type IssuedCertificate,
-  keyBelongsToCertificate,
   revocationListNames,
 } from "../pki/authority.ts";
 import type { BrokerAccess } from "./broker_access.ts";
@@ -35,6 +33,7 @@ import { openDeviceAuthorities } from "../pki/device_authorities.ts";
 import type { SiteLayout } from "../layout.ts";
 import { atomicWrite } from "../atomic_write.ts";
 import { SiteLockedError, waitForLock } from "../site_lock.ts";
+import { keyPairFault } from "../../config/credentials.ts";
 import { readText } from "../../config/operator_file.ts";
 
 /** What the broker's lists are made of, read from the registry under the lock. */
@@ -105,7 +104,7 @@ const POLL_MS = 50;
 
 /** Writes both lists, has the broker read them, and proves that it does. */
 export async function enforceRevocations(
-  store: Database,
+  registry: RegistryStore,
   access: BrokerAccess,
   target: Target | undefined,
 ): Promise<RevocationResult> {
@@ -113,7 +112,7 @@ export async function enforceRevocations(
   try {
     // One at a time: an older reading of the registry must not overwrite a newer one.
     using _lock = await waitForLock(access.layout, "broker");
-    const revocations = readRevocations(store, access.nowMs);
+    const revocations = await readRevocations(registry, access.nowMs);
     const lists = await makeLists(access, revocations);
     await writeLists(access.layout, lists);
     steps.push(...listsWritten(revocations, target));
@@ -130,14 +129,14 @@ export async function enforceRevocations(
   }
 }
 
-function readRevocations(store: Database, nowMs: number): Revocations {
-  const registry = new Registry(store);
+async function readRevocations(registry: RegistryStore, nowMs: number): Promise<Revocations> {
+  const devices = await registry.list();
   return {
-    denied: registry.list().filter((one) => one.revokedAt !== undefined).map((one) => one.deviceId),
-    certificates: registry.revokedCertificates(
+    denied: devices.filter((one) => one.revokedAt !== undefined).map((one) => one.deviceId),
+    certificates: await registry.revokedCertificates(
       Math.floor(nowMs / 1000) - LISTED_AFTER_END_SECONDS,
     ),
-    listNumber: registry.nextRevocationListNumber(),
+    listNumber: await registry.nextRevocationListNumber(),
   };
 }
 
@@ -225,16 +224,13 @@ async function faultsOf(layout: SiteLayout, lists: Lists): Promise<string[]> {
     `acl_file ${layout.aclGateway}`,
   ];
   const named = (path: string) => (fault: string) => `"${path}": ${fault}`;
-  const pairFits = keyBelongsToCertificate(
-    await read(layout.broker.certificate),
-    await read(layout.broker.key),
-  );
+  const unpaired = keyPairFault(layout.broker);
   return [
     ...needed.filter((line) => !configuration.includes(line))
       .map((line) => named(layout.brokerConfiguration)(`there is no line "${line}"`)),
     ...deviceListFaults(lists.accessList).map(named(layout.aclDevices)),
     ...accessListFaults(await read(layout.aclGateway)).map(named(layout.aclGateway)),
-    ...(pairFits ? [] : [named(layout.broker.key)("it is not the certificate's key")]),
+    ...(unpaired === undefined ? [] : [unpaired]),
   ];
 }
 

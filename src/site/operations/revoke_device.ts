@@ -1,7 +1,6 @@
 /** Use cases: a device is revoked, in the registry and at the broker, and restored. */
 
-import type { Database } from "../../store/sqlite/database.ts";
-import { Registry } from "../../store/sqlite/registry.ts";
+import type { RegistryStore } from "../../store/registry.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
 import type { RevocationFault, RevocationStep } from "./revocation.ts";
@@ -28,31 +27,29 @@ export type RevokeDeviceResult =
 
 /** Refuses a device in the registry, then at the broker, and ends its connection. */
 export async function revokeDevice(
-  store: Database,
+  registry: RegistryStore,
   site: OpenSite,
   { deviceId, reason }: { readonly deviceId: string; readonly reason?: string },
 ): Promise<RevokeDeviceResult> {
-  const registry = new Registry(store);
-  const device = registry.find(deviceId);
+  const device = await registry.find(deviceId);
   if (!device) return { found: false };
-  registry.revoke(deviceId, {
+  await registry.revoke(deviceId, {
     revokedAt: Math.floor(site.nowMs / 1000),
     reason: reason ?? device.revokedReason ?? "",
   });
-  const { steps, ...rest } = await updateBroker(store, site, { deviceId, because: "revoked" });
+  const { steps, ...rest } = await updateBroker(registry, site, { deviceId, because: "revoked" });
   return { found: true, steps: [{ kind: "device_refused", deviceId }, ...steps], ...rest };
 }
 
 /** Takes a revocation back, in the registry, then at the broker. */
 export async function restoreDevice(
-  store: Database,
+  registry: RegistryStore,
   site: OpenSite,
   deviceId: string,
 ): Promise<RevokeDeviceResult> {
-  const registry = new Registry(store);
-  if (!registry.find(deviceId)) return { found: false };
-  const wasRevoked = registry.restore(deviceId);
-  const { steps, ...rest } = await updateBroker(store, site);
+  if (!await registry.find(deviceId)) return { found: false };
+  const wasRevoked = await registry.restore(deviceId);
+  const { steps, ...rest } = await updateBroker(registry, site);
   const restored = { kind: "device_restored", deviceId, wasRevoked } as const;
   return { found: true, steps: [restored, ...steps], ...rest };
 }

@@ -1,7 +1,6 @@
 /** Use cases: the devices' authority is rotated, with both trusted in between. */
 
-import type { Database } from "../../store/sqlite/database.ts";
-import { Registry } from "../../store/sqlite/registry.ts";
+import type { RegistryStore } from "../../store/registry.ts";
 import type { SiteLayout } from "../layout.ts";
 import {
   beginRollover,
@@ -41,29 +40,29 @@ interface RotateAuthorityResult {
 
 /** Makes a new authority, or continues if that was interrupted, and has the broker trust both. */
 export async function beginAuthorityRotation(
-  store: Database,
+  registry: RegistryStore,
   site: OpenSite,
 ): Promise<RotateAuthorityResult> {
-  return await thenUpdateBroker(store, site, () => begin(store, site));
+  return await thenUpdateBroker(registry, site, () => begin(registry, site));
 }
 
 /** Distrusts the previous authority; with `force` also if devices would be left behind. */
 export async function finishAuthorityRotation(
-  store: Database,
+  registry: RegistryStore,
   site: OpenSite,
   { force }: { readonly force: boolean },
 ): Promise<RotateAuthorityResult> {
-  return await thenUpdateBroker(store, site, () => finish(store, site, force));
+  return await thenUpdateBroker(registry, site, () => finish(registry, site, force));
 }
 
 async function thenUpdateBroker(
-  store: Database,
+  registry: RegistryStore,
   site: OpenSite,
   work: () => Promise<RotateAuthorityResult>,
 ): Promise<RotateAuthorityResult> {
   const done = await locked(site.layout, work);
   if (done.fault) return done;
-  const { steps, ...rest } = await updateBroker(store, site);
+  const { steps, ...rest } = await updateBroker(registry, site);
   return { steps: [...done.steps, ...steps], ...rest };
 }
 
@@ -82,7 +81,7 @@ async function locked(
 }
 
 async function begin(
-  store: Database,
+  registry: RegistryStore,
   { layout, nowMs }: OpenSite,
 ): Promise<RotateAuthorityResult> {
   const rollover = await beginRollover(layout, nowMs);
@@ -93,13 +92,13 @@ async function begin(
       kind: "authority_issuing",
       authority: issuer,
       ...(previous !== undefined && { previous }),
-      devicesLeft: devicesLeft(store, issuer),
+      devicesLeft: await devicesLeft(registry, issuer),
     }],
   };
 }
 
 async function finish(
-  store: Database,
+  registry: RegistryStore,
   { layout, nowMs }: OpenSite,
   force: boolean,
 ): Promise<RotateAuthorityResult> {
@@ -109,22 +108,24 @@ async function finish(
   if (previous === undefined) {
     return { steps: [{ kind: "single_authority", authority: issuer }] };
   }
-  const devices = devicesLeft(store, issuer);
+  const devices = await devicesLeft(registry, issuer);
   if (devices.length > 0 && !force) {
     return { steps: [], fault: { kind: "devices_left", devices } };
   }
   await finishRollover(layout);
-  new Registry(store).withdrawIssuedByOthers(issuer, Math.floor(nowMs / 1000));
+  await registry.withdrawIssuedByOthers(issuer, Math.floor(nowMs / 1000));
   return { steps: [{ kind: "authority_distrusted", authority: previous }] };
 }
 
 /** Devices that are not revoked and have no certificate of the issuing authority. */
-function devicesLeft(store: Database, issuer: string): string[] {
-  const registry = new Registry(store);
-  return registry.list().filter(({ revokedAt, deviceId }) =>
-    revokedAt === undefined &&
-    !registry.certificates(deviceId).some((certificate) => certificate.issuer === issuer)
-  ).map(({ deviceId }) => deviceId);
+async function devicesLeft(registry: RegistryStore, issuer: string): Promise<string[]> {
+  const left: string[] = [];
+  for (const { deviceId, revokedAt } of await registry.list()) {
+    if (revokedAt !== undefined) continue;
+    const certificates = await registry.certificates(deviceId);
+    if (!certificates.some((certificate) => certificate.issuer === issuer)) left.push(deviceId);
+  }
+  return left;
 }
 
 function failed(reason: string): RotateAuthorityResult {

@@ -2,16 +2,33 @@
  * Use cases: a device is given a new secret or certificate, and what was before ends.
  *
  * The rules are:
- * - the store first: the device is only given a secret that the gateway accepts;
+ * - the store first: the device is only given what the gateway accepts, and no certificate exists
+ *   that the registry does not know;
+ * - a secret or a certificate is drafted beside its place before that, and what breaks off is settled
+ *   by the next command (`leftovers.ts`);
  * - what the device was seen to use stays valid; an overlap ends only once the new secret was used.
  */
 
-import type { Database } from "../../store/sqlite/database.ts";
-import type { Registry } from "../../store/sqlite/registry.ts";
-import { atomicWrite } from "../atomic_write.ts";
+import { makeOwnedDraftFolder } from "../../config/owned_file.ts";
+import type { RegistryStore } from "../../store/registry.ts";
+import { basename } from "node:path";
+import { exists } from "../exists.ts";
+import { deviceFolder } from "../layout.ts";
+import { withAuthorityLock } from "../pki/authority_rollover.ts";
+import { openIssuingAuthority } from "../pki/device_authorities.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
-import { createDeviceBundle, secretFileOf } from "./device_bundle.ts";
+import {
+  type DeviceBundleOptions,
+  type DeviceBundleResult,
+  DRAFT_PREFIX,
+  hasDeviceBundle,
+  issueForDevice,
+  pemPath,
+  writeDraft,
+} from "./device_bundle.ts";
+import { clearLeftovers, markRotation, moveAway } from "./leftovers.ts";
+import { draftSecret } from "./secret_place.ts";
 import type { RevocationFault, RevocationStep } from "./revocation.ts";
 
 /** One thing that was done; times in ISO 8601. */
@@ -19,7 +36,7 @@ export type RotateDeviceStep =
   | {
     readonly kind: "secret_rotated";
     readonly deviceId: string;
-    /** Undefined if the device has no folder. */
+    /** Undefined if it is written nowhere, since the operator gave it. */
     readonly secretFile?: string;
     readonly previousValidUntil: string;
   }
@@ -42,79 +59,131 @@ export interface RotateDeviceResult {
 export type RotateDeviceFault =
   | { readonly kind: "secret_taken"; readonly holder: string }
   | { readonly kind: "secret_unused" }
-  | { readonly kind: "no_certificate"; readonly reason: string }
+  | { readonly kind: "no_place" | "no_certificate"; readonly reason: string }
   | RevocationFault;
 
-/** Where a rotation works: an open site, its store and its registry, with the sealing keys. */
+/** Where a rotation works: an open site and its registry, whose secrets open. */
 export interface RotationSite {
   readonly site: OpenSite;
-  readonly store: Database;
-  readonly registry: Registry;
+  readonly registry: RegistryStore;
 }
 
 /** Gives a device a new secret; the one that it uses now is good for `overlapSeconds` more. */
 export async function rotateSecret(
   { site: { layout, nowMs }, registry }: RotationSite,
   deviceId: string,
-  { secret, overlapSeconds }: { readonly secret: string; readonly overlapSeconds: number },
+  { secret, isKnown, overlapSeconds }: {
+    readonly secret: string;
+    /** The operator has it, so without a bundle it is written nowhere. */
+    readonly isKnown: boolean;
+    readonly overlapSeconds: number;
+  },
 ): Promise<RotateDeviceResult> {
-  const holder = registry.holderOf(secret);
-  if (holder !== undefined) return { steps: [], fault: { kind: "secret_taken", holder } };
-  const until = Math.floor(nowMs / 1000) + overlapSeconds;
-  registry.rotateSecret(deviceId, secret, { until });
-  const secretFile = await secretFileOf(layout, deviceId);
-  if (secretFile !== undefined) await atomicWrite(secretFile, secret);
-  return {
-    steps: [{
-      kind: "secret_rotated",
-      deviceId,
-      ...(secretFile !== undefined && { secretFile }),
-      previousValidUntil: new Date(until * 1000).toISOString(),
-    }],
-  };
+  return await withAuthorityLock(layout, async () => {
+    await clearLeftovers({ layout, registry, nowMs });
+    const holder = (await registry.secretHolders()).get(secret);
+    if (holder !== undefined) return { steps: [], fault: { kind: "secret_taken", holder } };
+    const until = Math.floor(nowMs / 1000) + overlapSeconds;
+    const draft = isKnown && !await hasDeviceBundle(layout, deviceId)
+      ? undefined
+      : await draftSecret(layout, deviceId, secret);
+    if (draft && !draft.ok) return { steps: [], fault: { kind: "no_place", reason: draft.fault } };
+    try {
+      const { generation } = (await registry.find(deviceId))!;
+      if (draft) await markRotation(layout, deviceId, { generation: generation + 1 });
+      await registry.rotateSecret(deviceId, secret, { until });
+    } catch (error) {
+      await draft?.replacement.discard();
+      throw error;
+    }
+    await draft?.replacement.place();
+    await clearLeftovers({ layout, registry, nowMs });
+    return {
+      steps: [{
+        kind: "secret_rotated",
+        deviceId,
+        ...(draft && { secretFile: draft.path }),
+        previousValidUntil: new Date(until * 1000).toISOString(),
+      }],
+    };
+  });
 }
+
+/** What a new certificate may be given; a public key is that of a request. */
+type CertificateOptions = Pick<DeviceBundleOptions, "validDays" | "publicKey" | "keyType">;
 
 /** Gives a device a new key and certificate; the ones before stay valid. */
 export async function rotateCertificate(
   { site: { layout, config, nowMs }, registry }: RotationSite,
   deviceId: string,
-  { validDays }: { readonly validDays?: number },
+  options: CertificateOptions,
 ): Promise<RotateDeviceResult> {
-  const bundle = await createDeviceBundle({
-    layout,
-    deviceId,
-    secret: registry.find(deviceId)!.sharedSecret,
-    nowMs,
-    brokerHost: config.devices.host,
-    mqttPort: config.devices.port,
-    replace: true,
-    ...(validDays !== undefined && { validDays }),
+  return await withAuthorityLock(layout, async () => {
+    await clearLeftovers({ layout, registry, nowMs });
+    const { directory } = deviceFolder(layout, deviceId);
+    const bundle = await renewBundle(registry, {
+      ...options,
+      layout,
+      deviceId,
+      secret: (await registry.find(deviceId))!.sharedSecret,
+      nowMs,
+      brokerHost: config.devices.host,
+      mqttPort: config.devices.port,
+      onePem: !await exists(directory) && await exists(pemPath(directory)),
+    });
+    if (!bundle.ok) return { steps: [], fault: { kind: "no_certificate", reason: bundle.fault } };
+    const validUntil = new Date(bundle.notAfter * 1000).toISOString();
+    return {
+      steps: [{ kind: "certificate_issued", deviceId, bundle: bundle.directory, validUntil }],
+    };
   });
-  if (!bundle.ok) return { steps: [], fault: { kind: "no_certificate", reason: bundle.fault } };
-  registry.addCertificate(deviceId, bundle);
-  const validUntil = new Date(bundle.notAfter * 1000).toISOString();
-  return {
-    steps: [{ kind: "certificate_issued", deviceId, bundle: bundle.directory, validUntil }],
-  };
+}
+
+/** Registers the certificate before it is on the disk, then puts the bundle in place. */
+async function renewBundle(
+  registry: RegistryStore,
+  options: DeviceBundleOptions,
+): Promise<DeviceBundleResult> {
+  const { layout, deviceId, nowMs } = options;
+  const opened = await openIssuingAuthority(layout, options);
+  if (!opened.ok) return { ok: false, fault: `Cannot issue a certificate: ${opened.fault}` };
+  const issued = await issueForDevice(opened.authority, options);
+  const { serial, notBefore, notAfter, issuer } = issued;
+  await markRotation(layout, deviceId, { serial });
+  try {
+    await registry.addCertificate(deviceId, issued);
+    const drafts = makeOwnedDraftFolder(layout.devicesFolder, DRAFT_PREFIX);
+    const draft = writeDraft(issued, drafts, options);
+    await moveAway(layout, basename(draft.to));
+    await Deno.rename(draft.from, draft.to);
+    await clearLeftovers({ layout, registry, nowMs });
+    return { ok: true, directory: draft.to, serial, notBefore, notAfter, issuer };
+  } catch (error) {
+    // If that fails too, the next command does it.
+    await clearLeftovers({ layout, registry, nowMs }).catch(() => {});
+    throw error;
+  }
 }
 
 /** Ends the overlap and revokes all certificates but the newest, also at the broker. */
 export async function finishRotation(
-  { site, store, registry }: RotationSite,
+  { site, registry }: RotationSite,
   deviceId: string,
   { force }: { readonly force: boolean },
 ): Promise<RotateDeviceResult> {
-  const { generation, previous } = registry.find(deviceId)!;
-  const used = registry.secretUses(deviceId).some((use) => use.generation === generation);
+  const { layout, nowMs } = site;
+  await withAuthorityLock(layout, () => clearLeftovers({ layout, registry, nowMs }));
+  const { generation, previous } = (await registry.find(deviceId))!;
+  const uses = await registry.secretUses(deviceId);
+  const used = uses.some((use) => use.generation === generation);
   if (previous && !used && !force) return { steps: [], fault: { kind: "secret_unused" } };
   const nowSeconds = Math.floor(site.nowMs / 1000);
-  registry.endOverlap(deviceId, nowSeconds);
-  const [newest] = registry.certificates(deviceId);
-  const withdrawn = newest ? registry.withdrawOthers(deviceId, newest.serial, nowSeconds) : 0;
+  await registry.endOverlap(deviceId, nowSeconds);
+  const [newest] = await registry.certificates(deviceId);
+  const withdrawn = newest ? await registry.withdrawOthers(deviceId, newest.serial, nowSeconds) : 0;
   const ended = { kind: "overlap_ended", deviceId, withdrawn } as const;
-  if (registry.revokedCertificates(nowSeconds).every((one) => one.deviceId !== deviceId)) {
-    return { steps: [ended] };
-  }
-  const { steps, ...rest } = await updateBroker(store, site);
+  const revoked = await registry.revokedCertificates(nowSeconds);
+  if (revoked.every((one) => one.deviceId !== deviceId)) return { steps: [ended] };
+  const { steps, ...rest } = await updateBroker(registry, site);
   return { steps: [ended, ...steps], ...rest };
 }

@@ -12,8 +12,8 @@
 import { dirname } from "node:path";
 import { apiKeyDigest } from "../../config/credentials.ts";
 import { backendUrl, hostName, port as portType } from "../../config/setting_types.ts";
-import { ApiKeys } from "../../store/sqlite/api_keys.ts";
-import { Database } from "../../store/sqlite/database.ts";
+import { openStore } from "../../store/open_store.ts";
+import { StoreError } from "../../store/store_error.ts";
 import {
   createAuthority,
   createRevocationList,
@@ -207,12 +207,15 @@ function configurationOf(options: SiteOptions, clientId: string): string {
 }
 
 /** The database knows the API key from the start. */
-function createDatabase(path: string, { apiKey, nowMs }: { apiKey: string; nowMs: number }): void {
-  const store = new Database(path, { create: true });
+async function createDatabase(
+  path: string,
+  { apiKey, nowMs }: { apiKey: string; nowMs: number },
+): Promise<void> {
+  const store = await openStore({ database: path }, { author: "command", create: true });
   try {
-    new ApiKeys(store).importFirst(apiKeyDigest(apiKey), nowMs);
+    await store.apiKeys.importFirst(apiKeyDigest(apiKey), nowMs);
   } finally {
-    store.close();
+    await store.close();
   }
 }
 
@@ -232,7 +235,7 @@ async function writeSite(
     writeNew(file, made);
   }
   made.push(...databaseFiles(layout));
-  createDatabase(layout.database, options);
+  await createDatabase(layout.database, options);
   await Deno.chmod(layout.database, OWNER_ONLY);
   giveToOwner(layout.database);
 
@@ -351,7 +354,8 @@ async function isFolder(path: string): Promise<boolean> {
 
 /** The system's refusals carry a code such as "EACCES"; a bug of ours carries none. */
 function isSystemError(error: unknown): error is Error {
-  return error instanceof Error && typeof (error as Error & { code?: unknown }).code === "string";
+  return error instanceof StoreError ||
+    error instanceof Error && typeof (error as Error & { code?: unknown }).code === "string";
 }
 
 function randomBytes(count: number): Uint8Array<ArrayBuffer> {

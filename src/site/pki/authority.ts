@@ -2,17 +2,18 @@
  * X.509 in process: authorities, what they issue, and revocation lists.
  *
  * The rules are:
- * - EC P-256 everywhere; keys leave as PKCS#8 PEM.
+ * - what we make is EC P-256; an authority of the operator signs with the key that it has;
+ *   keys leave as PKCS#8 PEM.
  * - An authority signs end certificates and revocation lists, and no further authority.
  * - A certificate is good for one role, server or client, never both.
  * - Nothing outlives its authority.
  */
 
 import "reflect-metadata";
-import { Buffer } from "node:buffer";
-import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto";
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import * as x509 from "@peculiar/x509";
+import type { PublicKey } from "./certificate_request.ts";
 
 /** How long an authority and its revocation list are valid, in days: 20 years. */
 const AUTHORITY_DAYS = 20 * 365 + 5;
@@ -26,21 +27,26 @@ export const SERIAL_BYTES = 16;
 /** How far notBefore is set back, in days: the clocks of devices lag. */
 const BACKDATED_DAYS = 1;
 
+/** How an authority signs, in the words of Web Cryptography. */
+interface SigningAlgorithm {
+  readonly name: string;
+  readonly namedCurve?: string;
+  readonly hash: string;
+}
+
+/** An authority, or why its certificate or key cannot be one's. */
+type OpenResult =
+  | { readonly ok: true; readonly authority: Authority }
+  | { readonly ok: false; readonly fault: string };
+
 /** Who can issue: a CA certificate and its private key. */
 export interface Authority {
   readonly certificate: x509.X509Certificate;
   readonly key: CryptoKey;
+  readonly algorithm: SigningAlgorithm;
   readonly certificatePem: string;
   readonly keyPem: string;
 }
-
-/** The public key of a checked request. */
-export type PublicKey = x509.PublicKey;
-
-/** A request for a certificate that was checked. */
-type RequestResult =
-  | { readonly ok: true; readonly publicKey: PublicKey }
-  | { readonly ok: false; readonly fault: string };
 
 /** An end certificate; `serial` in lower-case hex, times in unix seconds. */
 export interface EndCertificate {
@@ -63,11 +69,23 @@ interface RevokedCertificate {
   readonly revokedAtMs: number;
 }
 
+/** The key that is made for a certificate; EC P-256 or RSA of 2048 bits. */
+export type KeyType = "ec" | "rsa";
+
 const DAY_MS = 86_400_000;
 const CRL_NUMBER_OID = "2.5.29.20";
-const RSA_MIN_BITS = 2_048;
-const CURVES = ["prime256v1", "secp384r1", "secp521r1"];
 const CLIENT_ROLE = [new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])];
+const EC_ALGORITHMS: Readonly<Record<string, SigningAlgorithm>> = {
+  prime256v1: { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" },
+  secp384r1: { name: "ECDSA", namedCurve: "P-384", hash: "SHA-384" },
+  secp521r1: { name: "ECDSA", namedCurve: "P-521", hash: "SHA-512" },
+};
+const RSA = {
+  name: "RSASSA-PKCS1-v1_5",
+  hash: "SHA-256",
+  modulusLength: 2_048,
+  publicExponent: Uint8Array.of(1, 0, 1),
+};
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
 /** Makes a self-signed authority that may sign end certificates only (`pathlen:0`). */
@@ -95,18 +113,55 @@ export async function createAuthority(
   return {
     certificate,
     key: keys.privateKey,
+    algorithm: ALGORITHM,
     certificatePem: certificatePem(certificate),
     keyPem: await privateKeyPem(keys.privateKey),
   };
 }
 
-/** Reads an authority back from its PEM texts; check the pair with `keyBelongsToCertificate` first. */
+/** Reads an authority back; the two must be a pair. */
 export async function openAuthority(
   pem: { certificatePem: string; keyPem: string },
-): Promise<Authority> {
+): Promise<OpenResult> {
+  const certificate = new x509.X509Certificate(pem.certificatePem);
+  const fault = authorityFault(certificate);
+  if (fault !== undefined) return { ok: false, fault };
+  const algorithm = signingAlgorithmOf(createPrivateKey(pem.keyPem));
+  if (algorithm === undefined) {
+    return {
+      ok: false,
+      fault: "its key cannot sign: use RSA, EC P-256, P-384 or P-521, or Ed25519",
+    };
+  }
   const pkcs8 = x509.PemConverter.decodeFirst(pem.keyPem);
-  const key = await crypto.subtle.importKey("pkcs8", pkcs8, ALGORITHM, true, ["sign"]);
-  return { ...pem, certificate: new x509.X509Certificate(pem.certificatePem), key };
+  const key = await crypto.subtle.importKey("pkcs8", pkcs8, algorithm, true, ["sign"]);
+  return { ok: true, authority: { ...pem, certificate, key, algorithm } };
+}
+
+/** What keeps a certificate from signing others and revocation lists. */
+function authorityFault(certificate: x509.X509Certificate): string | undefined {
+  if (!certificate.getExtension(x509.BasicConstraintsExtension)?.ca) {
+    return "it is not an authority: it needs basicConstraints=CA:TRUE";
+  }
+  const usages = certificate.getExtension(x509.KeyUsagesExtension)?.usages;
+  const needed = x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign;
+  return usages === undefined || (usages & needed) === needed
+    ? undefined
+    : "its keyUsage must allow both keyCertSign and cRLSign";
+}
+
+/** How a key signs; undefined for one that we cannot use. */
+function signingAlgorithmOf(key: KeyObject): SigningAlgorithm | undefined {
+  switch (key.asymmetricKeyType) {
+    case "rsa":
+      return { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+    case "ec":
+      return EC_ALGORITHMS[key.asymmetricKeyDetails?.namedCurve ?? ""];
+    case "ed25519":
+      return { name: "Ed25519", hash: "SHA-512" };
+    default:
+      return undefined;
+  }
 }
 
 /** Issues a certificate for a TLS server that answers to `hosts`: DNS names, IPv4 and IPv6 addresses. */
@@ -127,7 +182,13 @@ export function issueServerCertificate(
 /** Issues a certificate for a TLS client that is known by its common name; `serial` in hex. */
 export function issueClientCertificate(
   authority: Authority,
-  options: { commonName: string; nowMs: number; days?: number; serial?: string },
+  options: {
+    commonName: string;
+    nowMs: number;
+    days?: number;
+    serial?: string;
+    keyType?: KeyType;
+  },
 ): Promise<IssuedCertificate> {
   return issue(authority, {
     ...options,
@@ -138,29 +199,9 @@ export function issueClientCertificate(
 /** Issues a client's certificate for a key that the client keeps to itself. */
 export function certifyClient(
   authority: Authority,
-  options: { commonName: string; nowMs: number; days?: number; publicKey: x509.PublicKey },
+  options: { commonName: string; nowMs: number; days?: number; publicKey: PublicKey },
 ): Promise<EndCertificate> {
   return certify(authority, { ...options, roleExtensions: CLIENT_ROLE });
-}
-
-/**
- * Reads a PKCS #10 request: only its key is taken. The request must be signed with that key, and
- * the key must be RSA of 2048 bits and more, EC P-256, P-384 or P-521, or Ed25519.
- */
-export async function readCertificateRequest(pem: string): Promise<RequestResult> {
-  try {
-    const request = new x509.Pkcs10CertificateRequest(x509.PemConverter.decodeFirst(pem));
-    const fault = keyFault(request.publicKey);
-    if (fault !== undefined) return { ok: false, fault };
-    if (/SHA-1$|MD/.test(request.signatureAlgorithm.hash?.name ?? "")) {
-      return { ok: false, fault: "it is signed over a hash that can be forged" };
-    }
-    return await request.verify()
-      ? { ok: true, publicKey: request.publicKey }
-      : { ok: false, fault: "it is not signed with its own key" };
-  } catch (error) {
-    return { ok: false, fault: `it is not a certificate request: ${(error as Error).message}` };
-  }
 }
 
 /** Makes the authority's revocation list as PEM; `number` must grow from one list to the next. */
@@ -181,7 +222,7 @@ export async function createRevocationList(
       await authorityKeyIdentifier(authority),
       new x509.Extension(CRL_NUMBER_OID, false, derInteger(options.number)),
     ],
-    signingAlgorithm: ALGORITHM,
+    signingAlgorithm: authority.algorithm,
     signingKey: authority.key,
   });
   // OpenSSL, and so Mosquitto, knows the list by this label only.
@@ -226,15 +267,6 @@ export function fingerprintOf(certificatePem: string): string {
   return new X509Certificate(certificatePem).fingerprint256.replaceAll(":", "").toLowerCase();
 }
 
-/** True if the private key is the certificate's; false also if either cannot be read. */
-export function keyBelongsToCertificate(certificatePem: string, keyPem: string): boolean {
-  try {
-    return new X509Certificate(certificatePem).checkPrivateKey(createPrivateKey(keyPem));
-  } catch {
-    return false;
-  }
-}
-
 /** A serial number from 16 random bytes, as hex: positive and of fixed length (RFC 5280 §4.1.2.2). */
 export function serialFrom(random: Uint8Array): string {
   const bytes = Uint8Array.from(random);
@@ -248,6 +280,7 @@ interface CertificateOptions {
   readonly nowMs: number;
   readonly days?: number;
   readonly serial?: string;
+  readonly keyType?: KeyType;
   readonly roleExtensions: x509.Extension[];
 }
 
@@ -255,7 +288,7 @@ async function issue(
   authority: Authority,
   options: CertificateOptions,
 ): Promise<IssuedCertificate> {
-  const keys = await generateKeys();
+  const keys = await generateKeys(options.keyType);
   const certificate = await certify(authority, { ...options, publicKey: keys.publicKey });
   return { ...certificate, keyPem: await privateKeyPem(keys.privateKey) };
 }
@@ -274,7 +307,7 @@ async function certify(
     notAfter: new Date(Math.min(notAfter.getTime(), authority.certificate.notAfter.getTime())),
     publicKey,
     signingKey: authority.key,
-    signingAlgorithm: ALGORITHM,
+    signingAlgorithm: authority.algorithm,
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
@@ -292,27 +325,8 @@ async function certify(
   };
 }
 
-function keyFault({ rawData }: x509.PublicKey): string | undefined {
-  const key = createPublicKey({ key: Buffer.from(rawData), format: "der", type: "spki" });
-  const { modulusLength = 0, namedCurve = "" } = key.asymmetricKeyDetails ?? {};
-  switch (key.asymmetricKeyType) {
-    case "ed25519":
-      return undefined;
-    case "rsa":
-      return modulusLength >= RSA_MIN_BITS
-        ? undefined
-        : `its RSA key has ${modulusLength} bits, at least ${RSA_MIN_BITS} are needed`;
-    case "ec":
-      return CURVES.includes(namedCurve)
-        ? undefined
-        : `its key is on the curve ${namedCurve}, not one of ${CURVES.join(", ")}`;
-    default:
-      return `its key is ${key.asymmetricKeyType}, not RSA, EC or Ed25519`;
-  }
-}
-
-function generateKeys(): Promise<CryptoKeyPair> {
-  return crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
+function generateKeys(type: KeyType = "ec"): Promise<CryptoKeyPair> {
+  return crypto.subtle.generateKey(type === "rsa" ? RSA : ALGORITHM, true, ["sign", "verify"]);
 }
 
 function randomSerial(): string {

@@ -9,8 +9,8 @@
  *   time; the same command continues a move that was interrupted.
  */
 
-import { createAuthority, fingerprintOf, keyBelongsToCertificate } from "./authority.ts";
-import { certificatesOf } from "./device_authorities.ts";
+import { createAuthority, fingerprintOf } from "./authority.ts";
+import { certificatesOf, openIssuingAuthority } from "./device_authorities.ts";
 import type { CredentialPaths, SiteLayout } from "../layout.ts";
 import { atomicWrite, writeWhole } from "../atomic_write.ts";
 import { waitForLock } from "../site_lock.ts";
@@ -39,10 +39,9 @@ export async function beginRollover(layout: SiteLayout, nowMs: number): Promise<
   if (next === undefined) return moveOf(issuing, begun?.certificatePem);
 
   if (issuing !== next.certificatePem) {
-    const keyPem = await readText(deviceCa.key);
-    if (!keyBelongsToCertificate(issuing, keyPem)) {
-      return { ok: false, fault: `"${deviceCa.key}" is not the key of "${deviceCa.certificate}"` };
-    }
+    const opened = await openIssuingAuthority(layout, { mayBeExpired: true });
+    if (!opened.ok) return opened;
+    const { keyPem } = opened.authority;
     await writePair(previousDeviceCa, { certificatePem: issuing, keyPem });
     await atomicWrite(deviceCa.certificate, next.certificatePem + issuing);
   }

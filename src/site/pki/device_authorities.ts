@@ -1,9 +1,9 @@
 /** The authorities that devices' certificates come from: the issuing one, and during a move the previous one. */
 
-import { type Authority, keyBelongsToCertificate, openAuthority } from "./authority.ts";
+import { readKeyPair, StartError } from "../../config/credentials.ts";
+import { type Authority, openAuthority } from "./authority.ts";
 import { exists } from "../exists.ts";
 import type { CredentialPaths, SiteLayout } from "../layout.ts";
-import { readText } from "../../config/operator_file.ts";
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/g;
 
@@ -25,14 +25,15 @@ export async function openDeviceAuthorities(layout: SiteLayout): Promise<Authori
 /** Opens the authority that issues, unless it has expired. */
 export async function openIssuingAuthority(
   layout: SiteLayout,
-  nowMs: number,
+  at: { readonly nowMs: number } | { readonly mayBeExpired: true },
 ): Promise<{ ok: true; authority: Authority } | { ok: false; fault: string }> {
   const opened = await openOne(layout.deviceCa);
   if (!opened.ok) return opened;
   const [authority] = opened.authorities;
-  return authority.certificate.notAfter.getTime() > nowMs
-    ? { ok: true, authority }
-    : { ok: false, fault: `"${layout.deviceCa.certificate}" has expired` };
+  const isOver = "nowMs" in at && authority.certificate.notAfter.getTime() <= at.nowMs;
+  return isOver
+    ? { ok: false, fault: `"${layout.deviceCa.certificate}" has expired` }
+    : { ok: true, authority };
 }
 
 /** The certificates of a PEM file, one text each. */
@@ -41,15 +42,15 @@ export function certificatesOf(pem: string): string[] {
 }
 
 async function openOne(paths: CredentialPaths): Promise<AuthoritiesResult> {
-  let pem: { certificatePem: string; keyPem: string };
   try {
-    const [certificatePem = ""] = certificatesOf(await readText(paths.certificate));
-    pem = { certificatePem, keyPem: await readText(paths.key) };
+    const { certificate, key: keyPem } = readKeyPair(paths);
+    const [certificatePem = ""] = certificatesOf(certificate);
+    const opened = await openAuthority({ certificatePem, keyPem });
+    return opened.ok
+      ? { ok: true, authorities: [opened.authority] }
+      : { ok: false, fault: `Cannot use "${paths.certificate}": ${opened.fault}` };
   } catch (error) {
-    return { ok: false, fault: `Cannot read the device authority: ${(error as Error).message}` };
+    if (error instanceof StartError) return { ok: false, fault: error.message };
+    throw error;
   }
-  if (!keyBelongsToCertificate(pem.certificatePem, pem.keyPem)) {
-    return { ok: false, fault: `"${paths.key}" is not the key of "${paths.certificate}"` };
-  }
-  return { ok: true, authorities: [await openAuthority(pem)] };
 }

@@ -11,13 +11,8 @@
 
 import { createHash } from "node:crypto";
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
-import {
-  AUDIT_GENESIS,
-  type AuditAuthor,
-  type AuditEntry,
-  type AuditHead,
-  type AuditNote,
-} from "../audit.ts";
+import type { AuditNote } from "../../core/audit_note.ts";
+import { AUDIT_GENESIS, type AuditAuthor, type AuditEntry, type AuditHead } from "../audit.ts";
 
 /** Notes that are in memory at one time. */
 const PAGE_MAX = 1_000;

@@ -19,7 +19,7 @@ import type {
   Extent,
   Selection,
 } from "../dead_letters.ts";
-import { entryOf } from "./outbox.ts";
+import { entryOf, STEADY_OFFSET_MARK } from "./outbox.ts";
 import type { Database } from "./database.ts";
 
 /** Most dead letters that are read at one time. */
@@ -66,7 +66,8 @@ export class DeadLetters {
     this.#find = store.prepare("SELECT * FROM dead_letters WHERE sequence = ?");
     this.#revive = store.prepare(`
       INSERT INTO outbox (device_id, message_id, timestamp, accepted_ms, payload)
-      SELECT device_id, message_id, timestamp, ?, payload
+      SELECT device_id, message_id, timestamp,
+        ? + coalesce((SELECT value FROM marks WHERE name = '${STEADY_OFFSET_MARK}'), 0), payload
       FROM dead_letters WHERE ${IN_RANGE} ORDER BY sequence LIMIT ${BATCH_MAX}`);
     this.#remove = store.prepare(`
       DELETE FROM dead_letters WHERE sequence IN

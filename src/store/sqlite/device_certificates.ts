@@ -18,6 +18,7 @@ export class DeviceCertificates {
   readonly #insert: StatementSync;
   readonly #withdrawAll: StatementSync;
   readonly #withdrawOthers: StatementSync;
+  readonly #withdrawOne: StatementSync;
   readonly #withdrawForeign: StatementSync;
   readonly #usable: StatementSync;
   readonly #ends: StatementSync;
@@ -28,6 +29,7 @@ export class DeviceCertificates {
     const withdraw = "UPDATE device_certificates SET withdrawn_at = ? WHERE withdrawn_at IS NULL";
     this.#withdrawAll = store.prepare(`${withdraw} AND device_id = ?`);
     this.#withdrawOthers = store.prepare(`${withdraw} AND device_id = ? AND serial <> ?`);
+    this.#withdrawOne = store.prepare(`${withdraw} AND serial = ?`);
     this.#withdrawForeign = store.prepare(`${withdraw} AND issuer <> ?`);
     this.#usable = store.prepare(`
       SELECT ${COLUMNS} FROM device_certificates c WHERE device_id = ? AND withdrawn_at IS NULL
@@ -60,6 +62,11 @@ export class DeviceCertificates {
   /** Withdraws every one of a device but the one of `serial`; returns how many. */
   withdrawOthers(deviceId: string, serial: string, now: number): number {
     return Number(this.#withdrawOthers.run(now, deviceId, serial).changes);
+  }
+
+  /** Withdraws one; false if it is not known, or was withdrawn. */
+  withdraw(serial: string, now: number): boolean {
+    return this.#withdrawOne.run(now, serial).changes > 0;
   }
 
   /** Withdraws every one that is known to come from another authority. */

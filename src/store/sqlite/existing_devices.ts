@@ -10,7 +10,7 @@ import {
 } from "./stored_device.ts";
 
 /** A row of it. */
-interface ExistingDevice {
+export interface ExistingDevice {
   readonly deviceId: string;
   readonly secret: string;
   /** Unix seconds; undefined if it has none. */
@@ -27,7 +27,7 @@ const SELECT = `
   FROM devices`;
 
 /** The rows of a `devices` table, whatever types are in it; throws if there is no such table. */
-export function readExistingDevices(file: string): ExistingDevice[] {
+export function readDevicesTable(file: string): ExistingDevice[] {
   let database: DatabaseSync | undefined;
   try {
     if (!Deno.statSync(file).isFile) throw new Error("it is not a regular file");

@@ -30,12 +30,15 @@ import { secondsOf } from "../../core/time.ts";
 import type { Accepted } from "../../core/verdict.ts";
 import { Database } from "./database.ts";
 import { DeadLetters } from "./dead_letters.ts";
-import { Outbox } from "./outbox.ts";
+import { Outbox, STEADY_OFFSET_MARK, steadyStart } from "./outbox.ts";
 import { RejectionAudit } from "./rejection_audit.ts";
 import { ReplayGuard } from "./replay_guard.ts";
 
 /** Seconds between two marks of attendance on the disk, if nothing else is written. */
 const MARK_EVERY_SECONDS = 10;
+
+/** A step of the wall clock that is marked, milliseconds. */
+const STEADY_STEP_MS = 1_000;
 
 /** How much is kept of what is done with. */
 interface MessageLimits {
@@ -72,6 +75,7 @@ export class SqliteMessages implements MessageStore {
     return {
       attendedSeconds: this.#database.readMark("attended_seconds") || undefined,
       newestSeconds: this.#replayGuard.newestSeconds(),
+      steady: steadyStart(this.#database, this.#outbox),
     };
   }
 
@@ -96,6 +100,10 @@ export class SqliteMessages implements MessageStore {
       { nowSeconds, segmentSeconds: toleranceSeconds },
       () => {
         for (const settlement of batch.settlements) this.#settle(settlement);
+        for (const note of batch.notes) this.#database.audit.note(note);
+        for (const { deviceId, messageId, timestampSeconds } of batch.sentIds) {
+          this.#replayGuard.remember(deviceId, messageId, timestampSeconds);
+        }
         const requeued = looksAround
           ? this.#takeOver(before, dataVersionNow, batch.acceptedMs)
           : [];
@@ -106,6 +114,7 @@ export class SqliteMessages implements MessageStore {
         const facts = { ...batch.facts, forgottenSeconds };
         const { decided, late, spent } = admit(examined, this.#replayGuard, { ...batch, facts });
         const committed = decided.map((one) => this.#write(one, batch.acceptedMs));
+        this.#markSteadyClock(batch.acceptedMs - wallMs);
         const marked = this.#markAttendance(batch.attendedSeconds, committed.length > 0);
         const tidied = tidy ? this.#tidy(batch, tidy.heldSinceMs) : NOTHING_TIDIED;
         const rejections = this.#rejectionAudit.write(committed, {
@@ -189,6 +198,13 @@ export class SqliteMessages implements MessageStore {
     this.#replayGuard.remember(deviceId, messageId, timestampSeconds);
     const payload = new Uint8Array(signed); // a copy: the slice would hold on to its chunk
     return this.#outbox.append({ deviceId, messageId, timestamp, payload, acceptedMs });
+  }
+
+  /** So that entries have their age also after a restart, if the wall clock has stepped. */
+  #markSteadyClock(offsetMs: number): void {
+    const marked = this.#database.readMark(STEADY_OFFSET_MARK);
+    if (Math.abs(offsetMs - marked) < STEADY_STEP_MS) return;
+    this.#database.writeMark(STEADY_OFFSET_MARK, Math.round(offsetMs));
   }
 
   /** Returns what is marked on the disk. */

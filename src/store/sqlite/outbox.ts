@@ -14,6 +14,7 @@ export class Outbox {
   readonly #restamp: StatementSync;
   readonly #oldest: StatementSync;
   readonly #removals: StatementSync;
+  readonly #newest: StatementSync;
   readonly #count: StatementSync;
 
   constructor(store: Database) {
@@ -31,6 +32,7 @@ export class Outbox {
     this.#restamp = store.prepare("UPDATE outbox SET accepted_ms = ? WHERE sequence > ?");
     this.#oldest = store.prepare("SELECT accepted_ms FROM outbox ORDER BY sequence LIMIT 1");
     this.#removals = store.prepare("DELETE FROM outbox_removals RETURNING sequence, lane");
+    this.#newest = store.prepare("SELECT max(accepted_ms) AS ms FROM outbox");
     this.#count = store.prepare("SELECT count(*) AS n FROM outbox");
   }
 
@@ -78,10 +80,26 @@ export class Outbox {
     }));
   }
 
+  /** When the newest of all entries was accepted; undefined if there is none. */
+  newestAcceptedMs(): number | undefined {
+    return (this.#newest.get()!["ms"] ?? undefined) as number | undefined;
+  }
+
   /** How many entries wait. */
   count(): number {
     return this.#count.get()!["n"] as number;
   }
+}
+
+/** By how much the clock of `accepted_ms` is ahead of the wall clock, milliseconds: a mark. */
+export const STEADY_OFFSET_MARK = "steady_offset_ms";
+
+/** What the next steady clock goes on from; without entries, any will do. */
+export function steadyStart(store: Database, outbox: Outbox) {
+  const floorMs = outbox.newestAcceptedMs();
+  return floorMs === undefined
+    ? { offsetMs: 0, floorMs: 0 }
+    : { offsetMs: store.readMark(STEADY_OFFSET_MARK), floorMs };
 }
 
 /** The entry in a row that has an outbox's columns. */

@@ -17,7 +17,11 @@ import type {
   RevokedDeviceCertificate,
   SecretUse,
 } from "../device_record.ts";
-import type { NewDevice, RegistrationSteps } from "../registry.ts";
+import {
+  type NewDevice,
+  type RegistrationConflict,
+  registrationConflicts,
+} from "../registration.ts";
 import type { SealingKey } from "../sealed_secret.ts";
 import type { Database } from "./database.ts";
 import { DeviceCertificates } from "./device_certificates.ts";
@@ -32,7 +36,6 @@ export class Registry {
   readonly #certificates: DeviceCertificates;
   readonly #all: StatementSync;
   readonly #one: StatementSync;
-  readonly #sameButCase: StatementSync;
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
   readonly #revoke: StatementSync;
@@ -48,9 +51,6 @@ export class Registry {
     this.#certificates = new DeviceCertificates(store);
     this.#all = store.prepareArrays(`${SELECT_DEVICES} ORDER BY d.device_id`);
     this.#one = store.prepareArrays(`${SELECT_DEVICES} WHERE d.device_id = ?`);
-    this.#sameButCase = store.prepare(
-      "SELECT device_id FROM devices WHERE device_id = ? COLLATE NOCASE",
-    );
     this.#insert = store.prepare("INSERT INTO devices VALUES (?, ?, ?)");
     this.#delete = store.prepare("DELETE FROM devices WHERE device_id = ?");
     this.#revoke = store.prepare(`
@@ -88,29 +88,21 @@ export class Registry {
     return missingSealingKeys(this.#store, this.#sealingKeys);
   }
 
-  /** The id that `deviceId` would clash with: itself, or one that differs only in case. */
-  clash(deviceId: string): string | undefined {
-    return this.#sameButCase.get(deviceId)?.["device_id"] as string | undefined;
-  }
-
   /** Registers a device with its first certificate; the id must be free. */
   add(
     device: { deviceId: string; sharedSecret: string; createdAt: number },
     certificate: DeviceCertificate,
   ): void {
-    this.addAll([{ ...device, certificate }]);
+    this.#change(() => this.#insertAll([{ ...device, certificate }]));
   }
 
-  /** Registers many devices in one transaction, or none if anything throws. */
-  addAll(devices: readonly NewDevice[], { check, place }: RegistrationSteps = {}): void {
-    this.#change(() => {
-      check?.();
-      for (const device of devices) {
-        const stored = this.#secrets.storedForm(device);
-        this.#insert.run(device.deviceId, stored, device.createdAt ?? null);
-        if (device.certificate) this.#certificates.add(device.deviceId, device.certificate);
-      }
-      place?.();
+  /** Registers all devices in one transaction, or none: returns every conflict. */
+  addAll(devices: readonly NewDevice[]): RegistrationConflict[] {
+    return this.#change(() => {
+      const ids = this.list().map(({ deviceId }) => deviceId);
+      const conflicts = registrationConflicts(devices, { ids, holders: this.secretHolders() });
+      if (conflicts.length === 0) this.#insertAll(devices);
+      return conflicts;
     });
   }
 
@@ -133,11 +125,6 @@ export class Registry {
   /** Takes a revocation back; false if there was none. */
   restore(deviceId: string): boolean {
     return this.#change(() => this.#restore.run(deviceId).changes > 0);
-  }
-
-  /** The device that has this secret, now or until its overlap ends. */
-  holderOf(sharedSecret: string): string | undefined {
-    return this.secretHolders().get(sharedSecret);
   }
 
   /** Who has which secret, now or until its overlap ends; without those that cannot be opened. */
@@ -184,6 +171,11 @@ export class Registry {
     return this.#change(() => this.#certificates.withdrawOthers(deviceId, serial, now));
   }
 
+  /** Withdraws one certificate; false if it is not known, or was withdrawn. */
+  withdrawCertificate(serial: string, now: number): boolean {
+    return this.#change(() => this.#certificates.withdraw(serial, now));
+  }
+
   /** Withdraws every certificate that is known to come from another authority. */
   withdrawIssuedByOthers(issuer: string, now: number): void {
     this.#change(() => this.#certificates.withdrawIssuedByOthers(issuer, now));
@@ -211,6 +203,14 @@ export class Registry {
       this.#store.writeMark("revocation_list_number", number);
       return number;
     });
+  }
+
+  #insertAll(devices: readonly NewDevice[]): void {
+    for (const device of devices) {
+      const stored = this.#secrets.storedForm(device);
+      this.#insert.run(device.deviceId, stored, device.createdAt ?? null);
+      if (device.certificate) this.#certificates.add(device.deviceId, device.certificate);
+    }
   }
 
   #siteSecrets(): { readonly isPlain: boolean } {

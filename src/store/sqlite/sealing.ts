@@ -42,7 +42,7 @@ const BATCH_MAX = 200;
 type SealingPoint = "key_written" | "marked" | "in_batch" | "batch" | "converted" | "clean";
 
 /** What it works on. */
-export interface SealingParts {
+interface SealingParts {
   readonly store: Database;
   readonly places: SealingKeyPlaces;
   readonly at?: (point: SealingPoint) => void;

@@ -5,7 +5,6 @@
  * transaction; `promised` gives them the asynchronous form of the store's interfaces.
  */
 
-import type { SealingKeyPlaces } from "../../config/config.ts";
 import type { SealingKey } from "../sealed_secret.ts";
 import { readSealingKeys } from "../sealing_keys.ts";
 import { StoreError } from "../store_error.ts";
@@ -15,6 +14,7 @@ import { AuditLog } from "./audit_log.ts";
 import { Database } from "./database.ts";
 import { DeadLetters } from "./dead_letters.ts";
 import { SqliteMessages } from "./messages.ts";
+import { Outbox, steadyStart } from "./outbox.ts";
 import { Registry } from "./registry.ts";
 import { ReplayGuard } from "./replay_guard.ts";
 import { rotateSealingKey, sealSecrets, unsealSecrets } from "./sealing.ts";
@@ -28,31 +28,21 @@ type Promised<T> = {
     : never;
 };
 
-/** Where the sealing keys are, and what they were when the store was opened. */
-interface SealingFiles {
-  readonly sealingKeys: readonly SealingKey[];
-  readonly places: SealingKeyPlaces | undefined;
-}
-
 /** Opens the file at `place.database`; throws a `StoreError`. */
 export function openSqliteStore(place: StorePlace, options: StoreOptions): Store {
   const { database: path, synchronous = "FULL", sealingKey: places } = place;
   const sealingKeys = places ? readSealingKeys(places) : [];
   const database = new Database(path, { synchronous, ...options });
   try {
-    return storeOn(database, { sealingKeys, places });
+    return storeOn(database, sealingKeys);
   } catch (error) {
     database.close();
     throw storeErrorOf(error, path);
   }
 }
 
-function storeOn(database: Database, { sealingKeys, places }: SealingFiles): Store {
+function storeOn(database: Database, sealingKeys: readonly SealingKey[]): Store {
   const promised = <T extends object>(part: T) => promisedPart(part, database.path);
-  const sealingParts = () => {
-    if (places === undefined) throw new Error("No place for sealing keys was given");
-    return { store: database, places };
-  };
   let replayGuard: ReplayGuard | undefined; // it reads much, and most programs do not ask it
   const openReplayGuard = () => replayGuard ??= new ReplayGuard(database);
   return {
@@ -68,15 +58,16 @@ function storeOn(database: Database, { sealingKeys, places }: SealingFiles): Sto
     apiKeys: promised(new ApiKeys(database)),
     audit: promised(new AuditLog(database)),
     sealing: {
-      seal: () => sealSecrets(sealingParts()),
-      rotateKey: () => rotateSealingKey(sealingParts()),
-      unseal: () => unsealSecrets(sealingParts()),
+      seal: (keys) => sealSecrets({ store: database, places: keys }),
+      rotateKey: (keys) => rotateSealingKey({ store: database, places: keys }),
+      unseal: (keys) => unsealSecrets({ store: database, places: keys }),
     },
     temporaryDevices: promised(new TemporaryDevices(database)),
     // deno-lint-ignore require-await -- a throw becomes a rejection
     marks: async () => ({
       attendedSeconds: database.readMark("attended_seconds") || undefined,
       newestSeconds: openReplayGuard().newestSeconds(),
+      steady: steadyStart(database, new Outbox(database)),
     }),
     // deno-lint-ignore require-await -- as above
     close: async () => database.close(),

@@ -13,7 +13,7 @@ import type { OutboxEntry } from "../../core/outbox_entry.ts";
 import type { OutboxSummary } from "../outbox.ts";
 import type { Database } from "./database.ts";
 import { DeadLetters } from "./dead_letters.ts";
-import { entryOf, Outbox } from "./outbox.ts";
+import { entryOf, Outbox, STEADY_OFFSET_MARK } from "./outbox.ts";
 
 /** Most entries that are read at one time. */
 const PAGE_MAX = 256;
@@ -52,7 +52,7 @@ export class WaitingEntries {
     do {
       page = this.#page.all(sequence, device, device).map((row) => {
         const { payload: _, ...entry } = entryOf(row);
-        return entry;
+        return this.#byWallClock(entry);
       });
       yield* page;
       sequence = page.at(-1)?.sequence ?? sequence;
@@ -61,7 +61,13 @@ export class WaitingEntries {
 
   /** The entry of a sequence number; undefined if there is none. */
   find(sequence: number): OutboxEntry | undefined {
-    return this.#outbox.read([sequence])[0];
+    const entry = this.#outbox.read([sequence])[0];
+    return entry && this.#byWallClock(entry);
+  }
+
+  /** `acceptedMs` as the wall clock says it now. */
+  #byWallClock<T extends OutboxSummary>(entry: T): T {
+    return { ...entry, acceptedMs: entry.acceptedMs - this.#database.readMark(STEADY_OFFSET_MARK) };
   }
 
   /** Makes an entry a dead letter; false if there is none. */

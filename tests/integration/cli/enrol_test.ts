@@ -97,7 +97,7 @@ Deno.test("device add refuses a weak, forged or broken request, and does nothing
       [weak, /RSA key has 1024 bits, at least 2048/],
       [curve, /request ".*curve.csr": /],
       [forged, /not signed with its own key/],
-      [nothing, /it is not a certificate request/],
+      [nothing, /it is neither PEM nor DER/],
       [`${dir}/missing`, /Cannot read ".*missing"/],
     ];
     for (const [csr, fault] of rows) {
@@ -228,14 +228,16 @@ Deno.test("adopt brings an existing `devices` table along, or names every fault 
     const database = new DatabaseSync(path);
     database.exec(`
       CREATE TABLE devices (device_id TEXT PRIMARY KEY, shared_secret TEXT NOT NULL, created_at INTEGER);
-      INSERT INTO devices VALUES ('a', 'one', 1727712000), ('b', 'two', NULL), ('B', '', 3), ('c/d', 'one', 4);
+      INSERT INTO devices VALUES ('a', 'one', 1727712000), ('b', 'two', NULL), ('B', 'three', 3), ('c/d', 'one', 4),
+        ('e', '', 5);
     `);
     const faulty = await run("device", "adopt", path);
     assert.equal(faulty.code, 1);
     assert.match(faulty.stderr, /row \d: Cannot add "\w": it differs only in case/);
     assert.match(faulty.stderr, /row \d: Cannot name a device "c\/d"/);
+    assert.match(faulty.stderr, /row 5: Cannot adopt the device: its secret is empty/);
     assert.deepEqual(await list(), []);
-    database.exec("DELETE FROM devices WHERE device_id IN ('B', 'c/d')");
+    database.exec("DELETE FROM devices WHERE device_id IN ('B', 'c/d', 'e')");
     database.close();
     const adopted = await run("device", "adopt", path);
     assert.equal(adopted.code, 0, adopted.stderr);

@@ -10,6 +10,9 @@ class Echo implements Upstream, Disposable {
   /** When it knows a client's address. */
   known = Promise.resolve();
   readonly clients = new Map<number, string>();
+  readonly connections: Deno.TcpConn[] = [];
+  /** Ports that others could have when it was told of their ends. */
+  readonly freeAtEnd: number[] = [];
   readonly port: Promise<number>;
   readonly #listener = Deno.listen({ hostname: LOOPBACK, port: 0 });
 
@@ -24,6 +27,7 @@ class Echo implements Upstream, Disposable {
   }
 
   disconnected(port: number): void {
+    if (!isBound(port)) this.freeAtEnd.push(port);
     this.clients.delete(port);
   }
 
@@ -33,10 +37,24 @@ class Echo implements Upstream, Disposable {
 
   async #echo(name: Uint8Array): Promise<void> {
     for await (const connection of this.#listener) {
+      this.connections.push(connection);
       await connection.write(name);
       connection.readable.pipeTo(connection.writable).catch(() => {});
     }
   }
+}
+
+/** True if the system still has a connection from this port of ours. */
+function isBound(port: number): boolean {
+  const local = ` 0100007F:${port.toString(16).toUpperCase().padStart(4, "0")} `;
+  const { stdout } = new Deno.Command("cat", { args: ["/proc/net/tcp"] }).outputSync();
+  return new TextDecoder().decode(stdout).includes(`:${local}`);
+}
+
+/** Both ends of a connection through the proxy. */
+interface Ends {
+  readonly client: Deno.TcpConn;
+  readonly upstream: Deno.TcpConn;
 }
 
 async function withProxy(
@@ -53,7 +71,15 @@ async function withProxy(
       return call;
     });
   } finally {
-    for (const call of calls) call.close();
+    for (const call of calls) close(call);
+  }
+}
+
+function close(connection: Deno.TcpConn): void {
+  try {
+    connection.close();
+  } catch {
+    // the test has closed it
   }
 }
 
@@ -86,6 +112,35 @@ Deno.test("the proxy copies every byte both ways, and tells whose connection it 
     assert.equal(await read(client, 1), "");
     await poll("its end", () => echo.clients.size === 0);
   });
+});
+
+Deno.test("the upstream is told of an end before its port is free, whichever side ends first", async () => {
+  const ends: Record<string, (ends: Ends) => Promise<void>> = {
+    "the client": async ({ client }) => {
+      await client.closeWrite();
+      await read(client, 1);
+    },
+    "the client, by a reset": async ({ client, upstream }) => {
+      await upstream.write(new Uint8Array(100_000));
+      client.close(); // with bytes that it has not read
+    },
+    "the upstream": async ({ client, upstream }) => {
+      upstream.close();
+      await read(client, 1);
+      client.close();
+    },
+  };
+  for (const [first, end] of Object.entries(ends)) {
+    using echo = new Echo("a");
+    await withProxy(async (proxy, call) => {
+      proxy.switchTo(echo);
+      const client = await call();
+      assert.equal(await read(client, 1), "a");
+      await end({ client, upstream: echo.connections[0]! });
+      await poll("its end", () => echo.clients.size === 0);
+      assert.deepEqual(echo.freeAtEnd, [], first);
+    });
+  }
 });
 
 Deno.test("new connections go to the next upstream, and open ones stay with theirs", async () => {
@@ -130,4 +185,21 @@ Deno.test("no byte is forwarded before the upstream knows whose connection it is
     resolve();
     assert.equal(await reading, "a");
   });
+});
+
+Deno.test("a burst of connections that say nothing leaves no more open than are allowed", async () => {
+  using echo = new Echo("a");
+  await withProxy(async (proxy, call) => {
+    proxy.switchTo(echo);
+    const calls = await Promise.all(Array.from({ length: 300 }, call));
+    let open = calls.length;
+    for (const one of calls) {
+      (async () => {
+        while (await one.read(new Uint8Array(1)).catch(() => null) !== null);
+        open--;
+      })();
+    }
+    await poll("all others to be closed", () => open <= 100 && echo.clients.size <= 100);
+    assert.equal(await read(await call(), 1), "a", "a new one gets in");
+  }, { maxConnections: 100 });
 });

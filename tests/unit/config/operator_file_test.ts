@@ -25,6 +25,12 @@ Deno.test("a file is read up to its limit, and must be UTF-8 as text", async () 
     assert.throws(() => readOperatorText(path, 99_999), /it has over 99999 bytes/);
     Deno.writeFileSync(path, Uint8Array.of(0xff));
     assert.throws(() => readOperatorText(path), /it is not UTF-8/);
+    for (const bytes of [[0xef, 0xbb, 0xbf, 0x61], [0xff, 0xfe, 0x61, 0], [0xfe, 0xff, 0, 0x61]]) {
+      Deno.writeFileSync(path, Uint8Array.from(bytes));
+      assert.equal(readOperatorText(path), "a");
+    }
+    Deno.writeFileSync(path, Uint8Array.of(0xff, 0xfe, 0x61));
+    assert.throws(() => readOperatorText(path), /it is not UTF-16/);
   });
 });
 

@@ -67,8 +67,15 @@ Deno.test("Retry-After is honoured in both forms, within reason", () => {
   assert.equal(retryAfterMs(" 7 ", nowMs), 7_000);
   assert.equal(retryAfterMs("Thu, 01 Jan 2026 00:00:30 GMT", nowMs), 30_000);
   assert.equal(retryAfterMs("Thu, 01 Jan 2015 00:00:30 GMT", nowMs), 0);
-  for (const nonsense of [null, "", "soon", "-5", "1e3", "NaN"]) {
-    assert.ok(retryAfterMs(nonsense, nowMs) <= RETRY_AFTER_MAX_MS);
+  assert.equal(retryAfterMs("Thursday, 01-Jan-26 00:00:30 GMT", nowMs), 30_000);
+  assert.equal(retryAfterMs("Friday, 01-Jan-99 00:00:30 GMT", nowMs), 0);
+  assert.equal(retryAfterMs("Thu Jan  1 00:00:30 2026", nowMs), 30_000);
+  const noDates = ["2030-01-01", "Thu, 01 Jan 2030", "01 Jan 2030 00:00:00 GMT", "1/1/2030"];
+  const impossible = ["Thu, 32 Jan 2030 00:00:00 GMT", "Thu, 01 Jan 2030 24:00:00 GMT"];
+  const wrongZone = ["Thu, 01 Jan 2030 00:00:00 +0100", "Thu, 01 Jan 2030 00:00:00"];
+  const nonsense = [null, "", "soon", "-5", "1e3", "NaN", "+5", "1.5", "5 s"];
+  for (const field of [...nonsense, ...noDates, ...impossible, ...wrongZone]) {
+    assert.equal(retryAfterMs(field, nowMs), 0, `${field}`);
   }
   assert.equal(retryAfterMs("9999999999", nowMs), RETRY_AFTER_MAX_MS);
   const options = { backoff: BACKOFF, random: 0, nowMs };

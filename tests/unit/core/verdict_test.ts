@@ -116,6 +116,19 @@ Deno.test("while catching up, decide() takes what was fresh since the gateway wa
   assert.equal(outcomeOf(await judge(text, undefined, forgotten)), "timestamp_out_of_range");
 });
 
+Deno.test("decide() says by how much a timestamp is out of range, and which way", async () => {
+  const text = await message("1");
+  const sent = 1_727_712_000;
+  const secondsOff = async (nowSeconds: number) => {
+    const verdict = await judge(text, undefined, { nowSeconds });
+    return verdict.kind === "rejected" ? verdict.secondsOff : undefined;
+  };
+  assert.equal(await secondsOff(sent + 300), undefined);
+  assert.equal(await secondsOff(sent + 301), -1);
+  assert.equal(await secondsOff(sent - 300), undefined);
+  assert.equal(await secondsOff(sent - 3_900), 3_600);
+});
+
 Deno.test("decide() takes a repeated delivery of a stored message as a duplicate, even late", async () => {
   const text = await message("1");
   const stored = { remembered: true, redelivered: true };

@@ -2,192 +2,24 @@
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { createHash, createHmac } from "node:crypto";
+import { createHmac } from "node:crypto";
 import fc from "fast-check";
-import { type MessageTrial, tryAlone } from "../../../src/doctor/diagnosis/message_trial.ts";
 import { likelyMistakes } from "../../../src/doctor/diagnosis/explanation.ts";
+import { SEARCH_LIMITS } from "../../../src/doctor/diagnosis/signature_mistakes.ts";
 import { DEVICE_ID, MESSAGE_ID, NOW, SECRET, TIMESTAMP } from "../../support/judge.ts";
+import {
+  assertSaid,
+  COMPARE,
+  examine,
+  FEW,
+  HEAD,
+  hmac,
+  message,
+  NONE,
+  type Row,
+} from "../../support/wrong_message.ts";
 
-const HEAD = DEVICE_ID + TIMESTAMP + MESSAGE_ID;
-const UPPER_ID = MESSAGE_ID.toUpperCase();
-/** A secret that also reads as base64url and as hex. */
-const HEX_SECRET = "00112233445566778899aabbccddeeff";
-
-/** What a message is made of; whatever is not said is right. */
-interface Making {
-  readonly timestamp?: string;
-  readonly messageId?: string;
-  readonly payload?: string;
-  /** The text under the HMAC. */
-  readonly signed?: string;
-  readonly key?: string | Uint8Array;
-  /** In place of the HMAC over `signed`; with its quotation marks. */
-  readonly signature?: string;
-}
-
-function message(making: Making): string {
-  const { timestamp = TIMESTAMP, messageId = MESSAGE_ID, payload = "{}" } = making;
-  const signed = making.signed ?? HEAD + payload;
-  const signature = making.signature ?? `"${hmac(making.key ?? SECRET, signed)}"`;
-  return `{"device_id":"${DEVICE_ID}","timestamp":${timestamp},"message_id":"${messageId}",` +
-    `"payload":${payload},"signature":${signature}}`;
-}
-
-function hmac(key: string | Uint8Array, text: string): string {
-  return createHmac("sha256", key).update(text).digest("hex");
-}
-
-function sha256(text: string): string {
-  return `"${createHash("sha256").update(text).digest("hex")}"`;
-}
-
-async function examine(
-  text: string | Uint8Array,
-  options: { secret?: string; nowSeconds?: number } = {},
-): Promise<MessageTrial> {
-  const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
-  const nowSeconds = options.nowSeconds ?? NOW;
-  const subject = { bytes, identity: DEVICE_ID, nowSeconds, now: true, toleranceSeconds: 300 };
-  return await tryAlone(subject, options.secret ?? SECRET);
-}
-
-/** Each mistake, and what must be said of it and nothing else. */
-type Row = readonly [mistake: string, making: Making, ...said: readonly RegExp[]];
-
-const NESTED = '{"a":1,"b":[1,2],"c":"x, y: \\"z\\""}';
-const WHOLE = `{"device_id":"${DEVICE_ID}","timestamp":${TIMESTAMP},"message_id":"${MESSAGE_ID}",` +
-  '"payload":{"a":1}}';
-const WHOLE_IN_PYTHON = `{"device_id": "${DEVICE_ID}", "timestamp": ${TIMESTAMP}, ` +
-  `"message_id": "${MESSAGE_ID}", "payload": {"a": 1}}`;
-
-const TEXT_ROWS: readonly Row[] = [
-  [
-    "Python's separators",
-    { payload: NESTED, signed: `${HEAD}{"a": 1, "b": [1, 2], "c": "x, y: \\"z\\""}` },
-    /separators ", " and ": ", not "," and ":": in Python, use json\.dumps/,
-  ],
-  [
-    "a space after colons only",
-    { payload: '{"a":1,"b":2}', signed: `${HEAD}{"a": 1,"b": 2}` },
-    /separators "," and ": "/,
-  ],
-  [
-    "a number that was parsed and written again",
-    { payload: '{"t":22.0,"n":1E2}', signed: `${HEAD}{"t":22,"n":100}` },
-    /parsed and written again \(22\.0 is sent, 22 is signed\)/,
-  ],
-  [
-    "keys that a parser puts into another order",
-    { payload: '{"b":0,"10":1,"9":2}', signed: `${HEAD}{"9":2,"10":1,"b":0}` },
-    /parsed and written again \("b" is sent, "9" is signed\)/,
-  ],
-  [
-    "sorted keys, numbers kept",
-    {
-      payload: '{"t":22.0,"h":{"z":[{"d":1.0,"c":2}],"y":1}}',
-      signed: `${HEAD}{"h":{"y":1,"z":[{"c":2,"d":1.0}]},"t":22.0}`,
-    },
-    /keys sorted/,
-  ],
-  [
-    "escapes that the message does not have",
-    { payload: '{"n":"café 🌡"}', signed: `${HEAD}{"n":"caf\\u00e9 \\ud83c\\udf21"}` },
-    /has \\u escapes where the message has the characters themselves .*ensure_ascii=False/,
-  ],
-  [
-    "characters that the message has escaped",
-    { payload: '{"t":1.0,"n":"caf\\u00e9"}', signed: `${HEAD}{"t":1.0,"n":"café"}` },
-    /has the characters themselves where the message has \\u escapes/,
-  ],
-  [
-    "json.dumps with nothing said, against a compact message in UTF-8",
-    { payload: '{"n":"é","m":2}', signed: `${HEAD}{"n": "\\u00e9", "m": 2}` },
-    /has \\u escapes/,
-    /separators/,
-  ],
-  [
-    "a message_id in lower case",
-    { messageId: UPPER_ID, signed: `${HEAD}{}` },
-    /message_id is in lower case/,
-  ],
-  [
-    "a message_id in upper case",
-    { signed: `${DEVICE_ID}${TIMESTAMP}${UPPER_ID}{}` },
-    /message_id is in upper case/,
-  ],
-  [
-    "a message_id without dashes",
-    { signed: `${DEVICE_ID}${TIMESTAMP}${MESSAGE_ID.replaceAll("-", "")}{}` },
-    /message_id is without its dashes/,
-  ],
-  ...[".", "|", ":", ",", " ", "\n"].map((joint): Row => [
-    `fields joined by ${JSON.stringify(joint)}`,
-    { signed: [DEVICE_ID, TIMESTAMP, MESSAGE_ID, "{}"].join(joint) },
-    new RegExp(`joined by "${joint === "\n" ? "\\\\n" : `\\${joint}`}": they must follow`),
-  ]),
-  [
-    "the whole message",
-    { payload: '{"a":1}', signed: WHOLE },
-    /over a whole JSON message/,
-  ],
-  [
-    "the whole message as Python writes it",
-    { payload: '{"a":1}', signed: WHOLE_IN_PYTHON },
-    /over a whole JSON message/,
-    /separators/,
-  ],
-  ["the payload alone", { payload: '{"a":1}', signed: '{"a":1}' }, /over the payload alone/],
-  [
-    "no device_id",
-    { signed: `${TIMESTAMP}${MESSAGE_ID}{}` },
-    /leaves out the device_id/,
-  ],
-  [
-    "a timestamp in milliseconds under the signature only",
-    { signed: `${DEVICE_ID}${TIMESTAMP}417${MESSAGE_ID}{}` },
-    /signed timestamp has milliseconds/,
-  ],
-  [
-    "a timestamp with a fraction under the signature only",
-    { signed: `${DEVICE_ID}${TIMESTAMP}.0${MESSAGE_ID}{}` },
-    /signed timestamp has a fraction/,
-  ],
-  [
-    "three mistakes at once",
-    {
-      payload: '{"a":1.0}',
-      messageId: UPPER_ID,
-      signed: [DEVICE_ID, TIMESTAMP, MESSAGE_ID, '{"a": 1.0}'].join("."),
-    },
-    /joined by "\."/,
-    /message_id is in lower case/,
-    /separators/,
-  ],
-];
-
-const KEY_ROWS: readonly Row[] = [
-  ["a newline in the key", { key: `${SECRET}\n` }, /the secret and a newline/],
-  ["a carriage return in the key", { key: `${SECRET}\r\n` }, /a carriage return and a newline/],
-  ["quotation marks in the key", { key: `"${SECRET}"` }, /the secret in quotation marks/],
-  ["plain SHA-256", { signature: sha256(`${HEAD}{}`) }, /plain SHA-256, not HMAC/],
-  ["SHA-256 over secret and text", { signature: sha256(`${SECRET}${HEAD}{}`) }, /plain SHA-256/],
-  ["SHA-256 over text and secret", { signature: sha256(`${HEAD}{}${SECRET}`) }, /plain SHA-256/],
-  [
-    "key and text swapped",
-    { signature: `"${hmac(`${HEAD}{}`, SECRET)}"` },
-    /key and text are swapped/,
-  ],
-  [
-    "another secret",
-    { key: "not at all" },
-    /None of the usual mistakes .* another secret, or the message was changed/,
-  ],
-  [
-    "a changed payload",
-    { payload: '{"t":99}', signed: `${HEAD}{"t":22}` },
-    /the message was changed after it was signed/,
-  ],
-];
+const RIGHT_SIGNATURE = hmac(SECRET, `${HEAD}{}`);
 
 const FIELD_ROWS: readonly Row[] = [
   [
@@ -218,7 +50,8 @@ const FIELD_ROWS: readonly Row[] = [
     "a timestamp that counts from 2000",
     { timestamp: String(NOW - 946_684_800) },
     /counts from the year 2000: add 946684800/,
-    /None of the usual mistakes/,
+    NONE,
+    COMPARE,
   ],
   ["a clock that was never set", { timestamp: "42" }, /clock is not set/],
   ["a date for a timestamp", { timestamp: '"2024-09-30T16:00:00Z"' }, /is a date/],
@@ -261,6 +94,57 @@ const FIELD_ROWS: readonly Row[] = [
     /signature has a prefix/,
     /signature is right/,
   ],
+  ...[
+    ["openssl's whole output", (hex: string) => `SHA2-256(stdin)= ${hex}`],
+    ["openssl's whole output", (hex: string) => `HMAC-SHA256(stdin)= ${hex}`],
+    ["sha256sum's whole output", (hex: string) => `${hex}  -`],
+    ["separators between its digits", (hex: string) => hex.match(/../g)!.join(":")],
+    ["separators between its digits", (hex: string) => hex.toUpperCase().match(/../g)!.join(" ")],
+    ["separators between its digits", (hex: string) => `0x${hex.match(/../g)!.join(", 0x")}`],
+    ["white space around it", (hex: string) => `${hex}\n`],
+    ["Python's b'…' around it", (hex: string) => `b'${hex}'`],
+  ].map(([what, write]): Row => [
+    `a signature with ${what}`,
+    { signature: JSON.stringify((write as (hex: string) => string)(RIGHT_SIGNATURE)) },
+    new RegExp(`signature has ${what}`),
+    /signature is right/,
+  ]),
+  [
+    "a signature as a list of bytes",
+    { signature: JSON.stringify([...Buffer.from(RIGHT_SIGNATURE, "hex")]) },
+    /signature is a list of bytes/,
+    /signature is right/,
+  ],
+  [
+    "a signature in hex of hex",
+    { signature: `"${Buffer.from(RIGHT_SIGNATURE).toString("hex")}"` },
+    /hex of hex digits/,
+    /signature is right/,
+  ],
+  [
+    "a signature in base64 of hex",
+    { signature: `"${Buffer.from(RIGHT_SIGNATURE).toString("base64")}"` },
+    /base64 of hex digits/,
+    /signature is right/,
+  ],
+  [
+    "microseconds in the message and under the signature",
+    { timestamp: `${TIMESTAMP}123456`, signed: `${DEVICE_ID}${TIMESTAMP}123456${MESSAGE_ID}{}` },
+    /timestamp is in microseconds/,
+    /signed timestamp is 1727712000123456 too/,
+  ],
+  [
+    "nanoseconds in the message",
+    { timestamp: `${TIMESTAMP}123456789` },
+    /timestamp is in nanoseconds/,
+    /signature is right/,
+  ],
+  [
+    "an exponent in the timestamp",
+    { timestamp: "1.727712e+09" },
+    /timestamp has an exponent/,
+    /signature is right/,
+  ],
   ["a signature of SHA-1", { signature: `"${"ab".repeat(20)}"` }, /as long as one of SHA-1/],
   ["a signature of SHA-512", { signature: `"${"ab".repeat(64)}"` }, /as long as one of SHA-512/],
   [
@@ -280,54 +164,54 @@ const FIELD_ROWS: readonly Row[] = [
   ],
 ];
 
-for (const [mistake, making, ...said] of [...TEXT_ROWS, ...KEY_ROWS, ...FIELD_ROWS]) {
+for (const [mistake, making, ...said] of FIELD_ROWS) {
   Deno.test(`verify names the mistake: ${mistake}`, async () => {
     await assertSaid(await examine(message(making)), said);
   });
 }
 
 const RIGHT = message({});
-const NOT_JSON: readonly [mistake: string, bytes: string | Uint8Array, said: RegExp][] = [
+const FIXED = /^With that fixed, the signature is right$/;
+const NESTED_RIGHT = message({ payload: '{"a":{"on":true,"x":null},"n":"é"}' });
+const PYTHON_TEXT = NESTED_RIGHT.replaceAll('"', "'").replace("true", "True").replace(
+  "null",
+  "None",
+);
+const NOT_JSON: readonly [mistake: string, bytes: string | Uint8Array, ...said: RegExp[]][] = [
   ["no bytes at all", "", /message is empty/],
-  ["a byte order mark", `\ufeff${RIGHT}`, /byte order mark/],
-  ["UTF-16", Uint8Array.from(Buffer.from(RIGHT, "utf16le")), /UTF-16/],
-  ["Python's str", RIGHT.replaceAll('"', "'"), /json\.dumps, not with str/],
+  ["a byte order mark", `\ufeff${RIGHT}`, /byte order mark/, FIXED],
+  ["UTF-16", Uint8Array.from(Buffer.from(NESTED_RIGHT, "utf16le")), /UTF-16/, FIXED],
+  ["UTF-16, big", Uint8Array.from(Buffer.from(RIGHT, "utf16le").swap16()), /UTF-16/, FIXED],
+  ["Latin-1", Uint8Array.from(Buffer.from(NESTED_RIGHT, "latin1")), /Latin-1: write UTF-8/, FIXED],
+  ["Python's str", PYTHON_TEXT, /json\.dumps, not with str/, FIXED],
+  ["Python's str of bytes", `b'${RIGHT}'`, /b'…': publish the bytes/, FIXED],
+  [
+    "Python's str of bytes with UTF-8",
+    `b'${NESTED_RIGHT.replace("é", "\\xc3\\xa9")}'`,
+    /b'…': publish the bytes/,
+    FIXED,
+  ],
+  ["a message in a JSON string", JSON.stringify(RIGHT), /encoded twice/, FIXED],
   ["NaN", RIGHT.replace("{}", '{"t":NaN}'), /no NaN/],
   ["minus infinity", RIGHT.replace("{}", '{"t":-Infinity}'), /no infinity/],
   ["printf's nan", RIGHT.replace("{}", '{"t":-nan}'), /no NaN/],
-  ["Python's True", RIGHT.replace("{}", '{"on":True}'), /true, false and null/],
+  ["Python's True", NESTED_RIGHT.replace("true", "True"), /true, false and null/, FIXED],
+  ["a decimal comma", RIGHT.replace("{}", '{"t":22,5}'), /decimal point, no comma/],
+  ["[object Object]", RIGHT.replace("{}", "[object Object]"), /use JSON\.stringify/],
+  ["undefined", RIGHT.replace("{}", '{"t":undefined}'), /no undefined/],
   ["a comma too many", RIGHT.replace("{}", '{"a":1, }'), /no comma after the last/],
-  ["the C string's end", `${RIGHT}\0`, /zero byte follows/],
+  ["the C string's end", `${RIGHT}\0`, /zero byte follows/, FIXED],
   ["a sixth field", RIGHT.replace('"payload"', '"größe":1,"payload"'), /^"größe" is not a field/],
   ["a command", RIGHT.replace(`"device_id":"${DEVICE_ID}",`, ""), /this is a command/],
 ];
 
-for (const [mistake, bytes, said] of NOT_JSON) {
+for (const [mistake, bytes, ...said] of NOT_JSON) {
   Deno.test(`verify names the mistake: ${mistake}`, async () => {
     const trial = await examine(bytes);
     assert.equal(trial.read.kind, "rejected");
-    await assertSaid(trial, [said]);
+    await assertSaid(trial, said);
   });
 }
-
-for (
-  const [encoding, key] of [
-    ["hex", Buffer.from(HEX_SECRET, "hex")],
-    ["base64", Buffer.from(HEX_SECRET, "base64")],
-  ] as const
-) {
-  Deno.test(`verify names the mistake: a secret decoded from ${encoding}`, async () => {
-    await assertSaid(await examine(message({ key }), { secret: HEX_SECRET }), [
-      new RegExp(`decoded from ${encoding} before it became the key`),
-    ]);
-  });
-}
-
-Deno.test("verify names the mistake: a base64url secret, as the program makes them, decoded", async () => {
-  const key = crypto.getRandomValues(new Uint8Array(32));
-  const secret = Buffer.from(key).toString("base64url");
-  await assertSaid(await examine(message({ key }), { secret }), [/decoded from base64/]);
-});
 
 const CLOCKS: readonly [mistake: string, offSeconds: number, ...said: readonly RegExp[]][] = [
   ["a clock behind", -4000, /is 4000 s behind now, 300 s are allowed/, /--at 1727712000/],
@@ -353,7 +237,9 @@ Deno.test("verify names no mistake in a message that is accepted", async () => {
 Deno.test("verify looks for mistakes in the largest message in a few seconds", async () => {
   const payload = JSON.stringify({ x: "é y".repeat(12_000), n: Array(2000).fill(1.5) });
   const startMs = performance.now();
-  await assertSaid(await examine(message({ payload, key: "another" })), [/None of the usual/]);
+  await assertSaid(await examine(message({ payload, key: "another" })), [NONE, COMPARE], {
+    limits: SEARCH_LIMITS,
+  });
   assert.ok(performance.now() - startMs < 20_000);
 });
 
@@ -368,18 +254,11 @@ Deno.test("verify has words for any bytes, and never fails over them", async () 
     fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength: 3 }), async (edits) => {
       let bytes = [...right];
       for (const { at, remove, insert } of edits) bytes = bytes.toSpliced(at, remove, ...insert);
-      for (const mistake of await likelyMistakes(await examine(Uint8Array.from(bytes)))) {
+      const trial = await examine(Uint8Array.from(bytes));
+      for (const mistake of await likelyMistakes(trial, FEW)) {
         assert.match(mistake, /\S/);
       }
     }),
     { numRuns: 1000 },
   );
 });
-
-/** The mistakes of a rejected message must be these, in this order. */
-async function assertSaid(trial: MessageTrial, said: readonly RegExp[]): Promise<void> {
-  assert.equal(trial.verdict.kind, "rejected");
-  const mistakes = await likelyMistakes(trial);
-  assert.equal(mistakes.length, said.length, mistakes.join("\n"));
-  said.forEach((pattern, i) => assert.match(mistakes[i]!, pattern));
-}

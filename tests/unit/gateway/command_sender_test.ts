@@ -16,10 +16,10 @@ interface Sent {
 
 /** Sends one command to a device of this status and secret; the broker answers with `published`. */
 async function send(
-  over: { status?: DeviceStatus; secret?: string; published?: Published } = {},
+  over: { status?: DeviceStatus; secret?: string; published?: Published; full?: true } = {},
 ) {
+  const order: string[] = [];
   const sent: Sent[] = [];
-  const events: string[] = [];
   const sender = new CommandSender({
     clock: { wallMs: () => NOW * 1000, monotonicMs: () => 0 },
     keys: {
@@ -30,19 +30,25 @@ async function send(
     },
     broker: {
       publish: (topic, body, properties) => {
+        order.push("publish");
         sent.push({ topic, body, properties });
         return Promise.resolve(over.published ?? ACKNOWLEDGED);
       },
     },
-    emit: ({ kind }) => events.push(kind),
+    committer: {
+      remember: ({ messageId }) => {
+        order.push(messageId);
+        return Promise.resolve(!over.full);
+      },
+    },
     toleranceSeconds: 300,
   });
   const result = await sender.send(DEVICE_ID, new TextEncoder().encode('{"n":22.50}'));
-  return { result, sent, events };
+  return { result, sent, order };
 }
 
 Deno.test("a command is signed with the device's secret, and expires with the tolerance", async () => {
-  const { result, sent: [one], events } = await send();
+  const { result, sent: [one] } = await send();
   assert.equal(one!.topic, `device/${DEVICE_ID}/command`);
   assert.deepEqual(one!.properties, { messageExpiryInterval: 300 });
   const key = (await importSecret(SECRET))!;
@@ -50,7 +56,14 @@ Deno.test("a command is signed with the device's secret, and expires with the to
   assert.deepEqual([command.valid, command.payload], [true, '{"n":22.50}']);
   const { messageId } = command;
   assert.deepEqual(result, { kind: "sent", messageId, timestamp: NOW, subscribers: false });
-  assert.deepEqual(events, ["command_sent"]);
+});
+
+Deno.test("a command's id is on the disk before it is published, or nothing is sent", async () => {
+  const { result, order } = await send();
+  assert.ok(result.kind === "sent");
+  assert.deepEqual(order, [result.messageId, "publish"]);
+  const full = await send({ full: true });
+  assert.deepEqual([full.result, full.sent], [{ kind: "unstored" }, []]);
 });
 
 Deno.test("a device that is not active, or has no key, is sent nothing", async () => {
@@ -63,7 +76,7 @@ Deno.test("a device that is not active, or has no key, is sent nothing", async (
 
 Deno.test("a command that the broker does not acknowledge is unsent, with the reason", async () => {
   for (const kind of ["refused", "unsent"] as const) {
-    const { result, events } = await send({ published: { kind, reason: "why" } });
-    assert.deepEqual([result, events], [{ kind: "unsent", reason: "why" }, []]);
+    const { result } = await send({ published: { kind, reason: "why" } });
+    assert.partialDeepStrictEqual(result, { kind: "unsent", reason: "why" });
   }
 });

@@ -10,7 +10,6 @@ const NO_LINE = [
   "delivery_started",
   "backend_outcome",
   "message_delivered",
-  "command_sent",
   "file_expiry",
   "devices_expiring",
 ];

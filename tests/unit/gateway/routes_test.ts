@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import type { GatewayEvent } from "../../../src/core/event.ts";
 import type { ApiKey } from "../../../src/store/api_keys.ts";
 import { type ApiHandler, createRoutes } from "../../../src/gateway/api/routes.ts";
 import {
@@ -21,6 +22,7 @@ const KEYS = [keyOf(KEY), keyOf(OTHER_KEY, ["sensor_002"]), keyOf(METRICS_KEY, [
 
 interface Fake {
   readonly api: ApiHandler;
+  readonly events: GatewayEvent[];
   readonly dispatched: [string, string][];
   keys: readonly ApiKey[];
   nowMs: number;
@@ -43,10 +45,11 @@ function fakeApi(): Fake {
         return Promise.resolve(fake.answer);
       },
     },
-    emit: () => {},
+    emit: (event) => fake.events.push(event),
   });
   const fake: Fake = {
     api,
+    events: [],
     dispatched: [],
     keys: KEYS,
     nowMs: 0,
@@ -237,10 +240,36 @@ Deno.test("another method is 405, with Allow", async () => {
 
 Deno.test("503 with Retry-After where the broker did not take the command", async () => {
   const fake = fakeApi();
-  fake.answer = { kind: "unsent", reason: "the broker is not connected" };
+  fake.answer = { kind: "unsent", messageId: "m", reason: "the broker is not connected" };
   const response = await ask(fake);
   assert.ok(Number(response.headers.get("retry-after")) > 0);
   await assertProblem(response, 503, "broker-unavailable");
+});
+
+Deno.test("each command with a key is an event: whose, to which device, and what came of it", async () => {
+  const fake = fakeApi();
+  await ask(fake);
+  await ask(fake, { body: "{" });
+  await ask(fake, {
+    path: "/command/sensor_003",
+    headers: { authorization: `Bearer ${OTHER_KEY}` },
+  });
+  fake.answer = { kind: "unsent", messageId: "n", reason: "the broker is not connected" };
+  await ask(fake);
+  await ask(fake, { headers: { authorization: "Bearer wrong" } });
+  const names = { keyName: KEY, deviceId: "sensor_001" };
+  assert.deepEqual(fake.events, [
+    { kind: "command_sent", ...names, messageId: "m", subscribers: true },
+    { kind: "command_refused", ...names, messageId: undefined, reason: "not-json" },
+    {
+      kind: "command_refused",
+      keyName: OTHER_KEY,
+      deviceId: "sensor_003",
+      messageId: undefined,
+      reason: "unknown-device",
+    },
+    { kind: "command_refused", ...names, messageId: "n", reason: "broker-unavailable" },
+  ]);
 });
 
 Deno.test("/healthz says alive, /readyz says why not, /metrics wants the key", async () => {

@@ -23,7 +23,7 @@ function makeSpec(backendUrl = "https://backend.example"): GatewaySpec {
   const pair = { certificate: "", key: "" };
   const credentials = {
     broker: { ...pair, ca: "" },
-    backend: { ca: undefined },
+    backend: { ca: undefined, fields: [], pair: undefined, signingKeys: [] },
     api: { ...pair, keyDigest: undefined },
   };
   return { config: result.config, credentials };

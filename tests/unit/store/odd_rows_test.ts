@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { DeviceKeys } from "../../../src/store/device_keys.ts";
 import { openStore } from "../../../src/store/open_store.ts";
-import { readExistingDevices } from "../../../src/store/sqlite/existing_devices.ts";
+import { readDevicesTable } from "../../../src/store/sqlite/existing_devices.ts";
 import { Registry } from "../../../src/store/sqlite/registry.ts";
 import { Database } from "../../../src/store/sqlite/database.ts";
 import { withFolder } from "../../support/with_folder.ts";
@@ -91,7 +91,7 @@ Deno.test("a registry of another program is read with what is wrong with each ro
     }
     other.exec("INSERT INTO devices VALUES ('good', 'secret', 1)");
     other.close();
-    const rows = readExistingDevices(path);
+    const rows = readDevicesTable(path);
     assert.equal(rows.length, 3 * odd.length + 1);
     assert.deepEqual(rows.at(-1), {
       deviceId: "good",

@@ -1,9 +1,12 @@
 /** What the claims of the contract are made of. */
 
-import type { Store, StoreOptions } from "../../../../src/store/store.ts";
+import type { Store, StoreOptions, StorePlace } from "../../../../src/store/store.ts";
 
 /** Opens the one store of a test, as one program of several; the test's end closes it. */
-export type Open = (author?: StoreOptions["author"]) => Promise<Store>;
+export type Open = (
+  author?: StoreOptions["author"],
+  sealingKey?: StorePlace["sealingKey"],
+) => Promise<Store>;
 
 /** Makes an empty store for as long as `work` takes. */
 export type WithStore = (work: (open: Open) => Promise<void>) => Promise<void>;

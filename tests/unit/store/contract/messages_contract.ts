@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { batch, candidate, deadLetter, messagesOf } from "./sample_batch.ts";
+import { NOW } from "../../../support/judge.ts";
 import { all, type Contract } from "./contract.ts";
 
 const ID = "3f1c9a52-7f0e-4a53-9a4b-0d5f6b6f6b01";
@@ -27,6 +28,17 @@ export const MESSAGES_CONTRACT: Contract = {
     assert.equal(pending, 4);
     const read = await messages.read([sequences[3]!, sequences[0]!]);
     assert.deepEqual(read.map(({ deviceId }) => deviceId), ["a", "c"]);
+  },
+
+  "the id of a command is taken: what comes back with it is replayed": async (open) => {
+    const one = candidate("a");
+    const { deviceId, messageId, timestampSeconds } = one.envelope;
+    const sentIds = [{ deviceId, messageId, timestampSeconds }];
+    await messagesOf(await open("gateway")).commit(batch({ sentIds }));
+    const { committed } = await messagesOf(await open("gateway")).commit(
+      batch({ examined: [one] }),
+    );
+    assert.deepEqual(committed.map(({ kind }) => kind), ["rejected"]);
   },
 
   "an id is taken once: in a batch, in the next, and after it is opened again": async (open) => {
@@ -77,13 +89,26 @@ export const MESSAGES_CONTRACT: Contract = {
 
   "marks say when a gateway was last taking messages, and the newest timestamp": async (open) => {
     const messages = messagesOf(await open("gateway"));
-    assert.deepEqual(await messages.marks(), { attendedSeconds: undefined, newestSeconds: 0 });
+    const none = { offsetMs: 0, floorMs: 0 };
+    const before = { attendedSeconds: undefined, newestSeconds: 0, steady: none };
+    assert.deepEqual(await messages.marks(), before);
     const examined = [candidate("a")];
     await messages.commit(batch({ examined, attendedSeconds: 1_700_000_000 }));
     const { timestampSeconds: newestSeconds } = examined[0]!.envelope;
-    const marks = { attendedSeconds: 1_700_000_000, newestSeconds };
+    const steady = { offsetMs: 0, floorMs: NOW * 1000 };
+    const marks = { attendedSeconds: 1_700_000_000, newestSeconds, steady };
     assert.deepEqual(await messages.marks(), marks);
     assert.deepEqual(await (await open()).marks(), marks);
+  },
+
+  "marks say how the clock of the waiting entries is ahead of the wall clock": async (open) => {
+    const messages = messagesOf(await open("gateway"));
+    const acceptedMs = NOW * 1000 - 5_000;
+    await messages.commit(batch({ examined: [candidate("a")], acceptedMs }));
+    const { steady } = await (await open()).marks();
+    assert.deepEqual(steady, { offsetMs: -5_000, floorMs: acceptedMs });
+    const [waiting] = await all((await open()).outbox.list());
+    assert.equal(waiting!.acceptedMs, NOW * 1000, "an operator sees the wall clock");
   },
 
   "a lower count of the broker's drops is a new broker's": async (open) => {

@@ -28,29 +28,45 @@ export const REGISTRY_CONTRACT: Contract = {
     assert.ok(!JSON.stringify(device).includes("secret of a"), "and shows it to nobody");
   },
 
-  "an id clashes with one that differs only in case": async (open) => {
-    const { registry } = await open();
-    await add(registry, "sensor_A");
-    assert.equal(await registry.clash("SENSOR_a"), "sensor_A");
-    assert.equal(await registry.clash("sensor_B"), undefined);
-  },
-
   "of many devices all are registered, or none": async (open) => {
     const { registry } = await open();
-    await add(registry, "a");
-    const devices = ["b", "c", "a"].map((deviceId) => ({
-      deviceId,
-      sharedSecret: deviceId,
-      createdAt: undefined,
-    }));
-    await assert.rejects(registry.addAll(devices));
-    assert.deepEqual(await ids(registry), ["a"]);
-    const place = () => assert.fail("no room");
-    await assert.rejects(registry.addAll(devices.slice(0, 2), { place }), /no room/);
-    assert.deepEqual(await ids(registry), ["a"]);
-    await registry.addAll(devices.slice(0, 2));
-    assert.deepEqual(await ids(registry), ["a", "b", "c"]);
+    const device = (deviceId: string, sharedSecret = deviceId) => {
+      return { deviceId, sharedSecret, createdAt: undefined };
+    };
+    await assert.rejects(registry.addAll([device("a"), device("b", "$sealed$1$")]));
+    assert.deepEqual(await ids(registry), []);
+    assert.deepEqual(await registry.addAll([device("b"), device("a")]), []);
+    assert.deepEqual(await ids(registry), ["a", "b"]);
   },
+
+  "ids and secrets that are taken are conflicts, also within the list, and none is registered":
+    async (
+      open,
+    ) => {
+      const { registry } = await open();
+      await add((await open()).registry, "sensor_A");
+      await registry.rotateSecret("sensor_A", "newest", { until: 9_000 });
+      const conflicts = await registry.addAll(
+        [
+          ["sensor_A", "0"],
+          ["SENSOR_a", "1"],
+          ["b", "secret of sensor_A"],
+          ["c", "newest"],
+          ["free", "2"],
+          ["Free", "3"],
+          ["d", "2"],
+        ].map(([deviceId = "", sharedSecret = ""]) => ({ deviceId, sharedSecret, createdAt: 1 })),
+      );
+      assert.deepEqual(conflicts, [
+        { place: 0, kind: "id_taken", existing: "sensor_A" },
+        { place: 1, kind: "id_taken", existing: "sensor_A" },
+        { place: 2, kind: "secret_taken", holder: "sensor_A" },
+        { place: 3, kind: "secret_taken", holder: "sensor_A" },
+        { place: 5, kind: "id_taken", existing: "free" },
+        { place: 6, kind: "secret_taken", holder: "free" },
+      ]);
+      assert.deepEqual(await ids(registry), ["sensor_A"]);
+    },
 
   "the revision changes with whatever any program changes, and with nothing else": async (open) => {
     const { registry } = await open();
@@ -130,6 +146,18 @@ export const REGISTRY_CONTRACT: Contract = {
     assert.deepEqual(await listed(0), ["01", "02"]);
     assert.deepEqual(await listed(2_001), ["02"]);
     assert.deepEqual(await registry.certificateEnds(), []);
+  },
+
+  "one certificate is withdrawn, and the others stay": async (open) => {
+    const { registry } = await open();
+    await add(registry, "a", "01");
+    await registry.addCertificate("a", { ...CERTIFICATE, serial: "02" });
+    assert.equal(await registry.withdrawCertificate("02", 1_500), true);
+    assert.equal(await registry.withdrawCertificate("02", 1_600), false);
+    assert.equal(await registry.withdrawCertificate("03", 1_500), false);
+    assert.deepEqual((await registry.certificates("a")).map(({ serial }) => serial), ["01"]);
+    const [listed] = await registry.revokedCertificates(0);
+    assert.deepEqual([listed?.serial, listed?.revokedAt], ["02", 1_500]);
   },
 
   "certificates of another authority are withdrawn; those of an unknown one are not": async (

@@ -48,6 +48,8 @@ export function batch(over: Partial<Batch>): Batch {
   return {
     examined: [],
     settlements: [],
+    notes: [],
+    sentIds: [],
     buckets: new Map(),
     policy: { toleranceSeconds: 300, graceSeconds: 0, rate: undefined },
     facts: { outageSinceSeconds: undefined, monotonicMs: 0 },

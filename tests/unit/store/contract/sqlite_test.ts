@@ -7,8 +7,8 @@ storeContract("SQLite", async (work) => {
   await withFolder(async (folder) => {
     const opened: Store[] = [];
     try {
-      await work(async (author = "command") => {
-        const place = { database: `${folder}/gateway.db` };
+      await work(async (author = "command", sealingKey) => {
+        const place = { database: `${folder}/gateway.db`, ...(sealingKey && { sealingKey }) };
         const store = await openStore(place, { author, create: true });
         opened.push(store);
         return store;

@@ -10,6 +10,7 @@ import { DEAD_LETTERS_CONTRACT } from "./dead_letters_contract.ts";
 import { MESSAGES_CONTRACT } from "./messages_contract.ts";
 import { OUTBOX_CONTRACT } from "./outbox_contract.ts";
 import { REGISTRY_CONTRACT } from "./registry_contract.ts";
+import { SEALING_CONTRACT } from "./sealing_contract.ts";
 
 /** Registers every claim as a test of the engine that `withStore` opens. */
 export function storeContract(name: string, withStore: WithStore): void {
@@ -20,6 +21,7 @@ export function storeContract(name: string, withStore: WithStore): void {
     ...DEAD_LETTERS_CONTRACT,
     ...API_KEYS_CONTRACT,
     ...AUDIT_CONTRACT,
+    ...SEALING_CONTRACT,
   };
   for (const [claim, work] of Object.entries(claims)) {
     Deno.test(`${name}: ${claim}`, () => withStore(work));

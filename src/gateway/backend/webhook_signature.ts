@@ -1,0 +1,42 @@
+/**
+ * Signatures by which the backend knows that a reading comes from its gateway: Standard Webhooks
+ * (https://www.standardwebhooks.com), symmetric, `v1`.
+ *
+ * The rules are:
+ * - what is signed is `{webhook-id}.{webhook-timestamp}.{body}`, with HMAC-SHA256;
+ * - with two keys there are two signatures, so that a backend can change from one to the other;
+ * - the scheme signs no URL, so the id names the device too. It must have no dot of its own.
+ */
+
+import type { OutboxEntry } from "../../core/outbox_entry.ts";
+import { importKey, type SecretKey } from "../../core/signature.ts";
+
+/** Signs readings with one or two keys. */
+export class WebhookSigner {
+  readonly #keys: Promise<readonly SecretKey[]>;
+
+  /** `keys` are their bytes. */
+  constructor(keys: readonly Uint8Array[]) {
+    this.#keys = Promise.all(keys.map((key) => importKey(new Uint8Array(key))));
+  }
+
+  /** The fields of one attempt; `nowSeconds` is the wall clock, Unix seconds. */
+  async headers(
+    { deviceId, messageId, payload }: Pick<OutboxEntry, "deviceId" | "messageId" | "payload">,
+    nowSeconds: number,
+  ): Promise<Record<string, string>> {
+    const id = `${deviceId.replaceAll(".", "%2E")}:${messageId}`;
+    const prefix = new TextEncoder().encode(`${id}.${nowSeconds}.`);
+    const signed = new Uint8Array(prefix.length + payload.length);
+    signed.set(prefix);
+    signed.set(payload, prefix.length);
+    const signatures = (await this.#keys).map(async (key) =>
+      `v1,${new Uint8Array(await crypto.subtle.sign("HMAC", key, signed)).toBase64()}`
+    );
+    return {
+      "webhook-id": id,
+      "webhook-timestamp": String(nowSeconds),
+      "webhook-signature": (await Promise.all(signatures)).join(" "),
+    };
+  }
+}

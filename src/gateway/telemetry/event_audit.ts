@@ -1,0 +1,39 @@
+/** Events as entries of the audit: those that say who has used the API, or tried to. */
+
+import type { AuditNote } from "../../core/audit_note.ts";
+import { isDeviceId } from "../../core/device.ts";
+import type { EventOf, GatewayEvent } from "../../core/event.ts";
+import { secondsOf } from "../../core/time.ts";
+import type { Clock } from "../../time/clock.ts";
+
+type Kind = GatewayEvent["kind"];
+type Entered = Pick<AuditNote, "subject" | "detail" | "count">;
+
+/** What each event enters; most enter nothing, or the store enters them by itself. */
+const NOTES: { readonly [K in Kind]?: (event: EventOf<K>) => Entered } = {
+  command_sent: ({ keyName, deviceId, messageId, subscribers }) => ({
+    subject: deviceId,
+    detail: `${keyName} ${messageId} ${subscribers ? "queued" : "no_subscriber"}`,
+    count: 1,
+  }),
+  command_refused: ({ keyName, deviceId, messageId, reason }) => ({
+    subject: isDeviceId(deviceId) ? deviceId : "", // any text may be in a path
+    detail: `${keyName} ${messageId ?? "-"} ${reason}`,
+    count: 1,
+  }),
+  api_key_refused: ({ fault, count, address }) => ({
+    subject: "",
+    detail: `${fault}, last from ${address}`,
+    count,
+  }),
+};
+
+/** Enters an event in the audit, if it is one of those. */
+export function enterEvent(
+  event: GatewayEvent,
+  { committer, clock }: { committer: { note(note: AuditNote): void }; clock: Clock },
+): void {
+  const note = NOTES[event.kind] as ((event: GatewayEvent) => Entered) | undefined;
+  if (!note) return;
+  committer.note({ at: secondsOf(clock.wallMs()), event: event.kind, ...note(event) });
+}

@@ -1,0 +1,9 @@
+/** The settings of a backend to which the gateway is nobody in particular. */
+export const PLAIN_BACKEND = {
+  path: "/device/{device_id}/data",
+  ca: undefined,
+  fields: [],
+  pair: undefined,
+  signingKeys: [],
+  proxy: undefined,
+} as const;
