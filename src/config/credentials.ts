@@ -49,13 +49,18 @@ export function apiKeyDigest(key: string): Uint8Array {
 export function readCredentials({ broker, backend, api }: Config): Credentials {
   return {
     broker: readBrokerCredentials(broker),
-    backend: {
-      ca: backend.ca === undefined ? undefined : readAuthorities(backend.ca),
-      fields: readSecretFile(backend.headersFile, readHeaderFields) ?? [],
-      pair: backend.pair && readKeyPair(backend.pair),
-      signingKeys: readSecretFile(backend.signingKeyFile, readSigningKeys) ?? [],
-    },
+    backend: readBackendCredentials(backend),
     api: { ...readKeyPair(api), keyDigest: readKeyDigest(api.keyFile) },
+  };
+}
+
+/** Reads what the gateway is to the backend; throws as `readCredentials` does. */
+export function readBackendCredentials(backend: Config["backend"]): BackendCredentials {
+  return {
+    ca: backend.ca === undefined ? undefined : readAuthorities(backend.ca),
+    fields: readSecretFile(backend.headersFile, readHeaderFields) ?? [],
+    pair: backend.pair && readKeyPair(backend.pair),
+    signingKeys: readSecretFile(backend.signingKeyFile, readSigningKeys) ?? [],
   };
 }
 

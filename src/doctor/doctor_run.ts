@@ -34,7 +34,14 @@ import {
   TestDevices,
 } from "./listeners.ts";
 import { FILE_CHECKS } from "./file_checks.ts";
-import { BACKEND_CHECK, GATEWAY_CHECK } from "./gateway_checks.ts";
+import {
+  ANSWER_CHECK,
+  BACKEND_CHECK,
+  type BackendSite,
+  NAMES_CHECK,
+  OTHER_CLOCKS_CHECK,
+} from "./backend_checks.ts";
+import { GATEWAY_CHECK } from "./gateway_checks.ts";
 import { DELIVERY_CHECKS, MESSAGE_ATTACKS, SHARED_SUBSCRIPTION_CHECK } from "./message_attacks.ts";
 import { STORE_CHECK, STORE_CHECKS } from "./store_checks.ts";
 import { TOPIC_ATTACKS } from "./topic_attacks.ts";
@@ -58,7 +65,10 @@ export const ALL_CHECKS: readonly Pick<CheckResult, "name">[] = [
   ...[
     GATEWAY_CHECK,
     ...MESSAGE_ATTACKS,
+    NAMES_CHECK,
     BACKEND_CHECK,
+    ANSWER_CHECK,
+    OTHER_CLOCKS_CHECK,
     ...DELIVERY_CHECKS,
     SHARED_SUBSCRIPTION_CHECK,
   ],
@@ -152,11 +162,24 @@ export class DoctorRun {
       ? gateway!.observed
       : await this.#beginSession(devices);
     await this.#each(MESSAGE_ATTACKS, session);
-    const [backend] = await this.#each([BACKEND_CHECK], this.#site);
-    const reachable = backend!.status === "pass" ? session : "the backend cannot be reached";
+    const faults = await this.#askBackend();
     if (this.#options.silent) this.#skip(DELIVERY_CHECKS, asked("--no-message"));
-    else await this.#each(DELIVERY_CHECKS, reachable);
+    else await this.#each(DELIVERY_CHECKS, faults ?? session);
     await this.#each([SHARED_SUBSCRIPTION_CHECK], session);
+  }
+
+  /** Why no message can be delivered; undefined if one can. */
+  async #askBackend(): Promise<string | undefined> {
+    const site: BackendSite = { ...this.#site };
+    const [, backend] = await this.#each([NAMES_CHECK, BACKEND_CHECK], site);
+    const away = backend!.status === "pass" ? undefined : "the backend cannot be reached";
+    if (this.#options.silent) {
+      this.#skip([ANSWER_CHECK, OTHER_CLOCKS_CHECK], asked("--no-message"));
+      return away;
+    }
+    const [answer] = await this.#each([ANSWER_CHECK], away ?? site);
+    await this.#each([OTHER_CLOCKS_CHECK], site);
+    return away ?? (answer!.status === "fail" ? "the backend takes no reading" : undefined);
   }
 
   async #beginSession(devices: TestDevices | string): Promise<TestSession | string> {

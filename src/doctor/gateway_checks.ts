@@ -1,4 +1,4 @@
-/** Whether the gateway runs and is ready, and whether the backend can be reached. */
+/** Whether the gateway runs and is ready. */
 
 import { localOrigin, reachableHost } from "../config/listen_address.ts";
 import {
@@ -15,9 +15,6 @@ import { readCertificateFile } from "../config/credentials.ts";
 
 /** Whether there is a gateway that can be attacked. */
 export const GATEWAY_CHECK: Check<Site> = { name: "gateway", look: gateway };
-
-/** Whether a message could be delivered. */
-export const BACKEND_CHECK: Check<Site> = { name: "backend", look: backend };
 
 const TIMEOUT_MS = 10_000;
 
@@ -52,35 +49,4 @@ async function gateway({ layout, config }: Site): Promise<CheckOutcome> {
 function degradedOf(answer: string): string[] {
   const { degraded } = JSON.parse(answer) as { degraded?: unknown };
   return Array.isArray(degraded) ? degraded.map(String) : [];
-}
-
-/** As the gateway goes there, without asking for anything. */
-async function backend({ config }: Site): Promise<CheckOutcome> {
-  const { url, ca } = config.backend;
-  const { hostname, protocol, port } = new URL(url);
-  const secure = protocol === "https:";
-  const address = {
-    hostname: hostname.replace(/^\[(.*)\]$/, "$1"),
-    port: Number(port) || (secure ? 443 : 80),
-  };
-  try {
-    (await Deno.connect(address)).close();
-  } catch (error) {
-    return fail(
-      `${url}: ${messageOf(error)}`,
-      "Start the backend, or correct backend.url in gateway.toml",
-    );
-  }
-  if (!secure) return pass(`${url} can be reached`);
-  const caCerts = ca === undefined ? [] : [...readCertificateFile(ca)];
-  try {
-    const connection = await Deno.connectTls({ ...address, caCerts });
-    await connection.handshake().finally(() => connection.close());
-    return pass(`${url} can be reached, and its certificate is trusted`);
-  } catch (error) {
-    return fail(
-      `${url}: ${messageOf(error)}`,
-      "In gateway.toml, set backend.ca to the authority of the backend's certificate",
-    );
-  }
 }

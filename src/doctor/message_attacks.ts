@@ -1,5 +1,6 @@
 /** What a registered device sends to the gateway: one good message is accepted, nothing else. */
 
+import { TRIAL_PAYLOAD } from "./backend_checks.ts";
 import type { RejectionCode } from "../core/rejection.ts";
 import { type Check, type CheckOutcome, fail, messageOf, pass, passUnless, skip } from "./check.ts";
 import type { TestSession } from "./test_session.ts";
@@ -26,7 +27,6 @@ export const SHARED_SUBSCRIPTION_CHECK: Check<TestSession> = {
 };
 
 /** What the backend gets. */
-const TRIAL_PAYLOAD = '{"doctor":"a trial, to be ignored"}';
 
 const DAY_SECONDS = 86_400;
 /** What the gateway needs besides the backend's own time. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { ChildProcess, type ProgramCommand } from "../../src/demo/sandbox/child_process.ts";
-import { WebhookSigner } from "../../src/gateway/backend/webhook_signature.ts";
+import { WebhookSigner } from "../../src/core/webhook_signature.ts";
 import { freePorts } from "../support/free_ports.ts";
 import { poll } from "../../src/time/poll.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";

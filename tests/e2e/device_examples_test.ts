@@ -58,6 +58,29 @@ Deno.test({
     }),
 });
 
+Deno.test({
+  name: "the device in C says what is wrong: another folder, no such host, a closed port",
+  ignore: !HAS_LIBMOSQUITTO,
+  fn: () =>
+    withFolder(async (folder) => {
+      const program = `${folder}/device`;
+      const args = [source("c/device.c"), "-lmosquitto", "-lcrypto", "-o", program];
+      await ChildProcess.run({ path: "gcc", args });
+      const says = (host: string) => {
+        const args = [DEVICE_ID, host, "1"];
+        const { code, stderr } = new Deno.Command(program, { args, cwd: folder }).outputSync();
+        return [code, new TextDecoder().decode(stderr).trim()];
+      };
+      const usage = "Usage: device ID HOST PORT, in the device's folder, which has its secret";
+      assert.deepEqual(says("localhost"), [2, usage]);
+      for (const name of ["secret", "ca.crt", "client.crt", "client.key"]) {
+        await Deno.writeTextFile(`${folder}/${name}`, "x");
+      }
+      assert.deepEqual(says("localhost"), [1, "localhost port 1: Connection refused"]);
+      assert.deepEqual(says("host.invalid"), [1, "host.invalid port 1: Lookup error."]);
+    }),
+});
+
 function nameOf(language: string, missing: string): string {
   const claim = `the device in ${language} sends a signed reading, hears the answer and obeys ` +
     "genuine, fresh commands only";

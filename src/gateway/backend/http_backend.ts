@@ -16,9 +16,9 @@ import { lateSeconds } from "../../core/freshness.ts";
 import type { Backend } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { Clock } from "../../time/clock.ts";
-import { Endpoint } from "./endpoint.ts";
+import { Endpoint } from "../../core/endpoint.ts";
 import { SharedDeadline } from "./shared_deadline.ts";
-import { WebhookSigner } from "./webhook_signature.ts";
+import { WebhookSigner } from "../../core/webhook_signature.ts";
 
 /** Largest answer that is brought back to a device, in bytes. */
 const ANSWER_MAX_BYTES = 65_536;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Endpoint } from "../../../src/gateway/backend/endpoint.ts";
+import { Endpoint } from "../../../src/core/endpoint.ts";
 
 const NAMES = { deviceId: "line.1-a", messageId: "550e8400-e29b-41d4-a716-446655440000" };
 

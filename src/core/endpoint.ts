@@ -1,6 +1,6 @@
 /** Where a reading is POSTed: `backend.url` and `backend.path`, with the reading's names filled in. */
 
-import type { EntryNames } from "../../core/event.ts";
+import type { EntryNames } from "./event.ts";
 
 /** The URL of each reading; both parts may have a query. */
 export class Endpoint {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { Webhook } from "standardwebhooks";
-import { WebhookSigner } from "../../../src/gateway/backend/webhook_signature.ts";
+import { WebhookSigner } from "../../../src/core/webhook_signature.ts";
 
 const KEYS = [1, 2].map((seed) => new Uint8Array(32).fill(seed));
 const READING = {

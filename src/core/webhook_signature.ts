@@ -8,8 +8,8 @@
  * - the scheme signs no URL, so the id names the device too. It must have no dot of its own.
  */
 
-import type { OutboxEntry } from "../../core/outbox_entry.ts";
-import { importKey, type SecretKey } from "../../core/signature.ts";
+import type { OutboxEntry } from "./outbox_entry.ts";
+import { importKey, type SecretKey } from "./signature.ts";
 
 /** Signs readings with one or two keys. */
 export class WebhookSigner {
