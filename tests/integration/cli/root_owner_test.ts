@@ -7,6 +7,7 @@ import { ChildProcess } from "../../../src/demo/sandbox/child_process.ts";
 import { siteLayout } from "../../../src/site/layout.ts";
 import { lockPath } from "../../../src/site/site_lock.ts";
 import { poll } from "../../../src/time/poll.ts";
+import { freePorts } from "../../support/free_ports.ts";
 import { shell } from "../../support/shell.ts";
 import { withFolder } from "../../support/with_folder.ts";
 
@@ -126,7 +127,8 @@ function strangersIn(folder: string): string[] {
 
 /** There is no broker: it waits for one. */
 async function runForAMoment(directory: string): Promise<void> {
-  const gateway = new ChildProcess(gatewayCommand(directory));
+  const environment = { SECURE_IOT_GATEWAY_API_PORT: String(freePorts(1)[0]) };
+  const gateway = new ChildProcess({ ...gatewayCommand(directory), environment });
   try {
     await poll("the gateway's first line", () => gateway.stderr.includes("\n"));
     assert.ok(gateway.running, gateway.stderr);
