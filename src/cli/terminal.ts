@@ -61,7 +61,7 @@ export async function showOrUndo(show: () => void, undo: () => Promise<unknown>)
   } catch (error) {
     if (!(error instanceof OutputError)) throw error;
     await undo();
-    throw new CommandError(`${error.message}; nothing was made, as nobody has seen it`, {
+    throw new CommandError(`${error.message}; nothing was made`, {
       hint: "Give its output a place that can be written, then run the same command again",
     });
   }

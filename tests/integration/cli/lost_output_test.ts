@@ -1,10 +1,10 @@
 /** A full disk or a closed pipe where the output goes: nothing is made that nobody can see. */
 
 import assert from "node:assert/strict";
+import { ApiClient } from "../../../src/client/api_client.ts";
 import { ChildProcess } from "../../../src/demo/sandbox/child_process.ts";
 import { gatewayCommand, programCommand } from "../../../src/demo/sandbox/gateway_process.ts";
 import { siteLayout } from "../../../src/site/layout.ts";
-import { lockPath } from "../../../src/site/site_lock.ts";
 import { poll } from "../../../src/time/poll.ts";
 import { freePorts } from "../../support/free_ports.ts";
 import { type FinishedRun, runToEnd } from "../../support/finished_run.ts";
@@ -83,12 +83,12 @@ Deno.test("a gateway whose log cannot be written goes on, and stops as it should
   await withSite(async (directory) => {
     for (const log of ["2>/dev/full", "2> >(:)"]) {
       const { path, args } = gatewayCommand(directory);
-      const environment = { SECURE_IOT_GATEWAY_API_PORT: String(freePorts(1)[0]) };
+      const [port = 0] = freePorts(1);
+      const environment = { SECURE_IOT_GATEWAY_API_PORT: String(port) };
       const script = `exec "$@" ${log}`;
       const command = { path: "bash", args: ["-c", script, "bash", path, ...args], environment };
       const gateway = new ChildProcess(command);
-      const lock = lockPath(siteLayout(directory), "gateway");
-      await poll("the gateway to have begun", () => pidIn(lock) === gateway.pid);
+      await poll("the gateway to answer", () => answers(directory, port), { timeoutMs: 20_000 });
       assert.ok(gateway.running);
       const { code } = await gateway.stop({ timeoutMs: 15_000 });
       assert.equal(code, 0, log);
@@ -96,10 +96,13 @@ Deno.test("a gateway whose log cannot be written goes on, and stops as it should
   });
 });
 
-function pidIn(path: string): number {
+async function answers(directory: string, port: number): Promise<boolean> {
+  const client = await ApiClient.open(siteLayout(directory), { port });
   try {
-    return Number(Deno.readTextFileSync(path));
+    return (await client.get("/healthz")).status === 200;
   } catch {
-    return 0;
+    return false;
+  } finally {
+    client.close();
   }
 }
