@@ -5,6 +5,7 @@ import { isIP } from "node:net";
 import { isEveryAddress } from "../config/listen_address.ts";
 import { readBackendCredentials, readCertificateFile } from "../config/credentials.ts";
 import { Endpoint } from "../core/endpoint.ts";
+import { tlsFault } from "../core/tls_fault.ts";
 import { WebhookSigner } from "../core/webhook_signature.ts";
 import { isWrongBackend } from "../core/retry_statuses.ts";
 import {
@@ -90,7 +91,7 @@ async function backend({ config }: Site): Promise<CheckOutcome> {
     return pass(`${url} can be reached, and its certificate is trusted`);
   } catch (error) {
     return fail(
-      `${url}: ${messageOf(error)}`,
+      `${url}: ${tlsFault(messageOf(error)) ?? messageOf(error)}`,
       "In gateway.toml, set backend.ca to the authority of the backend's certificate",
     );
   }
