@@ -61,15 +61,7 @@ export function createRoutes(parts: RouteParts): ApiHandler {
     parts.emit({ kind: "api_failed", part: "request", reason: error.message });
     return problem("internal");
   });
-  return async (request, address) =>
-    isHost(request.headers.get("host"))
-      ? await app.fetch(request, { address })
-      : problem("bad-host");
-}
-
-/** The server puts the Host field in front of the path, where it could begin one of its own. */
-function isHost(host: string | null): boolean {
-  return host === null || /^[A-Za-z0-9._~:[\]-]*$/.test(host); // RFC 9112 §3.2
+  return async (request, address) => await app.fetch(request, { address });
 }
 
 function readiness(parts: RouteParts): Response {
