@@ -26,7 +26,7 @@ interface ApiServerOptions {
   /** Told after it had to listen again, perhaps at another port. */
   readonly onListenAgain?: (port: number) => void;
   /** The client's address behind the proxy; undefined: it did not come through it. */
-  readonly addressOf: (remote: Deno.NetAddr) => string | undefined;
+  readonly addressOf: (ends: { listener: number; port: number }) => string | undefined;
 }
 
 /** One listening API server. */
@@ -101,11 +101,11 @@ export class ApiServer {
     }, LISTEN_AGAIN_MS);
   }
 
-  async #answer(request: Request, remote: Deno.NetAddr, port: number): Promise<Response> {
+  async #answer(request: Request, remote: Deno.NetAddr, listener: number): Promise<Response> {
     const { addressOf, receive } = this.#options;
-    const address = addressOf(remote);
+    const address = addressOf({ listener, port: remote.port });
     if (address === undefined) return new Response(null, { status: 403 });
-    const answer = namesOneHost(request, port)
+    const answer = namesOneHost(request, listener)
       ? await receive(request, address)
       : problem("bad-host");
     if (this.#draining) answer.headers.set("connection", "close"); // RFC 9112 §9.6
