@@ -9,10 +9,18 @@
 
 const HOST = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]{1,5})?$/;
 
-/** True if the URL's host is one, the client has named it, and its Host field is the same. */
-export function namesOneHost(request: Request, localPort: number): boolean {
-  const authority = /^https?:\/\/([^/]*)\//.exec(request.url)?.[1] ?? "";
+/** True if the URL's host is one, and the Host field, if there is one, is the same. */
+export function namesOneHost(request: Request): boolean {
   const host = request.headers.get("host");
-  if (host === null && authority === `localhost:${localPort}`) return false; // the server's own
+  const authority = authorityOf(request);
   return HOST.test(authority) && (host === null || host === authority);
+}
+
+/** True if the client has named no host, and the URL has the server's own address. */
+export function namesNoHost(request: Request, localPort: number): boolean {
+  return !request.headers.has("host") && authorityOf(request) === `localhost:${localPort}`;
+}
+
+function authorityOf({ url }: Request): string {
+  return /^https?:\/\/([^/]*)\//.exec(url)?.[1] ?? "";
 }

@@ -10,7 +10,7 @@ import type { Config } from "../../config/config.ts";
 import { type Credentials, StartError } from "../../config/credentials.ts";
 import type { Emit } from "../../core/event.ts";
 import { problem } from "./problem.ts";
-import { namesOneHost } from "./request_host.ts";
+import { namesNoHost } from "./request_host.ts";
 import type { ApiHandler } from "./routes.ts";
 
 const LISTEN_AGAIN_MS = 1_000;
@@ -105,9 +105,9 @@ export class ApiServer {
     const { addressOf, receive } = this.#options;
     const address = addressOf({ listener, port: remote.port });
     if (address === undefined) return new Response(null, { status: 403 });
-    const answer = namesOneHost(request, listener)
-      ? await receive(request, address)
-      : problem("bad-host");
+    const answer = namesNoHost(request, listener)
+      ? problem("bad-host")
+      : await receive(request, address);
     if (this.#draining) answer.headers.set("connection", "close"); // RFC 9112 §9.6
     return answer;
   }
