@@ -6,7 +6,7 @@ import { KEY_LOG_VARIABLE } from "../config/environment.ts";
 import { systemFault } from "../config/system_fault.ts";
 import type { Emit } from "../core/event.ts";
 import { EventLog } from "../log/event_log.ts";
-import { type LogStyle, openLog, writeToStderr } from "../log/log.ts";
+import { type LogStyle, openLog, takeDroppedLines, writeToStderr } from "../log/log.ts";
 import { loadSite } from "../process/loaded_site.ts";
 import { Reloader } from "../process/reloader.ts";
 import { Supervisor } from "../process/supervisor.ts";
@@ -14,7 +14,7 @@ import { ServiceNotifier } from "../process/systemd_notify.ts";
 import { lockNow } from "../site/site_lock.ts";
 import { StoreError } from "../store/store_error.ts";
 import { layoutOf, settingsOf, type SiteOption } from "./open_site.ts";
-import { CommandError, note } from "./terminal.ts";
+import { CommandError, hasColour, note } from "./terminal.ts";
 
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
@@ -38,6 +38,7 @@ export async function run(options: SiteOption): Promise<void> {
   const eventLog = new EventLog(
     openLog(site.config.log.level, writeToStderr, site.logStyle),
     site.config.log,
+    takeDroppedLines,
   );
   const emit: Emit = (event) => eventLog.write(event);
   using systemd = new ServiceNotifier((name) => Deno.env.get(name), { emit });
@@ -81,11 +82,9 @@ function orCommandError<T>(work: () => T): T {
   }
 }
 
-/** Colour is for a terminal whose user has not set NO_COLOR. */
 function logStyleOf({ format }: Config["log"]): LogStyle {
-  const isTerminal = Deno.stderr.isTerminal();
-  if (format === "json" || (format === "auto" && !isTerminal)) return "json";
-  return isTerminal && !Deno.noColor ? "colour" : "text";
+  if (format === "json" || (format === "auto" && !Deno.stderr.isTerminal())) return "json";
+  return hasColour(Deno.stderr) ? "colour" : "text";
 }
 
 /** An error that the site causes is printed for the operator; any other is a bug. */

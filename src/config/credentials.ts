@@ -2,9 +2,10 @@
 
 import { createHash } from "node:crypto";
 import { type HeaderField, readHeaderFields, readSigningKeys } from "./backend_files.ts";
+import { serverCertificateCommand } from "../core/tls_fault.ts";
 import type { Config } from "./config.ts";
 import { readOperatorFile, readOperatorText } from "./operator_file.ts";
-import { isPair, type PemResult, readCertificates, readPrivateKey } from "./pem.ts";
+import { isPair, isVersion1, type PemResult, readCertificates, readPrivateKey } from "./pem.ts";
 
 /** A system's list of all authorities has a quarter of this. */
 const PEM_MAX_BYTES = 1_048_576;
@@ -88,6 +89,12 @@ export function keyPairFault(paths: KeyPair): string | undefined {
 /** A certificate and its key, checked as a pair: later, a wrong pair gives a misleading error. */
 export function readKeyPair(paths: KeyPair): KeyPair {
   const certificates = readCertificateFile(paths.certificate);
+  if (isVersion1(certificates[0])) {
+    throw new StartError(
+      `Cannot use "${paths.certificate}": it is X.509 version 1, which has no names of hosts; ` +
+        `make one of version 3: ${serverCertificateCommand()}`,
+    );
+  }
   const key = readPem(paths.key, readPrivateKey);
   if (isPair(certificates[0], key)) return { certificate: certificates.join(""), key };
   throw new StartError(`"${paths.key}" is not the key of "${paths.certificate}"`);

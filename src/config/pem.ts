@@ -93,6 +93,21 @@ export function isPair(certificatePem: string, keyPem: string): boolean {
   }
 }
 
+/** True for X.509 version 1, which has no extensions: the optional version field is left out. */
+export function isVersion1(certificatePem: string): boolean {
+  const der = new X509Certificate(certificatePem).raw;
+  const fields = contentStart(der, contentStart(der, 0));
+  return der[fields] !== VERSION_FIELD;
+}
+
+const VERSION_FIELD = 0xa0;
+
+/** Where the content of the DER value at `at` begins. */
+function contentStart(der: Uint8Array, at: number): number {
+  const length = der[at + 1] ?? 0;
+  return at + 2 + (length < 0x80 ? 0 : length & 0x7f);
+}
+
 /** Every part of a PEM text, or the one of DER. */
 export function partsOf(bytes: Uint8Array): PemResult<readonly PemPart[]> {
   const text = textOrNothing(bytes);

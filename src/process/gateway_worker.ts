@@ -14,7 +14,7 @@ import { ApiServer } from "../gateway/api/server.ts";
 import { RequestGate } from "../gateway/api/request_gate.ts";
 import type { GatewayOptions } from "../gateway/assembly.ts";
 import { EventLog } from "../log/event_log.ts";
-import { type Log, openLog, writeToStderr } from "../log/log.ts";
+import { type Log, openLog, takeDroppedLines, writeToStderr } from "../log/log.ts";
 import { StoreError } from "../store/store_error.ts";
 import { ClientAddresses } from "./client_addresses.ts";
 import { runGateway } from "./gateway_runner.ts";
@@ -56,7 +56,7 @@ export class GatewayWorker {
   #receive(request: WorkerRequest): void {
     switch (request.kind) {
       case "disconnected":
-        return this.#clients.disconnected(request.port);
+        return this.#clients.disconnected(request.number);
       default:
         return void this.#reply(request);
     }
@@ -83,7 +83,7 @@ export class GatewayWorker {
       case "stop":
         return this.#end(call.graceMs);
       case "connected":
-        return this.#clients.connected(call.port, call.address);
+        return this.#clients.connected(call.number, call.connection);
       case "ping":
         return;
       default:
@@ -94,7 +94,7 @@ export class GatewayWorker {
   #prepare(spec: GatewaySpec): void {
     const { config, credentials } = spec;
     const log = this.#overrides.log ?? openLog(config.log.level, writeToStderr, spec.logStyle);
-    const eventLog = new EventLog(log, config.log);
+    const eventLog = new EventLog(log, config.log, takeDroppedLines);
     const server = this.#serverFor(credentials.api, (event) => eventLog.write(event));
     this.#prepared = { ...spec, log, server };
     this.#listening(server.port);
@@ -111,7 +111,7 @@ export class GatewayWorker {
       emit,
       credentials,
       receive: (request, address) => this.#gate.handle(request, address),
-      addressOf: ({ port }) => this.#clients.addressOf(port),
+      addressOf: (ends) => this.#clients.addressOf(ends),
       onListenAgain: (port) => this.#listening(port),
     });
   }

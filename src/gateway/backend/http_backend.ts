@@ -28,6 +28,7 @@ import { secondsOf } from "../../core/time.ts";
 import type { Clock } from "../../time/clock.ts";
 import { Endpoint } from "../../core/endpoint.ts";
 import { SharedDeadline } from "./shared_deadline.ts";
+import { tlsFault } from "../../core/tls_fault.ts";
 import { WebhookSigner } from "../../core/webhook_signature.ts";
 
 /** Largest answer that is brought back to a device, in bytes. */
@@ -248,5 +249,7 @@ function reasonOf(error: unknown): string {
   let reason = error;
   while (reason instanceof Error && reason.cause instanceof Error) reason = reason.cause;
   const text = reason instanceof Error ? reason.message : String(reason);
+  const fault = text.includes("certificate") ? tlsFault(text) : undefined;
+  if (fault !== undefined) return fault;
   return text.replaceAll(/\?[^\s)]*/g, "?…"); // a URL's query may have a key in it
 }

@@ -11,6 +11,7 @@
  *   a publish without its acknowledgement.
  */
 
+import { tlsFault } from "../../core/tls_fault.ts";
 import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
 import type { ConnectionOptions } from "node:tls";
@@ -208,7 +209,8 @@ export class Connection {
 
   #fault(error: Error): void {
     if (this.#isOver) return;
-    this.#events.onFault(error.message || (error as { code?: string }).code || error.name);
+    const reason = error.message || (error as { code?: string }).code || error.name;
+    this.#events.onFault(tlsFault(reason) ?? reason);
   }
 
   #end(): void {
