@@ -7,7 +7,7 @@ import type { RegistryStore } from "../store/registry.ts";
 import { createApiKey } from "../site/operations/site_creation.ts";
 import { unknownDevice } from "./unknown_device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
-import { CommandError, EXIT, note, print, printable, printJson } from "./terminal.ts";
+import { CommandError, EXIT, note, print, printable, printJson, showOrUndo } from "./terminal.ts";
 
 /** What a new key is for; neither: commands to every device, and the metrics. */
 interface ScopeOptions extends SiteOption {
@@ -40,9 +40,11 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
       });
     }
   });
-  if (options.json) return printJson({ name, key, devices: deviceIds ?? "every" });
-  print(key);
-  note(`Added ${name}, for ${scopeText(deviceIds)}; the key is not shown again`);
+  await showOrUndo(
+    () => options.json ? printJson({ name, key, devices: deviceIds ?? "every" }) : print(key),
+    () => withStore(configOf(layoutOf(options)), ({ apiKeys }) => apiKeys.remove(name)),
+  );
+  if (!options.json) note(`Added ${name}, for ${scopeText(deviceIds)}; the key is not shown again`);
 }
 
 /** Lists every key by its name; the keys themselves are not known here. */
