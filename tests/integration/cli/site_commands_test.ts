@@ -132,6 +132,8 @@ Deno.test("a registry that was brought along is listed and served", async () => 
       certificate_not_after: null,
       revoked_at: null,
       revoked_reason: null,
+      last_seen_at: null,
+      last_rejection: null,
       secrets: [{ number: 1, good_until: null, last_used_at: null }],
     });
   });
@@ -178,11 +180,11 @@ Deno.test("run names every wrong setting at once and exits with 2", async () => 
   await withSite(async (dir) => {
     const toml = Deno.readTextFileSync(`${dir}/gateway.toml`)
       .replace('# timeout = "10s"', "timeout = 10")
-      .replace("# concurrency = 32", "concurency = 32");
+      .replace("# concurrency = 256", "concurency = 32");
     Deno.writeTextFileSync(`${dir}/gateway.toml`, toml);
     const result = await shell(["run", "--dir", dir]);
     assertError(result, 2, /backend.timeout: must be a duration/);
-    assert.match(result.stderr, /backend.concurency: unknown setting/);
+    assert.match(result.stderr, /backend.concurency: unknown setting, did you mean concurrency\?/);
   });
 });
 
