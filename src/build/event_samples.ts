@@ -97,6 +97,7 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     address: "127.0.0.1:8884",
     reason: "connection refused",
   },
+  session_taken_over: { kind: "session_taken_over", clientId: "secure-iot-gateway-1f0c" },
   broker_dropped: { kind: "broker_dropped", count: 20 },
   command_sent: {
     kind: "command_sent",
@@ -166,6 +167,7 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   backend_unreachable: "Start the backend; readings wait on the disk",
   response_refused: "Compare `acl_gateway` with a new site's; `doctor` does it",
   broker_disconnected: "Nothing, if it comes back: it reconnects by itself",
+  session_taken_over: "Stop one of the two gateways; a further site is made with `init`",
   broker_unreachable: "Start Mosquitto; check `broker.host`, `broker.port` and the certificates",
   broker_dropped: "Find out why the gateway was down or full; raise the broker's limits",
   command_refused: "Correct the backend's request; the reason is the problem that it was told",

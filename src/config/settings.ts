@@ -91,7 +91,7 @@ export const SETTINGS = {
     ),
     proxy: setting(proxyUrl(), "", "HTTP proxy to the backend, http://host:port"),
     timeout: setting(duration("100ms", "10m"), "10s", "Longest wait for one answer"),
-    concurrency: setting(integer(1, 1000), 32, "Most requests at the same time, one per device"),
+    concurrency: setting(integer(1, 1000), 256, "Most requests at the same time, one per device"),
     retry_first: setting(duration("10ms", "1h"), "500ms", "Wait before the second try"),
     retry_longest: setting(
       duration("10ms", "24h"),

@@ -108,6 +108,8 @@ type BrokerEvent =
   | { readonly kind: "broker_connected" }
   | { readonly kind: "broker_disconnected" }
   | { readonly kind: "broker_unreachable"; readonly address: string; readonly reason: string }
+  /** Another client connects with our client id; told once until that is over. */
+  | { readonly kind: "session_taken_over"; readonly clientId: string }
   | { readonly kind: "broker_dropped"; readonly count: number };
 
 /** What is wrong with a request's API key. */

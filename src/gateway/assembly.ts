@@ -103,7 +103,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const api = createRoutes({
     auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => keyRefusals.add(...one)),
     unreadiness: () => unreadiness({ broker, intake, committer }),
-    degraded: () => forwarder.faults,
+    degraded: () => [...broker.faults, ...forwarder.faults],
     metrics,
     commands,
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,

@@ -133,6 +133,8 @@ const LINES = {
   broker_disconnected: () => warning("Disconnected from the broker"),
   broker_unreachable: ({ address, reason }) =>
     error(`Cannot reach the broker at ${address}: ${reason}`),
+  session_taken_over: ({ clientId }) =>
+    error(`The session ${clientId} is taken over again and again: does this site run twice?`),
   broker_dropped: ({ count }) =>
     error(`The broker dropped ${count} messages: its queues were full`, { count }),
   command_sent: ({ keyName, deviceId, messageId, subscribers }) =>

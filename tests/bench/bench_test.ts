@@ -18,6 +18,7 @@ const PARTS = [
   "ids",
   "pruning",
   "drain",
+  "far",
   "start",
   "growth",
   "overload",

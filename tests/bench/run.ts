@@ -17,6 +17,7 @@ import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
 import { findMosquitto } from "../../src/demo/sandbox/broker_process.ts";
 import { barChart } from "./bar_chart.ts";
 import { DRAIN } from "./drain.ts";
+import { FAR } from "./far.ts";
 import { LATENCY } from "./latency.ts";
 import { describeMachine, type Machine, machineText } from "./machine.ts";
 import { GROWTH, OVERLOAD } from "./memory.ts";
@@ -38,6 +39,7 @@ const PARTS: readonly Part[] = [
   REMEMBERED_IDS,
   PRUNING,
   DRAIN,
+  FAR,
   STARTUP,
   GROWTH,
   OVERLOAD,

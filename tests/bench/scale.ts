@@ -15,6 +15,9 @@ export interface Scale {
   readonly starts: number;
   /** Entries of the backlog that is drained. */
   readonly backlog: number;
+  /** Devices whose readings wait for a far backend, and how many readings: few and many. */
+  readonly farDevices: readonly [few: number, many: number];
+  readonly farReadings: readonly [few: number, many: number];
   /** A steady flow: devices, messages a second, for how long. */
   readonly steadyDevices: number;
   readonly steadyPerSecond: number;
@@ -35,6 +38,8 @@ export const FULL: Scale = {
   rememberedAtStart: 1_000_000,
   starts: 8,
   backlog: 100_000,
+  farDevices: [50, 1_000],
+  farReadings: [5_000, 20_000],
   steadyDevices: 20,
   steadyPerSecond: 200,
   steadySeconds: 30,
@@ -53,6 +58,8 @@ export const SHORT: Scale = {
   rememberedAtStart: 1_000,
   starts: 1,
   backlog: 100,
+  farDevices: [2, 4],
+  farReadings: [8, 8],
   steadyDevices: 2,
   steadyPerSecond: 50,
   steadySeconds: 0.4,

@@ -42,6 +42,9 @@ const SUBSCRIPTIONS = {
 /** MQTT 5 §3.4.2.1: nobody is subscribed. */
 const NO_MATCHING_SUBSCRIBERS = 0x10;
 
+/** MQTT 5 §3.14.2.1: another client has connected with our client id. */
+const SESSION_TAKEN_OVER = 0x8e;
+
 /** Where the broker is and who we are; certificates and key as PEM text. */
 export interface BrokerAddress {
   readonly host: string;
@@ -63,6 +66,8 @@ interface ConnectionEvents {
   /** Connected and subscribed: messages flow. */
   onSubscribed(): void;
   onFault(reason: string): void;
+  /** Another client has connected with our client id; the end follows. */
+  onTakenOver(): void;
   /** It has ended, or never came up; told once, and not after `close`. */
   onEnded(): void;
 }
@@ -115,6 +120,7 @@ export class Connection {
     client.on("connect", () => this.#subscribe());
     client.on("error", (error) => this.#fault(error));
     client.on("disconnect", ({ reasonCode }) => {
+      if (reasonCode === SESSION_TAKEN_OVER) return this.#isOver || this.#events.onTakenOver();
       this.#fault(new Error(`the broker ended the connection, reason ${reasonCode}`));
     });
     client.on("close", () => this.#end());

@@ -5,6 +5,7 @@
 import type { Emit } from "../../core/event.ts";
 import type { Broker, BrokerConsumer, Published, PublishProperties } from "../../core/ports.ts";
 import { type BrokerAddress, Connection, UNCONNECTED } from "./connection.ts";
+import { type ConnectionEnd, Takeovers } from "./takeovers.ts";
 
 const RECONNECT_FIRST_MS = 100;
 const RECONNECT_LONGEST_MS = 5_000;
@@ -15,6 +16,7 @@ export class MqttBroker implements Broker {
   readonly #emit: Emit;
   #consumer: BrokerConsumer | undefined;
   #connection: Connection | undefined;
+  readonly #takeovers = new Takeovers();
   #failures = 0;
   #lastFault = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -29,6 +31,12 @@ export class MqttBroker implements Broker {
   /** True while connected and subscribed. */
   get isConnected(): boolean {
     return this.#connection?.isSubscribed ?? false;
+  }
+
+  /** What is wrong although messages may flow. */
+  get faults(): readonly string[] {
+    const isTaken = this.#takeovers.goOn(performance.now());
+    return isTaken ? ["the session is taken over again and again: does this site run twice?"] : [];
   }
 
   /** Starts connecting, and goes on until `close`. */
@@ -67,6 +75,7 @@ export class MqttBroker implements Broker {
 
   #connect(consumer: BrokerConsumer): void {
     let wasSubscribed = false;
+    let end: ConnectionEnd = "closed";
     this.#connection = new Connection(this.#address, {
       onMessage: (message) => consumer.take(message),
       onSessionPresent: () => consumer.sessionResumed(),
@@ -75,14 +84,19 @@ export class MqttBroker implements Broker {
         wasSubscribed = true;
         this.#subscribed(consumer);
       },
-      onFault: (reason) => this.#fault(reason),
-      onEnded: () => this.#again(consumer, wasSubscribed),
+      onFault: (reason) => {
+        end = "failed";
+        this.#fault(reason);
+      },
+      onTakenOver: () => end = "taken_over",
+      onEnded: () => this.#again(consumer, wasSubscribed ? end : undefined),
     });
   }
 
   #subscribed(consumer: BrokerConsumer): void {
     this.#failures = 0;
     this.#lastFault = "";
+    this.#takeovers.connected(performance.now());
     this.#emit({ kind: "broker_connected" });
     consumer.connected();
     for (const resolve of this.#connects) resolve();
@@ -96,15 +110,18 @@ export class MqttBroker implements Broker {
     this.#emit({ kind: "broker_unreachable", address: `${host}:${port}`, reason });
   }
 
-  /** A connection has ended, or never came up: make the next one after a wait. */
-  #again(consumer: BrokerConsumer, wasSubscribed: boolean): void {
+  /** A connection has ended, or never came up (`end` is undefined): make the next one after a wait. */
+  #again(consumer: BrokerConsumer, end: ConnectionEnd | undefined): void {
     this.#connection = undefined;
-    if (wasSubscribed) {
+    if (end !== undefined) {
       this.#emit({ kind: "broker_disconnected" });
       consumer.disconnected();
     }
     if (this.#consumer === undefined) return;
-    const delayMs = Math.min(RECONNECT_LONGEST_MS, RECONNECT_FIRST_MS * 2 ** this.#failures++);
+    const retryMs = Math.min(RECONNECT_LONGEST_MS, RECONNECT_FIRST_MS * 2 ** this.#failures++);
+    const { isFirst, pauseMs } = this.#takeovers.ended(end ?? "failed", performance.now());
+    if (isFirst) this.#emit({ kind: "session_taken_over", clientId: this.#address.clientId });
+    const delayMs = Math.max(retryMs, pauseMs);
     this.#timer = setTimeout(() => this.#connect(consumer), delayMs);
   }
 }

@@ -45,6 +45,7 @@ const COUNTS = {
   broker_connected: (_event, metrics) => metrics.brokerConnects.inc(),
   broker_disconnected: undefined,
   broker_unreachable: undefined,
+  session_taken_over: undefined,
   broker_dropped: ({ count }, metrics) => metrics.brokerDropped.inc(count),
   command_sent: (_event, metrics) => metrics.commandsSent.inc(),
   command_refused: undefined,

@@ -245,3 +245,28 @@ Deno.test("acknowledgements that come with the end of their connection are no cr
     listener.close();
   }, { start: false });
 });
+
+Deno.test("two gateways with one client id leave each other alone, and say so once", async () => {
+  await withLiveSite(async (site) => {
+    const said: string[][] = [[], []];
+    const links = said.map((kinds) =>
+      brokerOf(site, { emit: ({ kind }) => void kinds.push(kind) })
+    );
+    const [first, second] = links as [MqttBroker, MqttBroker];
+    first.open(keeping([]));
+    await poll("the first", () => first.isConnected);
+    assert.deepEqual(first.faults, []);
+    second.open(keeping([]));
+    const count = (kind: string) => said.flat().filter((one) => one === kind).length;
+    await poll("a takeover each", () => first.faults.length + second.faults.length === 2);
+    assert.match(first.faults[0]!, /^the session is taken over again and again/);
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    await Promise.all(links.map((link) => link.close()));
+    assert.deepEqual(said.map((kinds) => kinds.filter((kind) => kind === "session_taken_over")), [
+      ["session_taken_over"],
+      ["session_taken_over"],
+    ]);
+    assert.equal(count("broker_unreachable"), 0);
+    assert.ok(count("broker_connected") <= 12, `${count("broker_connected")} connects`);
+  }, { start: false });
+});
