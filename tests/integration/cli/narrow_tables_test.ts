@@ -38,7 +38,7 @@ Deno.test("doctor breaks what it observed into lines, and says at the end what f
     // A path is never broken: it is to be copied.
     assert.deepEqual(tooLong(all.stdout).filter((line) => !/ "?\/\S{38,}$/.test(line)), []);
     const [table, end] = all.stdout.split("\nFailed:\n");
-    assert.match(table!, /^file modes +fail +certs\/broker\.key has mode 0644:$/m);
+    assert.match(table!, /^file modes +fail +certs\/broker\.key has mode 0644: /m);
     assert.match(end!, /^file modes +fail /);
     assert.doesNotMatch(end!, / pass /);
     const failed = await shell(["doctor", "--offline", "--only-failed", "--dir", dir]);
