@@ -7,7 +7,7 @@ import { CommandError, EXIT } from "./terminal.ts";
 /** No secret is longer, whatever its characters are. */
 const FILE_MAX_BYTES = 8192;
 
-/** A secret from a file; one newline at its end is not part of it. */
+/** A secret from a file; line ends after it are not part of it. */
 export function readSecret(path: string): string {
   let text: string;
   try {
@@ -17,8 +17,13 @@ export function readSecret(path: string): string {
       exit: EXIT.wrongUse,
     });
   }
-  const secret = text.replace(/\r?\n$/, "");
-  const fault = secretFault(secret);
+  const secret = text.replace(/[\r\n]+$/, "");
+  const fault = secretFault(secret) ?? blankFault(secret);
   if (fault === undefined) return secret;
   throw new CommandError(`Cannot use the secret in "${path}": ${fault}`, { exit: EXIT.wrongUse });
+}
+
+/** It is not seen, and the device hardly has it. */
+function blankFault(secret: string): string | undefined {
+  return secret === secret.trim() ? undefined : "it begins or ends with a blank: remove that";
 }
