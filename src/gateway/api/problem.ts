@@ -1,12 +1,12 @@
 /** Errors of the API, as `application/problem+json` (RFC 9457). */
 
 /** Every problem that the API answers with: its status, its title, and what to do about it. */
-const PROBLEMS = {
+export const PROBLEMS = {
   "bad-host": [400, "The Host field is none", "Send a host name, and a port where there is one"],
   "not-json": [400, "The body is not JSON", "Send one JSON text in UTF-8, nested at most 64 deep"],
   "unauthorized": [401, "The API key is missing or wrong", "Send Authorization: Bearer {api key}"],
   "unknown-device": [404, "No such device", "The registry does not know it, or has revoked it"],
-  "not-found": [404, "No such path", "See POST /command/{id}, /healthz, /readyz and /metrics"],
+  "not-found": [404, "No such path", "GET /openapi.json names those there are"],
   "method-not-allowed": [405, "No such method here", "The Allow field names those there are"],
   "timeout": [408, "The body did not come in time", "Send it faster"],
   "too-large": [413, "The body is too large", "A command has at most 65536 bytes"],
@@ -18,6 +18,7 @@ const PROBLEMS = {
   "not-ready": [503, "The gateway is not ready", "The detail says why"],
 } as const satisfies Record<string, readonly [status: number, title: string, hint: string]>;
 
+/** The name of a problem; its type ends in it. */
 export type ProblemName = keyof typeof PROBLEMS;
 
 /** The answer for a problem; `detail` replaces the general hint. */

@@ -1,5 +1,6 @@
 /** Passes API requests to the gateway that runs, or lets them wait for the next one. */
 
+import { problem } from "./problem.ts";
 import type { ApiHandler } from "./routes.ts";
 
 /** Stands between the API's listeners and the gateway, either of which may be replaced. */
@@ -38,5 +39,6 @@ export class RequestGate {
 }
 
 function unavailable(): Promise<Response> {
-  return Promise.resolve(new Response(null, { status: 503, headers: { "retry-after": "5" } }));
+  const headers = { "retry-after": "5" };
+  return Promise.resolve(problem("not-ready", { detail: "The gateway is stopping", headers }));
 }

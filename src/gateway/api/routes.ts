@@ -2,13 +2,15 @@
  * The gateway's own HTTPS API: a function from Request to Response.
  *
  * The rules are:
- * - a client without a key learns nothing else: the key is checked before anything else;
+ * - a client without a key learns that the gateway runs, if it is ready, and what the API is, which
+ *   `docs/openapi.json` says to all; on every other path the key is checked before anything else;
  * - a key for some devices shows nothing of the others, not even whether they exist;
  * - a body is counted while it comes and has a time limit; nothing is read further than needed;
  * - every error is a problem of `problem.ts`.
  */
 
 import { Hono } from "hono";
+import description from "../../../docs/openapi.json" with { type: "json" };
 import { type ApiKey, reaches } from "../../store/api_keys.ts";
 import { COMMAND_DEPTH_MAX, COMMAND_MAX_BYTES } from "../../core/command.ts";
 import { isDeviceId } from "../../core/device.ts";
@@ -45,6 +47,7 @@ export function createRoutes(parts: RouteParts): ApiHandler {
   const app = new Hono<{ Bindings: { address: string } }>();
   app.get("/healthz", () => Response.json({ status: "alive" }));
   app.get("/readyz", () => readiness(parts));
+  app.get("/openapi.json", () => Response.json(description));
   app.get("/metrics", async (c) => {
     const key = await parts.auth.authenticate(c.req.raw, c.env.address);
     return key instanceof Response ? key : await exposition(parts.metrics);
@@ -54,7 +57,9 @@ export function createRoutes(parts: RouteParts): ApiHandler {
     if (key instanceof Response) return key;
     return await command({ key, deviceId: c.req.param("id") }, c.req.raw, parts);
   });
-  for (const path of ["/healthz", "/readyz", "/metrics"]) app.all(path, () => notAllowed("GET"));
+  for (const path of ["/healthz", "/readyz", "/openapi.json", "/metrics"]) {
+    app.all(path, () => notAllowed("GET"));
+  }
   app.all("/command/:id", () => notAllowed("POST"));
   app.notFound(() => problem("not-found"));
   app.onError((error) => {
