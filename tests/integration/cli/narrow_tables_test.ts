@@ -30,6 +30,18 @@ Deno.test("device list gives a long id a line of its own", async () => {
   });
 });
 
+Deno.test("key list breaks a key's devices into lines", async () => {
+  await withSite(async (dir) => {
+    const devices = ["--device", LONG_ID.slice(0, 30), "--device", "sensor_001"];
+    await shell(["device", "add", LONG_ID.slice(0, 30), "--dir", dir]);
+    const made = await shell(["key", "add", "k".repeat(40), ...devices, "--dir", dir]);
+    assert.equal(made.code, 0, made.stderr);
+    const { stdout } = await shell(["key", "list", "--dir", dir]);
+    assert.deepEqual(tooLong(stdout), []);
+    assert.match(stdout, /^k{40}\n {24} {2}\d{4}-\d\d-\d\d {2}\S/m);
+  });
+});
+
 Deno.test("doctor breaks what it observed into lines, and says at the end what failed", async () => {
   await withSite(async (dir) => {
     await Deno.chmod(`${dir}/certs/broker.key`, 0o644);
