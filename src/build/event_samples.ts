@@ -24,6 +24,7 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     messageId: ENTRY.messageId,
   },
   messages_rejected: { kind: "messages_rejected", code: "replayed", count: 812 },
+  log_lines_dropped: { kind: "log_lines_dropped", count: 3 },
   intake_paused: { kind: "intake_paused", maxPending: 100_000 },
   intake_resumed: { kind: "intake_resumed" },
   qos0_dropped: { kind: "qos0_dropped", count: 20 },
@@ -153,6 +154,8 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
 export const ACTIONS: Readonly<Record<string, string>> = {
   message_rejected: "`verify` explains one message; many of one code: see `audit export`",
   messages_rejected: "A flood of one code: see `audit export`",
+  log_lines_dropped:
+    "Look at the disk or the program that takes the log; `audit export` has each rejection",
   intake_paused: "Check the backend; nothing is lost while the broker has room",
   qos0_dropped: "Let devices publish with QoS 1",
   catch_up_unconfirmed: "Add the topic to `acl_gateway` and restart Mosquitto",

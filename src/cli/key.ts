@@ -15,6 +15,7 @@ import {
   print,
   printable,
   printJson,
+  showOrUndo,
   wrapped,
 } from "./terminal.ts";
 
@@ -49,9 +50,11 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
       });
     }
   });
-  if (options.json) return printJson({ name, key, devices: deviceIds ?? "every" });
-  print(key);
-  note(`Added ${name}, for ${scopeText(deviceIds)}; the key is not shown again`);
+  await showOrUndo(
+    () => options.json ? printJson({ name, key, devices: deviceIds ?? "every" }) : print(key),
+    () => withStore(configOf(layoutOf(options)), ({ apiKeys }) => apiKeys.remove(name)),
+  );
+  if (!options.json) note(`Added ${name}, for ${scopeText(deviceIds)}; the key is not shown again`);
 }
 
 /** Lists every key by its name; the keys themselves are not known here. */

@@ -8,7 +8,7 @@ import { VALID_DAYS_MAX } from "./device_file.ts";
 import { COMMIT, VERSION } from "../config/version.ts";
 import { systemFault } from "../config/system_fault.ts";
 import { SiteLockedError } from "../site/site_lock.ts";
-import { CommandError, EXIT, type Exit, printError } from "./terminal.ts";
+import { CommandError, EXIT, type Exit, OutputError, printError } from "./terminal.ts";
 
 /** Runs the program with its arguments; returns the exit code. */
 export async function runProgram(args: readonly string[]): Promise<Exit> {
@@ -295,14 +295,22 @@ function exitOf(error: unknown): Exit {
     return error.exit;
   }
   if (error instanceof CommanderError) return exitOfCommander(error);
-  if (error instanceof Deno.errors.BrokenPipe) return EXIT.failed; // the reader has closed the pipe: `… | head`
+  // The reader has closed the pipe: `… | head`.
+  if (error instanceof OutputError && isBrokenPipe(error.cause)) return EXIT.failed;
   printError(failureOf(error));
   return EXIT.failed;
+}
+
+function isBrokenPipe(error: unknown): boolean {
+  return error instanceof Deno.errors.BrokenPipe;
 }
 
 /** An error that no command expects: most come from the system, not from a bug. */
 function failureOf(error: unknown): Pick<CommandError, "faults" | "hint"> {
   if (error instanceof SiteLockedError) return { faults: [error.message], hint: error.hint };
+  if (error instanceof OutputError) {
+    return { faults: [error.message], hint: "What the command has changed stays changed" };
+  }
   if (error instanceof StartError) {
     return { faults: [error.message], hint: "Replace that file, or restore it from a backup" };
   }

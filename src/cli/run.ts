@@ -6,7 +6,7 @@ import { KEY_LOG_VARIABLE } from "../config/environment.ts";
 import { systemFault } from "../config/system_fault.ts";
 import type { Emit } from "../core/event.ts";
 import { EventLog } from "../log/event_log.ts";
-import { type LogStyle, openLog, writeToStderr } from "../log/log.ts";
+import { type LogStyle, openLog, takeDroppedLines, writeToStderr } from "../log/log.ts";
 import { loadSite } from "../process/loaded_site.ts";
 import { Reloader } from "../process/reloader.ts";
 import { Supervisor } from "../process/supervisor.ts";
@@ -38,6 +38,7 @@ export async function run(options: SiteOption): Promise<void> {
   const eventLog = new EventLog(
     openLog(site.config.log.level, writeToStderr, site.logStyle),
     site.config.log,
+    takeDroppedLines,
   );
   const emit: Emit = (event) => eventLog.write(event);
   using systemd = new ServiceNotifier((name) => Deno.env.get(name), { emit });

@@ -5,9 +5,11 @@
  * - results go to stdout, everything else to stderr;
  * - exit 0 fine, 1 failed, 2 used wrongly;
  * - an error reads `error: …`, and if there is a likely mistake or a next step, `hint: …`; never a stack trace;
+ * - what is on stderr stops nothing if it cannot be written; a result that cannot be is an error;
  * - text from outside cannot move the cursor.
  */
 
+import { systemFault } from "../config/system_fault.ts";
 import { escapeUnprintable, writeToStderr } from "../log/log.ts";
 
 /** What a command returns to the shell. */
@@ -30,10 +32,20 @@ export class CommandError extends Error {
   }
 }
 
-/** A result, on stdout. */
+/** A result cannot be written to stdout: its disk is full, or its reader has gone. */
+export class OutputError extends Error {
+  override readonly name = "OutputError";
+}
+
+/** A result, on stdout; throws an `OutputError`. */
 export function print(line: string): void {
   const bytes = new TextEncoder().encode(`${line}\n`);
-  for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
+  try {
+    for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
+  } catch (error) {
+    const reason = systemFault(error)?.reason ?? (error as Error).message;
+    throw new OutputError(`Cannot write the result: ${reason}`, { cause: error });
+  }
 }
 
 /** Characters of a line where stdout is no terminal. */
@@ -61,6 +73,19 @@ export function wrapped(text: string, max: number): string[] {
 export function printJson(result: unknown): void {
   const text = JSON.stringify(snakeCased(result), null, 2);
   for (const line of text.split("\n")) print(printable(line));
+}
+
+/** Prints the only copy of something that was made; if that fails, `undo` takes it away again. */
+export async function showOrUndo(show: () => void, undo: () => Promise<unknown>): Promise<void> {
+  try {
+    show();
+  } catch (error) {
+    if (!(error instanceof OutputError)) throw error;
+    await undo();
+    throw new CommandError(`${error.message}; nothing was made`, {
+      hint: "Give its output a place that can be written, then run the same command again",
+    });
+  }
 }
 
 /** Something for the person at the terminal, on stderr. */

@@ -10,6 +10,12 @@ import { readBounded, readOperatorFile } from "../config/operator_file.ts";
 import { SETTINGS } from "../config/settings.ts";
 import { readSecret } from "./secret_file.ts";
 import { type MessageTrial, tryAlone, tryInSite } from "../doctor/diagnosis/message_trial.ts";
+import {
+  describeEarlier,
+  type EarlierMessage,
+  earlierMessage,
+  earlierSentence,
+} from "./earlier_message.ts";
 import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
 import { likelyMistakes } from "../doctor/diagnosis/explanation.ts";
 import { CommandError, EXIT, type Exit, note, print, printable, printJson } from "./terminal.ts";
@@ -41,16 +47,31 @@ export async function verify(
 ): Promise<Exit> {
   refuseWrongArguments(deviceId, options);
   const examination = await examine(deviceId, readFile(file), options);
-  const hints = await likelyMistakes(examination);
+  const { earlier } = examination;
+  const hints = earlier ? [] : await likelyMistakes(examination);
   if (options.json) {
     printJson({ ...describe(examination), hints });
   } else {
     await sayReport(examination);
     for (const hint of hints) note(`hint: ${printable(hint)}`);
-    if (examination.verdict.kind !== "rejected") note(`note: ${ONLY_BYTES}`);
+    if (earlier?.kind === "delivered") note(`note: ${ONLY_ID}`);
+    else if (isAccepted(examination) && !earlier) note(`note: ${ONLY_BYTES}`);
   }
-  return examination.verdict.kind === "rejected" ? EXIT.failed : EXIT.fine;
+  return isAccepted(examination) ? EXIT.fine : EXIT.failed;
 }
+
+/** A judged message, and what became of it if the gateway has had it before. */
+interface Examination extends MessageTrial {
+  readonly earlier: EarlierMessage | undefined;
+}
+
+function isAccepted({ verdict, earlier }: Examination): boolean {
+  return verdict.kind !== "rejected" || earlier !== undefined;
+}
+
+/** What is not known of a message that was delivered. */
+const ONLY_ID = "what is delivered is known by its message_id only: a command to the device, or " +
+  "another message in those minutes with the same message_id, would look the same";
 
 /** What the file cannot show. */
 const ONLY_BYTES = "the gateway also refuses what is published with the retain flag (--retained)";
@@ -70,20 +91,24 @@ async function examine(
   identity: string,
   bytes: Uint8Array,
   options: VerifyOptions,
-): Promise<MessageTrial> {
+): Promise<Examination> {
   const { at, secretFile } = options;
   const nowSeconds = at === undefined ? Math.floor(Date.now() / 1000) : Number(at);
   const retained = options.retained === true;
   const subject = { bytes, identity, nowSeconds, now: at === undefined, retained };
   const secret = secretFile === undefined ? undefined : readSecret(secretFile);
   if (secret !== undefined && options.dir === undefined) {
-    return await tryAlone({ ...subject, toleranceSeconds: standardTolerance() }, secret);
+    const trial = await tryAlone({ ...subject, toleranceSeconds: standardTolerance() }, secret);
+    return { ...trial, earlier: undefined };
   }
   const config = configOf(layoutOf(options));
   const { toleranceSeconds } = config.checks;
   return await withSecrets(
     config,
-    (store) => tryInSite({ ...subject, toleranceSeconds }, { store, secret }),
+    async (store) => {
+      const trial = await tryInSite({ ...subject, toleranceSeconds }, { store, secret });
+      return { ...trial, earlier: await earlierMessage(trial, store) };
+    },
   );
 }
 
@@ -103,27 +128,32 @@ function readFile(path: string): Uint8Array {
   }
 }
 
-async function sayReport(examination: MessageTrial): Promise<void> {
-  const { identity, bytes, nowSeconds, read, verdict } = examination;
+async function sayReport(examination: Examination): Promise<void> {
+  const { identity, bytes, nowSeconds, read } = examination;
   const date = new Date(nowSeconds * 1000).toISOString().replace(".000Z", "Z");
   print(`A message of ${bytes.length} bytes from ${identity}, judged at ${nowSeconds} (${date})\n`);
   for (const code of REJECTION_CODES) print(checkLine(code, examination));
   if (read.kind === "envelope") await saySignatures(read, examination);
-  const sentence = verdict.kind === "rejected"
-    ? rejectionSentence(verdict, identity)
-    : `Accepted message from ${identity}`;
-  print(`\n${printable(sentence)}`);
+  print(`\n${printable(sentenceOf(examination))}`);
 }
 
-function describe(examination: MessageTrial) {
-  const { identity: deviceId, bytes, nowSeconds: judgedAt, verdict } = examination;
+function sentenceOf({ verdict, identity, earlier }: Examination): string {
+  if (earlier) return earlierSentence(earlier, identity);
+  return verdict.kind === "rejected"
+    ? rejectionSentence(verdict, identity)
+    : `Accepted message from ${identity}`;
+}
+
+function describe(examination: Examination) {
+  const { identity: deviceId, bytes, nowSeconds: judgedAt, verdict, earlier } = examination;
   const checks = REJECTION_CODES.map((code) => ({ code, outcome: outcomeOf(code, examination) }));
   return {
     deviceId,
     messageBytes: bytes.length,
     judgedAt,
-    accepted: verdict.kind !== "rejected",
-    rejection: verdict.kind === "rejected"
+    accepted: isAccepted(examination),
+    earlier: earlier ? describeEarlier(earlier) : null,
+    rejection: verdict.kind === "rejected" && !earlier
       ? { code: verdict.code, sentence: rejectionSentence(verdict, deviceId) }
       : null,
     checks,
@@ -132,14 +162,14 @@ function describe(examination: MessageTrial) {
 
 const CODE_WIDTH = Math.max(...REJECTION_CODES.map((code) => code.length));
 
-function checkLine(code: RejectionCode, examination: MessageTrial): string {
+function checkLine(code: RejectionCode, examination: Examination): string {
   return `${code.padEnd(CODE_WIDTH)}  ${outcomeOf(code, examination)}`;
 }
 
-/** pass, FAIL, not reached, or skipped and why. */
-function outcomeOf(code: RejectionCode, { verdict, devices }: MessageTrial): string {
+/** pass, FAIL, accepted before, not reached, or skipped and why. */
+function outcomeOf(code: RejectionCode, { verdict, devices, earlier }: Examination): string {
   if (verdict.kind === "rejected") {
-    if (verdict.code === code) return "FAIL";
+    if (verdict.code === code) return earlier ? "accepted before" : "FAIL";
     const failed = REJECTION_CODES.indexOf(verdict.code);
     if (REJECTION_CODES.indexOf(code) > failed) return "not reached";
   }

@@ -26,6 +26,11 @@ export class Endpoint {
   }
 }
 
+/** A URL as it may be shown: its query may have a key in it. */
+export function shownUrl(url: string): string {
+  return split(url)[0]!;
+}
+
 /** A text before and after its first question mark. */
 function split(text: string): string[] {
   const at = text.indexOf("?");

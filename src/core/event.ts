@@ -44,6 +44,8 @@ type IntakeEvent =
     readonly code: RejectionCode;
     readonly count: number;
   }
+  /** Log lines that could not be written, until one could. */
+  | { readonly kind: "log_lines_dropped"; readonly count: number }
   | { readonly kind: "intake_paused"; readonly maxPending: number }
   | { readonly kind: "intake_resumed" }
   | { readonly kind: "qos0_dropped"; readonly count: number }

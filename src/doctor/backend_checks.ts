@@ -4,7 +4,7 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { isEveryAddress } from "../config/listen_address.ts";
 import { readBackendCredentials, readCertificateFile } from "../config/credentials.ts";
-import { Endpoint } from "../core/endpoint.ts";
+import { Endpoint, shownUrl } from "../core/endpoint.ts";
 import { tlsFault } from "../core/tls_fault.ts";
 import { WebhookSigner } from "../core/webhook_signature.ts";
 import { isWrongBackend } from "../core/retry_statuses.ts";
@@ -79,19 +79,19 @@ async function backend({ config }: Site): Promise<CheckOutcome> {
     (await Deno.connect(address)).close();
   } catch (error) {
     return fail(
-      `${url}: ${messageOf(error)}`,
+      `${shownUrl(url)}: ${messageOf(error)}`,
       "Start the backend, or correct backend.url in gateway.toml",
     );
   }
-  if (!secure) return pass(`${url} can be reached`);
+  if (!secure) return pass(`${shownUrl(url)} can be reached`);
   const caCerts = ca === undefined ? [] : [...readCertificateFile(ca)];
   try {
     const connection = await Deno.connectTls({ ...address, caCerts });
     await connection.handshake().finally(() => connection.close());
-    return pass(`${url} can be reached, and its certificate is trusted`);
+    return pass(`${shownUrl(url)} can be reached, and its certificate is trusted`);
   } catch (error) {
     return fail(
-      `${url}: ${tlsFault(messageOf(error)) ?? messageOf(error)}`,
+      `${shownUrl(url)}: ${tlsFault(messageOf(error)) ?? messageOf(error)}`,
       "In gateway.toml, set backend.ca to the authority of the backend's certificate",
     );
   }
@@ -146,10 +146,10 @@ async function answer(site: BackendSite): Promise<CheckOutcome> {
   await response.body?.cancel();
   const { status, headers } = response;
   noteClock(site, { date: headers.get("date"), beganMs, endMs: Date.now() });
-  if (response.ok) return pass(`${url} answers ${status} to a POST of doctor`);
+  if (response.ok) return pass(`${shownUrl(url)} answers ${status} to a POST of doctor`);
   const location = headers.get("location");
   const to = location === null ? "" : ` with Location ${JSON.stringify(location)}`;
-  const observed = `${url} answers ${status}${to} to a POST of doctor`;
+  const observed = `${shownUrl(url)} answers ${status}${to} to a POST of doctor`;
   if (!retryStatuses.has(status)) {
     return warn(
       `${observed}: a reading with this answer becomes a dead letter`,

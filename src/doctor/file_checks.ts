@@ -16,6 +16,11 @@ const OTHERS = 0o077;
 const OTHERS_WRITE = 0o022;
 const STICKY = 0o1000;
 
+/** Permission bits of a class of users. */
+const READ = 0o4;
+const WRITE = 0o2;
+const ENTER = 0o1;
+
 /** Room below which it warns, and fails. */
 const LITTLE_BYTES = 1024 ** 3;
 const TOO_LITTLE_BYTES = 64 * 1024 ** 2;
@@ -39,33 +44,68 @@ async function modes(site: Site): Promise<CheckOutcome> {
   );
 }
 
-/** Files belong to the owner of the site; those that the broker reads may be the broker's. */
+/**
+ * Files belong to the owner of the site, whom the gateway runs as; those that the broker reads may
+ * be the broker's. What belongs to root is in order only if that user can use it all the same.
+ */
 async function owners(site: Site): Promise<CheckOutcome> {
-  const files = [...await privateFiles(site), ...await publicFiles(site)];
-  const { uid: owner } = await Deno.stat(site.layout.configuration);
-  const broker = await brokerUid(site);
   const { layout } = site;
+  const files = [...await privateFiles(site), ...await publicFiles(site)];
+  const { uid } = await Deno.stat(layout.configuration);
+  const accounts = await textIfThere("/etc/passwd") ?? "";
+  const owner = { uid: uid ?? 0, gids: await groupsOf(uid ?? 0, accounts) };
+  const broker = await brokerUid(site, accounts);
   const brokers = [layout.broker.key, layout.aclDevices, layout.aclGateway, layout.brokerFolder];
-  const strange = files.filter(({ path, info }) =>
-    info.uid !== owner && info.uid !== 0 && !(brokers.includes(path) && info.uid === broker)
-  );
-  return passUnless(
-    strange.map(({ path, info }) => `${shown(site, path)} belongs to user ${info.uid}`),
-    {
-      observed: `all belong to user ${owner}${
-        broker === owner ? "" : `, the broker's to ${broker}`
-      }`,
-      remedy: `chown ${owner} FILE: that user owns gateway.toml`,
-    },
-  );
+  const faults = files.flatMap((file) => {
+    const { path, info } = file;
+    if (info.uid === owner.uid || (brokers.includes(path) && info.uid === broker)) return [];
+    const belongs = `${shown(site, path)} belongs to user ${info.uid}`;
+    if (info.uid !== 0) return [belongs];
+    const need = mustBeWritten(site, file) ? READ | WRITE : READ;
+    return may(owner, info, need) ? [] : [`${belongs}, and user ${owner.uid} cannot use it`];
+  });
+  return passUnless(faults, {
+    observed: `user ${owner.uid} owns them, or can read them${
+      broker === owner.uid ? "" : `; the broker's belong to ${broker}`
+    }`,
+    remedy: `chown ${owner.uid} FILE: that user owns gateway.toml`,
+  });
+}
+
+/** A user, with all its groups. */
+interface User {
+  readonly uid: number;
+  readonly gids: readonly number[];
+}
+
+/** What the permission bits say of a user who does not own the file. */
+function may({ uid, gids }: User, info: Deno.FileInfo, need: number): boolean {
+  if (uid === 0) return true;
+  const bits = info.mode! >> (gids.includes(info.gid!) ? 3 : 0);
+  const wanted = info.isDirectory ? need | ENTER : need;
+  return (bits & wanted) === wanted;
+}
+
+/** The database and its folder; everything else is only read. */
+function mustBeWritten({ layout, config }: Site, { path }: SiteFile): boolean {
+  return path === layout.dataFolder || path.startsWith(config.store.database);
+}
+
+async function groupsOf(uid: number, accounts: string): Promise<number[]> {
+  const fields = (text: string) => text.split("\n").map((line) => line.split(":"));
+  const account = fields(accounts).find(([, , own]) => own === String(uid));
+  if (account === undefined) return [];
+  const [name = "", , , primary] = account;
+  const further = fields(await textIfThere("/etc/group") ?? "")
+    .filter(([, , , members = ""]) => members.split(",").includes(name)).map(([, , gid]) => gid);
+  return [primary, ...further].map(Number);
 }
 
 /** The user that mosquitto.conf names. */
-async function brokerUid({ layout }: Site): Promise<number | undefined> {
+async function brokerUid({ layout }: Site, accounts: string): Promise<number | undefined> {
   const { main } = await parseMosquittoConf(layout.brokerConfiguration);
   const name = main.get("user")?.value;
-  const passwd = await textIfThere("/etc/passwd") ?? "";
-  const account = passwd.split("\n").map((line) => line.split(":")).find(([own]) => own === name);
+  const account = accounts.split("\n").map((line) => line.split(":")).find(([own]) => own === name);
   return account && Number(account[2]);
 }
 

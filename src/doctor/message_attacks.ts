@@ -1,5 +1,6 @@
 /** What a registered device sends to the gateway: one good message is accepted, nothing else. */
 
+import { shownUrl } from "../core/endpoint.ts";
 import { TRIAL_PAYLOAD } from "./backend_checks.ts";
 import type { RejectionCode } from "../core/rejection.ts";
 import { type Check, type CheckOutcome, fail, messageOf, pass, passUnless, skip } from "./check.ts";
@@ -70,10 +71,10 @@ async function deliversValid(session: TestSession): Promise<CheckOutcome> {
     const { status } = await device.response(signed.messageId, { timeoutMs: waitMs });
     const tookMs = Math.ceil(performance.now() - beganMs);
     session.arrived++;
-    return pass(`${url} answered ${status}, and the answer was back after ${tookMs} ms`);
+    return pass(`${shownUrl(url)} answered ${status}, and the answer was back after ${tookMs} ms`);
   } catch {
     return fail(
-      `no answer of ${url} came back within ${waitMs / 1000} s`,
+      `no answer of ${shownUrl(url)} came back within ${waitMs / 1000} s`,
       "See delivery_retried in the gateway's log: journalctl -u secure-iot-gateway",
     );
   }

@@ -9,7 +9,7 @@ import type { OnFailpoint } from "../core/failpoint.ts";
 import { Outage } from "../core/outage.ts";
 import { secondsOf } from "../core/time.ts";
 import { EventLog } from "../log/event_log.ts";
-import type { Log } from "../log/log.ts";
+import { type Log, takeDroppedLines } from "../log/log.ts";
 import { openGatewayStore } from "../store/gateway_store.ts";
 import { type Clock, steadyClock, SYSTEM_CLOCK } from "../time/clock.ts";
 import { BearerAuth } from "./api/bearer_auth.ts";
@@ -59,7 +59,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const clock = options.clock ?? SYSTEM_CLOCK;
   const failpoint = options.failpoint ?? (() => {});
   const credentials = options.credentials ?? readCredentials(config);
-  const eventLog = new EventLog(options.log, config.log);
+  const eventLog = new EventLog(options.log, config.log, takeDroppedLines);
   const listeners: ((event: GatewayEvent) => void)[] = [(event) => eventLog.write(event)];
   const emit: Emit = (event) => listeners.forEach((listener) => listener(event));
 

@@ -54,6 +54,8 @@ const LINES = {
   },
   messages_rejected: ({ code, count }) =>
     warning(`Rejected ${count} more messages within a second: ${code}`, { code, count }),
+  log_lines_dropped: ({ count }) =>
+    error(`Dropped ${count} lines before the last one: the log could not be written`, { count }),
   intake_paused: ({ maxPending }) =>
     error(`The outbox is full: intake waits at ${maxPending} entries`),
   intake_resumed: () => info("The outbox has room: taking messages again"),
@@ -198,9 +200,12 @@ export class EventLog {
   readonly #log: Log;
   readonly #options: EventLogOptions;
   readonly #rejections: RejectionLog;
+  readonly #takeDropped: () => number;
 
-  constructor(log: Log, options: EventLogOptions) {
+  /** `takeDropped`: how many lines were lost before the last one, told once. */
+  constructor(log: Log, options: EventLogOptions, takeDropped: () => number = () => 0) {
     this.#log = log;
+    this.#takeDropped = takeDropped;
     this.#options = options;
     this.#rejections = new RejectionLog((event) => this.#write(event));
   }
@@ -222,6 +227,8 @@ export class EventLog {
     if (lineOf === undefined) return;
     const { level, message, properties } = lineOf(event);
     this.#log(level, event.kind, { message, ...properties });
+    const count = this.#takeDropped();
+    if (count > 0) this.#write({ kind: "log_lines_dropped", count });
   }
 }
 

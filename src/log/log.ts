@@ -4,12 +4,14 @@
  * The rules are:
  * - a text line has the same in the same order: time, level, sentence, and the rest as `name=value`;
  * - every line has `time`, `level`, `event` and `message`; a rejection also `code` and `device_id`;
+ * - a log that cannot be written stops nothing: its lines are dropped and counted;
  * - text from outside cannot start a new line or move a terminal's cursor: unprintable characters
  *   are escaped, in keys and in values;
  * - no secret, signature, key or payload is passed to the log; if one is by mistake, its value is
  *   replaced here, by the property's name.
  */
 
+import { LineOutput } from "./line_output.ts";
 import { configureSync, getLogger, type LogRecord } from "@logtape/logtape";
 
 /** Levels, lowest first. */
@@ -59,10 +61,16 @@ export function openLog(
     });
 }
 
-/** Writes to stderr at once, so that a crash loses no line. */
+const stderrLines = new LineOutput((bytes) => Deno.stderr.writeSync(bytes));
+
+/** Writes to stderr at once, so that a crash loses no line; a full disk or a closed pipe does. */
 export function writeToStderr(line: string): void {
-  const bytes = new TextEncoder().encode(line);
-  for (let at = 0; at < bytes.length;) at += Deno.stderr.writeSync(bytes.subarray(at));
+  stderrLines.write(line);
+}
+
+/** How many lines stderr has not taken, once it takes them again. */
+export function takeDroppedLines(): number {
+  return stderrLines.takeDropped();
 }
 
 function lineOf(record: LogRecord, style: LogStyle): string {

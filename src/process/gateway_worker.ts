@@ -14,7 +14,7 @@ import { ApiServer } from "../gateway/api/server.ts";
 import { RequestGate } from "../gateway/api/request_gate.ts";
 import type { GatewayOptions } from "../gateway/assembly.ts";
 import { EventLog } from "../log/event_log.ts";
-import { type Log, openLog, writeToStderr } from "../log/log.ts";
+import { type Log, openLog, takeDroppedLines, writeToStderr } from "../log/log.ts";
 import { StoreError } from "../store/store_error.ts";
 import { ClientAddresses } from "./client_addresses.ts";
 import { runGateway } from "./gateway_runner.ts";
@@ -94,7 +94,7 @@ export class GatewayWorker {
   #prepare(spec: GatewaySpec): void {
     const { config, credentials } = spec;
     const log = this.#overrides.log ?? openLog(config.log.level, writeToStderr, spec.logStyle);
-    const eventLog = new EventLog(log, config.log);
+    const eventLog = new EventLog(log, config.log, takeDroppedLines);
     const server = this.#serverFor(credentials.api, (event) => eventLog.write(event));
     this.#prepared = { ...spec, log, server };
     this.#listening(server.port);

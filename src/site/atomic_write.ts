@@ -1,6 +1,7 @@
 /** A file is replaced whole or not at all, and keeps its owner and mode. */
 
 import { basename, dirname, join } from "node:path";
+import { createOwnedFile } from "../config/owned_file.ts";
 
 /** The new contents of a file, on the disk beside it. */
 export interface Replacement {
@@ -19,24 +20,14 @@ export async function atomicWrite(path: string, text: string): Promise<void> {
 /** Writes what is to take the place of the file at `path`, which must be there. */
 export async function draftReplacement(path: string, text: string): Promise<Replacement> {
   const { mode, uid, gid } = await Deno.stat(path);
-  const draft = join(dirname(path), `.${basename(path)}.${crypto.randomUUID()}`);
-  const discard = () => Deno.remove(draft).catch(() => {});
-  try {
-    await writeSynced(draft, text);
-    const made = await Deno.stat(draft);
-    // The broker's user must be able to read the new one, as it could the old one.
-    if (made.uid !== uid || made.gid !== gid) await Deno.chown(draft, uid, gid);
-    if (mode !== null) await Deno.chmod(draft, mode & 0o777);
-  } catch (error) {
-    await discard();
-    throw error;
-  }
-  const place = () =>
-    Deno.rename(draft, path).catch(async (error) => {
-      await discard();
-      throw error;
-    });
-  return { place, discard };
+  // The broker's user must be able to read the new one, as it could the old one.
+  const owner = { uid: uid ?? 0, gid: gid ?? 0 };
+  return draftOf(path, text, { mode: (mode ?? 0o600) & 0o777, owner });
+}
+
+/** Puts `text` at `path`, whether there is a file or not, for the owner of its folder. */
+export async function writeWhole(path: string, text: string, mode: number): Promise<void> {
+  await draftOf(path, text, { mode }).place();
 }
 
 /** True for the name of a draft that was left behind. */
@@ -44,10 +35,18 @@ export function isDraftName(name: string): boolean {
   return /^\..+\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name);
 }
 
-/** Writes a file that only its owner may read; on the disk when this returns. */
-export async function writeSynced(path: string, text: string): Promise<void> {
-  using file = await Deno.open(path, { createNew: true, write: true, mode: 0o600 });
-  const bytes = new TextEncoder().encode(text);
-  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-  await file.sync();
+function draftOf(
+  path: string,
+  text: string,
+  options: Parameters<typeof createOwnedFile>[2],
+): Replacement {
+  const draft = join(dirname(path), `.${basename(path)}.${crypto.randomUUID()}`);
+  createOwnedFile(draft, text, options);
+  const discard = () => Deno.remove(draft).catch(() => {});
+  const place = () =>
+    Deno.rename(draft, path).catch(async (error) => {
+      await discard();
+      throw error;
+    });
+  return { place, discard };
 }

@@ -8,6 +8,7 @@
  */
 
 import { join } from "node:path";
+import { ensureOwnedFolder, giveToOwner } from "../config/owned_file.ts";
 import type { SiteLayout } from "./layout.ts";
 
 /** What is done by one process at a time. */
@@ -85,11 +86,15 @@ function tryLock(layout: SiteLayout, purpose: LockPurpose): Deno.FsFile | undefi
 /** The file, made for the site's owner: what root makes, the gateway's user must be able to open. */
 function openLock(layout: SiteLayout, purpose: LockPurpose): Deno.FsFile {
   const path = lockPath(layout, purpose);
-  Deno.mkdirSync(layout.dataFolder, { recursive: true, mode: 0o700 });
+  ensureOwnedFolder(layout.dataFolder);
   const file = Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
   try {
-    const { uid, gid } = Deno.statSync(layout.dataFolder);
-    if (file.statSync().uid !== uid) Deno.chownSync(path, uid, gid);
+    // Root must not write to what the site's owner has put there as a link.
+    const [named, open] = [Deno.lstatSync(path), file.statSync()];
+    if (!named.isFile || named.ino !== open.ino || named.dev !== open.dev || open.nlink !== 1) {
+      throw new Error(`"${path}" is a link, or not a file: remove it`);
+    }
+    giveToOwner(path);
     return file;
   } catch (error) {
     file.close();

@@ -5,13 +5,15 @@
  * - each line is a key, 43 letters of base64url; the first seals, all of them open: there is a
  *   second one only while the key is being rotated;
  * - a file that others than its owner may read is refused; a credential is guarded by systemd;
- * - the file is replaced as a whole, and on the disk before anything relies on it.
+ * - the file belongs to the owner of the site, also if root writes it: the gateway reads it;
+ * - it is replaced as a whole, and on the disk before anything relies on it.
  */
 
 import { Buffer } from "node:buffer";
 import { dirname } from "node:path";
 import { StoreError } from "./store_error.ts";
 import type { SealingKeyPlaces } from "../config/config.ts";
+import { createOwnedFile } from "../config/owned_file.ts";
 import { readOperatorText } from "../config/operator_file.ts";
 import { SEALING_KEY_BYTES, type SealingKey, sealingKey } from "./sealed_secret.ts";
 
@@ -39,12 +41,9 @@ export function isCredential({ credential }: SealingKeyPlaces): boolean {
 /** Replaces the keys in the site's file; they are on the disk when this returns. */
 export function writeSealingKeys({ file }: SealingKeyPlaces, keys: readonly SealingKey[]): void {
   const lines = keys.map(({ bytes }) => `${Buffer.from(bytes).toString("base64url")}\n`);
-  const draft = `${file}.new`;
+  const draft = `${file}.${crypto.randomUUID()}`;
   try {
-    Deno.writeTextFileSync(draft, "", { mode: 0o600 });
-    Deno.chmodSync(draft, 0o600); // also one that an earlier try has left
-    Deno.writeTextFileSync(draft, HEAD + lines.join(""));
-    syncToDisk(draft);
+    createOwnedFile(draft, HEAD + lines.join(""), { mode: 0o600 });
     Deno.renameSync(draft, file);
     syncToDisk(dirname(file));
   } catch (error) {

@@ -68,6 +68,16 @@ interface ReplayIds {
   forgottenSeconds(): Promise<number>;
   /** True if the device has used this id before. */
   has(deviceId: string, messageId: string): Promise<boolean>;
+  /** What is known of an id that the device has used; undefined if it has not. */
+  find(deviceId: string, messageId: string): Promise<RememberedId | undefined>;
+}
+
+/** What is known of the message behind an id that is remembered, Unix seconds. */
+export interface RememberedId {
+  /** It came at this time of the wall clock or later, in the same few minutes. */
+  readonly sinceSeconds: number;
+  /** Its timestamp is this or an earlier one. */
+  readonly newestSeconds: number;
 }
 
 /** Devices that `doctor` adds for a moment: `doctor-` and a random UUID. */

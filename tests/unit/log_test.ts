@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { EventOf } from "../../src/core/event.ts";
 import { reject, type RejectionCode } from "../../src/core/rejection.ts";
 import { EventLog } from "../../src/log/event_log.ts";
+import { LineOutput } from "../../src/log/line_output.ts";
 import { openLog } from "../../src/log/log.ts";
 import { LINES_PER_SECOND } from "../../src/log/rejection_log.ts";
 
@@ -119,4 +120,29 @@ Deno.test("a timestamp out of range is logged with how much, and which way", () 
     ["Rejected message from sensor_001: Timestamp out of range: 597 s too old", -597],
     ["Rejected message from sensor_001: Timestamp out of range: 3600 s too far ahead", 3_600],
   ]);
+});
+
+Deno.test("lines that cannot be written are dropped and counted, and one line says how many", () => {
+  let room = Infinity;
+  let file = "";
+  const output = new LineOutput((bytes) => {
+    if (room === 0) throw new Error("No space left on device");
+    const taken = bytes.subarray(0, room);
+    room -= taken.length;
+    file += new TextDecoder().decode(taken);
+    return taken.length;
+  });
+  const log = openLog("info", (line) => output.write(line));
+  const events = new EventLog(log, { accepted: false }, () => output.takeDropped());
+  const writeThree = () => [1, 2, 3].forEach(() => events.write({ kind: "intake_resumed" }));
+  writeThree();
+  room = 5; // a line breaks off
+  writeThree();
+  room = Infinity;
+  writeThree();
+  const lines = file.trimEnd().split("\n");
+  assert.equal(lines.length, 3 + 1 + 3 + 1);
+  const records = lines.filter((_, i) => i !== 3).map((line) => JSON.parse(line));
+  const told = records.filter(({ event }) => event === "log_lines_dropped");
+  assert.deepEqual(told.map(({ count }) => count), [3]);
 });

@@ -15,6 +15,7 @@ const COUNTS = {
   message_duplicate: (_event, metrics) => metrics.duplicates.inc(),
   message_rejected: ({ rejection: { code } }, metrics) => metrics.rejected.inc({ code }),
   messages_rejected: undefined, // each was counted
+  log_lines_dropped: undefined,
   intake_paused: undefined,
   intake_resumed: undefined,
   qos0_dropped: ({ count }, metrics) => metrics.qos0Dropped.inc(count),

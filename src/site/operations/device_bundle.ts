@@ -16,6 +16,12 @@ import type { PublicKey } from "../pki/certificate_request.ts";
 import { openIssuingAuthority } from "../pki/device_authorities.ts";
 import { exists } from "../exists.ts";
 import { deviceFolder, deviceFolderAt, type SiteLayout } from "../layout.ts";
+import {
+  createOwnedFile,
+  ensureOwnedFolder,
+  makeOwnedDraftFolder,
+  makeOwnedFolder,
+} from "../../config/owned_file.ts";
 import { readCertificateFile } from "../../config/credentials.ts";
 
 /** Which device the folder is for, and where the device finds the broker. */
@@ -80,7 +86,7 @@ export async function createDeviceBundle(
     return { ok: false, fault: `Cannot issue a certificate: ${opened.fault}` };
   }
   const { layout } = options;
-  const drafts = await Deno.makeTempDir({ dir: layout.devicesFolder, prefix: DRAFT_PREFIX });
+  const drafts = makeOwnedDraftFolder(layout.devicesFolder, DRAFT_PREFIX);
   try {
     const draft = await draftDeviceBundle(opened.authority, drafts, options);
     // Moved there when complete, so that half a bundle is never seen.
@@ -105,24 +111,24 @@ export async function draftDeviceBundle(
   drafts: string,
   options: DeviceBundleOptions,
 ): Promise<BundleDraft> {
-  return await writeDraft(await issueForDevice(authority, options), drafts, options);
+  return writeDraft(await issueForDevice(authority, options), drafts, options);
 }
 
 /** Writes the bundle of a certificate into the folder `drafts`. */
-export async function writeDraft(
+export function writeDraft(
   issued: DeviceCertificate,
   drafts: string,
   options: DeviceBundleOptions,
-): Promise<BundleDraft> {
+): BundleDraft {
   const { directory } = deviceFolder(options.layout, options.deviceId);
   const from = `${drafts}/${options.deviceId}`;
   const files = bundleFiles(options, issued);
   if (options.onePem) {
-    await writeFile(from, onePem(options, files));
+    writeFile(from, onePem(options, files));
     return { certificate: issued, from, to: pemPath(directory) };
   }
-  await Deno.mkdir(from, { mode: 0o700 });
-  for (const file of files) await writeFile(`${from}/${file.name}`, file);
+  makeOwnedFolder(from);
+  for (const file of files) writeFile(`${from}/${file.name}`, file);
   return { certificate: issued, from, to: directory };
 }
 
@@ -148,7 +154,7 @@ export async function hasDeviceBundle(layout: SiteLayout, deviceId: string): Pro
 /** The entries of the bundles' folder by lower-case name; makes the folder if it is missing. */
 export async function bundleNames(layout: SiteLayout): Promise<ReadonlyMap<string, string>> {
   // A copied or checked-out site may lack it: empty folders get lost on the way.
-  await Deno.mkdir(layout.devicesFolder, { recursive: true, mode: 0o700 });
+  ensureOwnedFolder(layout.devicesFolder);
   const names = new Map<string, string>();
   for await (const { name } of Deno.readDir(layout.devicesFolder)) {
     names.set(name.toLowerCase(), name);
@@ -191,9 +197,8 @@ export function issueForDevice(
     : certifyClient(authority, { ...options, publicKey });
 }
 
-async function writeFile(path: string, { text, mode }: BundleFile): Promise<void> {
-  await Deno.writeTextFile(path, text, { createNew: true, mode: 0o600 });
-  await Deno.chmod(path, mode);
+function writeFile(path: string, { text, mode }: BundleFile): void {
+  createOwnedFile(path, text, { mode });
 }
 
 function bundleFiles(

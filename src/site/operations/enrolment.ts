@@ -24,6 +24,8 @@ import { type EnrolmentFault, enrolmentFaults } from "./enrolment_fault.ts";
 import { clearLeftovers } from "./leftovers.ts";
 import type { SiteLayout } from "../layout.ts";
 import { readText } from "../../config/operator_file.ts";
+import { makeOwnedDraftFolder } from "../../config/owned_file.ts";
+import { writeWhole } from "../atomic_write.ts";
 
 /** A device to come, without what is the same for all. */
 export type EnrolmentRequest = Pick<
@@ -83,7 +85,7 @@ async function enrol(
   await recover(parts);
   const known = await faultsOf(requests, parts);
   if (known.length > 0) return { ok: false, faults: known };
-  const folder = await Deno.makeTempDir({ dir: layout.devicesFolder, prefix: DRAFT_PREFIX });
+  const folder = makeOwnedDraftFolder(layout.devicesFolder, DRAFT_PREFIX);
   try {
     const made = await draftAll(requests, folder, parts);
     if ("faults" in made) return { ok: false, faults: made.faults };
@@ -188,12 +190,7 @@ async function writeJournal(
   requests: readonly EnrolmentRequest[],
 ): Promise<void> {
   const text = requests.map(({ deviceId }) => `${deviceId}\n`).join("");
-  const draft = `${journalPath(layout)}.draft`;
-  using file = await Deno.open(draft, { create: true, truncate: true, write: true, mode: 0o600 });
-  const bytes = new TextEncoder().encode(text);
-  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-  await file.sync();
-  await Deno.rename(draft, journalPath(layout));
+  await writeWhole(journalPath(layout), text, 0o600);
 }
 
 async function readJournal(layout: SiteLayout): Promise<string[]> {

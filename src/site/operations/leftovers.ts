@@ -12,7 +12,8 @@ import { X509Certificate } from "node:crypto";
 import { readOperatorFile, readText } from "../../config/operator_file.ts";
 import { readCertificates } from "../../config/pem.ts";
 import type { RegistryStore } from "../../store/registry.ts";
-import { isDraftName, writeSynced } from "../atomic_write.ts";
+import { createOwnedFile, ensureOwnedFolder } from "../../config/owned_file.ts";
+import { isDraftName } from "../atomic_write.ts";
 import { exists } from "../exists.ts";
 import { deviceFolder, type SiteLayout } from "../layout.ts";
 import { DRAFT_PREFIX, pemPath } from "./device_bundle.ts";
@@ -54,9 +55,9 @@ export async function markRotation(
   deviceId: string,
   rotation: Rotation,
 ): Promise<void> {
-  await Deno.mkdir(devicesFolder, { recursive: true, mode: 0o700 });
+  ensureOwnedFolder(devicesFolder);
   const draft = `${devicesFolder}/${DRAFT_PREFIX}${crypto.randomUUID()}`;
-  await writeSynced(draft, JSON.stringify(rotation));
+  createOwnedFile(draft, JSON.stringify(rotation), { mode: 0o600 });
   await Deno.rename(draft, `${devicesFolder}/${ROTATION_PREFIX}${deviceId}`);
 }
 

@@ -7,6 +7,8 @@
  *   one of them is there, the same command again goes on where this one stopped, and the id is taken.
  */
 
+import { ensureOwnedFolder } from "../../config/owned_file.ts";
+import { writeWhole } from "../atomic_write.ts";
 import { isDeviceId } from "../../core/device.ts";
 import type { RegistryStore } from "../../store/registry.ts";
 import type { OpenSite } from "./broker_access.ts";
@@ -65,8 +67,8 @@ export async function removeDevice(
 }
 
 async function writeMark({ devicesFolder }: SiteLayout, path: string): Promise<void> {
-  await Deno.mkdir(devicesFolder, { recursive: true, mode: 0o700 });
-  await Deno.writeTextFile(path, "", { mode: 0o600 });
+  ensureOwnedFolder(devicesFolder);
+  await writeWhole(path, "", 0o600);
 }
 
 function ignoreMissing(error: unknown): void {

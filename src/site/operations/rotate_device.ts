@@ -9,6 +9,7 @@
  * - what the device was seen to use stays valid; an overlap ends only once the new secret was used.
  */
 
+import { makeOwnedDraftFolder } from "../../config/owned_file.ts";
 import type { RegistryStore } from "../../store/registry.ts";
 import { basename } from "node:path";
 import { exists } from "../exists.ts";
@@ -151,8 +152,8 @@ async function renewBundle(
   await markRotation(layout, deviceId, { serial });
   try {
     await registry.addCertificate(deviceId, issued);
-    const drafts = await Deno.makeTempDir({ dir: layout.devicesFolder, prefix: DRAFT_PREFIX });
-    const draft = await writeDraft(issued, drafts, options);
+    const drafts = makeOwnedDraftFolder(layout.devicesFolder, DRAFT_PREFIX);
+    const draft = writeDraft(issued, drafts, options);
     await moveAway(layout, basename(draft.to));
     await Deno.rename(draft.from, draft.to);
     await clearLeftovers({ layout, registry, nowMs });

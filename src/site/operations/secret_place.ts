@@ -2,7 +2,8 @@
 
 import { basename, dirname, join } from "node:path";
 import { readText } from "../../config/operator_file.ts";
-import { draftReplacement, isDraftName, type Replacement, writeSynced } from "../atomic_write.ts";
+import { createOwnedFile, ensureOwnedFolder, makeOwnedFolder } from "../../config/owned_file.ts";
+import { draftReplacement, isDraftName, type Replacement } from "../atomic_write.ts";
 import { exists } from "../exists.ts";
 import { deviceFolder, deviceFolderAt, type SiteLayout } from "../layout.ts";
 import { DRAFT_PREFIX, pemPath, SECRET_LINE } from "./device_bundle.ts";
@@ -22,30 +23,31 @@ export async function draftSecret(
   const file = pemPath(directory);
   if (!await exists(directory) && await exists(file)) return await draftInFile(file, secret);
   if (!await exists(directory)) {
-    return { ok: true, path, replacement: await draftFolder(layout, directory, secret) };
+    return { ok: true, path, replacement: draftFolder(layout, directory, secret) };
   }
   await removeDrafts(directory);
   const replacement = await exists(path)
     ? await draftReplacement(path, secret)
-    : await draftFile(path, secret);
+    : draftFile(path, secret);
   return { ok: true, path, replacement };
 }
 
 /** A folder for nothing but the secret. */
-async function draftFolder(
+function draftFolder(
   { devicesFolder }: SiteLayout,
   directory: string,
   secret: string,
-): Promise<Replacement> {
+): Replacement {
   const draft = `${devicesFolder}/${DRAFT_PREFIX}${crypto.randomUUID()}`;
-  await Deno.mkdir(draft, { recursive: true, mode: 0o700 });
-  await writeSynced(deviceFolderAt(draft).secret, secret);
+  ensureOwnedFolder(devicesFolder);
+  makeOwnedFolder(draft);
+  createOwnedFile(deviceFolderAt(draft).secret, secret, { mode: 0o600 });
   return replacementOf(draft, directory);
 }
 
-async function draftFile(path: string, secret: string): Promise<Replacement> {
+function draftFile(path: string, secret: string): Replacement {
   const draft = join(dirname(path), `.${basename(path)}.${crypto.randomUUID()}`);
-  await writeSynced(draft, secret);
+  createOwnedFile(draft, secret, { mode: 0o600 });
   return replacementOf(draft, path);
 }
 

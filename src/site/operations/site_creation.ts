@@ -4,6 +4,7 @@
  * The rules are:
  * - Nothing is overwritten: everything that is in the way is named before anything is written.
  * - All or nothing: if a write fails, everything made so far is removed again.
+ * - In a folder of another user, root makes a site of that user's.
  * - Keys and access lists are readable by their owner only, whatever the umask.
  * - A site may be in a git checkout: git ignores all of it, unless a .gitignore is there already.
  */
@@ -33,6 +34,7 @@ import { renderGatewayToml } from "../gateway_toml.ts";
 import { exists } from "../exists.ts";
 import { type SiteLayout, siteLayout } from "../layout.ts";
 import { readText } from "../../config/operator_file.ts";
+import { createOwnedFile, giveToOwner } from "../../config/owned_file.ts";
 
 /** What `init` was asked for; `hosts` come on top of localhost and 127.0.0.1. */
 export interface SiteOptions {
@@ -225,18 +227,21 @@ async function writeSite(
   const { files, made } = options;
   for (const [path, mode] of siteFolders(layout)) {
     await makeFolder(path, { mode, made });
+    // The site's own belong to whom it belongs; above it, the system's rules hold.
+    if (path !== layout.directory && made.includes(path)) giveToOwner(path);
   }
   const gitNote = await hideFromGit(layout, made);
   for (const file of files) {
-    await writeNew(file, made);
+    writeNew(file, made);
   }
   made.push(...databaseFiles(layout));
   await createDatabase(layout.database, options);
   await Deno.chmod(layout.database, OWNER_ONLY);
+  giveToOwner(layout.database);
 
   const user = await brokerUser(layout);
   for (const file of brokerFiles(layout, { ...options, user })) {
-    await writeNew(file, made);
+    writeNew(file, made);
   }
   await handOver(layout, user);
   return [user.note, gitNote].filter((note) => note !== undefined);
@@ -252,7 +257,7 @@ async function hideFromGit({ gitIgnore }: SiteLayout, made: string[]): Promise<s
     return `"${gitIgnore}" was there and stays as it is: make sure that it names the site's files, ` +
       "so that no private key gets into git";
   }
-  await writeNew({ path: gitIgnore, text: GIT_IGNORE, mode: EVERYBODY_READS }, made);
+  writeNew({ path: gitIgnore, text: GIT_IGNORE, mode: EVERYBODY_READS }, made);
   return undefined;
 }
 
@@ -290,12 +295,10 @@ async function makeFolder(
   await Deno.chmod(path, options.mode);
 }
 
-/** Listed in `made` between creating and filling: never a file of somebody else's, never half of ours. */
-async function writeNew(file: SiteFile, made: string[]): Promise<void> {
-  await Deno.writeTextFile(file.path, "", { createNew: true, mode: OWNER_ONLY });
-  made.push(file.path);
-  await Deno.writeTextFile(file.path, file.text, { create: false });
-  await Deno.chmod(file.path, file.mode);
+/** In `made` once it is there: never a file of somebody else's, never half of ours. */
+function writeNew({ path, text, mode }: SiteFile, made: string[]): void {
+  createOwnedFile(path, text, { mode });
+  made.push(path);
 }
 
 async function brokerUser(layout: SiteLayout): Promise<BrokerUser> {

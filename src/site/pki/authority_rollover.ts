@@ -12,7 +12,7 @@
 import { createAuthority, fingerprintOf } from "./authority.ts";
 import { certificatesOf, openIssuingAuthority } from "./device_authorities.ts";
 import type { CredentialPaths, SiteLayout } from "../layout.ts";
-import { atomicWrite } from "../atomic_write.ts";
+import { atomicWrite, writeWhole } from "../atomic_write.ts";
 import { waitForLock } from "../site_lock.ts";
 import { readText } from "../../config/operator_file.ts";
 
@@ -84,13 +84,6 @@ async function makeNext(layout: SiteLayout, nowMs: number): Promise<Pair | undef
 async function writePair(paths: CredentialPaths, pair: Pair): Promise<void> {
   await writeWhole(paths.key, pair.keyPem, 0o600);
   await writeWhole(paths.certificate, pair.certificatePem, 0o644);
-}
-
-async function writeWhole(path: string, text: string, mode: number): Promise<void> {
-  const draft = `${path}.${crypto.randomUUID()}`;
-  await Deno.writeTextFile(draft, text, { createNew: true, mode: 0o600 });
-  await Deno.chmod(draft, mode);
-  await Deno.rename(draft, path);
 }
 
 /** The certificate first, for the same reason. */

@@ -10,6 +10,7 @@
 
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { giveToOwner } from "../../config/owned_file.ts";
 
 const CHUNK_BYTES = 1 << 20;
 
@@ -49,6 +50,7 @@ function copyIfThere(from: string, to: string, opened: Disposable[]): void {
   const source = Deno.openSync(from);
   opened.push(source);
   using target = Deno.openSync(to, { write: true, createNew: true, mode: 0o600 });
+  giveToOwner(to);
   const buffer = new Uint8Array(CHUNK_BYTES);
   for (let read; (read = source.readSync(buffer)) !== null;) {
     for (let at = 0; at < read;) at += target.writeSync(buffer.subarray(at, read));

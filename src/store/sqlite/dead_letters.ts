@@ -44,6 +44,7 @@ export class DeadLetters {
   readonly #extent: StatementSync;
   readonly #page: StatementSync;
   readonly #find: StatementSync;
+  readonly #byMessage: StatementSync;
   readonly #revive: StatementSync;
   readonly #remove: StatementSync;
   readonly #dropOlder: StatementSync;
@@ -64,6 +65,9 @@ export class DeadLetters {
       FROM dead_letters WHERE (died_ms, sequence) > (?, ?) AND sequence <= ?
       ORDER BY died_ms, sequence LIMIT ${PAGE_MAX}`);
     this.#find = store.prepare("SELECT * FROM dead_letters WHERE sequence = ?");
+    this.#byMessage = store.prepare(
+      "SELECT sequence FROM dead_letters WHERE device_id = ? AND lower(message_id) = lower(?)",
+    );
     this.#revive = store.prepare(`
       INSERT INTO outbox (device_id, message_id, timestamp, accepted_ms, payload)
       SELECT device_id, message_id, timestamp,
@@ -115,6 +119,12 @@ export class DeadLetters {
   find(sequence: number): DeadLetter | undefined {
     const row = this.#find.get(sequence);
     return row && { ...entryOf(row), ...deathOf(row), answer: answerOf(row) };
+  }
+
+  /** The dead letter of a device's message_id, in any case; undefined if there is none. */
+  findMessage(deviceId: string, messageId: string): DeadLetter | undefined {
+    const row = this.#byMessage.get(deviceId, messageId);
+    return row && this.find(row["sequence"] as number);
   }
 
   /**

@@ -18,6 +18,7 @@
 import type { KnownIds } from "../../core/admission.ts";
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
 import { BANK_FILTERS, BloomFilters, FILTER_IDS, hashOf } from "./bloom_filters.ts";
+import type { RememberedId } from "../store.ts";
 import type { Database } from "./database.ts";
 
 /** Ids that are removed at once, so that it never holds up intake for long: some milliseconds. */
@@ -116,6 +117,17 @@ export class ReplayGuard implements KnownIds {
 
   /** True if the device has used this id (a UUID's text, in any case) before. */
   has(deviceId: string, messageId: string): boolean {
+    return this.#segmentOf(deviceId, messageId) !== undefined;
+  }
+
+  /** What is known of an id that the device has used; undefined if it has not. */
+  find(deviceId: string, messageId: string): RememberedId | undefined {
+    const number = this.#segmentOf(deviceId, messageId);
+    const segment = this.#segments.find((segment) => segment.number === number);
+    return segment && { sinceSeconds: segment.openedSeconds, newestSeconds: segment.newestSeconds };
+  }
+
+  #segmentOf(deviceId: string, messageId: string): number | undefined {
     const id = uuidBytes(messageId);
     const hash = hashOf(deviceId, id);
     for (const [n, bank] of this.#banks) {
@@ -123,10 +135,10 @@ export class ReplayGuard implements KnownIds {
       if (filters === 0) continue;
       for (let filter = 0; filter < BANK_FILTERS; filter++) {
         const segment = n * BANK_FILTERS + filter;
-        if (filters >>> filter & 1 && this.#find.get(segment, deviceId, id)) return true;
+        if (filters >>> filter & 1 && this.#find.get(segment, deviceId, id)) return segment;
       }
     }
-    return false;
+    return undefined;
   }
 
   /** Remembers an id with its message's timestamp. */

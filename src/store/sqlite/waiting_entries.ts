@@ -27,6 +27,7 @@ export class WaitingEntries {
   readonly #outbox: Outbox;
   readonly #deadLetters: DeadLetters;
   readonly #page: StatementSync;
+  readonly #byMessage: StatementSync;
   readonly #tell: StatementSync;
 
   constructor(database: Database) {
@@ -36,6 +37,9 @@ export class WaitingEntries {
     this.#page = database.prepare(`
       SELECT sequence, device_id, message_id, timestamp, accepted_ms FROM outbox
       WHERE sequence > ? AND (? IS NULL OR device_id = ?) ORDER BY sequence LIMIT ${PAGE_MAX}`);
+    this.#byMessage = database.prepare(
+      "SELECT sequence FROM outbox WHERE device_id = ? AND lower(message_id) = lower(?)",
+    );
     this.#tell = database.prepare("INSERT OR REPLACE INTO outbox_removals VALUES (?, ?)");
   }
 
@@ -63,6 +67,12 @@ export class WaitingEntries {
   find(sequence: number): OutboxEntry | undefined {
     const entry = this.#outbox.read([sequence])[0];
     return entry && this.#byWallClock(entry);
+  }
+
+  /** The entry of a device's message_id, in any case; undefined if there is none. */
+  findMessage(deviceId: string, messageId: string): OutboxEntry | undefined {
+    const row = this.#byMessage.get(deviceId, messageId);
+    return row && this.find(row["sequence"] as number);
   }
 
   /** `acceptedMs` as the wall clock says it now. */

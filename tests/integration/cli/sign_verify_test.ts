@@ -206,7 +206,7 @@ Deno.test("verify stops at the first check that fails, and says so of the others
     await inStore(dir, (store) => {
       const replayGuard = new ReplayGuard(store);
       replayGuard.transaction({ nowSeconds: Number(TIMESTAMP), segmentSeconds: 300 }, () => {
-        replayGuard.remember(DEVICE_ID, MESSAGE_ID, Number(TIMESTAMP));
+        replayGuard.remember(DEVICE_ID, MESSAGE_ID, Number(TIMESTAMP) - 1); // another message's
       });
     });
     const other = await message("{}", { deviceId: "sensor_002" });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Endpoint } from "../../../src/core/endpoint.ts";
+import { Endpoint, shownUrl } from "../../../src/core/endpoint.ts";
 
 const NAMES = { deviceId: "line.1-a", messageId: "550e8400-e29b-41d4-a716-446655440000" };
 
@@ -19,4 +19,9 @@ Deno.test("a reading's URL is made of the base, the path and both queries", () =
   for (const [url, path, expected] of cases) {
     assert.equal(new Endpoint(url, path).of(NAMES), expected);
   }
+});
+
+Deno.test("a URL is shown without its query, which may have a key in it", () => {
+  assert.equal(shownUrl("https://x/base?key=s3cr3t"), "https://x/base");
+  assert.equal(shownUrl("https://x"), "https://x");
 });
