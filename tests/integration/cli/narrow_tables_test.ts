@@ -25,7 +25,7 @@ Deno.test("device list gives a long id a line of its own", async () => {
   await withSite(async (dir) => {
     const { stdout } = await shell(["device", "list", "--dir", dir]);
     assert.deepEqual(tooLong(stdout), []);
-    assert.match(stdout, new RegExp(`^${LONG_ID}\n {24}  active `, "m"));
+    assert.match(stdout, new RegExp(`^${LONG_ID}\n {20}  active `, "m"));
     assert.match(stdout, /^sensor_001 {12}active /m);
   });
 });
