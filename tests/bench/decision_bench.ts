@@ -134,7 +134,7 @@ const facts = {
   status: "active",
   signedPayload: envelope.compactPayload,
   redelivered: false,
-  range: { oldest: nowSeconds - 300, newest: nowSeconds + 300 },
+  range: { oldest: nowSeconds - 300, newest: nowSeconds + 300, nowSeconds },
   remembered: false,
   withinRate: true,
 } as const;

@@ -92,13 +92,16 @@ export class AuditLog {
     }
   }
 
-  /** Drops what is over the limits, oldest first. Belongs inside a transaction. */
-  trim(limits: AuditLimits, nowMs: number): void {
+  /**
+   * Drops what is over the limits, oldest first: `ageMs` says how old it is, `nowMs` is the entry's
+   * own time. Belongs inside a transaction.
+   */
+  trim(limits: AuditLimits, { nowMs, ageMs }: { nowMs: number; ageMs: number }): void {
     const first = this.#first();
     const { sequence } = this.#store.audit.head();
     const oldest = this.#find.get(first);
     if (oldest === undefined) return;
-    const at = Math.floor((nowMs - limits.maxAgeMs) / 1000);
+    const at = Math.floor((ageMs - limits.maxAgeMs) / 1000);
     const count = sequence - first + 1;
     // With some room made, or every new entry would be one to trim, with an entry about it.
     const surplus = count > limits.maxCount ? count - Math.floor(limits.maxCount * 0.9) : 0;
