@@ -19,16 +19,48 @@ fail() {
 look() {
   LC_ALL=C ls -ldn "$@" 2>/dev/null | while read -r mode _ owner _ size _; do
     case $mode in d*) size=- ;; esac
-    echo "${mode%.} $owner $size"
+    echo "${mode%[.+]} $owner $size"
   done
 }
 
-# Nobody else can put something else in its place.
+# Only root and this user can put something else in the place of what is there, or of a folder or
+# link on the way to it.
+trusted() {
+  way=$1
+  set -- /
+  while [ -n "${way%/}" ]; do
+    set -- "$way" "$@"
+    way=${way%/*}
+  done
+  look "$@" | {
+    while read -r mode owner _; do
+      case "$mode $owner" in
+        d????-??-?" $uid" | d????-??-?" 0") ;;
+        d????????[tT]" $uid" | d????????[tT]" 0") ;;
+        l?????????" $uid" | l?????????" 0") ;;
+        *) exit 1 ;;
+      esac
+      shift
+    done
+    [ $# -eq 0 ]
+  }
+}
+
+# Looks at the way to the folder as it is named, then as it is. From here on the folder has that
+# name, which leads through no link.
 safe() {
-  case $(look "$cache/.") in
+  trusted "$cache" && real=$(CDPATH='' cd -P -- "$cache" 2>/dev/null && pwd -P) &&
+    trusted "$real" || return 1
+  case $(look "$real") in
     drwx?-??-?" $uid -" | drwx?-??-?" 0 -") ;;
     *) return 1 ;;
   esac
+  cache=$real
+  home=$cache/{{name}}
+}
+
+distrust() {
+  fail "Cannot trust the cache folder \"$cache\": it or a folder on the way to it is another user's, or others may write to it" "$elsewhere"
 }
 
 intact() {
@@ -44,8 +76,11 @@ move_in() { mv "$new/{{name}}" "$cache/" 2>/dev/null; }
 
 unpack() (
   umask 077
+  way=$cache
+  until [ -e "${way:-/}" ] || [ -L "$way" ]; do way=${way%/*}; done
+  trusted "$way" || distrust
   mkdir -p "$cache" 2>/dev/null || fail "Cannot make the cache folder \"$cache\"" "$elsewhere"
-  safe || fail "Cannot trust the cache folder \"$cache\": it is another user's, or others may write to it" "$elsewhere"
+  safe || distrust
   # What an unpacking that was killed has left behind.
   for old in "$cache"/unpacking.*; do
     kill -0 "${old##*.}" 2>/dev/null || rm -rf "$old"
@@ -98,6 +133,7 @@ home=$cache/{{name}}
 unpacked=
 safe && intact || {
   unpack
+  safe && intact || distrust
   unpacked=now
 }
 

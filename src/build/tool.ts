@@ -15,13 +15,13 @@ export class BuildFailure extends Error {
 export async function outputOf(
   path: string,
   args: readonly string[],
-  { cwd, env }: { readonly cwd?: string; readonly env?: Record<string, string> } = {},
+  options: { readonly cwd?: string } = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
   const command = new Deno.Command(path, {
     args: [...args],
-    env: { NO_COLOR: "1", ...env },
+    env: { NO_COLOR: "1" },
     stdin: "null",
-    ...(cwd !== undefined && { cwd }),
+    ...options,
   });
   const output = await command.output().catch((error) => {
     if (error instanceof Deno.errors.NotFound) throw new BuildFailure(`There is no ${path} here`);

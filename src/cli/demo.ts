@@ -5,7 +5,7 @@ import { inviteToTry, watch } from "../demo/keep.ts";
 import { Narrator } from "../demo/narrator.ts";
 import { Sandbox } from "../demo/sandbox/sandbox.ts";
 import { stopInGoodOrder, tellStory } from "../demo/story.ts";
-import { CommandError, print } from "./terminal.ts";
+import { CommandError, hasColour, print } from "./terminal.ts";
 
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
@@ -13,8 +13,7 @@ const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 export async function demo(options: { readonly keep?: true }): Promise<void> {
   const mosquitto = await ensureMosquitto();
   if (!mosquitto.ok) throw new CommandError(mosquitto.fault, { hint: mosquitto.hint });
-  const colour = Deno.stdout.isTerminal() && !Deno.noColor;
-  const narrator = new Narrator({ write: print, colour });
+  const narrator = new Narrator({ write: print, colour: hasColour(Deno.stdout) });
   const stop = stopSignal();
   const sandbox = await Sandbox.open();
   try {

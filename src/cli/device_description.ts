@@ -1,6 +1,6 @@
 /** A registered device, as it is printed. */
 
-import { type RegisteredDevice, statusOf } from "../store/device_record.ts";
+import { type RegisteredDevice, type SecretUse, statusOf } from "../store/device_record.ts";
 
 /** The fields of a device; times in ISO 8601. */
 interface DeviceDescription {
@@ -10,10 +10,15 @@ interface DeviceDescription {
   readonly certificate_not_after: string | null;
   readonly revoked_at: string | null;
   readonly revoked_reason: string | null;
+  /** When it last sent a message whose signature verified, to within a minute. */
+  readonly last_seen_at: string | null;
 }
 
 /** The fields of a device, as `--json` prints them; never a secret. */
-export function describeDevice(device: RegisteredDevice): DeviceDescription {
+export function describeDevice(
+  device: RegisteredDevice,
+  lastSeen: number | undefined,
+): DeviceDescription {
   return {
     device_id: device.deviceId,
     status: device.damage === undefined
@@ -23,7 +28,17 @@ export function describeDevice(device: RegisteredDevice): DeviceDescription {
     certificate_not_after: isoOf(device.notAfter),
     revoked_at: isoOf(device.revokedAt),
     revoked_reason: device.revokedReason || null,
+    last_seen_at: isoOf(lastSeen),
   };
+}
+
+/** When each device that has ever used a secret was last seen, Unix seconds. */
+export function lastSeenTimes(uses: readonly SecretUse[]): ReadonlyMap<string, number> {
+  const times = new Map<string, number>();
+  for (const { deviceId, lastUsed } of uses) {
+    times.set(deviceId, Math.max(lastUsed, times.get(deviceId) ?? lastUsed));
+  }
+  return times;
 }
 
 /** A time in ISO 8601; null if it is not known. */

@@ -1,18 +1,70 @@
 /** `device list`. */
 
-import { describeDevice } from "./device_description.ts";
+import type { RegisteredDevice } from "../store/device_record.ts";
+import { durationMs, isDuration } from "../config/setting_types.ts";
+import { describeDevice, isoOf, lastSeenTimes } from "./device_description.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
-import { print, printable } from "./terminal.ts";
+import { CommandError, EXIT, note, print, printable } from "./terminal.ts";
 
-/** Lists every device; never a secret. */
-export async function listDevices(options: SiteOption & { readonly json?: true }): Promise<void> {
+/** What `device list` may be told. */
+interface ListOptions extends SiteOption {
+  /** A duration: only devices that have not been seen for that long. */
+  readonly silent?: string;
+  readonly json?: true;
+}
+
+/** A running gateway records once a minute when a device was seen. */
+const SILENT_LEAST_SECONDS = 120;
+
+/** Lists every device, or those that are silent; never a secret. */
+export async function listDevices(options: ListOptions): Promise<void> {
+  const silentSeconds = options.silent === undefined ? undefined : secondsOf(options.silent);
+  const nowSeconds = Math.floor(Date.now() / 1000);
   const config = configOf(layoutOf(options));
-  const devices = await withStore(config, ({ registry }) => registry.list());
-  if (options.json) return print(JSON.stringify(devices.map(describeDevice), null, 2));
-  print(row("DEVICE", "STATUS", "ADDED", "CERTIFICATE UNTIL"));
-  for (const device of devices.map(describeDevice)) {
-    const { device_id, status, created_at, certificate_not_after } = device;
-    print(row(printable(device_id), status, day(created_at), day(certificate_not_after)));
+  const { devices, seen, attended } = await withStore(config, async (store) => ({
+    devices: await store.registry.list(),
+    seen: lastSeenTimes(await store.registry.secretUses()),
+    attended: silentSeconds === undefined ? nowSeconds : (await store.marks()).attendedSeconds,
+  }));
+  const since = silentSeconds === undefined ? undefined : nowSeconds - silentSeconds;
+  const shown = devices
+    .filter((device) => since === undefined || isSilent(device, seen.get(device.deviceId), since))
+    .map((device) => describeDevice(device, seen.get(device.deviceId)));
+  if (options.json) print(JSON.stringify(shown, null, 2));
+  else sayTable(shown);
+  if (attended === undefined || attended < nowSeconds - SILENT_LEAST_SECONDS) {
+    note(
+      `note: the gateway is not taking messages: ${isoOf(attended) ?? "never"} was its last time`,
+    );
+  }
+}
+
+function secondsOf(silent: string): number {
+  const seconds = isDuration(silent) ? durationMs(silent) / 1000 : 0;
+  if (seconds >= SILENT_LEAST_SECONDS) return seconds;
+  throw new CommandError(`Cannot use --silent "${silent}"`, {
+    exit: EXIT.wrongUse,
+    hint:
+      'Give a duration from "2m" on, such as "1h" or "7d": when a device was seen is recorded ' +
+      "once a minute",
+  });
+}
+
+/** A new device is not silent before it has been there that long. */
+function isSilent(
+  { createdAt, revokedAt }: RegisteredDevice,
+  seenAt: number | undefined,
+  since: number,
+): boolean {
+  return revokedAt === undefined && (seenAt ?? createdAt ?? 0) < since;
+}
+
+/** Within 80 columns, as long as device ids are short. */
+function sayTable(devices: readonly ReturnType<typeof describeDevice>[]): void {
+  print(row("DEVICE", "STATUS", "ADDED", "CERTIFICATE UNTIL", "LAST SEEN"));
+  for (const { device_id, status, created_at, certificate_not_after, last_seen_at } of devices) {
+    const seen = last_seen_at?.replace(/:\d\d\.\d+Z$/, "Z") ?? "-";
+    print(row(printable(device_id), status, day(created_at), day(certificate_not_after), seen));
   }
 }
 
@@ -20,6 +72,8 @@ function day(iso: string | null): string {
   return iso?.slice(0, 10) ?? "-";
 }
 
-function row(device: string, status: string, added: string, until: string): string {
-  return `${device.padEnd(24)}  ${status.padEnd(8)}  ${added.padEnd(10)}  ${until}`;
+function row(...[device, status, added, until, seen]: [string, string, string, string, string]) {
+  return `${device.padEnd(20)}  ${status.padEnd(8)}  ${added.padEnd(10)}  ${
+    until.padEnd(17)
+  }  ${seen}`;
 }

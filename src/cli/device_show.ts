@@ -1,7 +1,7 @@
 /** `device show`. */
 
 import type { RegisteredDevice, SecretUse } from "../store/device_record.ts";
-import { describeDevice, isoOf } from "./device_description.ts";
+import { describeDevice, isoOf, lastSeenTimes } from "./device_description.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { print, printable } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
@@ -12,17 +12,23 @@ export async function showDevice(
   options: SiteOption & { readonly json?: true },
 ): Promise<void> {
   const config = configOf(layoutOf(options));
-  const { device, uses } = await withStore(config, async ({ registry }) => ({
+  const { device, uses, rejection } = await withStore(config, async ({ registry, audit }) => ({
     device: await registry.find(deviceId),
     uses: await registry.secretUses(deviceId),
+    rejection: await audit.lastRejection(deviceId),
   }));
   if (!device) throw unknownDevice(deviceId);
-  const description = describeDevice(device);
+  const description = describeDevice(device, lastSeenTimes(uses).get(deviceId));
+  const last_rejection = rejection ? { code: rejection.code, at: isoOf(rejection.at) } : null;
   const secrets = describeSecrets(device, uses);
-  if (options.json) return print(JSON.stringify({ ...description, secrets }, null, 2));
+  if (options.json) {
+    return print(JSON.stringify({ ...description, last_rejection, secrets }, null, 2));
+  }
   for (const [name, value] of Object.entries(description)) {
     print(`${name}: ${printable(value ?? "-")}`);
   }
+  const rejected = last_rejection && `${last_rejection.code} at ${last_rejection.at}`;
+  print(`last_rejection: ${printable(rejected ?? "-")}`);
   for (const { number, good_until, last_used_at } of secrets) {
     const end = good_until === null ? "newest" : `good until ${good_until}`;
     print(`secret ${number}: ${end}, last used: ${last_used_at ?? "never"}`);

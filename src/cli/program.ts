@@ -116,6 +116,7 @@ function addDeviceCommands(program: Command): void {
       (await import("./device_adopt.ts")).adoptDevices(file, options)
     );
   site(device.command("list").description("List all devices"))
+    .option("--silent <duration>", "only those not revoked that have not been seen for that long")
     .option("--json", "as JSON")
     .action(async (options) => (await import("./device_list.ts")).listDevices(options));
   site(device.command("show <id>").description("Show one device"))

@@ -16,6 +16,7 @@ export function showProgress(
 ): { to(done: number): void; end(): void } {
   const shown = (options.isTerminal ?? Deno.stderr.isTerminal()) && total >= LEAST;
   let saidMs = -Infinity;
+  let width = 0;
   return {
     to(done) {
       const nowMs = performance.now();
@@ -23,10 +24,12 @@ export function showProgress(
       saidMs = nowMs;
       const full = Math.floor(done / total * WIDTH);
       const bar = "#".repeat(full) + ".".repeat(WIDTH - full);
-      writeToStderr(`\r${label} [${bar}] ${done}/${total}`);
+      const line = `${label} [${bar}] ${done}/${total}`;
+      width = line.length;
+      writeToStderr(`\r${line}`);
     },
     end() {
-      if (shown && saidMs > -Infinity) writeToStderr("\r\x1b[K");
+      if (width > 0) writeToStderr(`\r${" ".repeat(width)}\r`); // any terminal knows this
     },
   };
 }

@@ -14,7 +14,7 @@ import { ServiceNotifier } from "../process/systemd_notify.ts";
 import { lockNow } from "../site/site_lock.ts";
 import { StoreError } from "../store/store_error.ts";
 import { layoutOf, settingsOf, type SiteOption } from "./open_site.ts";
-import { CommandError, note } from "./terminal.ts";
+import { CommandError, hasColour, note } from "./terminal.ts";
 
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
@@ -82,11 +82,9 @@ function orCommandError<T>(work: () => T): T {
   }
 }
 
-/** Colour is for a terminal whose user has not set NO_COLOR. */
 function logStyleOf({ format }: Config["log"]): LogStyle {
-  const isTerminal = Deno.stderr.isTerminal();
-  if (format === "json" || (format === "auto" && !isTerminal)) return "json";
-  return isTerminal && !Deno.noColor ? "colour" : "text";
+  if (format === "json" || (format === "auto" && !Deno.stderr.isTerminal())) return "json";
+  return hasColour(Deno.stderr) ? "colour" : "text";
 }
 
 /** An error that the site causes is printed for the operator; any other is a bug. */

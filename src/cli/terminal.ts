@@ -37,6 +37,11 @@ export class OutputError extends Error {
   override readonly name = "OutputError";
 }
 
+/** True if colour may be printed there: it is a terminal, and its user has not set NO_COLOR. */
+export function hasColour(stream: { isTerminal(): boolean }): boolean {
+  return stream.isTerminal() && !Deno.noColor;
+}
+
 /** A result, on stdout; throws an `OutputError`. */
 export function print(line: string): void {
   const bytes = new TextEncoder().encode(`${line}\n`);

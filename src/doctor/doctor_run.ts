@@ -179,7 +179,8 @@ export class DoctorRun {
     }
     const [answer] = await this.#each([ANSWER_CHECK], away ?? site);
     await this.#each([OTHER_CLOCKS_CHECK], site);
-    return away ?? (answer!.status === "fail" ? "the backend takes no reading" : undefined);
+    return away ??
+      (answer!.status === "fail" ? `the backend takes no reading: ${answer!.observed}` : undefined);
   }
 
   async #beginSession(devices: TestDevices | string): Promise<TestSession | string> {

@@ -56,7 +56,7 @@ export class GatewayWorker {
   #receive(request: WorkerRequest): void {
     switch (request.kind) {
       case "disconnected":
-        return this.#clients.disconnected(request.port);
+        return this.#clients.disconnected(request.number);
       default:
         return void this.#reply(request);
     }
@@ -83,7 +83,7 @@ export class GatewayWorker {
       case "stop":
         return this.#end(call.graceMs);
       case "connected":
-        return this.#clients.connected(call.port, call.address);
+        return this.#clients.connected(call.number, call.connection);
       case "ping":
         return;
       default:
@@ -111,7 +111,7 @@ export class GatewayWorker {
       emit,
       credentials,
       receive: (request, address) => this.#gate.handle(request, address),
-      addressOf: ({ port }) => this.#clients.addressOf(port),
+      addressOf: (ends) => this.#clients.addressOf(ends),
       onListenAgain: (port) => this.#listening(port),
     });
   }

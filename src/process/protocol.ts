@@ -8,6 +8,7 @@
 
 import type { Config } from "../config/config.ts";
 import type { Credentials } from "../config/credentials.ts";
+import type { ClientConnection } from "./client_addresses.ts";
 import type { LogStyle } from "../log/log.ts";
 
 /** What a gateway runs with. */
@@ -29,13 +30,17 @@ export type WorkerCall =
   /** Stop; replied to when everything has ended. */
   | { readonly kind: "stop"; readonly graceMs: number }
   | { readonly kind: "ping" }
-  /** Whose connection comes from a local port; its first byte comes after the reply. */
-  | { readonly kind: "connected"; readonly port: number; readonly address: string };
+  /** Whose a connection is; its first byte comes after the reply. */
+  | {
+    readonly kind: "connected";
+    readonly number: number;
+    readonly connection: ClientConnection;
+  };
 
-/** The connection from a local port has ended. */
+/** The connection of that number has ended. */
 interface ConnectionNotice {
   readonly kind: "disconnected";
-  readonly port: number;
+  readonly number: number;
 }
 
 /** A message to the worker. */

@@ -6,12 +6,13 @@
  * - it knows nothing of TLS and HTTP: bytes go through as they come, still encrypted;
  * - a connection stays with the upstream that it was given first;
  * - if too many are open, the oldest is closed: one client cannot keep the others out;
- * - the upstream knows each client's address, by the local port of its connection, before it gets
- *   the first byte, and forgets it before that port is free for another.
+ * - the upstream knows each client's address before it gets the first byte, and forgets it before
+ *   the proxy's end of the connection is free for another.
  */
 
 import { StartError } from "../config/credentials.ts";
 import type { Emit } from "../core/event.ts";
+import type { ClientConnection } from "./client_addresses.ts";
 
 /** Where gateways listen behind the proxy. */
 export const LOOPBACK = "127.0.0.1";
@@ -27,9 +28,8 @@ const LINGER_MS = 1_000;
 export interface Upstream {
   /** Where it listens; rejects if it never will. */
   readonly port: Promise<number>;
-  /** The connection from `port` is for a client at `address`; resolves once that is known there. */
-  connected(port: number, address: string): Promise<void>;
-  disconnected(port: number): void;
+  /** Resolves once it is known there whose connection it is; disposed of when that ends. */
+  connected(connection: ClientConnection): Promise<Disposable>;
 }
 
 /** One listener. */
@@ -109,13 +109,13 @@ export class TcpProxy implements AsyncDisposable {
   async #forward(client: Deno.TcpConn): Promise<void> {
     try {
       const upstream = this.#upstream!;
-      const innerPort = await upstream.port;
+      const listener = await upstream.port;
       if (!this.#clients.has(client)) return; // closed while it waited
-      using inner = await Deno.connect({ hostname: LOOPBACK, port: innerPort });
-      const { port } = inner.localAddr;
+      using inner = await Deno.connect({ hostname: LOOPBACK, port: listener });
+      const address = client.remoteAddr.hostname;
+      const connection = { listener, port: inner.localAddr.port, address };
       using known = new DisposableStack();
-      known.defer(() => upstream.disconnected(port));
-      await upstream.connected(port, client.remoteAddr.hostname);
+      known.use(await upstream.connected(connection));
       await relay(client, inner, () => known.dispose());
     } catch {
       // there is no upstream: the client sees the connection end

@@ -1,6 +1,7 @@
 /** One worker, as the supervisor sees it: calls with replies, and how it ended. */
 
 import { StartError } from "../config/credentials.ts";
+import type { ClientConnection } from "./client_addresses.ts";
 import { permissionsOf } from "./permissions.ts";
 import type {
   GatewaySpec,
@@ -49,6 +50,7 @@ export class WorkerHandle implements Upstream {
   /** Requests from before it has loaded: a worker receives nothing earlier. */
   #queued: WorkerRequest[] | undefined = [];
   #callCount = 0;
+  #clientCount = 0;
   #port = 0;
   #end: WorkerEnd | undefined;
 
@@ -99,12 +101,10 @@ export class WorkerHandle implements Upstream {
     return true;
   }
 
-  connected(port: number, address: string): Promise<void> {
-    return this.call({ kind: "connected", port, address });
-  }
-
-  disconnected(port: number): void {
-    this.#send({ kind: "disconnected", port });
+  async connected(connection: ClientConnection): Promise<Disposable> {
+    const number = ++this.#clientCount;
+    await this.call({ kind: "connected", number, connection });
+    return { [Symbol.dispose]: () => this.#send({ kind: "disconnected", number }) };
   }
 
   /** Lets clients end their connections. */

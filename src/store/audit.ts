@@ -24,6 +24,13 @@ export interface AuditHead {
 /** The hash before the first entry. */
 export const AUDIT_GENESIS = new Uint8Array(32);
 
+/** The newest rejection that is known of a device. */
+export interface LastRejection {
+  /** Unix seconds; of a flood, to within a quarter of an hour. */
+  readonly at: number;
+  readonly code: string;
+}
+
 /** How much of the audit is kept. */
 export interface AuditLimits {
   readonly maxCount: number;
@@ -47,6 +54,8 @@ export interface AuditStore {
   chainPending(): Promise<void>;
   /** The entries from a time on, Unix seconds, in their order; as they were when this began. */
   since(at: number): AsyncIterable<AuditEntry>;
+  /** A device's newest rejection among the newest million entries; undefined if there is none. */
+  lastRejection(deviceId: string): Promise<LastRejection | undefined>;
   /** Proves the chain; `pinned`, if it is given, must be the hash of one of its entries. */
   prove(pinned?: Uint8Array): Promise<AuditProof>;
 }

@@ -1,6 +1,7 @@
 /** The launcher with a stand-in for Deno that shows what it was started with. */
 
 import assert from "node:assert/strict";
+import { lchownSync } from "node:fs";
 import { assemble } from "../../src/build/pack.ts";
 import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
 import { withFolder } from "../support/with_folder.ts";
@@ -149,6 +150,53 @@ Deno.test("a cache folder that others may write to is refused, and so is another
     Deno.chmodSync(cache, 0o700);
     Deno.chownSync(cache, 65534, 65534);
     assertRefused(await runPacked(program, ["run"], { cache }), untrusted);
+  });
+});
+
+Deno.test("a cache folder below one that others can put another in the place of is refused", async () => {
+  await withLauncher(async ({ program, folder }) => {
+    const untrusted = /^error: Cannot trust the cache folder .*\nhint: .*GATEWAY_CACHE\n$/;
+    const above = `${folder}/above`;
+    const cache = `${above}/further/cache`;
+    Deno.mkdirSync(above);
+    const faults: Record<string, () => void> = {};
+    for (const mode of [0o777, 0o775, 0o757]) {
+      faults[`mode ${mode.toString(8)}`] = () => Deno.chmodSync(above, mode);
+    }
+    if (Deno.uid() === 0) {
+      faults["another user's"] = () => Deno.chownSync(above, 65534, 65534);
+      faults["a link of another user"] = () => {
+        Deno.removeSync(above, { recursive: true });
+        Deno.mkdirSync(`${folder}/elsewhere`);
+        Deno.symlinkSync(`${folder}/elsewhere`, above);
+        lchownSync(above, 65534, 65534);
+      };
+    }
+    const run = () => runPacked(program, ["run"], { cache });
+    for (const [name, spoil] of Object.entries(faults)) {
+      spoil();
+      assertRefused(await run(), untrusted);
+      assert.throws(() => Deno.statSync(`${above}/further`), name);
+    }
+    Deno.removeSync(above, { recursive: true });
+    Deno.mkdirSync(above);
+    assertRan(await run());
+    Deno.chmodSync(above, 0o777); // also with the right files below it
+    assertRefused(await run(), untrusted);
+    Deno.chmodSync(above, 0o1777); // as /tmp: others cannot rename what is not theirs
+    assertRan(await run());
+  });
+});
+
+Deno.test("a link of one's own to the cache folder is followed once, and what it leads to is run", async () => {
+  await withLauncher(async ({ program, cache, folder }) => {
+    Deno.mkdirSync(`${folder}/real`, { mode: 0o700 });
+    Deno.symlinkSync(`${folder}/real`, cache);
+    for (let start = 0; start < 2; start++) {
+      const run = await runPacked(program, ["run"], { cache });
+      assertRan(run);
+      assert.ok(run.stdout.includes(`${Deno.realPathSync(folder)}/real/`), run.stdout);
+    }
   });
 });
 

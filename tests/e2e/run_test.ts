@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import description from "../../docs/openapi.json" with { type: "json" };
 import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
 import {
   gatewayCommand,
@@ -183,6 +184,14 @@ Deno.test("command sends a command through the running gateway", async () => {
     const unknown = await shell(["command", "nobody", "1", ...dir]);
     assert.equal(unknown.code, 1);
     assert.match(unknown.stderr, /^error: The gateway answered 404: No such device/);
+  });
+});
+
+Deno.test("run gives out the description of its API, in whatever form it is packed", async () => {
+  await withProcess(async (site, start) => {
+    await start();
+    const served = await site.api("/openapi.json", { headers: { authorization: "" } });
+    assert.deepEqual(await served.json(), description);
   });
 });
 

@@ -4,6 +4,7 @@ import { LINK_FAULTS } from "./link_faults.ts";
 import { BACKEND_FAULTS } from "./backend_faults.ts";
 import { EVERYTHING } from "./everything.ts";
 import { FLOOD } from "./flood.ts";
+import { HOSTILE_ANSWER_COST } from "./hostile_answers.ts";
 import { KILLED_GATEWAY } from "./killed_gateway.ts";
 import { MUTANTS } from "./mutants.ts";
 import { OVERLOADS, PILES } from "./overload.ts";
@@ -14,6 +15,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...KILLED_GATEWAY,
   ...LINK_FAULTS,
   BACKEND_FAULTS,
+  HOSTILE_ANSWER_COST,
   ...OVERLOADS,
   ...PILES,
   EVERYTHING,

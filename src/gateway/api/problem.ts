@@ -2,7 +2,11 @@
 
 /** Every problem that the API answers with: its status, its title, and what to do about it. */
 export const PROBLEMS = {
-  "bad-host": [400, "The Host field is none", "Send a host name, and a port where there is one"],
+  "bad-host": [
+    400,
+    "The request names no host, or two",
+    "Send the host once, as in Host: gateway.example:8443",
+  ],
   "not-json": [400, "The body is not JSON", "Send one JSON text in UTF-8, nested at most 64 deep"],
   "unauthorized": [401, "The API key is missing or wrong", "Send Authorization: Bearer {api key}"],
   "unknown-device": [404, "No such device", "The registry does not know it, or has revoked it"],

@@ -19,6 +19,7 @@ import { readJsonText } from "../../core/json_text.ts";
 import type { BearerAuth } from "./bearer_auth.ts";
 import type { CommandResult } from "../pipeline/command_sender.ts";
 import { problem, type ProblemName } from "./problem.ts";
+import { namesOneHost } from "./request_host.ts";
 
 /** Longest time for a request's body to come, milliseconds. */
 export const BODY_TIMEOUT_MS = 10_000;
@@ -67,14 +68,7 @@ export function createRoutes(parts: RouteParts): ApiHandler {
     return problem("internal");
   });
   return async (request, address) =>
-    isHost(request.headers.get("host"))
-      ? await app.fetch(request, { address })
-      : problem("bad-host");
-}
-
-/** The server puts the Host field in front of the path, where it could begin one of its own. */
-function isHost(host: string | null): boolean {
-  return host === null || /^[A-Za-z0-9._~:[\]-]*$/.test(host); // RFC 9112 §3.2
+    namesOneHost(request) ? await app.fetch(request, { address }) : problem("bad-host");
 }
 
 function readiness(parts: RouteParts): Response {

@@ -8,8 +8,10 @@
 
 import type { Config } from "../../config/config.ts";
 import { type Credentials, StartError } from "../../config/credentials.ts";
-import type { ApiHandler } from "./routes.ts";
 import type { Emit } from "../../core/event.ts";
+import { problem } from "./problem.ts";
+import { namesNoHost } from "./request_host.ts";
+import type { ApiHandler } from "./routes.ts";
 
 const LISTEN_AGAIN_MS = 1_000;
 
@@ -23,8 +25,8 @@ interface ApiServerOptions {
   readonly receive: ApiHandler;
   /** Told after it had to listen again, perhaps at another port. */
   readonly onListenAgain?: (port: number) => void;
-  /** The client's address if connections come through a proxy; undefined: refuse with 403. */
-  readonly addressOf?: (remote: Deno.NetAddr) => string | undefined;
+  /** The client's address behind the proxy; undefined: it did not come through it. */
+  readonly addressOf: (ends: { listener: number; port: number }) => string | undefined;
 }
 
 /** One listening API server. */
@@ -68,14 +70,14 @@ export class ApiServer {
     const { host, port } = this.#address;
     const { certificate: cert, key } = this.#options.credentials;
     try {
-      const server = Deno.serve({
+      const server: Deno.HttpServer<Deno.NetAddr> = Deno.serve({
         hostname: host,
         port,
         cert,
         key,
         signal: this.#abort.signal,
         onListen: () => {},
-        handler: (request, { remoteAddr }) => this.#answer(request, remoteAddr),
+        handler: (request, { remoteAddr }) => this.#answer(request, remoteAddr, server.addr.port),
       });
       server.finished.catch((error) => this.#listenAgain(error));
       return server;
@@ -99,11 +101,13 @@ export class ApiServer {
     }, LISTEN_AGAIN_MS);
   }
 
-  async #answer(request: Request, remote: Deno.NetAddr): Promise<Response> {
+  async #answer(request: Request, remote: Deno.NetAddr, listener: number): Promise<Response> {
     const { addressOf, receive } = this.#options;
-    const address = addressOf ? addressOf(remote) : remote.hostname;
+    const address = addressOf({ listener, port: remote.port });
     if (address === undefined) return new Response(null, { status: 403 });
-    const answer = await receive(request, address);
+    const answer = namesNoHost(request, listener)
+      ? problem("bad-host")
+      : await receive(request, address);
     if (this.#draining) answer.headers.set("connection", "close"); // RFC 9112 §9.6
     return answer;
   }

@@ -16,6 +16,7 @@ import {
   type AuditHead,
   type AuditLimits,
   type AuditProof,
+  type LastRejection,
 } from "../audit.ts";
 import { auditHash, noteOf } from "./audit_chain.ts";
 import type { Database } from "./database.ts";
@@ -25,6 +26,9 @@ const TRIM_MAX = 5_000;
 
 /** How much older than the limit the first entry may get: each trimming is an entry itself. */
 const AGE_SLACK_SECONDS = 86_400;
+
+/** Most entries among which a device's last rejection is looked for. */
+const LOOK_BACK_MAX = 1_000_000;
 
 /** Most faults that are named; after that it is clear enough. */
 const FAULTS_MAX = 20;
@@ -59,6 +63,20 @@ export class AuditLog {
     return this.#store.audit.head();
   }
 
+  /** A device's newest rejection; of those that are only counted yet, when their period began. */
+  lastRejection(deviceId: string): LastRejection | undefined {
+    const row = this.#store.prepare(`
+      SELECT at, code FROM (
+        SELECT since AS at, code FROM audit_rejections WHERE identity = ?1 AND count > 0
+        UNION ALL SELECT * FROM (
+          SELECT at, detail AS code FROM audit
+          WHERE sequence > ?2 AND event = 'message_rejected' AND subject = ?1
+          ORDER BY sequence DESC LIMIT 1
+        )
+      ) ORDER BY at DESC LIMIT 1`).get(deviceId, this.head().sequence - LOOK_BACK_MAX);
+    return row && { at: row["at"] as number, code: row["code"] as string };
+  }
+
   /** Chains what another program has left. */
   chainPending(): void {
     this.#store.transaction(() => {});
@@ -74,13 +92,16 @@ export class AuditLog {
     }
   }
 
-  /** Drops what is over the limits, oldest first. Belongs inside a transaction. */
-  trim(limits: AuditLimits, nowMs: number): void {
+  /**
+   * Drops what is over the limits, oldest first: `ageMs` says how old it is, `nowMs` is the entry's
+   * own time. Belongs inside a transaction.
+   */
+  trim(limits: AuditLimits, { nowMs, ageMs }: { nowMs: number; ageMs: number }): void {
     const first = this.#first();
     const { sequence } = this.#store.audit.head();
     const oldest = this.#find.get(first);
     if (oldest === undefined) return;
-    const at = Math.floor((nowMs - limits.maxAgeMs) / 1000);
+    const at = Math.floor((ageMs - limits.maxAgeMs) / 1000);
     const count = sequence - first + 1;
     // With some room made, or every new entry would be one to trim, with an entry about it.
     const surplus = count > limits.maxCount ? count - Math.floor(limits.maxCount * 0.9) : 0;

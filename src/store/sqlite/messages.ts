@@ -25,9 +25,11 @@ import type {
   MessageStore,
   StoreCounts,
   StoreMarks,
+  Tidying,
 } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { Accepted } from "../../core/verdict.ts";
+import { AgeClock } from "./age_clock.ts";
 import { Database } from "./database.ts";
 import { DeadLetters } from "./dead_letters.ts";
 import { Outbox, STEADY_OFFSET_MARK, steadyStart } from "./outbox.ts";
@@ -54,6 +56,7 @@ export class SqliteMessages implements MessageStore {
   readonly #deadLetters: DeadLetters;
   readonly #replayGuard: ReplayGuard;
   readonly #rejectionAudit: RejectionAudit;
+  readonly #ageClock: AgeClock;
   #pending = 0;
   #lastSequence = 0;
   /** Another one means that another process has written; undefined: look in any case. */
@@ -67,6 +70,7 @@ export class SqliteMessages implements MessageStore {
     this.#deadLetters = new DeadLetters(database);
     this.#replayGuard = new ReplayGuard(database);
     this.#rejectionAudit = new RejectionAudit(database, limits.audit);
+    this.#ageClock = new AgeClock(database);
     this.#dataVersion = database.dataVersion();
   }
 
@@ -116,11 +120,10 @@ export class SqliteMessages implements MessageStore {
         const committed = decided.map((one) => this.#write(one, batch.acceptedMs));
         this.#markSteadyClock(batch.acceptedMs - wallMs);
         const marked = this.#markAttendance(batch.attendedSeconds, committed.length > 0);
-        const tidied = tidy ? this.#tidy(batch, tidy.heldSinceMs) : NOTHING_TIDIED;
-        const rejections = this.#rejectionAudit.write(committed, {
-          tidy: tidy !== undefined,
-          wallMs,
-        });
+        const steadyMs = batch.acceptedMs;
+        const ages = tidy && { ...tidy, ageMs: this.#ageClock.move({ wallMs, steadyMs }) };
+        const tidied = ages ? this.#tidy(batch, ages) : NOTHING_TIDIED;
+        const rejections = this.#rejectionAudit.write(committed, { tidy: ages, wallMs });
         return { requeued, removed, committed, late, spent, marked, rejections, ...tidied };
       },
     );
@@ -168,7 +171,10 @@ export class SqliteMessages implements MessageStore {
   }
 
   #settle({ sequence, deadLetter }: Settlement): void {
-    if (deadLetter) this.#deadLetters.deadLetter(sequence, deadLetter);
+    if (deadLetter) {
+      const deadLetteredAtMs = this.#ageClock.timeOf(deadLetter.deadLetteredAtMs);
+      this.#deadLetters.deadLetter(sequence, { ...deadLetter, deadLetteredAtMs });
+    }
     this.#outbox.remove(sequence);
   }
 
@@ -218,10 +224,13 @@ export class SqliteMessages implements MessageStore {
   }
 
   /** Forgets ids that can no longer matter, even for what is still held; expires dead letters. */
-  #tidy({ wallMs, facts, policy }: Batch, heldSinceMs: number | undefined) {
+  #tidy(
+    { wallMs, facts, policy }: Batch,
+    { heldSinceMs, ageMs }: Tidying & { readonly ageMs: number },
+  ) {
     const nowSeconds = secondsOf(Math.min(wallMs, heldSinceMs ?? Infinity));
     const untidy = this.#replayGuard.forget(oldestRemembered({ nowSeconds, ...facts }, policy));
-    const expiredDeadLetters = this.#deadLetters.expire(this.#limits.deadLetters, wallMs);
+    const expiredDeadLetters = this.#deadLetters.expire(this.#limits.deadLetters, ageMs);
     return { untidy, expiredDeadLetters };
   }
 

@@ -68,7 +68,7 @@ export class RejectionAudit {
   /** Writes what is new, and with `tidy` what is due; belongs inside a transaction. */
   write(
     committed: Iterable<Committed>,
-    options: { readonly tidy: boolean; readonly wallMs: number },
+    options: { readonly tidy: { readonly ageMs: number } | undefined; readonly wallMs: number },
   ): PeriodChanges {
     const at = secondsOf(options.wallMs);
     const changes = new Map<string, Period | undefined>();
@@ -80,7 +80,7 @@ export class RejectionAudit {
       for (const [key, period] of this.#periods) {
         this.#tidy(changes.get(key) ?? period, at, changes);
       }
-      this.#audit.trim(this.#limits, options.wallMs);
+      this.#audit.trim(this.#limits, { nowMs: options.wallMs, ageMs: options.tidy.ageMs });
     }
     return changes;
   }

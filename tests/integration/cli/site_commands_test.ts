@@ -132,6 +132,8 @@ Deno.test("a registry that was brought along is listed and served", async () => 
       certificate_not_after: null,
       revoked_at: null,
       revoked_reason: null,
+      last_seen_at: null,
+      last_rejection: null,
       secrets: [{ number: 1, good_until: null, last_used_at: null }],
     });
   });

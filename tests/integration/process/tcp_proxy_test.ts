@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { freePorts } from "../../support/free_ports.ts";
 import { poll } from "../../../src/time/poll.ts";
+import type { ClientConnection } from "../../../src/process/client_addresses.ts";
 import { TcpProxy, type Upstream } from "../../../src/process/tcp_proxy.ts";
 
 const LOOPBACK = "127.0.0.1";
@@ -21,14 +22,15 @@ class Echo implements Upstream, Disposable {
     this.#echo(new TextEncoder().encode(name));
   }
 
-  connected(port: number, address: string): Promise<void> {
+  async connected({ port, address }: ClientConnection): Promise<Disposable> {
     this.clients.set(port, address);
-    return this.known;
-  }
-
-  disconnected(port: number): void {
-    if (!isBound(port)) this.freeAtEnd.push(port);
-    this.clients.delete(port);
+    await this.known;
+    return {
+      [Symbol.dispose]: () => {
+        if (!isBound(port)) this.freeAtEnd.push(port);
+        this.clients.delete(port);
+      },
+    };
   }
 
   [Symbol.dispose](): void {

@@ -209,7 +209,7 @@ Deno.test("trimming leaves an entry, and a chain that still proves itself", asyn
     fill(store, 200);
     const early = [...audit.since(ALL)][4]!;
     const trim = (maxCount: number, maxAgeMs: number, nowMs: number) =>
-      store.transaction(() => audit.trim({ maxCount, maxAgeMs }, nowMs));
+      store.transaction(() => audit.trim({ maxCount, maxAgeMs }, { nowMs, ageMs: nowMs }));
     trim(200, 1e12, 2_000_000);
     assert.equal(audit.prove().count, 200, "nothing is over the limits");
     trim(150, 1e12, 2_000_000);
@@ -234,7 +234,10 @@ Deno.test("trimming by age waits until a day's worth is due, and keeps the head"
     fill(store, 10, 0);
     const trim = (nowSeconds: number) =>
       store.transaction(() =>
-        audit.trim({ maxCount: 100, maxAgeMs: 1_000_000 }, nowSeconds * 1000)
+        audit.trim({ maxCount: 100, maxAgeMs: 1_000_000 }, {
+          nowMs: nowSeconds * 1000,
+          ageMs: nowSeconds * 1000,
+        })
       );
     trim(1_000 + 86_400);
     assert.equal(audit.prove().count, 10);

@@ -33,7 +33,8 @@ function withDesk(work: (desk: Desk) => void): void {
     enter(rejected, at, options = { tidy: false }) {
       const wallMs = at * 1000;
       const batch = rejected.map(committed);
-      audit.apply(store.transaction(() => audit.write(batch, { ...options, wallMs })));
+      const tidy = options.tidy ? { ageMs: wallMs } : undefined;
+      audit.apply(store.transaction(() => audit.write(batch, { tidy, wallMs })));
     },
     entries: () =>
       [...new AuditLog(store).since(0)].map(({ at, event, subject, detail, count }) => {
