@@ -14,7 +14,7 @@ import { secondsOf } from "./time.ts";
 import { decideOrigin } from "./verdict.ts";
 
 /** How a message came. */
-export interface Arrival extends Pick<Candidate, "identity" | "redelivered" | "arrivedMs"> {
+interface Arrival extends Pick<Candidate, "identity" | "redelivered" | "arrivedMs"> {
   /** The broker's RETAIN flag. */
   readonly retained: boolean;
 }

@@ -35,7 +35,6 @@ const nowSeconds = Math.floor(Date.now() / 1000);
 const messages = (await signMessages(device, BATCH)).map(({ text }) => UTF_8.encode(text));
 const message = messages[0]!;
 const envelopes = messages.map((bytes) => readEnvelope(bytes) as Envelope);
-const envelope = envelopes[0]!;
 
 /** 16 KiB, as from a sensor that sends a batch of readings. */
 const large = UTF_8.encode(JSON.stringify({
