@@ -1,5 +1,6 @@
 /** `audit verify` and `export`: what was changed and what was refused, and that the record is whole. */
 
+import { counted } from "../core/counted.ts";
 import { Buffer } from "node:buffer";
 import type { AuditEntry } from "../store/audit.ts";
 import { durationMs, isDuration } from "../config/setting_types.ts";
@@ -20,7 +21,7 @@ export async function verifyAudit(
   if (options.json) {
     return printJson({ count, head: { sequence: head.sequence, hash: head.hash.toHex() } });
   }
-  const entries = count === 1 ? "1 entry" : `${count} entries`;
+  const entries = counted(count, "entry", "entries");
   print(`Verified ${entries}, up to number ${head.sequence}`);
   print(`head ${head.hash.toHex()}`);
 }

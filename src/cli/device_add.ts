@@ -1,5 +1,6 @@
 /** `device add` and `import`: new devices, with their certificates and folders. */
 
+import { counted } from "../core/counted.ts";
 import { dirname, resolve } from "node:path";
 import { readOperatorText } from "../config/operator_file.ts";
 import { isDeviceId } from "../core/device.ts";
@@ -80,7 +81,9 @@ export async function importDevices(file: string, options: EnrolOptions): Promis
   const devices = await enrol(wanted, options, faults);
   if (options.json) return printJson(devices);
   print(
-    `Added ${wanted.length} devices: ${layoutOf(options).devicesFolder} has the folders for them`,
+    `Added ${counted(wanted.length, "device")}: ${
+      layoutOf(options).devicesFolder
+    } has the folders for them`,
   );
 }
 

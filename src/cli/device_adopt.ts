@@ -1,5 +1,6 @@
 /** `device adopt`: the devices of an existing registry. */
 
+import { counted } from "../core/counted.ts";
 import { readExistingDevices } from "../store/open_store.ts";
 import { adoptDevices as adopt } from "../site/operations/add_devices.ts";
 import { enrolmentError } from "./enrolment_report.ts";
@@ -17,7 +18,10 @@ export async function adoptDevices(
   if (!result.ok) throw enrolmentError(result.faults, devices.map((_, i) => `row ${i + 1}`));
   const { adopted, present } = result;
   if (options.json) return printJson({ adopted, present });
-  print(`Adopted ${adopted} devices` + (present > 0 ? `; ${present} were registered already` : ""));
+  print(
+    `Adopted ${counted(adopted, "device")}` +
+      (present > 0 ? `; ${present} were registered already` : ""),
+  );
   print(
     "They have no certificate yet, for each: secure-iot-gateway device rotate ID --certificate",
   );

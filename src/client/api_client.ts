@@ -1,5 +1,6 @@
 /** The backend's side of the gateway's API: HTTPS, with the site's authority and its Bearer key. */
 
+import { readText } from "../config/operator_file.ts";
 import type { SiteLayout } from "../site/layout.ts";
 
 const TIMEOUT_MS = 10_000;
@@ -25,8 +26,8 @@ export class ApiClient {
 
   /** Reads from the site what a backend must know. */
   static async open(layout: SiteLayout, options: { port: number }): Promise<ApiClient> {
-    const key = (await Deno.readTextFile(layout.apiKey)).trim();
-    const authority = await Deno.readTextFile(layout.gatewayCa.certificate);
+    const key = (await readText(layout.apiKey)).trim();
+    const authority = await readText(layout.gatewayCa.certificate);
     return new ApiClient(`https://localhost:${options.port}`, key, authority);
   }
 

@@ -1,5 +1,6 @@
 /** A device: an MQTT client with a certificate and a secret, as firmware would be. */
 
+import { readText } from "../config/operator_file.ts";
 import { Buffer } from "node:buffer";
 import mqtt, { type IClientOptions, type IClientPublishOptions, type MqttClient } from "mqtt";
 import { compactJson } from "../core/json_scanner.ts";
@@ -219,11 +220,11 @@ interface ResponseProperties {
 async function readIdentity(folder: string): Promise<DeviceIdentity> {
   const files = deviceFolderAt(folder);
   return {
-    deviceId: JSON.parse(await Deno.readTextFile(files.description)).device_id,
-    secret: await Deno.readTextFile(files.secret),
-    ca: await Deno.readTextFile(files.ca),
-    certificate: await Deno.readTextFile(files.certificate),
-    key: await Deno.readTextFile(files.key),
+    deviceId: JSON.parse(await readText(files.description)).device_id,
+    secret: await readText(files.secret),
+    ca: await readText(files.ca),
+    certificate: await readText(files.certificate),
+    key: await readText(files.key),
   };
 }
 

@@ -22,6 +22,8 @@ export interface FreshnessLimits {
 export interface FreshRange {
   readonly oldest: number;
   readonly newest: number;
+  /** The wall clock by which they were made. */
+  readonly nowSeconds: number;
 }
 
 /** What the range depends on, besides the limits. */
@@ -44,6 +46,7 @@ export function freshRange(facts: FreshnessFacts, limits: FreshnessLimits): Fres
   return {
     oldest: Math.max(remembered, forgottenSeconds + 1),
     newest: nowSeconds + limits.toleranceSeconds,
+    nowSeconds,
   };
 }
 

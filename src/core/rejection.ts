@@ -27,7 +27,7 @@ export interface Rejection {
   readonly code: RejectionCode;
   /** What is wrong and where; empty except for `malformed`. */
   readonly detail: string;
-  /** By how much the timestamp is out of range, seconds; negative: too old. Only with that code. */
+  /** The timestamp less the gateway's clock, seconds. Only if it is out of range. */
   readonly secondsOff?: number;
 }
 

@@ -72,14 +72,12 @@ export function decideOrigin(envelope: Envelope, facts: OriginFacts): Rejection 
 export function decideSigned(envelope: Envelope, facts: SignedFacts): Verdict {
   if (facts.signedPayload === undefined) return reject("invalid_signature");
   if (facts.remembered && facts.redelivered) return { kind: "duplicate" };
-  const secondsOff = secondsOutOf(facts.range, envelope.timestampSeconds);
-  if (secondsOff !== 0) return { ...reject("timestamp_out_of_range"), secondsOff };
+  const { range: { oldest, newest, nowSeconds } } = facts;
+  const { timestampSeconds } = envelope;
+  if (timestampSeconds < oldest || timestampSeconds > newest) {
+    return { ...reject("timestamp_out_of_range"), secondsOff: timestampSeconds - nowSeconds };
+  }
   if (facts.remembered) return reject("replayed");
   if (!facts.withinRate) return reject("rate_limited");
   return { kind: "accepted", payload: facts.signedPayload };
-}
-
-/** Negative: too old; 0: within; positive: too new. */
-function secondsOutOf({ oldest, newest }: FreshRange, timestampSeconds: number): number {
-  return Math.min(timestampSeconds - oldest, 0) || Math.max(timestampSeconds - newest, 0);
 }

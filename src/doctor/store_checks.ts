@@ -1,5 +1,6 @@
 /** The database: whether it is intact, and what it says about devices and the clock. */
 
+import { counted } from "../core/counted.ts";
 import { WARN_DAYS } from "../config/expiry.ts";
 import { readSealingKeys } from "../store/sealing_keys.ts";
 import { inspectStore, openStore } from "../store/open_store.ts";
@@ -74,7 +75,9 @@ async function deviceEnds({ store, nowMs }: SiteWithStore): Promise<CheckOutcome
   const ends = await store.registry.certificateEnds();
   const near = ends.filter(({ notAfter }) => notAfter - nowMs / 1000 <= WARN_DAYS * DAY_SECONDS);
   if (near.length === 0) {
-    return pass(`${ends.length} devices, no certificate expires within ${WARN_DAYS} days`);
+    return pass(
+      `${counted(ends.length, "device")}, no certificate expires within ${WARN_DAYS} days`,
+    );
   }
   const names = near.slice(0, NAMED_MAX).map(({ deviceId }) => deviceId).join(", ");
   const others = near.length > NAMED_MAX ? ` and ${near.length - NAMED_MAX} more` : "";
@@ -93,7 +96,7 @@ async function rows({ store }: SiteWithStore): Promise<CheckOutcome> {
   const others = damaged.length - NAMED_MAX;
   const named = damaged.slice(0, NAMED_MAX).concat(others > 0 ? [`and ${others} more`] : []);
   return passUnless(named, {
-    observed: `${devices.length} devices, none damaged`,
+    observed: `${counted(devices.length, "device")}, none damaged`,
     remedy: "For each: secure-iot-gateway device remove ID, or correct its row in the database",
   });
 }
@@ -110,7 +113,7 @@ async function secrets({ config, store }: SiteWithStore): Promise<CheckOutcome> 
 async function audit({ store }: SiteWithStore): Promise<CheckOutcome> {
   const { faults, count } = await store.audit.prove();
   return passUnless(faults, {
-    observed: `${count} entries, none altered, removed or moved`,
+    observed: `${counted(count, "entry", "entries")}, none altered, removed or moved`,
     remedy: "The database was changed by hand: compare audit export with a backup",
   });
 }

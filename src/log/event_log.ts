@@ -5,6 +5,7 @@
  * the rate of rejections, and accepted messages are only logged if the settings say so.
  */
 
+import { counted } from "../core/counted.ts";
 import type { Outcome } from "../core/delivery.ts";
 import type { EntryNames, EventOf, GatewayEvent, Waiting } from "../core/event.ts";
 import { type Rejection, rejectionSentence } from "../core/rejection.ts";
@@ -57,7 +58,7 @@ const LINES = {
   log_lines_dropped: ({ count }) =>
     error(`Dropped ${count} lines before the last one: the log could not be written`, { count }),
   intake_paused: ({ maxPending }) =>
-    error(`The outbox is full: intake waits at ${maxPending} entries`),
+    error(`The outbox is full: intake waits at ${counted(maxPending, "entry", "entries")}`),
   intake_resumed: () => info("The outbox has room: taking messages again"),
   qos0_dropped: ({ count }) =>
     error(`Dropped ${count} QoS 0 messages: the intake queue is full`, { count }),
@@ -80,6 +81,12 @@ const LINES = {
     ),
   clock_behind: ({ behindSeconds }) =>
     error(`The clock is ${behindSeconds} s behind the newest accepted message: check it`),
+  clock_differs: ({ aheadSeconds }) =>
+    warning(
+      `The backend's clock is ${Math.abs(aheadSeconds)} s ${
+        aheadSeconds < 0 ? "behind" : "ahead of"
+      } this one: one of them is wrong`,
+    ),
   device_damaged: ({ deviceId, reason }) =>
     error(`Messages of ${deviceId} are refused, its row in the database is damaged: ${reason}`, {
       device_id: deviceId,
@@ -138,7 +145,7 @@ const LINES = {
   session_taken_over: ({ clientId }) =>
     error(`The session ${clientId} is taken over again and again: does this site run twice?`),
   broker_dropped: ({ count }) =>
-    error(`The broker dropped ${count} messages: its queues were full`, { count }),
+    error(`The broker dropped ${counted(count, "message")}: its queues were full`, { count }),
   command_sent: ({ keyName, deviceId, messageId, subscribers }) =>
     info(`Sent a command of key ${keyName} to ${deviceId}${subscribers ? "" : ": no subscriber"}`, {
       key_name: keyName,
@@ -170,9 +177,9 @@ const LINES = {
   devices_expiring: undefined,
   expires_soon: ({ what, expired }) => expired ? error(what) : warning(what),
   gateway_started: ({ kind: _, ...facts }) =>
-    info(`Taking messages from ${facts.devices} devices`, facts),
+    info(`Taking messages from ${counted(facts.devices, "device")}`, facts),
   gateway_stopped: ({ pending }) =>
-    info(`Stopped: ${pending} entries wait in the outbox`, { pending }),
+    info(`Stopped: ${counted(pending, "entry", "entries")} left in the outbox`, { pending }),
   worker_died: ({ reason, restartMs }) =>
     error(`The worker ended: ${reason}; restarting in ${restartMs} ms`),
   reloading: ({ changed }) => info(`Reloading: ${changed}`, { changed }),
@@ -229,7 +236,8 @@ export class EventLog {
 /** How far a timestamp is out of range, after the reason's fixed sentence. */
 function byHowMuch({ secondsOff }: Rejection): string {
   if (secondsOff === undefined) return "";
-  return secondsOff < 0 ? `: ${-secondsOff} s too old` : `: ${secondsOff} s too far ahead`;
+  const side = secondsOff < 0 ? "behind" : "ahead of";
+  return `: ${Math.abs(secondsOff)} s ${side} the gateway's clock`;
 }
 
 function debug(message: string, properties?: LogProperties): Line {
@@ -265,7 +273,7 @@ function lastOf(outcome: Outcome): string {
 }
 
 function devicesOf({ devices }: Waiting): string {
-  return devices === 1 ? "1 device" : `${devices} devices`;
+  return counted(devices, "device");
 }
 
 function waitingOf({ devices, oldest }: Waiting): LogProperties {

@@ -63,12 +63,14 @@ const ROWS: readonly Row[] = [
   },
   {
     code: "timestamp_out_of_range",
-    sentence: /^Rejected message from sensor_001: Timestamp out of range: [56] s too old$/,
+    sentence:
+      /^Rejected message from sensor_001: Timestamp out of range: 30[56] s behind the gateway's clock$/,
     make: async (device) => (await device.sign('{"v":1}', { timestamp: now() - 305 })).message,
   },
   {
     code: "timestamp_out_of_range",
-    sentence: /^Rejected message from sensor_001: Timestamp out of range: [45] s too far ahead$/,
+    sentence:
+      /^Rejected message from sensor_001: Timestamp out of range: 30[45] s ahead of the gateway's clock$/,
     make: async (device) => (await device.sign('{"v":1}', { timestamp: now() + 305 })).message,
   },
   {

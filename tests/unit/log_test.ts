@@ -117,8 +117,14 @@ Deno.test("a timestamp out of range is logged with how much, and which way", () 
   }
   log.flush();
   assert.deepEqual(lines, [
-    ["Rejected message from sensor_001: Timestamp out of range: 597 s too old", -597],
-    ["Rejected message from sensor_001: Timestamp out of range: 3600 s too far ahead", 3_600],
+    [
+      "Rejected message from sensor_001: Timestamp out of range: 597 s behind the gateway's clock",
+      -597,
+    ],
+    [
+      "Rejected message from sensor_001: Timestamp out of range: 3600 s ahead of the gateway's clock",
+      3_600,
+    ],
   ]);
 });
 

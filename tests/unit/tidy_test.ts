@@ -72,7 +72,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gateway: ["store", "core", "config", "time", "log"],
   site: ["store", "core", "config", "time"],
   process: ["gateway", "store", "core", "config", "time", "log"],
-  client: ["core", "site", "time"],
+  client: ["core", "site", "time", "config"],
   doctor: ["client", "site", "store", "core", "config", "time", "log"],
   demo: ["client", "process", "site", "core", "config", "time", "log"],
   cli: ["doctor", "demo", "client", "process", "site", "store", "core", "config", "time", "log"],

@@ -10,12 +10,16 @@
  */
 
 import { basename } from "node:path";
+import { readOperatorFile } from "../../config/operator_file.ts";
 import type { SiteLayout } from "../layout.ts";
 
 /** Whether the broker was told, and if not, why, and what helps. */
 type Told =
   | { readonly told: true; readonly pid: number }
   | { readonly told: false; readonly reason: string; readonly hint: string };
+
+/** Mosquitto keeps all that waits for its clients in one file. */
+const FILE_MAX_BYTES = 2 ** 30;
 
 /** Mosquitto's own file: 15 bytes of magic, a checksum and a version, then chunks. */
 const SESSIONS_HEADER_BYTES = 15 + 4 + 4;
@@ -32,7 +36,7 @@ const RESTART_HINT =
 export async function reloadBroker(layout: SiteLayout): Promise<Told> {
   const pid = await brokerPid(layout);
   if (typeof pid !== "number") return { told: false, ...pid };
-  const asleep = expiringSessions(await readIfThere(layout.brokerSessions));
+  const asleep = expiringSessions(readIfThere(layout.brokerSessions));
   if (asleep.length > 0) return { told: false, ...unsafe(asleep) };
   try {
     Deno.kill(pid, "SIGHUP");
@@ -60,7 +64,7 @@ export async function stopBroker(layout: SiteLayout): Promise<boolean> {
 export async function brokerPid(
   { brokerPid: path }: SiteLayout,
 ): Promise<number | { readonly reason: string; readonly hint: string }> {
-  const text = new TextDecoder().decode(await readIfThere(path)).trim();
+  const text = new TextDecoder().decode(readIfThere(path)).trim();
   if (!/^[1-9][0-9]{0,9}$/.test(text)) {
     return {
       reason: `there is no process number in "${path}": the broker does not run, or runs elsewhere`,
@@ -111,9 +115,9 @@ async function commandLine(pid: string): Promise<string[]> {
   return success ? new TextDecoder().decode(stdout).split("\0") : [];
 }
 
-async function readIfThere(path: string): Promise<Uint8Array<ArrayBuffer>> {
+function readIfThere(path: string): Uint8Array {
   try {
-    return await Deno.readFile(path);
+    return readOperatorFile(path, FILE_MAX_BYTES);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return new Uint8Array();
     throw error;

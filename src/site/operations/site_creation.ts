@@ -81,7 +81,10 @@ export async function createSite(options: SiteOptions): Promise<SiteResult> {
   try {
     const existing = await existingFiles(layout);
     if (existing.length > 0) {
-      return { ok: false, because: "existing_files", faults: existing.map(inTheWay) };
+      const faults = existing.includes(layout.configuration)
+        ? [`Cannot make the site: there is one already: ${JSON.stringify(layout.configuration)}`]
+        : existing.map(inTheWay);
+      return { ok: false, because: "existing_files", faults };
     }
     const apiKey = createApiKey();
     const files = await siteFiles(layout, { ...options, apiKey });

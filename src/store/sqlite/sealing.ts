@@ -160,7 +160,8 @@ function convertBatch(
 ): number {
   const { key, keys, update } = options;
   for (const row of rows) {
-    const [deviceId, stored] = [row["device_id"] as string, row["stored"] as string];
+    const { device_id: deviceId, stored } = row;
+    if (typeof deviceId !== "string" || typeof stored !== "string") throw notText(deviceId);
     const opened = openSecret(stored, deviceId, keys);
     if (opened.kind !== "secret") {
       throw new SealingKeyError(
@@ -171,4 +172,14 @@ function convertBatch(
     update.run(key ? sealSecret(secret, deviceId, key) : secret, deviceId, stored);
   }
   return rows.length;
+}
+
+/** Other programs write there too. */
+function notText(deviceId: unknown): SealingKeyError {
+  if (typeof deviceId !== "string") {
+    return new SealingKeyError("Cannot go on: a row of devices has an id that is not a text");
+  }
+  return new SealingKeyError(
+    `Cannot go on at the secret of "${deviceId}": it is not a text; type device rotate ${deviceId} --secret`,
+  );
 }

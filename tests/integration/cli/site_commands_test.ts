@@ -180,11 +180,11 @@ Deno.test("run names every wrong setting at once and exits with 2", async () => 
   await withSite(async (dir) => {
     const toml = Deno.readTextFileSync(`${dir}/gateway.toml`)
       .replace('# timeout = "10s"', "timeout = 10")
-      .replace("# concurrency = 32", "concurency = 32");
+      .replace("# concurrency = 256", "concurency = 32");
     Deno.writeTextFileSync(`${dir}/gateway.toml`, toml);
     const result = await shell(["run", "--dir", dir]);
     assertError(result, 2, /backend.timeout: must be a duration/);
-    assert.match(result.stderr, /backend.concurency: unknown setting/);
+    assert.match(result.stderr, /backend.concurency: unknown setting, did you mean concurrency\?/);
   });
 });
 

@@ -220,3 +220,15 @@ Deno.test("a key file that others may read, or that is none, is refused without 
     assert.equal(readSealingKeys({ ...places, credential }).length, 1, "a credential goes first");
   });
 });
+
+Deno.test("a secret that is no text stops sealing with the name of its device", async () => {
+  await withPlainRegistry(async ({ store, places }) => {
+    const other = new DatabaseSync(store.path);
+    other.exec("INSERT INTO devices VALUES ('odd', x'736563726574', 1)");
+    const named = /^Cannot go on at the secret of "odd": it is not a text/;
+    await assert.rejects(sealSecrets({ store, places }), { message: named });
+    other.exec("DELETE FROM devices WHERE device_id = 'odd'");
+    other.close();
+    await sealSecrets({ store, places });
+  });
+});
