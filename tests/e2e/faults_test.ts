@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { BACKEND_FAULTS } from "../faults/backend_faults.ts";
+import { BATCHES } from "../faults/batches.ts";
 import { isClean } from "../faults/checker.ts";
 import { EVERYTHING } from "../faults/everything.ts";
 import { FLOOD } from "../faults/flood.ts";
@@ -23,6 +24,10 @@ async function assertClean(...scenarios: Scenario[]): Promise<void> {
 
 Deno.test("a gateway that is killed at any moment loses, swaps, changes and repeats nothing", async () => {
   await assertClean(...KILLED_GATEWAY);
+});
+
+Deno.test("a gateway that is killed while it sends batches loses, swaps and changes nothing", async () => {
+  await assertClean(BATCHES);
 });
 
 Deno.test("a bad broker, a bad backend, an overload and everything at once cost nothing", async () => {

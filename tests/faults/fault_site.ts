@@ -3,6 +3,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { poll } from "../../src/time/poll.ts";
 import type { Reading } from "../../src/demo/sandbox/sample_backend.ts";
+import { carriedBy } from "../support/batch_backend.ts";
 import { LiveSite, type LiveSiteOptions } from "../support/live_site.ts";
 import { withFolder } from "../support/with_folder.ts";
 import {
@@ -227,7 +228,7 @@ export class FaultSite {
     }
     const { wrongAnswers } = this.fleet;
     if (wrongAnswers > 0) this.violations.push(`${wrongAnswers} answers were not their message's`);
-    const { received } = this.live.backend;
+    const received = this.live.backend.received.flatMap(carriedBy);
     const { sent, replays } = this.fleet;
     const figures = check({ ...ending, sent, replays, received, stored: this.stored() });
     return { ...figures, violations: [...this.violations, ...figures.violations] };
@@ -263,7 +264,9 @@ export class FaultSite {
     let seen = 0;
     await this.#eachOne("every message at the backend", ({ messageId }) => {
       const { received } = this.live.backend;
-      for (; seen < received.length; seen++) arrived.add(received[seen]!.messageId);
+      for (; seen < received.length; seen++) {
+        for (const one of carriedBy(received[seen]!)) arrived.add(one.messageId);
+      }
       return arrived.has(messageId);
     });
   }

@@ -1,5 +1,6 @@
 /** Every fault there is, in the order of the table. */
 
+import { BATCHES } from "./batches.ts";
 import { LINK_FAULTS } from "./link_faults.ts";
 import { BACKEND_FAULTS } from "./backend_faults.ts";
 import { EVERYTHING } from "./everything.ts";
@@ -13,6 +14,7 @@ import type { Scenario } from "./scenario.ts";
 /** One line for each module. */
 export const SCENARIOS: readonly Scenario[] = [
   ...KILLED_GATEWAY,
+  BATCHES,
   ...LINK_FAULTS,
   BACKEND_FAULTS,
   HOSTILE_ANSWER_COST,

@@ -23,6 +23,19 @@ export function itemsOf({ text }: Pick<Reading, "text">): ReceivedItem[] {
   return JSON.parse(text);
 }
 
+/** What a request brought, byte for byte: the readings of a batch, or the one that it is. */
+export function carriedBy(
+  reading: Reading,
+): readonly Pick<Reading, "deviceId" | "messageId" | "body">[] {
+  if (reading.path !== "/batch") return [reading];
+  const texts = reading.text.slice(1, -1).split(/(?<=\}),(?=\{"device_id":)/);
+  return itemsOf(reading).map(({ device_id, message_id }, place) => ({
+    deviceId: device_id,
+    messageId: message_id,
+    body: new TextEncoder().encode(texts[place]!.replace(/^.*?"payload":/, "").slice(0, -1)),
+  }));
+}
+
 /** The answer that says something of each item that is not left out. */
 export function answerItems(
   reading: Reading,
