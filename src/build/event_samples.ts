@@ -44,6 +44,7 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     others: new Map([["sensor_002", 2]]),
   },
   clock_behind: { kind: "clock_behind", behindSeconds: 597 },
+  clock_differs: { kind: "clock_differs", aheadSeconds: 597 },
   device_damaged: {
     kind: "device_damaged",
     deviceId: ENTRY.deviceId,
@@ -163,6 +164,7 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   store_reopened: "Nothing, if you sealed the secrets or changed their key",
   dead_letters_expired: "Look at `dead list` more often, or raise the limits",
   clock_behind: "Correct the machine's clock",
+  clock_differs: "Synchronise both clocks; `doctor` says what else it can compare",
   device_damaged: "`device rotate ID --secret`, and find out who wrote to the database",
   message_dead_lettered: "`dead show SEQUENCE`; then `dead retry` or `dead drop`",
   delivery_stuck: "`outbox show SEQUENCE`; fix the backend, or `outbox drop SEQUENCE`",

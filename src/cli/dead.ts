@@ -12,7 +12,7 @@ import type { Store } from "../store/store.ts";
 import { isoOf, payloadOf, printArray, printField, textOf } from "./message_report.ts";
 import { unknownDevice } from "./unknown_device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
-import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
+import { CommandError, EXIT, lineChars, print, printable, printJson } from "./terminal.ts";
 
 /** Which dead letters are meant, if no single one is named. */
 interface SelectionOptions extends SiteOption {
@@ -21,8 +21,8 @@ interface SelectionOptions extends SiteOption {
   readonly json?: true;
 }
 
-/** A terminal's width. */
-const LINE_CHARS = 80;
+/** What leaves room for the rest in a line of 80 characters. */
+const DEVICE_MAX_CHARS = 24;
 
 /** Least of a reason that is in the table. */
 const REASON_MIN_CHARS = 12;
@@ -159,10 +159,17 @@ async function sayTable(
   extent: Extent,
 ): Promise<void> {
   const idWidth = Math.max("ID".length, String(extent.lastSequence).length);
-  const deviceWidth = Math.max("DEVICE".length, extent.deviceIdMaxChars);
-  const reasonWidth = Math.max(REASON_MIN_CHARS, LINE_CHARS - idWidth - deviceWidth - 34);
-  const row = (id: string, device: string, rest: string) =>
-    print(`${id.padStart(idWidth)}  ${printable(device).padEnd(deviceWidth)}  ${rest}`);
+  const deviceWidth = Math.min(
+    DEVICE_MAX_CHARS,
+    Math.max("DEVICE".length, extent.deviceIdMaxChars),
+  );
+  const reasonWidth = Math.max(REASON_MIN_CHARS, lineChars() - idWidth - deviceWidth - 34);
+  const row = (id: string, device: string, rest: string) => {
+    const head = `${id.padStart(idWidth)}  ${printable(device).padEnd(deviceWidth)}`;
+    if (device.length <= deviceWidth) return print(`${head}  ${rest}`);
+    print(head); // a long id has a line of its own
+    print(`${" ".repeat(idWidth + 2 + deviceWidth)}  ${rest}`);
+  };
   row("ID", "DEVICE", `${"DIED".padEnd(20)}  STATUS  REASON`);
   for await (const { sequence, deviceId, deadLetteredAtMs, status, reason } of letters) {
     const died = isoOf(deadLetteredAtMs)?.replace(/\.\d+Z$/, "Z") ?? "-";

@@ -60,11 +60,17 @@ function isSilent(
 }
 
 /** Within 80 columns, as long as device ids are short. */
+/** What leaves room for the rest in a line of 80 characters. */
+const DEVICE_WIDTH = 20;
+
 function sayTable(devices: readonly ReturnType<typeof describeDevice>[]): void {
   print(row("DEVICE", "STATUS", "ADDED", "CERTIFICATE UNTIL", "LAST SEEN"));
   for (const { device_id, status, created_at, certificate_not_after, last_seen_at } of devices) {
     const seen = last_seen_at?.replace(/:\d\d\.\d+Z$/, "Z") ?? "-";
-    print(row(printable(device_id), status, day(created_at), day(certificate_not_after), seen));
+    const id = printable(device_id);
+    const isLong = id.length > DEVICE_WIDTH; // then it has a line of its own
+    if (isLong) print(id);
+    print(row(isLong ? "" : id, status, day(created_at), day(certificate_not_after), seen));
   }
 }
 
@@ -73,7 +79,7 @@ function day(iso: string | null): string {
 }
 
 function row(...[device, status, added, until, seen]: [string, string, string, string, string]) {
-  return `${device.padEnd(20)}  ${status.padEnd(8)}  ${added.padEnd(10)}  ${
+  return `${device.padEnd(DEVICE_WIDTH)}  ${status.padEnd(8)}  ${added.padEnd(10)}  ${
     until.padEnd(17)
   }  ${seen}`;
 }

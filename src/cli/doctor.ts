@@ -5,15 +5,18 @@ import { ALL_CHECKS, DoctorRun, isHealthy } from "../doctor/doctor_run.ts";
 import type { SiteLayout } from "../site/layout.ts";
 import { SiteLockedError } from "../site/site_lock.ts";
 import { configOf, layoutOf, type SiteOption } from "./open_site.ts";
-import { CommandError, EXIT, note, print, printable } from "./terminal.ts";
+import { CommandError, EXIT, lineChars, note, print, printable, wrapped } from "./terminal.ts";
 
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const NAME_WIDTH = Math.max(...ALL_CHECKS.map(({ name }) => name.length));
 const STATUS_WIDTH = "STATUS".length;
+const OBSERVED_MIN_CHARS = 20;
 
 /** What is left out, and how it is printed. */
 interface DoctorOptions extends SiteOption {
   readonly json?: true;
+  /** Print only what did not pass. */
+  readonly onlyFailed?: true;
   readonly offline?: true;
   /** False: no message goes to the backend. */
   readonly message: boolean;
@@ -27,12 +30,17 @@ export async function doctor(options: DoctorOptions): Promise<void> {
   try {
     await check(layout, options, (result) => {
       results.push(result);
-      if (!options.json) sayResult(result);
+      if (!options.json && !(options.onlyFailed && isFine(result))) sayResult(result);
     });
   } finally {
-    if (options.json) sayJson(results);
+    if (options.json) {
+      sayJson(options.onlyFailed ? results.filter((result) => !isFine(result)) : results);
+    }
   }
-  if (!isHealthy(results)) throw new CommandError(`Some checks failed: ${sumOf(results)}`);
+  if (!isHealthy(results)) {
+    if (!options.json && !options.onlyFailed) sayFailures(results);
+    throw new CommandError(`Some checks failed: ${sumOf(results)}`);
+  }
   note(`All checks passed: ${sumOf(results)}`);
 }
 
@@ -98,13 +106,30 @@ function faulty({ faults, hint }: CommandError): CheckResult {
   };
 }
 
+function isFine({ status }: CheckResult): boolean {
+  return status === "pass";
+}
+
+/** What has failed once more: the table may be longer than the screen. */
+function sayFailures(results: readonly CheckResult[]): void {
+  const failed = results.filter(({ status }) => status === "fail");
+  if (failed.length === 0) return;
+  print(`\nFailed:`);
+  for (const result of failed) sayResult(result);
+}
+
 function sayResult({ name, status, observed, remedy }: CheckResult): void {
   sayRow(name, status, observed);
   if (remedy !== undefined) sayRow("", "", `-> ${remedy}`);
 }
 
+/** What was observed is broken into lines of its own column. */
 function sayRow(name: string, status: string, observed: string): void {
-  print(`${name.padEnd(NAME_WIDTH)}  ${status.padEnd(STATUS_WIDTH)}  ${printable(observed)}`);
+  const head = `${name.padEnd(NAME_WIDTH)}  ${status.padEnd(STATUS_WIDTH)}  `;
+  const width = Math.max(OBSERVED_MIN_CHARS, lineChars() - head.length);
+  for (const [i, line] of wrapped(printable(observed), width).entries()) {
+    print(`${i === 0 ? head : " ".repeat(head.length)}${line}`);
+  }
 }
 
 function sayJson(results: readonly CheckResult[]): void {

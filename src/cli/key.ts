@@ -7,7 +7,17 @@ import type { RegistryStore } from "../store/registry.ts";
 import { createApiKey } from "../site/operations/site_creation.ts";
 import { unknownDevice } from "./unknown_device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
-import { CommandError, EXIT, note, print, printable, printJson, showOrUndo } from "./terminal.ts";
+import {
+  CommandError,
+  EXIT,
+  lineChars,
+  note,
+  print,
+  printable,
+  printJson,
+  showOrUndo,
+  wrapped,
+} from "./terminal.ts";
 
 /** What a new key is for; neither: commands to every device, and the metrics. */
 interface ScopeOptions extends SiteOption {
@@ -55,7 +65,7 @@ export async function listKeys(options: SiteOption & { readonly json?: true }): 
   print(row("NAME", "ADDED", "FOR"));
   for (const key of keys) {
     const { name, created_at } = describe(key);
-    print(row(printable(name), created_at.slice(0, 10), printable(scopeText(key.deviceIds))));
+    sayKey(printable(name), created_at.slice(0, 10), printable(scopeText(key.deviceIds)));
   }
 }
 
@@ -101,6 +111,19 @@ function describe({ name, createdAt, deviceIds }: ApiKey) {
   return { name, created_at, devices: deviceIds ?? "every" };
 }
 
+/** A long name has a line of its own, and a long scope several. */
+function sayKey(name: string, added: string, scope: string): void {
+  const isLong = name.length > NAME_WIDTH;
+  if (isLong) print(name);
+  const scopes = wrapped(scope, Math.max(SCOPE_MIN_CHARS, lineChars() - row("", "", "").length));
+  for (const [i, line] of scopes.entries()) {
+    print(i === 0 ? row(isLong ? "" : name, added, line) : row("", "", line));
+  }
+}
+
+const NAME_WIDTH = 24;
+const SCOPE_MIN_CHARS = 20;
+
 function row(name: string, added: string, scope: string): string {
-  return `${name.padEnd(24)}  ${added.padEnd(10)}  ${scope}`;
+  return `${name.padEnd(NAME_WIDTH)}  ${added.padEnd(10)}  ${scope}`;
 }

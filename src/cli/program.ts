@@ -69,6 +69,7 @@ function addSiteCommands(program: Command): void {
     ),
   )
     .option("--json", "as JSON")
+    .option("--only-failed", "print only what did not pass")
     .option("--offline", "only what can be seen while nothing runs")
     .option("--no-message", "send no message to the backend")
     .action(async (options) => (await import("./doctor.ts")).doctor(options));

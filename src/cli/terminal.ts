@@ -53,6 +53,27 @@ export function print(line: string): void {
   }
 }
 
+/** Characters of a line where stdout is no terminal. */
+const LINE_CHARS = 80;
+
+/** How many characters fit into a line of stdout. */
+export function lineChars(): number {
+  return Deno.stdout.isTerminal() ? Deno.consoleSize().columns : LINE_CHARS;
+}
+
+/** A text in lines of at most `max` characters, broken at spaces; a longer word stays whole. */
+export function wrapped(text: string, max: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > max) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
+
 /** A result as one JSON document on stdout; names are in snake_case. */
 export function printJson(result: unknown): void {
   const text = JSON.stringify(snakeCased(result), null, 2);

@@ -60,6 +60,8 @@ type StoreEvent =
   | { readonly kind: "store_reopened"; readonly reason: string }
   | { readonly kind: "dead_letters_expired" } & ExpiredDeadLetters
   | { readonly kind: "clock_behind"; readonly behindSeconds: number }
+  /** The backend's clock is so much ahead of this one; negative: behind. */
+  | { readonly kind: "clock_differs"; readonly aheadSeconds: number }
   | { readonly kind: "device_damaged"; readonly deviceId: string; readonly reason: string }
   | { readonly kind: "new_secret_used"; readonly deviceId: string; readonly generation: number }
   | { readonly kind: "audit_head"; readonly sequence: number; readonly hash: Uint8Array };

@@ -8,6 +8,7 @@
  */
 
 import type { Config } from "../config/config.ts";
+import { tlsFault } from "../core/tls_fault.ts";
 import type { SiteLayout } from "../site/layout.ts";
 
 /** How a check came out. */
@@ -75,7 +76,8 @@ export async function perform<T>({ name, look }: Check<T>, subject: T): Promise<
   try {
     return { name, ...await look(subject) };
   } catch (error) {
-    const observed = `Cannot check: ${messageOf(error)}`;
+    const message = messageOf(error);
+    const observed = `Cannot check: ${tlsFault(message) ?? message}`;
     const remedy =
       "Make sure that what it names exists, and run doctor as the owner of gateway.toml";
     return { name, ...fail(observed, remedy) };

@@ -17,6 +17,7 @@ import { importFirstKey } from "./api/first_key.ts";
 import type { RequestGate } from "./api/request_gate.ts";
 import { KeyRefusals } from "./api/key_refusals.ts";
 import { BODY_TIMEOUT_MS, createRoutes } from "./api/routes.ts";
+import { ClockWatch } from "./backend/clock_watch.ts";
 import { HttpBackend } from "./backend/http_backend.ts";
 import { DropCounter } from "./broker/drop_counter.ts";
 import { MqttBroker } from "./broker/mqtt_broker.ts";
@@ -73,7 +74,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
     ...{ store: messages, catchUp, policy: checks, clock, steadyMs, emit, failpoint },
   });
   const address = { ...config.backend, ...checks, ...credentials.backend };
-  const backend = new HttpBackend(address, clock);
+  const clockWatch = new ClockWatch(clock, { emit, toleranceSeconds: checks.toleranceSeconds });
+  const backend = new HttpBackend(address, clock, { clockWatch });
   const responder = new Responder(broker, emit);
   const forwarder = new Forwarder({
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },

@@ -81,6 +81,12 @@ const LINES = {
     ),
   clock_behind: ({ behindSeconds }) =>
     error(`The clock is ${behindSeconds} s behind the newest accepted message: check it`),
+  clock_differs: ({ aheadSeconds }) =>
+    warning(
+      `The backend's clock is ${Math.abs(aheadSeconds)} s ${
+        aheadSeconds < 0 ? "behind" : "ahead of"
+      } this one: one of them is wrong`,
+    ),
   device_damaged: ({ deviceId, reason }) =>
     error(`Messages of ${deviceId} are refused, its row in the database is damaged: ${reason}`, {
       device_id: deviceId,

@@ -139,8 +139,9 @@ export class DeviceKeys implements DeviceKeysPort {
     for (const [deviceId, { secrets }] of this.#rings) {
       for (const secret of secrets) {
         const { stored: { generation }, lastUsed, recordedUse } = secret;
-        const isDue = lastUsed - recordedUse >= RECORD_EVERY_SECONDS ||
-          all && lastUsed > recordedUse;
+        // Also back: the clock may have been ahead.
+        const isDue = Math.abs(lastUsed - recordedUse) >= RECORD_EVERY_SECONDS ||
+          all && lastUsed !== recordedUse;
         if (isDue) due.push({ use: { deviceId, generation, lastUsed }, secret });
       }
       if (due.length >= RECORDED_MAX && !all) break;

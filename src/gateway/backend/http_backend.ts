@@ -17,6 +17,7 @@ import type { Backend } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { Clock } from "../../time/clock.ts";
 import { Endpoint } from "../../core/endpoint.ts";
+import type { ClockWatch } from "./clock_watch.ts";
 import { SharedDeadline } from "./shared_deadline.ts";
 import { tlsFault } from "../../core/tls_fault.ts";
 import { WebhookSigner } from "../../core/webhook_signature.ts";
@@ -57,8 +58,10 @@ export class HttpBackend implements Backend {
   readonly #fields: Readonly<Record<string, string>>;
   readonly #signer: WebhookSigner | undefined;
   readonly #timeLimit: SharedDeadline;
+  readonly #clockWatch: ClockWatch | undefined;
 
-  constructor(address: BackendAddress, clock: Clock) {
+  constructor(address: BackendAddress, clock: Clock, options: { clockWatch?: ClockWatch } = {}) {
+    this.#clockWatch = options.clockWatch;
     this.#address = address;
     this.#clock = clock;
     this.#timeLimit = new SharedDeadline(address.timeoutMs);
@@ -80,7 +83,9 @@ export class HttpBackend implements Backend {
   async deliver(entry: OutboxEntry, stop: AbortSignal): Promise<Outcome> {
     const limit = this.#timeLimit.begin(stop);
     try {
+      const beganMs = this.#clock.monotonicMs();
       const response = await this.#fetch(entry, limit.signal);
+      this.#clockWatch?.heard(response.headers.get("date"), beganMs);
       if (hasTwoLengths(response.headers)) {
         await response.body?.cancel();
         return { kind: "no_answer", reason: "the answer has Content-Length and Transfer-Encoding" };

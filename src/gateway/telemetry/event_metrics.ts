@@ -27,6 +27,7 @@ const COUNTS = {
   store_reopened: undefined,
   dead_letters_expired: ({ count }, metrics) => metrics.deadLettersExpired.inc(count),
   clock_behind: undefined,
+  clock_differs: undefined,
   device_damaged: undefined,
   new_secret_used: undefined,
   audit_head: undefined,

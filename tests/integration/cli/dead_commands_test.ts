@@ -108,7 +108,7 @@ function assertError(result: FinishedRun, code: number, stderr: string): void {
   assert.deepEqual(result, { code, stdout: "", stderr: `${stderr}\n` });
 }
 
-Deno.test("dead list shows one aligned line each, the one that died first on top", async () => {
+Deno.test("dead list shows aligned lines of 80 characters, the one that died first on top", async () => {
   await withSite(async (site) => {
     const long = "d".repeat(64);
     const reason = "not delivered within its time";
@@ -116,13 +116,13 @@ Deno.test("dead list shows one aligned line each, the one that died first on top
       { deadLetteredAtMs: DIED_MS + 5_000, status: undefined, reason },
       { deviceId: long },
     );
-    const short = "sensor_001".padEnd(64);
     assertFine(
       await site.dead("list"),
       [
-        `ID  ${"DEVICE".padEnd(64)}  ${"DIED".padEnd(20)}  STATUS  REASON`,
-        ` 2  ${long}  2026-01-02T03:04:05Z  422     refused`,
-        ` 1  ${short}  2026-01-02T03:04:10Z  -       not deliver…`,
+        `ID  ${"DEVICE".padEnd(24)}  ${"DIED".padEnd(20)}  STATUS  REASON`,
+        ` 2  ${long}`,
+        `${" ".repeat(28)}  2026-01-02T03:04:05Z  422     refused`,
+        ` 1  ${"sensor_001".padEnd(24)}  2026-01-02T03:04:10Z  -       not delivered withi…`,
       ].join("\n"),
     );
   });

@@ -175,6 +175,8 @@ Deno.test("each use of a secret is recorded, the first at once and the others on
     assert.deepEqual(await noted(1_120), [1_061, 0]);
     await ring.recordUses({ all: true });
     assert.equal(registry.secretUses("a")[0]?.lastUsed, 1_120);
+    assert.deepEqual(await noted(9_000_000), [9_000_000, 0]);
+    assert.deepEqual(await noted(1_200), [1_200, 0], "the clock was ahead, and was put right");
   });
 });
 
