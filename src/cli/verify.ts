@@ -173,12 +173,29 @@ function outcomeOf(code: RejectionCode, { verdict, devices, earlier }: Examinati
     const failed = REJECTION_CODES.indexOf(verdict.code);
     if (REJECTION_CODES.indexOf(code) > failed) return "not reached";
   }
-  if (code === "rate_limited") return "skipped: it depends on what else the device sends";
-  return !devices && NEEDS_SITE.includes(code) ? "skipped: no site" : "pass";
+  switch (RESTS_ON[code]) {
+    case "message":
+      return "pass";
+    case "site":
+      return devices ? "pass" : "skipped: no site";
+    case "traffic":
+      return "skipped: it depends on what else the device sends";
+    default:
+      return RESTS_ON[code] satisfies never;
+  }
 }
 
-/** What only a site's registry and memory can tell. */
-const NEEDS_SITE: readonly RejectionCode[] = ["unknown_device", "device_revoked", "replayed"];
+/** What each check looks at besides the secret: `verify` has no traffic, and not always a site. */
+const RESTS_ON: Readonly<Record<RejectionCode, "message" | "site" | "traffic">> = {
+  malformed: "message",
+  identity_mismatch: "message",
+  unknown_device: "site",
+  device_revoked: "site",
+  invalid_signature: "message",
+  timestamp_out_of_range: "message",
+  replayed: "site",
+  rate_limited: "traffic",
+};
 
 /** Each text that may be signed, and the signature that it must have. */
 async function saySignatures(envelope: Envelope, { secretOf }: MessageTrial): Promise<void> {

@@ -1,4 +1,4 @@
-/** Which bytes of a message its signature covers. */
+/** Which bytes of a message its signature covers, and under which secret. */
 
 import type { Envelope } from "./envelope.ts";
 import { type SecretKey, verify } from "./signature.ts";
@@ -17,4 +17,17 @@ export async function signedPayloadOf(
   if (await verify(key, signingInput(envelope, compactPayload), signature)) return compactPayload;
   if (payload === compactPayload) return undefined;
   return await verify(key, signingInput(envelope, payload), signature) ? payload : undefined;
+}
+
+/** The first secret under which the envelope's signature verifies, and what it covers. */
+export async function firstSigner<Secret>(
+  envelope: Envelope,
+  secrets: readonly Secret[],
+  keyOf: (secret: Secret) => Promise<SecretKey | undefined>,
+): Promise<{ secret: Secret; payload: Uint8Array } | undefined> {
+  for (const secret of secrets) {
+    const payload = await signedPayloadOf(envelope, await keyOf(secret));
+    if (payload !== undefined) return { secret, payload };
+  }
+  return undefined;
 }

@@ -51,9 +51,6 @@ interface SignedFacts {
   readonly withinRate: boolean;
 }
 
-/** Everything that `decide` needs to know besides the message. */
-export type Facts = OriginFacts & SignedFacts;
-
 /** Checks 1 to 4, which need no key: a rejection, or undefined if the signature is next. */
 export function decideOrigin(envelope: Envelope, facts: OriginFacts): Rejection | undefined {
   if (facts.retained) return reject("malformed", "retained, in the broker's flags");
@@ -83,9 +80,4 @@ export function decideSigned(envelope: Envelope, facts: SignedFacts): Verdict {
   if (facts.remembered) return reject("replayed");
   if (!facts.withinRate) return reject("rate_limited");
   return { kind: "accepted", payload: facts.signedPayload };
-}
-
-/** The verdict on a message: all checks, in their order. */
-export function decide(envelope: Envelope, facts: Facts): Verdict {
-  return decideOrigin(envelope, facts) ?? decideSigned(envelope, facts);
 }

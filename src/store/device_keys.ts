@@ -9,9 +9,10 @@ import type { DeviceStatus } from "../core/device.ts";
 import type { DeviceKeys as DeviceKeysPort } from "../core/ports.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { importSecret, type SecretKey } from "../core/signature.ts";
-import { signedPayloadOf } from "../core/signed_payload.ts";
+import { firstSigner } from "../core/signed_payload.ts";
 import {
   type DeviceWithSecret,
+  isGood,
   SecretError,
   type SecretUse,
   statusOf,
@@ -112,22 +113,17 @@ export class DeviceKeys implements DeviceKeysPort {
    * used, or of the oldest if it has used none; undefined if its secret makes none.
    */
   key(deviceId: string, nowSeconds = 0): Promise<SecretKey | undefined> {
-    const known = this.#rings.get(deviceId)?.secrets ?? [];
-    const secrets = known.filter((secret) => isGood(secret, nowSeconds));
+    const secrets = this.#goodSecrets(deviceId, nowSeconds);
     const chosen = secrets.find(({ lastUsed }) => lastUsed > 0) ?? secrets.at(-1);
     return chosen ? this.#keys.of(chosen) : Promise.resolve(undefined);
   }
 
   /** The payload bytes under the signature that any secret of the device verifies. */
   async signedPayload(envelope: Envelope, nowSeconds: number): Promise<Uint8Array | undefined> {
-    for (const secret of this.#rings.get(envelope.deviceId)?.secrets ?? []) {
-      if (!isGood(secret, nowSeconds)) continue;
-      const payload = await signedPayloadOf(envelope, await this.#keys.of(secret));
-      if (payload === undefined) continue;
-      secret.lastUsed = nowSeconds;
-      return payload;
-    }
-    return undefined;
+    const secrets = this.#goodSecrets(envelope.deviceId, nowSeconds);
+    const signer = await firstSigner(envelope, secrets, (secret) => this.#keys.of(secret));
+    if (signer) signer.secret.lastUsed = nowSeconds;
+    return signer?.payload;
   }
 
   /**
@@ -151,6 +147,11 @@ export class DeviceKeys implements DeviceKeysPort {
     const first = due.filter(({ secret }) => secret.recordedUse === 0).map(({ use }) => use);
     for (const { use, secret } of due) secret.recordedUse = use.lastUsed;
     return first;
+  }
+
+  #goodSecrets(deviceId: string, nowSeconds: number): readonly Secret[] {
+    const secrets = this.#rings.get(deviceId)?.secrets ?? [];
+    return secrets.filter((secret) => isGood(secret, nowSeconds));
   }
 
   /** How many devices are registered. */
@@ -226,8 +227,4 @@ async function importStored(stored: StoredSecret): Promise<SecretKey | undefined
     if (error instanceof SecretError) return undefined;
     throw error;
   }
-}
-
-function isGood({ until }: Secret, nowSeconds: number): boolean {
-  return until === undefined || nowSeconds <= until;
 }

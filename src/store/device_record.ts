@@ -69,13 +69,21 @@ export interface RevokedDeviceCertificate extends DeviceCertificate {
   readonly revokedAt: number;
 }
 
+/** True if a secret is good at `nowSeconds`, whose end is `until` or not set. */
+export function isGood(
+  { until }: { readonly until: number | undefined },
+  nowSeconds: number,
+): boolean {
+  return until === undefined || nowSeconds <= until;
+}
+
 /** The secrets of a device that are good at `nowSeconds`, the newest first. */
 export function activeSecrets(
   { generation, sharedSecret, previous }: DeviceWithSecret,
   nowSeconds: number,
 ): { generation: number; sharedSecret: string }[] {
   const newest = { generation, sharedSecret };
-  return previous && nowSeconds <= previous.until ? [newest, previous] : [newest];
+  return previous && isGood(previous, nowSeconds) ? [newest, previous] : [newest];
 }
 
 /** The status of a device at `nowSeconds`. */

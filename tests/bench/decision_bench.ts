@@ -9,17 +9,18 @@
  *   which bytes were signed;
  * - verifying builds one buffer, the signing input; Web Crypto then works on a thread of its own,
  *   which is why a batch is verified together;
- * - deciding allocates the verdict.
+ * - deciding allocates the verdicts, and an entry of a set for each id.
  */
 
 import { createHmac, createSecretKey, timingSafeEqual } from "node:crypto";
+import { admit, type Candidate, type Examined } from "../../src/core/admission.ts";
 import { readEnvelope } from "../../src/core/envelope.ts";
 import type { Envelope } from "../../src/core/envelope.ts";
+import { examine } from "../../src/core/examination.ts";
 import { compactJson, JsonScanner } from "../../src/core/json_scanner.ts";
 import { importSecret } from "../../src/core/signature.ts";
 import { signedPayloadOf } from "../../src/core/signed_payload.ts";
 import { signingInput } from "../../src/core/signing_input.ts";
-import { decide } from "../../src/core/verdict.ts";
 import { signMessages } from "./signed_messages.ts";
 
 const DEPTH_MAX = 64;
@@ -34,7 +35,6 @@ const nowSeconds = Math.floor(Date.now() / 1000);
 const messages = (await signMessages(device, BATCH)).map(({ text }) => UTF_8.encode(text));
 const message = messages[0]!;
 const envelopes = messages.map((bytes) => readEnvelope(bytes) as Envelope);
-const envelope = envelopes[0]!;
 
 /** 16 KiB, as from a sensor that sends a batch of readings. */
 const large = UTF_8.encode(JSON.stringify({
@@ -128,33 +128,45 @@ Deno.bench({
   },
 });
 
-const facts = {
+const arrival = {
   identity: device.deviceId,
   retained: false,
-  status: "active",
-  signedPayload: envelope.compactPayload,
   redelivered: false,
-  range: { oldest: nowSeconds - 300, newest: nowSeconds + 300, nowSeconds },
-  remembered: false,
-  withinRate: true,
-} as const;
+  arrivedMs: nowSeconds * 1000,
+};
+const keys = {
+  statusOf: () => "active" as const,
+  signedPayload: (one: Envelope) => signedPayloadOf(one, key),
+};
+const state = {
+  buckets: new Map(),
+  policy: { toleranceSeconds: 300, graceSeconds: 0, rate: undefined },
+  facts: { outageSinceSeconds: undefined, forgottenSeconds: 0, monotonicMs: 0 },
+};
+const candidates = envelopes.map((one): Candidate => ({
+  ...arrival,
+  kind: "candidate",
+  envelope: one,
+  signedPayload: one.compactPayload,
+}));
+
+function decide(batch: readonly Examined[]): void {
+  const { decided } = admit(batch, { has: () => false }, state);
+  if (decided.some(({ verdict }) => verdict.kind !== "accepted")) {
+    throw new Error("a message was not accepted");
+  }
+}
 
 Deno.bench({
-  name: "decide",
+  name: `decide on ${BATCH}`,
   group: "decide",
-  fn: () => void decide(envelope, facts),
+  fn: () => decide(candidates),
 });
 
 Deno.bench({
   name: `the whole decision on ${BATCH} messages`,
   group: "whole",
   async fn() {
-    const kinds = await Promise.all(messages.map(decideOn));
-    if (kinds.some((kind) => kind !== "accepted")) throw new Error("a message was not accepted");
+    decide(await Promise.all(messages.map((one) => examine(readEnvelope(one), arrival, keys))));
   },
 });
-
-async function decideOn(bytes: Uint8Array): Promise<string> {
-  const read = readEnvelope(bytes) as Envelope;
-  return decide(read, { ...facts, signedPayload: await signedPayloadOf(read, key) }).kind;
-}

@@ -1,12 +1,15 @@
 /** The decision core as the gateway runs it, for tests: message in, verdict out, nothing stored. */
 
+import { admit } from "../../src/core/admission.ts";
+import type { DeviceStatus } from "../../src/core/device.ts";
 import { readEnvelope } from "../../src/core/envelope.ts";
-import { type FreshnessFacts, freshRange } from "../../src/core/freshness.ts";
+import { examine } from "../../src/core/examination.ts";
+import type { FreshnessFacts } from "../../src/core/freshness.ts";
 import { importSecret, type SecretKey, sign } from "../../src/core/signature.ts";
 import { signedPayloadOf } from "../../src/core/signed_payload.ts";
 import { signingInput } from "../../src/core/signing_input.ts";
 import { identityOf } from "../../src/core/topic.ts";
-import { decide, type Facts, type Verdict } from "../../src/core/verdict.ts";
+import type { Verdict } from "../../src/core/verdict.ts";
 
 export const SECRET = "supersecretkey123";
 export const DEVICE_ID = "sensor_001";
@@ -16,34 +19,44 @@ export const MESSAGE_ID = "550e8400-e29b-41d4-a716-446655440000";
 
 const KEYS = new Map<string, Promise<SecretKey | undefined>>();
 
+const RATE = { perSecond: 1, burst: 1 };
+
+/** What may be other than usual: a live message of a device that never sent one. */
+export interface Facts extends FreshnessFacts {
+  readonly topic: string;
+  readonly retained: boolean;
+  readonly redelivered: boolean;
+  readonly status: DeviceStatus;
+  readonly remembered: boolean;
+  readonly withinRate: boolean;
+}
+
 /** The verdict on a message of a registry given as `{ id: secret }`; `over` replaces facts. */
 export async function judge(
   message: string | Uint8Array,
   registered: Readonly<Record<string, string>> = { [DEVICE_ID]: SECRET },
-  over: Partial<Facts> & Partial<FreshnessFacts> & { topic?: string } = {},
+  over: Partial<Facts> = {},
 ): Promise<Verdict> {
   const bytes = typeof message === "string" ? new TextEncoder().encode(message) : message;
-  const envelope = readEnvelope(bytes);
-  if (envelope.kind === "rejected") return envelope;
-  const secret = Object.hasOwn(registered, envelope.deviceId)
-    ? registered[envelope.deviceId]
-    : undefined;
-  const key = secret === undefined ? undefined : await keyOf(secret);
-  return decide(envelope, {
-    identity: identityOf(over.topic ?? `device/${DEVICE_ID}/data`),
-    retained: false,
-    status: secret === undefined ? "unknown" : "active",
-    signedPayload: await signedPayloadOf(envelope, key),
-    redelivered: false,
-    range: freshRange({
-      nowSeconds: over.nowSeconds ?? NOW,
-      outageSinceSeconds: over.outageSinceSeconds,
-      forgottenSeconds: over.forgottenSeconds ?? 0,
-    }, { toleranceSeconds: 300, graceSeconds: 86_400 }),
-    remembered: false,
-    withinRate: true,
-    ...over,
+  const { nowSeconds = NOW, outageSinceSeconds, forgottenSeconds = 0 } = over;
+  const { topic = `device/${DEVICE_ID}/data`, retained = false, redelivered = false } = over;
+  const secretOf = (id: string) => Object.hasOwn(registered, id) ? registered[id] : undefined;
+  const arrivedMs = nowSeconds * 1000;
+  const arrival = { identity: identityOf(topic), retained, redelivered, arrivedMs };
+  const examined = await examine(readEnvelope(bytes), arrival, {
+    statusOf: (id) => over.status ?? (secretOf(id) === undefined ? "unknown" : "active"),
+    signedPayload: async (envelope) => {
+      const secret = secretOf(envelope.deviceId);
+      return secret === undefined ? undefined : signedPayloadOf(envelope, await keyOf(secret));
+    },
   });
+  const tokens = over.withinRate === false ? 0 : RATE.burst;
+  const { decided } = admit([examined], { has: () => over.remembered === true }, {
+    buckets: new Map([[DEVICE_ID, { tokens, atMs: 0 }]]),
+    policy: { toleranceSeconds: 300, graceSeconds: 86_400, rate: RATE },
+    facts: { outageSinceSeconds, forgottenSeconds, monotonicMs: 0 },
+  });
+  return decided[0]!.verdict;
 }
 
 /** A message around `payload`, signed over `signed` (the payload itself where not given). */

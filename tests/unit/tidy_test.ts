@@ -133,6 +133,13 @@ Deno.test("core/ is pure: no packages, no clock, no chance, no console, nothing 
   }
 });
 
+Deno.test("each half of the decision has one caller, so that `verify` cannot differ", () => {
+  const callers = (called: string) =>
+    OURS.filter(({ text }) => text.includes(`${called}(`)).map(({ path }) => path).sort();
+  assert.deepEqual(callers("decideOrigin"), ["src/core/examination.ts", "src/core/verdict.ts"]);
+  assert.deepEqual(callers("decideSigned"), ["src/core/admission.ts", "src/core/verdict.ts"]);
+});
+
 Deno.test("there are no import cycles", () => {
   const byPath = new Map(SOURCES.map((source) => [source.path, source]));
   const done = new Set<string>();

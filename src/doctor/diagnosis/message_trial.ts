@@ -1,11 +1,12 @@
 /** A message as the gateway would judge it, and everything that the judgement rests on. */
 
+import { admit } from "../../core/admission.ts";
 import { type Envelope, readEnvelope } from "../../core/envelope.ts";
-import { freshRange } from "../../core/freshness.ts";
+import { examine } from "../../core/examination.ts";
 import type { Rejection } from "../../core/rejection.ts";
 import { importSecret } from "../../core/signature.ts";
-import { signedPayloadOf } from "../../core/signed_payload.ts";
-import { decide, type Verdict } from "../../core/verdict.ts";
+import { firstSigner } from "../../core/signed_payload.ts";
+import type { Verdict } from "../../core/verdict.ts";
 import { activeSecrets, type DeviceWithSecret, statusOf } from "../../store/device_record.ts";
 import type { Store } from "../../store/store.ts";
 
@@ -50,7 +51,7 @@ export async function tryInSite(
 ): Promise<MessageTrial> {
   const { store: { registry, replayIds }, secret } = options;
   const devices = new Map((await registry.list()).map((device) => [device.deviceId, device]));
-  return await examine(subject, {
+  return await judge(subject, {
     devices,
     secretsOf: (deviceId) => {
       const device = devices.get(deviceId);
@@ -65,7 +66,7 @@ export async function tryInSite(
 
 /** Tries a message with nothing but a secret, as if its device were registered. */
 export async function tryAlone(subject: Subject, secret: string): Promise<MessageTrial> {
-  return await examine(subject, {
+  return await judge(subject, {
     devices: undefined,
     secretsOf: () => [secret],
     forgottenSeconds: 0,
@@ -73,36 +74,26 @@ export async function tryAlone(subject: Subject, secret: string): Promise<Messag
   });
 }
 
-async function examine(subject: Subject, basis: Basis): Promise<MessageTrial> {
-  const { identity, nowSeconds, toleranceSeconds } = subject;
+async function judge(subject: Subject, basis: Basis): Promise<MessageTrial> {
+  const { identity, retained, nowSeconds, toleranceSeconds } = subject;
   const { devices, secretsOf, forgottenSeconds } = basis;
   const read = readEnvelope(subject.bytes);
-  if (read.kind === "rejected") {
-    return { ...subject, read, verdict: read, devices, secretOf: (id) => secretsOf(id)[0] };
-  }
-  const { secret, signedPayload } = await verifyWith(read, secretsOf(read.deviceId));
-  const secretOf = (id: string) => id === read.deviceId ? secret : secretsOf(id)[0];
-  const verdict = decide(read, {
-    identity,
-    retained: subject.retained,
-    status: devices ? statusOf(devices.get(read.deviceId), nowSeconds) : "active",
-    signedPayload,
-    redelivered: false,
-    // As the gateway does while it is up: it forgives nothing that waited for it.
-    range: freshRange(
-      { nowSeconds, outageSinceSeconds: undefined, forgottenSeconds },
-      { toleranceSeconds, graceSeconds: 0 },
-    ),
-    remembered: await basis.remembers(read),
-    withinRate: true,
+  const envelope = read.kind === "envelope" ? read : undefined;
+  const signer = envelope &&
+    await firstSigner(envelope, secretsOf(envelope.deviceId), importSecret);
+  const remembered = envelope !== undefined && await basis.remembers(envelope);
+  const arrival = { identity, retained, redelivered: false, arrivedMs: nowSeconds * 1000 };
+  const examined = await examine(read, arrival, {
+    statusOf: (id) => devices ? statusOf(devices.get(id), nowSeconds) : "active",
+    signedPayload: () => Promise.resolve(signer?.payload),
   });
-  return { ...subject, read, verdict, devices, secretOf };
-}
-
-async function verifyWith(envelope: Envelope, secrets: readonly string[]) {
-  for (const secret of secrets) {
-    const signedPayload = await signedPayloadOf(envelope, await importSecret(secret));
-    if (signedPayload !== undefined) return { secret, signedPayload };
-  }
-  return { secret: secrets[0], signedPayload: undefined };
+  // As the gateway does while it is up: it forgives nothing that waited for it.
+  const { decided } = admit([examined], { has: () => remembered }, {
+    buckets: new Map(),
+    policy: { toleranceSeconds, graceSeconds: 0, rate: undefined },
+    facts: { outageSinceSeconds: undefined, forgottenSeconds, monotonicMs: 0 },
+  });
+  const secretOf = (id: string) =>
+    signer && id === envelope?.deviceId ? signer.secret : secretsOf(id)[0];
+  return { ...subject, read, verdict: decided[0]!.verdict, devices, secretOf };
 }

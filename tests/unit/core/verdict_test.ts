@@ -5,8 +5,7 @@ import {
   type RejectionCode,
   rejectionSentence,
 } from "../../../src/core/rejection.ts";
-import type { Facts } from "../../../src/core/verdict.ts";
-import { judge, message, NOW, outcomeOf } from "../../support/judge.ts";
+import { type Facts, judge, message, NOW, outcomeOf } from "../../support/judge.ts";
 
 /**
  * The peeling table: the first row is wrong in every way; each next row mends the fault that
@@ -31,10 +30,10 @@ interface Wrong {
   tail: string;
   topic: string;
   signed: string;
-  facts: { -readonly [K in keyof Facts]?: Facts[K] } & { nowSeconds?: number };
+  facts: { -readonly [K in keyof Facts]?: Facts[K] };
 }
 
-Deno.test("decide() makes its checks in the order of the codes", async () => {
+Deno.test("the checks are made in the order of the codes", async () => {
   const wrong: Wrong = {
     tail: "}",
     topic: "device/sensor_002/data",
@@ -52,17 +51,17 @@ Deno.test("decide() makes its checks in the order of the codes", async () => {
   assert.deepEqual(outcomes, [...REJECTION_CODES, "accepted"]);
 });
 
-Deno.test("decide() refuses an expired device like a revoked one", async () => {
+Deno.test("an expired device is refused like a revoked one", async () => {
   const verdict = await judge(await message("1"), undefined, { status: "expired" });
   assert.equal(outcomeOf(verdict), "device_revoked");
 });
 
-Deno.test("decide() refuses a retained message, whatever it says", async () => {
+Deno.test("a retained message is refused, whatever it says", async () => {
   const verdict = await judge(await message("1"), undefined, { retained: true });
   assert.equal(outcomeOf(verdict), "malformed");
 });
 
-Deno.test("decide() takes a message at exactly the tolerance, and none beyond it", async () => {
+Deno.test("a message at exactly the tolerance is accepted, and none beyond it", async () => {
   const text = await message("1");
   const timestamp = 1_727_712_000;
   for (const [offset, expect] of [[300, "accepted"], [-300, "accepted"]] as const) {
@@ -78,7 +77,7 @@ Deno.test("decide() takes a message at exactly the tolerance, and none beyond it
   }
 });
 
-Deno.test("decide() refuses what is as old as a forgotten id, whatever the clock says", async () => {
+Deno.test("what is as old as a forgotten id is refused, whatever the clock says", async () => {
   const text = await message("1");
   const forgottenSeconds = 1_727_712_000;
   const outcome = outcomeOf(await judge(text, undefined, { forgottenSeconds }));
@@ -87,7 +86,7 @@ Deno.test("decide() refuses what is as old as a forgotten id, whatever the clock
   assert.equal(newer, "accepted");
 });
 
-Deno.test("while catching up, decide() takes what was fresh since the gateway was last there", async () => {
+Deno.test("while catching up, what was fresh since the gateway was last there is accepted", async () => {
   const text = await message("1"); // of 1727712000
   const sent = 1_727_712_000;
   const at = async (outageSinceSeconds: number | undefined, nowSeconds: number) =>
@@ -116,7 +115,7 @@ Deno.test("while catching up, decide() takes what was fresh since the gateway wa
   assert.equal(outcomeOf(await judge(text, undefined, forgotten)), "timestamp_out_of_range");
 });
 
-Deno.test("decide() says by how much a timestamp is out of range, and which way", async () => {
+Deno.test("a rejection says by how much a timestamp is out of range, and which way", async () => {
   const text = await message("1");
   const sent = 1_727_712_000;
   const secondsOff = async (nowSeconds: number) => {
@@ -129,7 +128,7 @@ Deno.test("decide() says by how much a timestamp is out of range, and which way"
   assert.equal(await secondsOff(sent - 3_900), 3_900);
 });
 
-Deno.test("decide() takes a repeated delivery of a stored message as a duplicate, even late", async () => {
+Deno.test("a repeated delivery of a stored message is a duplicate, even late", async () => {
   const text = await message("1");
   const stored = { remembered: true, redelivered: true };
   assert.equal(outcomeOf(await judge(text, undefined, stored)), "duplicate");
