@@ -21,6 +21,6 @@ function endOf({ label, der }: PemPart): number | undefined {
   try {
     return Math.floor(new X509Certificate(der).validToDate.getTime() / 1000);
   } catch {
-    return undefined; // whoever uses the certificate says that it cannot be read
+    return undefined; // the program that uses the certificate says that it cannot be read
   }
 }
