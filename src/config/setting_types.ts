@@ -123,6 +123,14 @@ export function backendPath(): SettingType<string> {
   );
 }
 
+/** What is appended to the backend's URL for a batch. */
+export function batchPath(): SettingType<string> {
+  return textThat(
+    "must begin with / and have no blanks, fragment or braces",
+    (value) => isUrlText(value) && value[0] === "/",
+  );
+}
+
 /** The URL of a proxy; empty if there is none. */
 export function proxyUrl(): SettingType<string> {
   return textThat(
