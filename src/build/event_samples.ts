@@ -79,6 +79,11 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     kind: "backend_outcome",
     outcome: { kind: "no_answer", reason: "connection refused" },
   },
+  batch_answer_invalid: {
+    kind: "batch_answer_invalid",
+    reason: '"items" is not an array, at byte 9',
+    count: 100,
+  },
   backend_unreachable: {
     kind: "backend_unreachable",
     reason: "connection refused",
@@ -168,6 +173,7 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   device_damaged: "`device rotate ID --secret`, and find out who wrote to the database",
   message_dead_lettered: "`dead show SEQUENCE`; then `dead retry` or `dead drop`",
   delivery_stuck: "`outbox show SEQUENCE`; fix the backend, or `outbox drop SEQUENCE`",
+  batch_answer_invalid: "Correct what the backend answers to a batch; readings wait",
   backend_failing: "See the backend's log; at 3xx, 401, 403, 404: `backend.url`; readings wait",
   backend_unreachable: "Start the backend; readings wait on the disk",
   response_refused: "Compare `acl_gateway` with a new site's; `doctor` does it",

@@ -3,6 +3,7 @@
 import { resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import { isOfContainerPlatform } from "./environment.ts";
+import type { BatchLimits } from "../core/delivery_batch.ts";
 import { statusesOf } from "../core/retry_statuses.ts";
 import { durationMs } from "./setting_types.ts";
 import {
@@ -38,6 +39,8 @@ export interface Config {
     readonly proxy: string | undefined;
     readonly timeoutMs: number;
     readonly concurrency: number;
+    /** Undefined: each reading goes in a POST of its own. */
+    readonly batch: (BatchLimits & { readonly path: string }) | undefined;
     readonly retryFirstMs: number;
     readonly retryLongestMs: number;
     readonly giveUpAfterMs: number;
@@ -253,6 +256,11 @@ function isTable(value: unknown): value is Record<string, unknown> {
     !(value instanceof Date);
 }
 
+/** How readings are put together; undefined if each goes alone. */
+function batchOf({ batch_max, batch_bytes, batch_path }: Settings["backend"]) {
+  return batch_max === 1 ? undefined : { max: batch_max, bytes: batch_bytes, path: batch_path };
+}
+
 /** Faults in how two settings fit together. */
 function crossFaults({ backend }: Settings): string[] {
   const faults: string[] = [];
@@ -301,7 +309,7 @@ function configOf(
       signingKeyFile: pathOf(backend.signing_key_file),
       proxy: backend.proxy || undefined,
       timeoutMs: durationMs(backend.timeout),
-      concurrency: backend.concurrency,
+      ...{ concurrency: backend.concurrency, batch: batchOf(backend) },
       retryFirstMs: durationMs(backend.retry_first),
       retryLongestMs: durationMs(backend.retry_longest),
       giveUpAfterMs: durationMs(backend.give_up_after),

@@ -25,11 +25,6 @@ export function durationMs(text: string): number {
   return Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
 }
 
-/** Any text that is not empty. */
-export function text(): SettingType<string> {
-  return textThat("must be a text that is not empty", (value) => value !== "");
-}
-
 /** A path of a file. */
 export function path(): SettingType<string> {
   return textThat("must be a path, without a blank at its end", isPath);
@@ -125,6 +120,14 @@ export function backendPath(): SettingType<string> {
     "must begin with / and have no blanks or fragment, and no braces but {device_id} and " +
       "{message_id}",
     (value) => isUrlText(value.replaceAll(/\{(device_id|message_id)\}/g, "")) && value[0] === "/",
+  );
+}
+
+/** What is appended to the backend's URL for a batch. */
+export function batchPath(): SettingType<string> {
+  return textThat(
+    "must begin with / and have no blanks, fragment or braces",
+    (value) => isUrlText(value) && value[0] === "/",
   );
 }
 

@@ -12,6 +12,7 @@ import { RETRY_STATUSES } from "../core/retry_statuses.ts";
 import {
   backendPath,
   backendUrl,
+  batchPath,
   boolean,
   clientId,
   duration,
@@ -92,6 +93,17 @@ export const SETTINGS = {
     proxy: setting(proxyUrl(), "", "HTTP proxy to the backend, http://host:port"),
     timeout: setting(duration("100ms", "10m"), "10s", "Longest wait for one answer"),
     concurrency: setting(integer(1, 1000), 256, "Most requests at the same time, one per device"),
+    batch_max: setting(
+      integer(1, 500),
+      1,
+      "Most readings in one request; 1: each goes in a POST of its own",
+    ),
+    batch_bytes: setting(
+      integer(1024, 4 * 1024 * 1024),
+      262_144,
+      "Most bytes of a batch; a single reading may have more",
+    ),
+    batch_path: setting(batchPath(), "/batch", "Appended to the URL for a batch"),
     retry_first: setting(duration("10ms", "1h"), "500ms", "Wait before the second try"),
     retry_longest: setting(
       duration("10ms", "24h"),

@@ -96,6 +96,8 @@ type DeliveryEvent =
   }
   /** Each request's outcome. */
   | { readonly kind: "backend_outcome"; readonly outcome: Outcome }
+  /** The answer to a batch of so many readings is not as agreed; said again at growing pauses. */
+  | { readonly kind: "batch_answer_invalid"; readonly reason: string; readonly count: number }
   | { readonly kind: "backend_unreachable"; readonly reason: string; readonly waiting: Waiting }
   /** It answers, but does not take the readings; `location` where it redirects. */
   | {

@@ -11,6 +11,12 @@ export class Fifo<T> {
     this.#items.push(item);
   }
 
+  /** Makes `item` the next one. */
+  putBack(item: T): void {
+    if (this.#head > 0) this.#items[--this.#head] = item;
+    else this.#items.unshift(item);
+  }
+
   /** The next item; undefined if there is none. */
   peek(): T | undefined {
     return this.#items[this.#head];

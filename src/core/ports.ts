@@ -7,6 +7,7 @@
 
 import type { AdmissionFacts, AdmissionPolicy, Buckets, Examined } from "./admission.ts";
 import type { AuditNote } from "./audit_note.ts";
+import type { BatchOutcome } from "./delivery_batch.ts";
 import type { ExpiredDeadLetters, Outcome, Settlement } from "./delivery.ts";
 import type { DeviceStatus } from "./device.ts";
 import type { Envelope } from "./envelope.ts";
@@ -194,5 +195,7 @@ export interface Broker {
 export interface Backend {
   /** Sends an entry's payload; total. `stop` ends the request early. */
   deliver(entry: OutboxEntry, stop: AbortSignal): Promise<Outcome>;
+  /** Sends entries in one request; total. No two may have the same message id. */
+  deliverBatch(entries: readonly OutboxEntry[], stop: AbortSignal): Promise<BatchOutcome>;
   close(): void;
 }

@@ -5,13 +5,14 @@
  * The rules are:
  * - what is signed is `{webhook-id}.{webhook-timestamp}.{body}`, with HMAC-SHA256;
  * - with two keys there are two signatures, so that a backend can change from one to the other;
- * - the scheme signs no URL, so the id names the device too. It must have no dot of its own.
+ * - the scheme signs no URL, so the id names the device too. It must have no dot of its own;
+ * - the id of a batch, whose body names the devices, is its Idempotency-Key.
  */
 
 import type { OutboxEntry } from "./outbox_entry.ts";
 import { importKey, type SecretKey } from "./signature.ts";
 
-/** Signs readings with one or two keys. */
+/** Signs requests with one or two keys. */
 export class WebhookSigner {
   readonly #keys: Promise<readonly SecretKey[]>;
 
@@ -20,16 +21,24 @@ export class WebhookSigner {
     this.#keys = Promise.all(keys.map((key) => importKey(new Uint8Array(key))));
   }
 
-  /** The fields of one attempt; `nowSeconds` is the wall clock, Unix seconds. */
+  /** The fields of one attempt to send a reading; `nowSeconds` is the wall clock, Unix seconds. */
   async headers(
     { deviceId, messageId, payload }: Pick<OutboxEntry, "deviceId" | "messageId" | "payload">,
     nowSeconds: number,
   ): Promise<Record<string, string>> {
     const id = `${deviceId.replaceAll(".", "%2E")}:${messageId}`;
+    return await this.headersOf({ id, body: payload }, nowSeconds);
+  }
+
+  /** The same for any request; `id` must have no dot. */
+  async headersOf(
+    { id, body }: { readonly id: string; readonly body: Uint8Array },
+    nowSeconds: number,
+  ): Promise<Record<string, string>> {
     const prefix = new TextEncoder().encode(`${id}.${nowSeconds}.`);
-    const signed = new Uint8Array(prefix.length + payload.length);
+    const signed = new Uint8Array(prefix.length + body.length);
     signed.set(prefix);
-    signed.set(payload, prefix.length);
+    signed.set(body, prefix.length);
     const signatures = (await this.#keys).map(async (key) =>
       `v1,${new Uint8Array(await crypto.subtle.sign("HMAC", key, signed)).toBase64()}`
     );

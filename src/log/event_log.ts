@@ -124,6 +124,11 @@ const LINES = {
       },
     ),
   backend_outcome: undefined,
+  batch_answer_invalid: ({ reason, count }) =>
+    error(
+      `The answer to a batch of ${count} is not as agreed, all of it goes again: ${reason}`,
+      { count },
+    ),
   backend_unreachable: ({ reason, waiting }) =>
     error(`The backend does not answer: ${reason}`, waitingOf(waiting)),
   backend_failing: ({ status, location, waiting }) =>

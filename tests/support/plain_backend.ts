@@ -5,5 +5,6 @@ export const PLAIN_BACKEND = {
   fields: [],
   pair: undefined,
   signingKeys: [],
+  batch: undefined,
   proxy: undefined,
 } as const;

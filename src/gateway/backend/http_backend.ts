@@ -7,10 +7,20 @@
  * - the time-out covers the whole exchange, body included;
  * - of an answer's body at most 65,536 bytes are taken, whatever it announces, in one buffer; a longer
  *   one, or one that breaks off, is left out, and only the status counts;
- * - an answer with two lengths is none.
+ * - an answer with two lengths is none;
+ * - of the answer to a batch as much is taken as `batchAnswerMaxBytes` says; one that is longer or
+ *   breaks off is not as agreed, since it may be the other items' word that is missing.
  */
 
-import type { Outcome } from "../../core/delivery.ts";
+import { readBatchAnswer } from "../../core/batch_answer.ts";
+import type { Answer, Outcome } from "../../core/delivery.ts";
+import {
+  batchBody,
+  batchKey,
+  type BatchLimits,
+  type BatchOutcome,
+  itemKey,
+} from "../../core/delivery_batch.ts";
 import type { OutboxEntry } from "../../core/outbox_entry.ts";
 import { lateSeconds } from "../../core/freshness.ts";
 import type { Backend } from "../../core/ports.ts";
@@ -24,6 +34,11 @@ import { WebhookSigner } from "../../core/webhook_signature.ts";
 
 /** Largest answer that is brought back to a device, in bytes. */
 const ANSWER_MAX_BYTES = 65_536;
+
+/** Bodies that the items of one answer may have, in bytes. */
+const BATCH_BODIES_MAX_BYTES = 16 * ANSWER_MAX_BYTES;
+/** What each item may have beside. */
+const BATCH_ITEM_MAX_BYTES = 1024;
 
 const JSON_FIELDS = { "content-type": "application/json", "accept-encoding": "identity" } as const;
 
@@ -45,8 +60,17 @@ interface BackendAddress {
   readonly timeoutMs: number;
   /** Connections that are kept open. */
   readonly concurrency: number;
+  /** `path` is appended to the URL for a batch; undefined: there are none. */
+  readonly batch: (BatchLimits & { readonly path: string }) | undefined;
   /** A message older than this says so in X-Gateway-Late. */
   readonly toleranceSeconds: number;
+}
+
+/** One POST, before the fields that all of them have. */
+interface PostRequest {
+  readonly url: string;
+  readonly fields: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
 }
 
 /** The customer's backend. */
@@ -55,6 +79,7 @@ export class HttpBackend implements Backend {
   readonly #clock: Clock;
   readonly #client: Deno.HttpClient;
   readonly #endpoint: Endpoint;
+  readonly #batchUrl: string;
   readonly #fields: Readonly<Record<string, string>>;
   readonly #signer: WebhookSigner | undefined;
   readonly #timeLimit: SharedDeadline;
@@ -66,6 +91,8 @@ export class HttpBackend implements Backend {
     this.#clock = clock;
     this.#timeLimit = new SharedDeadline(address.timeoutMs);
     this.#endpoint = new Endpoint(address.url, address.path);
+    const batchEndpoint = new Endpoint(address.url, address.batch?.path ?? "");
+    this.#batchUrl = batchEndpoint.of({ deviceId: "", messageId: "" });
     this.#fields = { ...Object.fromEntries(address.fields), ...JSON_FIELDS };
     if (address.signingKeys.length > 0) this.#signer = new WebhookSigner(address.signingKeys);
     const { pair } = address;
@@ -81,10 +108,36 @@ export class HttpBackend implements Backend {
 
   /** Sends an entry's payload; `stop` ends the request early. */
   async deliver(entry: OutboxEntry, stop: AbortSignal): Promise<Outcome> {
+    return await this.#exchange(() => this.#readingOf(entry), ANSWER_MAX_BYTES, stop);
+  }
+
+  /** Sends entries in one request; `stop` ends it early. */
+  async deliverBatch(entries: readonly OutboxEntry[], stop: AbortSignal): Promise<BatchOutcome> {
+    const maxBytes = batchAnswerMaxBytes(entries.length);
+    const outcome = await this.#exchange(() => this.#batchOf(entries), maxBytes, stop);
+    if (outcome.kind === "no_answer" || outcome.status < 200 || outcome.status > 299) {
+      return { kind: "whole", outcome };
+    }
+    return itemsOf(outcome, entries);
+  }
+
+  async #exchange(
+    requestOf: () => Promise<PostRequest>,
+    answerMaxBytes: number,
+    stop: AbortSignal,
+  ): Promise<Outcome> {
     const limit = this.#timeLimit.begin(stop);
     try {
+      const { url, fields, body } = await requestOf();
       const beganMs = this.#clock.monotonicMs();
-      const response = await this.#fetch(entry, limit.signal);
+      const response = await fetch(url, {
+        method: "POST",
+        headers: { ...this.#fields, ...fields },
+        body: body as Uint8Array<ArrayBuffer>,
+        redirect: "manual",
+        client: this.#client,
+        signal: limit.signal,
+      });
       this.#clockWatch?.heard(response.headers.get("date"), beganMs);
       if (hasTwoLengths(response.headers)) {
         await response.body?.cancel();
@@ -93,7 +146,7 @@ export class HttpBackend implements Backend {
       return {
         kind: "answer",
         status: response.status,
-        body: await bodyOf(response).catch(() => undefined),
+        body: await bodyOf(response, answerMaxBytes).catch(() => undefined),
         retryAfter: response.headers.get("retry-after"),
         contentType: response.headers.get("content-type"),
         location: response.headers.get("location"),
@@ -110,35 +163,69 @@ export class HttpBackend implements Backend {
     this.#client.close();
   }
 
-  async #fetch(entry: OutboxEntry, signal: AbortSignal): Promise<Response> {
+  async #readingOf(entry: OutboxEntry): Promise<PostRequest> {
     const nowSeconds = secondsOf(this.#clock.wallMs());
     const { toleranceSeconds } = this.#address;
     const late = lateSeconds(Number(entry.timestamp), nowSeconds, toleranceSeconds);
-    return await fetch(this.#endpoint.of(entry), {
-      method: "POST",
-      headers: {
-        ...this.#fields,
+    return {
+      url: this.#endpoint.of(entry),
+      fields: {
         "idempotency-key": entry.messageId,
         "x-device-timestamp": entry.timestamp,
         ...(late !== undefined && { "x-gateway-late": String(late) }),
         ...(this.#signer && await this.#signer.headers(entry, nowSeconds)),
       },
-      body: entry.payload as Uint8Array<ArrayBuffer>,
-      redirect: "manual",
-      client: this.#client,
-      signal,
-    });
+      body: entry.payload,
+    };
   }
+
+  async #batchOf(entries: readonly OutboxEntry[]): Promise<PostRequest> {
+    const nowSeconds = secondsOf(this.#clock.wallMs());
+    const { toleranceSeconds } = this.#address;
+    const body = batchBody(entries, { nowSeconds, toleranceSeconds });
+    const id = await batchKey(entries);
+    return {
+      url: this.#batchUrl,
+      fields: {
+        "idempotency-key": id,
+        ...(this.#signer && await this.#signer.headersOf({ id, body }, nowSeconds)),
+      },
+      body,
+    };
+  }
+}
+
+/** Most bytes of the answer to a batch: the body of each item, 1 MiB of bodies, 1 KiB more an item. */
+function batchAnswerMaxBytes(count: number): number {
+  return Math.min(count * ANSWER_MAX_BYTES, BATCH_BODIES_MAX_BYTES) + count * BATCH_ITEM_MAX_BYTES;
+}
+
+/** What a 2xx answer says of each entry. */
+function itemsOf(answer: Answer, entries: readonly OutboxEntry[]): BatchOutcome {
+  if (answer.body === undefined) {
+    const most = batchAnswerMaxBytes(entries.length);
+    return { kind: "invalid", answer, reason: `longer than ${most} bytes, or it broke off` };
+  }
+  const read = readBatchAnswer(answer.body, new Set(entries.map(itemKey)));
+  if (read.kind === "fault") return { kind: "invalid", answer, reason: read.reason };
+  const outcomes = entries.map((entry): Outcome => {
+    if (read.kind === "none") return { ...answer, body: new Uint8Array() };
+    const item = read.items.get(itemKey(entry));
+    return item === undefined
+      ? { kind: "no_answer", reason: "the answer to the batch does not name it" }
+      : { ...answer, ...item, contentType: "application/json", retryAfter: null };
+  });
+  return { kind: "items", answer: { ...answer, body: undefined }, outcomes };
 }
 
 /**
  * An answer's body, counted while it comes; undefined if it is too large. It is read into one buffer
  * of our own: a chunk that the client allocates holds on to some 40 KiB, though it has one byte.
  */
-async function bodyOf(response: Response): Promise<Uint8Array | undefined> {
+async function bodyOf(response: Response, maxBytes: number): Promise<Uint8Array | undefined> {
   if (response.body === null) return new Uint8Array();
   const reader = response.body.getReader({ mode: "byob" });
-  let buffer = new Uint8Array(bufferBytes(response.headers));
+  let buffer = new Uint8Array(bufferBytes(response.headers, maxBytes));
   let length = 0;
   while (length < buffer.length) {
     const { done, value } = await reader.read(buffer.subarray(length));
@@ -151,10 +238,10 @@ async function bodyOf(response: Response): Promise<Uint8Array | undefined> {
 }
 
 /** One byte more than may come, to see the end; what is announced only makes it smaller. */
-function bufferBytes(headers: Headers): number {
+function bufferBytes(headers: Headers, maxBytes: number): number {
   const announced = Number(headers.get("content-length") ?? NaN);
-  const isExact = announced <= ANSWER_MAX_BYTES && !headers.has("content-encoding");
-  return 1 + (isExact ? announced : ANSWER_MAX_BYTES);
+  const isExact = announced <= maxBytes && !headers.has("content-encoding");
+  return 1 + (isExact ? announced : maxBytes);
 }
 
 /** Two lengths: a program in between may go by the other one (RFC 9112 §6.3). */

@@ -5,26 +5,24 @@
  * - the lanes decide whose turn it is (`lanes.ts`), the backend's health how many go at once;
  * - an entry is settled only when its answer has reached the broker, so that no crash can deliver
  *   an entry and lose its answer;
+ * - with batches, what waits when a request can be made goes in one request, and each lane goes on
+ *   with its own part of the answer; a lane in a batch sends nothing else meanwhile;
  * - memory is bounded: what does not fit into the read-ahead is read from the store in its turn.
  */
 
-import {
-  type Answer,
-  dispositionOf,
-  keptAnswer,
-  type Outcome,
-  retryDelayMs,
-  type Settlement,
-} from "../../core/delivery.ts";
-import type { Emit, Waiting } from "../../core/event.ts";
-import type { OnFailpoint } from "../../core/failpoint.ts";
+import { type Answer, dispositionOf, type Outcome, retryDelayMs } from "../../core/delivery.ts";
+import { type BatchLimits, type BatchOutcome, settledCount } from "../../core/delivery_batch.ts";
+import type { Waiting } from "../../core/event.ts";
 import type { OutboxEntry, WaitingEntry } from "../../core/outbox_entry.ts";
-import { type Backend, type MessageStore, READ_MAX } from "../../core/ports.ts";
+import type { Backend, MessageStore } from "../../core/ports.ts";
 import type { Clock } from "../../time/clock.ts";
 import { BackendHealth } from "./backend_health.ts";
+import type { BatchShare } from "./batch_collector.ts";
+import { BatchSender, wholeOf } from "./batch_sender.ts";
+import { LaneReader } from "./lane_reader.ts";
 import { type Lane, Lanes } from "./lanes.ts";
-import { ReadAhead } from "./read_ahead.ts";
 import { Reminder } from "./reminder.ts";
+import { Settler, type SettlerParts } from "./settler.ts";
 
 /** Wait of a lane whose entry the store cannot give. */
 const UNREADABLE_WAIT_MS = 1_000;
@@ -32,27 +30,25 @@ const UNREADABLE_WAIT_MS = 1_000;
 /** Answers that may wait for the broker before no more entries are sent. */
 const ANSWERS_MAX = 256;
 
+/** Batches at once: they and their answers are in memory, and few requests make large batches. */
+const BATCHES_MAX = 8;
+
 /** What the forwarder works with. */
-interface ForwarderParts {
+interface ForwarderParts extends SettlerParts {
   readonly clock: Clock;
   /** Unix milliseconds that never step; the clock of `OutboxEntry.acceptedMs`. */
   readonly steadyMs: () => number;
   /** In [0, 1); spreads retries. */
   readonly random: () => number;
   readonly store: Pick<MessageStore, "read">;
-  readonly backend: Pick<Backend, "deliver">;
-  /** Brings an answer to the device; false if `stop` came first and the entry must stay. */
-  readonly responder: {
-    respond(entry: OutboxEntry, answer: Answer, stop: AbortSignal): Promise<boolean>;
-  };
-  readonly committer: { settle(settlement: Settlement): void };
-  readonly emit: Emit;
-  readonly failpoint: OnFailpoint;
+  readonly backend: Pick<Backend, "deliver" | "deliverBatch">;
 }
 
 /** Its settings. */
 interface ForwarderOptions {
   readonly concurrency: number;
+  /** Undefined: each entry goes in a request of its own. */
+  readonly batch: BatchLimits | undefined;
   readonly retryFirstMs: number;
   readonly retryLongestMs: number;
   readonly giveUpAfterMs: number;
@@ -64,12 +60,15 @@ export class Forwarder {
   readonly #parts: ForwarderParts;
   readonly #options: ForwarderOptions;
   readonly #health: BackendHealth;
-  readonly #lanes = new Lanes();
-  readonly #readAhead = new ReadAhead();
+  readonly #lanes: Lanes;
+  readonly #reader: LaneReader;
+  /** Undefined: each entry goes in a request of its own. */
+  readonly #batches: BatchSender | undefined;
+  #serveSoon = false;
   #underWay = 0;
   /** Of those, entries that have failed before. */
   #retrying = 0;
-  #answering = 0;
+  readonly #settler: Settler;
   #started = false;
   readonly #stop = new AbortController();
   #idle: (() => void) | undefined;
@@ -77,17 +76,19 @@ export class Forwarder {
   constructor(parts: ForwarderParts, options: ForwarderOptions) {
     this.#parts = parts;
     this.#options = options;
-    this.#health = new BackendHealth({ ...parts, ...options, waiting: () => this.#waiting() });
+    const { batch } = options;
+    const concurrency = Math.min(options.concurrency, batch ? BATCHES_MAX : Infinity);
+    const waiting = () => this.#waiting();
+    this.#health = new BackendHealth({ ...parts, ...options, concurrency, waiting });
+    this.#lanes = new Lanes(batch?.max);
+    this.#reader = new LaneReader(parts.store);
+    this.#settler = new Settler(parts, options.retryStatuses);
+    if (batch) this.#batches = new BatchSender(parts, this.#reader, batch);
   }
 
   /** Takes an entry that was accepted just now. */
   add(entry: OutboxEntry): void {
-    this.#append(entry, ({ sequences, readAhead }) => {
-      const isNext = readAhead.length === sequences.length && readAhead.length < READ_MAX;
-      if (!isNext || !this.#readAhead.hasRoom(entry)) return;
-      readAhead.push(entry);
-      this.#readAhead.add(entry);
-    });
+    this.#append(entry, (lane) => this.#reader.offer(lane, entry));
   }
 
   /** Takes an entry that an earlier run has left; without its payload. */
@@ -117,7 +118,7 @@ export class Forwarder {
   async stop(graceMs: number): Promise<void> {
     this.#started = false;
     for (const lane of this.#lanes) clearTimeout(lane.timer);
-    if (this.#underWay + this.#answering === 0) return;
+    if (this.#underWay + this.#settler.answering === 0) return;
     const timer = setTimeout(() => this.#stop.abort(), graceMs);
     await new Promise<void>((resolve) => this.#idle = resolve);
     clearTimeout(timer);
@@ -160,19 +161,31 @@ export class Forwarder {
     this.#serve();
   }
 
+  /** With batches a moment later, so that all that comes at once may be in one. */
   #serve(): void {
-    while (this.#started && this.#answering < ANSWERS_MAX) {
-      const lane = this.#lanes.dequeue({
+    if (this.#batches === undefined) return this.#serveNow();
+    if (this.#serveSoon) return;
+    this.#serveSoon = true;
+    queueMicrotask(() => {
+      this.#serveSoon = false;
+      this.#serveNow();
+    });
+  }
+
+  #serveNow(): void {
+    while (this.#started && this.#settler.answering < ANSWERS_MAX) {
+      const lanes = this.#lanes.dequeueBatch({
         limit: this.#health.limit,
         underWay: this.#underWay,
         retrying: this.#retrying,
       });
-      if (lane === undefined) break;
+      if (lanes.length === 0) break;
       this.#underWay++;
-      if (lane.tries > 0) this.#retrying++;
-      this.#send(lane);
+      if (lanes[0]!.tries > 0) this.#retrying++;
+      if (this.#batches) this.#sendBatch(lanes, this.#batches);
+      else this.#send(lanes[0]!);
     }
-    if (!this.#started && this.#underWay + this.#answering === 0) this.#idle?.();
+    if (!this.#started && this.#underWay + this.#settler.answering === 0) this.#idle?.();
   }
 
   /** Sends the first entry of a lane and says what is next for the lane. */
@@ -182,7 +195,7 @@ export class Forwarder {
       this.#leave(retried);
       return this.#skip(lane);
     }
-    const entry = lane.readAhead.peek() ?? await this.#read(lane);
+    const entry = lane.readAhead.peek() ?? await this.#reader.front(lane);
     if (entry === undefined || entry === "unreadable") {
       this.#leave(retried);
       return entry === undefined ? this.#skip(lane) : this.#wait(lane, UNREADABLE_WAIT_MS);
@@ -197,6 +210,64 @@ export class Forwarder {
       return this.#next(lane);
     }
     this.#retry(lane, entry, outcome);
+  }
+
+  /** Sends the fronts of lanes in one request; each goes on with its own part of the answer. */
+  async #sendBatch(lanes: readonly Lane[], batches: BatchSender): Promise<void> {
+    const retried = lanes[0]!.tries > 0;
+    const collected = await batches.collect(lanes);
+    for (const { lane, missing } of collected.toReversed()) {
+      if (missing === "no_room") this.#lanes.putBack(lane);
+      else if (missing === "unreadable") this.#wait(lane, UNREADABLE_WAIT_MS);
+      else if (missing === "gone") this.#skip(lane);
+    }
+    const shares = collected.filter(({ entries }) => entries.length > 0);
+    if (shares.length < lanes.length) this.#serve();
+    const outcome = shares.length > 0 && await batches.send(shares, this.#stop.signal);
+    this.#leave(retried);
+    if (outcome) this.#concludeBatch(shares, outcome, retried);
+    this.#serve();
+  }
+
+  #concludeBatch(shares: readonly BatchShare[], batch: BatchOutcome, retried: boolean): void {
+    const outcome = wholeOf(batch, (one) => this.#dispositionOf(one) === "retry");
+    if (this.#stop.signal.aborted && outcome.kind === "no_answer") return;
+    if (this.#health.record(outcome, { retried })) this.#wakeUnanswered();
+    const count = shares.reduce((sum, { entries }) => sum + entries.length, 0);
+    let place = 0;
+    for (const { lane, entries } of shares) {
+      if (batch.kind === "items") {
+        this.#conclude(lane, entries, batch.outcomes.slice(place, place += entries.length));
+      } else if (count === 1) this.#conclude(lane, entries, [outcome]);
+      else this.#halve(lane, entries[0]!, { outcome, count });
+    }
+  }
+
+  /** A batch's entries of one lane: those before the first "again" are finished. */
+  #conclude(lane: Lane, entries: readonly OutboxEntry[], outcomes: readonly Outcome[]): void {
+    const settled = settledCount(outcomes, this.#options.retryStatuses);
+    for (let i = 0; i < settled; i++) {
+      this.#answer(entries[i]!, outcomes[i] as Answer);
+      this.#shift(lane);
+    }
+    if (settled > 0) this.#lanes.growBatch(lane);
+    if (settled === outcomes.length) return this.#goOn(lane);
+    if (settled > 0) lane.tries = 1;
+    this.#retry(lane, entries[settled]!, outcomes[settled]!);
+  }
+
+  /** A batch failed as a whole: any of its entries may be why, so smaller ones are to show which. */
+  #halve(
+    lane: Lane,
+    entry: OutboxEntry,
+    { outcome, count }: { readonly outcome: Outcome; readonly count: number },
+  ): void {
+    lane.batchMax = count >> 1;
+    if (this.#dispositionOf(outcome) === "retry") {
+      return this.#retry(lane, entry, outcome, { mayGiveUp: false });
+    }
+    lane.tries--;
+    this.#enqueue(lane);
   }
 
   async #deliver(lane: Lane, entry: OutboxEntry): Promise<Outcome> {
@@ -216,39 +287,30 @@ export class Forwarder {
     if (retried) this.#retrying--;
   }
 
-  /** The entry in front, and some that follow; undefined if it is not in the store any longer. */
-  async #read(lane: Lane): Promise<OutboxEntry | undefined | "unreadable"> {
-    const sequences = lane.sequences.first(this.#readAhead.readable);
-    try {
-      const read = await this.#parts.store.read(sequences);
-      for (const [place, entry] of read.entries()) {
-        const isNext = entry.sequence === sequences[place];
-        if (!isNext || place > 0 && !this.#readAhead.hasRoom(entry)) break;
-        lane.readAhead.push(entry);
-        this.#readAhead.add(entry);
-      }
-    } catch {
-      return "unreadable"; // the store's fault, which the committer reports and waits out
-    }
-    return lane.readAhead.peek();
-  }
-
   #isRemoved({ removed, sequences }: Lane): boolean {
     return removed.size > 0 && removed.delete(sequences.peek()!);
   }
 
   /** The entry in front was taken out of the store by another process. */
   #skip(lane: Lane): void {
-    this.#parts.committer.settle({ sequence: lane.sequences.peek()!, deadLetter: undefined });
+    const sequence = lane.sequences.peek()!;
+    lane.removed.delete(sequence);
+    this.#settler.skip(sequence);
     this.#next(lane);
   }
 
   /** The entry in front is finished: the lane goes to the end of the queue, or is removed. */
   #next(lane: Lane): void {
-    lane.sequences.shift();
-    const kept = lane.readAhead.shift();
-    if (kept) this.#readAhead.remove(kept);
+    this.#shift(lane);
+    this.#goOn(lane);
+  }
+
+  #shift(lane: Lane): void {
+    this.#reader.shift(lane);
     Object.assign(lane, { tries: 0, reminder: undefined, stuck: false });
+  }
+
+  #goOn(lane: Lane): void {
     if (lane.sequences.length > 0) return this.#enqueue(lane);
     this.#lanes.close(lane);
     this.#serve();
@@ -256,38 +318,17 @@ export class Forwarder {
 
   /** Brings the answer to the device, then settles; the lane does not wait for it. */
   async #answer(entry: OutboxEntry, answer: Answer): Promise<void> {
-    this.#answering++;
-    const responded = await this.#parts.responder.respond(entry, answer, this.#stop.signal);
-    this.#answering--;
-    this.#parts.failpoint("settling");
-    if (responded) this.#settle(entry, answer);
+    await this.#settler.answer(entry, answer, this.#stop.signal);
     this.#serve();
   }
 
-  #settle(entry: OutboxEntry, answer: Answer): void {
-    if (this.#dispositionOf(answer) === "rejected") {
-      const reason = `the backend refused it with status ${answer.status}`;
-      return this.#deadLetter(entry, reason, answer);
-    }
-    this.#parts.committer.settle({ sequence: entry.sequence, deadLetter: undefined });
-    this.#parts.emit({ kind: "message_delivered", entry });
-  }
-
-  #deadLetter(entry: OutboxEntry, reason: string, outcome: Outcome): void {
-    const deadLetteredAtMs = this.#parts.clock.wallMs();
-    const status = outcome.kind === "answer" ? outcome.status : undefined;
-    const deadLetter = { status, reason, deadLetteredAtMs, answer: keptAnswer(outcome) };
-    this.#parts.committer.settle({ sequence: entry.sequence, deadLetter });
-    this.#parts.emit({ kind: "message_dead_lettered", entry, reason });
-  }
-
-  #retry(lane: Lane, entry: OutboxEntry, outcome: Outcome): void {
+  #retry(lane: Lane, entry: OutboxEntry, outcome: Outcome, { mayGiveUp = true } = {}): void {
     const { retryFirstMs, retryLongestMs, giveUpAfterMs } = this.#options;
     const { steadyMs, random, clock, emit } = this.#parts;
     if (this.#isRemoved(lane)) return this.#skip(lane);
-    if (steadyMs() - entry.acceptedMs > giveUpAfterMs) {
+    if (mayGiveUp && steadyMs() - entry.acceptedMs > giveUpAfterMs) {
       const last = outcome.kind === "answer" ? `status ${outcome.status}` : outcome.reason;
-      this.#deadLetter(entry, `not delivered within its time, last: ${last}`, outcome);
+      this.#settler.deadLetter(entry, `not delivered within its time, last: ${last}`, outcome);
       return this.#next(lane);
     }
     const delayMs = retryDelayMs(outcome, lane.tries, {
@@ -313,11 +354,7 @@ export class Forwarder {
   }
 
   #waiting(): Waiting {
-    let oldest: OutboxEntry | undefined;
-    for (const { tries, readAhead } of this.#lanes) {
-      const entry = tries > 0 ? readAhead.peek() : undefined;
-      if (entry && entry.acceptedMs < (oldest?.acceptedMs ?? Infinity)) oldest = entry;
-    }
+    const oldest = this.#lanes.oldestTried;
     const ageMs = oldest && Math.max(0, this.#parts.steadyMs() - oldest.acceptedMs);
     return {
       devices: this.#lanes.size,
@@ -343,6 +380,7 @@ export class Forwarder {
 
   /** The backend answers again: no lane waits for it any longer. */
   #wakeUnanswered(): void {
+    this.#lanes.forgetFailedBatches();
     for (const lane of this.#lanes) if (lane.unanswered) this.#wake(lane);
   }
 }

@@ -7,7 +7,9 @@
  * - lanes with next to nothing waiting go first, so that live messages do not wait behind the
  *   backlog of others; every fourth turn is a backlog's, so that it is not starved either;
  * - entries that failed before have half of the places, and the others never wait for them: an
- *   entry that fails may keep its place until the time-out.
+ *   entry that fails may keep its place until the time-out;
+ * - lanes of one batch are all such as failed before, or none is; a batch that failed is followed by
+ *   smaller ones, down to single entries, so that one that spoils its batch is soon alone.
  */
 
 import { Fifo } from "../../core/fifo.ts";
@@ -26,7 +28,7 @@ export interface Lane {
   readonly sequences: Fifo<number>;
   /** The first of these entries, as far as they are kept in memory. */
   readonly readAhead: Fifo<OutboxEntry>;
-  /** Up to here an entry may be one that was requeued: how long it waited says nothing. */
+  /** Up to here an entry was requeued, or went in a batch: how long it waited says nothing. */
   requeuedUpTo: number;
   /** Entries that another process has taken out of the outbox; they are skipped in their turn. */
   readonly removed: Set<number>;
@@ -39,6 +41,8 @@ export interface Lane {
   stuck: boolean;
   /** True while it waits only because no answer came. */
   unanswered: boolean;
+  /** Most entries of a batch that this lane may be in. */
+  batchMax: number;
 }
 
 /** Open requests, which decide whose turn it is. */
@@ -58,7 +62,13 @@ export class Lanes {
   readonly #backlog = new Fifo<Lane>();
   /** Lanes whose first entry has failed, and may be tried again now. */
   readonly #again = new Fifo<Lane>();
+  readonly #batchMax: number;
   #turn = 0;
+
+  /** `batchMax`: most entries of a batch. */
+  constructor(batchMax = 1) {
+    this.#batchMax = batchMax;
+  }
 
   /** Lanes that have something to send. */
   get size(): number {
@@ -94,6 +104,7 @@ export class Lanes {
       reminder: undefined,
       stuck: false,
       unanswered: false,
+      batchMax: this.#batchMax,
     };
     this.#all.set(deviceId, lane);
     return lane;
@@ -106,8 +117,48 @@ export class Lanes {
 
   /** The first entry of a lane may be sent now. */
   enqueue(lane: Lane): void {
-    if (lane.tries > 0) this.#again.push(lane);
-    else (lane.sequences.length <= LIVE_MAX ? this.#live : this.#backlog).push(lane);
+    this.#queueOf(lane).push(lane);
+  }
+
+  /** A lane that had its turn, but no room in the batch: it is the next. */
+  putBack(lane: Lane): void {
+    this.#queueOf(lane).putBack(lane);
+  }
+
+  /** Some of the lane's batch is finished: its next one may be larger. */
+  growBatch(lane: Lane): void {
+    const more = Math.max(1, lane.batchMax >> 3);
+    lane.batchMax = Math.min(this.#batchMax, lane.batchMax + more);
+  }
+
+  /** The backend has recovered: the batches were not why it failed. */
+  forgetFailedBatches(): void {
+    for (const lane of this.#all.values()) lane.batchMax = this.#batchMax;
+  }
+
+  /** Of the entries in front that were tried, the one that was accepted first. */
+  get oldestTried(): OutboxEntry | undefined {
+    let oldest: OutboxEntry | undefined;
+    for (const { tries, readAhead } of this.#all.values()) {
+      const entry = tries > 0 ? readAhead.peek() : undefined;
+      if (entry && entry.acceptedMs < (oldest?.acceptedMs ?? Infinity)) oldest = entry;
+    }
+    return oldest;
+  }
+
+  /** The lanes whose turn it is to be in one batch; empty if none may be served now. */
+  dequeueBatch(places: Places): Lane[] {
+    const lanes: Lane[] = [];
+    let max = 1;
+    for (let next = this.dequeue(places); next !== undefined;) {
+      max = lanes.length === 0 ? next.batchMax : Math.min(max, next.batchMax);
+      lanes.push(next);
+      if (lanes.length >= max) break;
+      const queue = next.tries > 0 ? this.#again : this.#nextFresh();
+      if ((queue.peek()?.batchMax ?? 0) <= lanes.length) break;
+      next = queue.shift();
+    }
+    return lanes;
   }
 
   /** The lane whose turn it is; undefined if none may be served now. */
@@ -118,10 +169,20 @@ export class Lanes {
       return this.#again.shift();
     }
     if (!free && underWay > retrying) return undefined;
+    return this.#nextFresh().shift();
+  }
+
+  #queueOf(lane: Lane): Fifo<Lane> {
+    if (lane.tries > 0) return this.#again;
+    return lane.sequences.length <= LIVE_MAX ? this.#live : this.#backlog;
+  }
+
+  /** The queue whose turn it is, of lanes that have not failed. */
+  #nextFresh(): Fifo<Lane> {
     const backlogFirst = ++this.#turn % BACKLOG_TURN === 0;
     const [first, second] = backlogFirst
       ? [this.#backlog, this.#live]
       : [this.#live, this.#backlog];
-    return first.shift() ?? second.shift();
+    return first.length > 0 ? first : second;
   }
 }

@@ -40,6 +40,7 @@ const COUNTS = {
   delivery_stuck: undefined,
   backend_outcome: ({ outcome }, metrics) =>
     metrics.backendOutcomes.inc({ outcome: classOf(outcome) }),
+  batch_answer_invalid: undefined,
   backend_unreachable: undefined,
   backend_failing: undefined,
   backend_recovered: undefined,

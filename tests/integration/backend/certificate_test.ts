@@ -30,6 +30,7 @@ async function deliverTo(certificate: string, key: string) {
     fields: [],
     pair: undefined,
     signingKeys: [],
+    batch: undefined,
     proxy: undefined,
     timeoutMs: 10_000,
     concurrency: 1,

@@ -49,6 +49,7 @@ function forwarderWith(
           posts.push(`${entry.deviceId}${entry.sequence}`);
           return await post(entry, stop);
         },
+        deliverBatch: () => Promise.reject(new Error("Batches are off")),
       },
       store: {
         read: (sequences) =>
@@ -64,6 +65,7 @@ function forwarderWith(
     },
     {
       concurrency: over.concurrency ?? 8,
+      batch: undefined,
       retryFirstMs: 2,
       retryLongestMs: 8,
       giveUpAfterMs: over.giveUpAfterMs ?? 60_000,

@@ -46,3 +46,43 @@ Deno.test("a lane is found by its device until it is closed", () => {
   lanes.close(lane);
   assert.deepEqual([lanes.size, lanes.find("a")], [1, undefined]);
 });
+
+Deno.test("a batch takes the lanes in their turns, up to what each of them may be in", () => {
+  const lanes = new Lanes(8);
+  const open = (deviceId: string, waiting: number, batchMax = 8, tries = 0) => {
+    const lane = lanes.open(deviceId);
+    for (let i = 0; i < waiting; i++) lane.sequences.push(i);
+    Object.assign(lane, { batchMax, tries });
+    lanes.enqueue(lane);
+    return lane;
+  };
+  const batch = () => lanes.dequeueBatch(IDLE).map(({ deviceId }) => deviceId);
+  open("again", 1, 8, 1);
+  open("worse", 1, 1, 3);
+  for (const id of ["a", "b", "c", "d"]) open(id, 1);
+  const careful = open("careful", 1, 2);
+  open("e", 1);
+  open("long", 9);
+  assert.deepEqual(batch(), ["again"], "a lane of a spoilt batch is in none that is larger");
+  assert.deepEqual(batch(), ["worse"], "what failed is with nothing that did not");
+  assert.equal(batch().length, 5, "four live lanes and a backlog");
+  assert.deepEqual(batch(), ["careful", "e"]);
+  lanes.putBack(careful);
+  open("f", 1);
+  assert.deepEqual(batch(), ["careful", "f"], "it is the next");
+  assert.deepEqual(batch(), []);
+});
+
+Deno.test("a lane's batches grow slowly after a failed one, and at once when the backend recovers", () => {
+  const lanes = new Lanes(16);
+  const lane = lanes.open("a");
+  lane.batchMax = 1;
+  const sizes = Array.from({ length: 12 }, () => {
+    lanes.growBatch(lane);
+    return lane.batchMax;
+  });
+  assert.deepEqual(sizes, [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
+  lanes.forgetFailedBatches();
+  lanes.growBatch(lane);
+  assert.equal(lane.batchMax, 16);
+});

@@ -1,0 +1,66 @@
+/** Reads a lane's next entries from the store, and keeps them in the read-ahead. */
+
+import type { OutboxEntry } from "../../core/outbox_entry.ts";
+import { type MessageStore, READ_MAX } from "../../core/ports.ts";
+import type { Lane } from "./lanes.ts";
+import { ReadAhead } from "./read_ahead.ts";
+
+/** The reader of every lane. */
+export class LaneReader {
+  readonly #store: Pick<MessageStore, "read">;
+  readonly #kept = new ReadAhead();
+
+  constructor(store: Pick<MessageStore, "read">) {
+    this.#store = store;
+  }
+
+  /** Keeps an entry that was accepted just now, if it is the lane's next and there is room. */
+  offer({ sequences, readAhead }: Lane, entry: OutboxEntry): void {
+    const isNext = readAhead.length === sequences.length && readAhead.length < READ_MAX;
+    if (!isNext || !this.#kept.hasRoom(entry)) return;
+    readAhead.push(entry);
+    this.#kept.add(entry);
+  }
+
+  /** The entry in front, and some that follow; undefined if it is not in the store any longer. */
+  async front(lane: Lane): Promise<OutboxEntry | undefined | "unreadable"> {
+    const isRead = await this.#readMore(lane);
+    return isRead ? lane.readAhead.peek() : "unreadable";
+  }
+
+  /** Reads until so many entries are kept, or no more can be; false if the store cannot be read. */
+  async fill(lane: Lane, count: number): Promise<boolean> {
+    const { readAhead, sequences } = lane;
+    const wanted = Math.min(count, sequences.length);
+    while (readAhead.length < wanted) {
+      const before = readAhead.length;
+      if (!await this.#readMore(lane)) return before > 0;
+      if (readAhead.length === before) return true;
+    }
+    return true;
+  }
+
+  /** The entry in front is finished. */
+  shift(lane: Lane): void {
+    lane.sequences.shift();
+    const kept = lane.readAhead.shift();
+    if (kept) this.#kept.remove(kept);
+  }
+
+  async #readMore({ sequences, readAhead }: Lane): Promise<boolean> {
+    const from = readAhead.length;
+    const next = sequences.first(from + this.#kept.readable).slice(from);
+    try {
+      const read = await this.#store.read(next);
+      for (const [place, entry] of read.entries()) {
+        const isNext = entry.sequence === next[place];
+        if (!isNext || from + place > 0 && !this.#kept.hasRoom(entry)) break;
+        readAhead.push(entry);
+        this.#kept.add(entry);
+      }
+    } catch {
+      return false; // the store's fault, which the committer reports and waits out
+    }
+    return true;
+  }
+}
