@@ -20,7 +20,7 @@ import { BuildFailure, outputOf, runBuild } from "./tool.ts";
  * Writes every machine's file, and what goes with them, into `folder`. What is compiled is the
  * bundle: it has what main.ts can reach and nothing else, and is the one that `pack` packs.
  */
-export async function compile(folder: string): Promise<void> {
+async function compile(folder: string): Promise<void> {
   requirePinnedDeno();
   Deno.mkdirSync(folder, { recursive: true });
   const commit = await checkedOutCommit();

@@ -18,5 +18,9 @@ export function earliestEnd(bytes: Uint8Array): number | undefined {
 function endOf({ label, der }: PemPart): number | undefined {
   if (/CRL$/.test(label)) return nextUpdateOf(der);
   if (!/^$|CERTIFICATE$/.test(label)) return undefined;
-  return Math.floor(new X509Certificate(der).validToDate.getTime() / 1000);
+  try {
+    return Math.floor(new X509Certificate(der).validToDate.getTime() / 1000);
+  } catch {
+    return undefined; // the program that uses the certificate says that it cannot be read
+  }
 }

@@ -25,11 +25,6 @@ export function durationMs(text: string): number {
   return Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
 }
 
-/** Any text that is not empty. */
-export function text(): SettingType<string> {
-  return textThat("must be a text that is not empty", (value) => value !== "");
-}
-
 /** A path of a file. */
 export function path(): SettingType<string> {
   return textThat("must be a path, without a blank at its end", isPath);

@@ -86,7 +86,7 @@ async function revocationList(site: Site): Promise<CheckOutcome> {
   const named = await Promise.all(pems.map((one) => revokedBy(openCertificate(one), pem)));
   if (named.includes(undefined)) {
     return fail(
-      `"${path}" is not signed by its authority`,
+      `"${path}" cannot be read, or is not signed by its authority`,
       "Run device restore ID for any device that is not revoked: it writes the list again",
     );
   }

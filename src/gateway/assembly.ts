@@ -33,7 +33,7 @@ import { countEvent } from "./telemetry/event_metrics.ts";
 import { ExpiryWatch, watchedFiles } from "./telemetry/expiry_watch.ts";
 import { unreadiness } from "./telemetry/health.ts";
 import { Metrics } from "./telemetry/metrics.ts";
-import { SecretUses } from "./telemetry/secret_uses.ts";
+import { SecretUses } from "./pipeline/secret_uses.ts";
 
 /** What a gateway works with, and what a test may put in place of the real thing. */
 export interface GatewayOptions {

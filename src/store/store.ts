@@ -81,7 +81,7 @@ export interface RememberedId {
 }
 
 /** Devices that `doctor` adds for a moment: `doctor-` and a random UUID. */
-export interface TemporaryDevices {
+interface TemporaryDevices {
   /** The ids of all of them that the store names. */
   list(): Promise<string[]>;
   /** Removes one from the registry, the outbox, the dead letters and whatever else names it. */

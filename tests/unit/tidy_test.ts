@@ -39,9 +39,9 @@ function readSources(folder: string): Source[] {
   });
 }
 
-function pagesBelow(folder: string): string[] {
+function filesBelow(folder: string): string[] {
   return [...Deno.readDirSync(join(ROOT, folder))].flatMap(({ name, isDirectory }) =>
-    isDirectory ? pagesBelow(`${folder}/${name}`) : [`${folder}/${name}`]
+    isDirectory ? filesBelow(`${folder}/${name}`) : [`${folder}/${name}`]
   );
 }
 
@@ -163,10 +163,9 @@ Deno.test(`no function has more than ${FUNCTION_MAX_LINES} lines, no file more t
 });
 
 /**
- * Phrases that people have to read twice, in sources, tests and docs. Add one, with what to write in
- * its place, once it is gone.
+ * Words that make a reader stop, and the usual ones; in sources, docs, templates and scripts, as
+ * whole words. Add one, with what to write in its place, once it is gone.
  */
-/** Words that make a reader stop, and the usual ones; in sources and docs, as whole words. */
 const BANNED_PHRASES: Readonly<Record<string, string>> = {
   "paper-style": "existing `devices` table",
   "in order to": "to",
@@ -191,13 +190,12 @@ const BANNED_PHRASES: Readonly<Record<string, string>> = {
   "simply": "leave it out",
 };
 
-Deno.test("no banned phrase is in sources or docs", () => {
-  const docs = markdownFiles().map((path) => ({
-    path,
-    text: Deno.readTextFileSync(join(ROOT, path)),
-  }));
-  for (const { path, text } of [...OURS, ...docs]) {
-    if (/(tidy|sentences)_test.ts$/.test(path)) continue;
+Deno.test("no banned phrase is in sources, docs, templates or scripts", () => {
+  const scripted = ["src", "mosquitto", "examples"].flatMap(filesBelow)
+    .filter((path) => !/\.(ts|json)$/.test(path));
+  const others = [...markdownFiles(), ...scripted, ".ci/run", ".githooks/pre-commit"];
+  const texts = others.map((path) => ({ path, text: Deno.readTextFileSync(join(ROOT, path)) }));
+  for (const { path, text } of [...OURS, ...texts]) {
     for (const [phrase, better] of Object.entries(BANNED_PHRASES)) {
       const found = new RegExp(`\\b${phrase}\\b`, "i").test(text);
       assert.ok(!found, `${path}: not "${phrase}", but: ${better}`);
@@ -243,20 +241,28 @@ Deno.test("top-level functions are declarations, and exports have a sentence", (
 });
 
 Deno.test("what is exported is imported somewhere", () => {
+  const imported = new Set(SOURCES.flatMap(importedNames));
   for (const { path, text } of OURS) {
     const names = text.matchAll(
       /^export (?:async )?(?:const|function\*?|class|interface|type) (\w+)/gm,
     );
-    const name = path.split("/").at(-1)!;
-    const importers = SOURCES.filter((source) =>
-      source.path !== path && source.text.includes(name)
-    );
-    for (const [, exported] of names) {
-      const word = new RegExp(`\\b${exported}\\b`);
-      assert.ok(importers.some((source) => word.test(source.text)), `${path}: ${exported}`);
-    }
+    for (const [, name] of names) assert.ok(imported.has(`${path} ${name}`), `${path}: ${name}`);
   }
 });
+
+/** What a file imports from files of the project, at its start or later: "path name". */
+function importedNames({ path, text }: Source): string[] {
+  const imports = [
+    ...text.matchAll(/\b(?:import|export) (?:type )?\{(?<names>[^{}]*)\} from "(?<file>\.[^"]+)"/g),
+    ...text.matchAll(/\{(?<names>[^{}]*)\} = await import\("(?<file>\.[^"]+)"\)/g),
+    ...text.matchAll(/\(await import\("(?<file>\.[^"]+)"\)\)\.(?<names>\w+)/g),
+  ];
+  return imports.flatMap(({ groups }) => {
+    const from = join(dirname(path), groups!["file"]!);
+    return [...groups!["names"]!.matchAll(/(?:^|,)\s*(?:type )?(\w+)/g)]
+      .map(([, name]) => `${from} ${name}`);
+  });
+}
 
 Deno.test("no cast hides a type", () => {
   for (const { path, text } of SOURCES) {
@@ -283,7 +289,7 @@ Deno.test("every package is pinned exactly, and every one is used", () => {
 
 Deno.test("tasks and docs never ask for every permission", () => {
   const docs = ["README.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "CHANGELOG.md"];
-  for (const path of ["deno.json", ".ci/run", ...docs, ...pagesBelow("docs")]) {
+  for (const path of ["deno.json", ".ci/run", ...docs, ...filesBelow("docs")]) {
     const text = Deno.readTextFileSync(join(ROOT, path));
     assert.doesNotMatch(text, /(^|\s)(-A|--allow-all)(\s|"|$)/m, path);
   }

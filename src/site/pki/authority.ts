@@ -234,14 +234,13 @@ export function openCertificate(pem: string): x509.X509Certificate {
   return new x509.X509Certificate(pem);
 }
 
-/** What the lists in a PEM text that an authority has signed name; undefined if none is its own. */
+/** What the lists in a PEM text that an authority has signed name; undefined if it can read none. */
 export async function revokedBy(
   authority: x509.X509Certificate,
   pem: string,
 ): Promise<RevokedCertificate[] | undefined> {
   let revoked: RevokedCertificate[] | undefined;
-  for (const der of x509.PemConverter.decode(pem)) {
-    const list = new x509.X509Crl(der);
+  for (const list of listsOf(pem)) {
     if (!await list.verify({ publicKey: authority.publicKey })) continue;
     revoked ??= [];
     for (const { serialNumber, revocationDate } of list.entries) {
@@ -249,6 +248,15 @@ export async function revokedBy(
     }
   }
   return revoked;
+}
+
+/** The lists of a PEM text; none if they cannot be read. */
+function listsOf(pem: string): x509.X509Crl[] {
+  try {
+    return x509.PemConverter.decode(pem).map((der) => new x509.X509Crl(der));
+  } catch {
+    return [];
+  }
 }
 
 /** True if a revocation list is the authority's and names every one of the serials. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { earliestEnd } from "../../../src/config/expiry.ts";
 import {
   type Authority,
   createAuthority,
@@ -7,6 +8,7 @@ import {
   issueClientCertificate,
   issueServerCertificate,
   openAuthority,
+  revokedBy,
   serialFrom,
 } from "../../../src/site/pki/authority.ts";
 
@@ -160,3 +162,13 @@ async function openssl(args: string[], input: string): Promise<string> {
   const { stdout, stderr } = await process.output();
   return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
 }
+
+Deno.test("a list or certificate that is damaged is none, and throws nothing of a library", async () => {
+  const authority = await createAuthority({ commonName: "Damaged", nowMs: NOW_MS });
+  const list = await createRevocationList(authority, { revoked: [], number: 1, nowMs: NOW_MS });
+  const withoutLine = (pem: string) => pem.split("\n").toSpliced(2, 1).join("\n");
+  assert.deepEqual(await revokedBy(authority.certificate, list), []);
+  assert.equal(await revokedBy(authority.certificate, withoutLine(list)), undefined);
+  const bytes = new TextEncoder().encode(withoutLine(authority.certificatePem));
+  assert.equal(earliestEnd(bytes), undefined);
+});

@@ -115,7 +115,7 @@ Deno.test("while catching up, what was fresh since the gateway was last there is
   assert.equal(outcomeOf(await judge(text, undefined, forgotten)), "timestamp_out_of_range");
 });
 
-Deno.test("a rejection says by how much a timestamp is out of range, and which way", async () => {
+Deno.test("a rejection says how far its timestamp is from the clock, and which way", async () => {
   const text = await message("1");
   const sent = 1_727_712_000;
   const secondsOff = async (nowSeconds: number) => {
