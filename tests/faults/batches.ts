@@ -37,7 +37,12 @@ async function killAtRandom(site: FaultSite, options: ScenarioOptions): Promise<
   const deaths = options.long ? 60 : 3;
   const dice = new Dice(options.seed);
   const recoveries = new Recoveries(RECOVERY_MAX_MS, options);
-  site.beforeAnswer = async (reading) => await answerByChance(reading, dice);
+  const answers: Promise<Response>[] = [];
+  site.beforeAnswer = (reading) => {
+    const answer = answerByChance(reading, dice);
+    answers.push(answer);
+    return answer;
+  };
   await site.start();
   for (let death = 1; death <= deaths; death++) {
     await pause(dice.below(LIFE_MAX_MS));
@@ -49,6 +54,7 @@ async function killAtRandom(site: FaultSite, options: ScenarioOptions): Promise<
   }
   site.beforeAnswer = takeAll;
   const figures = await site.judge();
+  await Promise.all(answers); // some of them nobody waits for any longer
   const { received } = site.live.backend;
   const largest = Math.max(...received.map((reading) => itemsOf(reading).length));
   if (largest < 2) site.violations.push("No batch had two readings");
