@@ -4,6 +4,7 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { isEveryAddress } from "../config/listen_address.ts";
 import { readBackendCredentials, readCertificateFile } from "../config/credentials.ts";
+import { batchBody, batchKey } from "../core/delivery_batch.ts";
 import { Endpoint, shownUrl } from "../core/endpoint.ts";
 import { tlsFault } from "../core/tls_fault.ts";
 import { WebhookSigner } from "../core/webhook_signature.ts";
@@ -116,29 +117,23 @@ function hostOf(url: string): string {
 
 /** As the gateway does it, for a device that does not exist. */
 async function answer(site: BackendSite): Promise<CheckOutcome> {
-  const { url, path, proxy, timeoutMs, retryStatuses } = site.config.backend;
+  const { url, proxy, timeoutMs, retryStatuses } = site.config.backend;
   const { ca, fields, pair, signingKeys } = readBackendCredentials(site.config.backend);
   using client = Deno.createHttpClient({
     ...(ca !== undefined && { caCerts: [ca] }),
     ...(pair && { cert: pair.certificate, key: pair.key }),
     ...(proxy !== undefined && { proxy: { url: proxy } }),
   });
-  const body = new TextEncoder().encode(TRIAL_PAYLOAD);
-  const names = { deviceId: temporaryId(), messageId: crypto.randomUUID() };
   const beganMs = Date.now();
-  const beganSeconds = Math.floor(beganMs / 1000);
-  const signer = new WebhookSigner(signingKeys);
-  const response = await fetch(new Endpoint(url, path).of(names), {
+  const trial = await trialOf(site, { beganSeconds: Math.floor(beganMs / 1000), signingKeys });
+  const response = await fetch(trial.url, {
     method: "POST",
     headers: {
       ...Object.fromEntries(fields),
       "content-type": "application/json",
-      "idempotency-key": names.messageId,
-      "x-device-timestamp": String(beganSeconds),
-      ...(signingKeys.length > 0 &&
-        await signer.headers({ ...names, payload: body }, beganSeconds)),
+      ...trial.fields,
     },
-    body,
+    body: trial.body,
     redirect: "manual",
     client,
     signal: AbortSignal.timeout(timeoutMs),
@@ -162,6 +157,36 @@ async function answer(site: BackendSite): Promise<CheckOutcome> {
       ? "Check backend.url in gateway.toml, its path and scheme, and what the backend wants to be shown"
       : "See the backend's log; backend.retry_statuses in gateway.toml has what is sent again",
   );
+}
+
+/** A request as the gateway makes it: one reading, or a batch of one. */
+async function trialOf(
+  { config: { backend, checks } }: BackendSite,
+  { beganSeconds, signingKeys }: {
+    readonly beganSeconds: number;
+    readonly signingKeys: readonly Uint8Array[];
+  },
+) {
+  const { url, path, batch } = backend;
+  const timestamp = String(beganSeconds);
+  const names = { deviceId: temporaryId(), messageId: crypto.randomUUID(), timestamp };
+  const payload = new TextEncoder().encode(TRIAL_PAYLOAD);
+  const signer = signingKeys.length > 0 ? new WebhookSigner(signingKeys) : undefined;
+  if (batch === undefined) {
+    const signed = await signer?.headers({ ...names, payload }, beganSeconds);
+    const fields = { "idempotency-key": names.messageId, "x-device-timestamp": timestamp };
+    return {
+      url: new Endpoint(url, path).of(names),
+      fields: { ...fields, ...signed },
+      body: payload,
+    };
+  }
+  const entries = [{ ...names, payload, sequence: 0, acceptedMs: 0 }];
+  const body = batchBody(entries, { ...checks, nowSeconds: beganSeconds });
+  const id = await batchKey(entries);
+  const signed = await signer?.headersOf({ id, body }, beganSeconds);
+  const fields = { "idempotency-key": id, ...signed };
+  return { url: new Endpoint(url, batch.path).of(names), fields, body };
 }
 
 /** A Date header is cut to whole seconds, and was written at some time of the round trip. */

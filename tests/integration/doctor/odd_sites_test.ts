@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { poll } from "../../../src/time/poll.ts";
 import { isHealthy } from "../../../src/doctor/doctor_run.ts";
+import { itemsOf } from "../../support/batch_backend.ts";
 import { shell } from "../../support/shell.ts";
 import { contentsOf, examine, named, setting, withPatient } from "../../support/broken_site.ts";
 
@@ -26,6 +27,19 @@ Deno.test("doctor on odd sites: a backend that refuses for now, sealed secrets, 
         await poll("an empty outbox", async () => await site.metric("pending") === 0);
       },
     );
+
+    await t.step("with batches, the backend is asked with a batch of one", async () => {
+      const toml = await Deno.readTextFile(configuration);
+      await Deno.writeTextFile(
+        configuration,
+        toml.replace(/^#? ?batch_max = .*$/m, "batch_max = 9"),
+      );
+      const findings = await examine(site);
+      await Deno.writeTextFile(configuration, toml);
+      assert.equal(findings.find(({ name }) => name === "backend's answer")!.status, "pass");
+      const batches = site.backend.received.filter(({ path }) => path === "/batch");
+      assert.deepEqual(batches.map((batch) => itemsOf(batch).length), [1]);
+    });
 
     await t.step(
       "sealed secrets are no hindrance; without their key nothing is registered",
