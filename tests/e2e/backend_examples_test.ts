@@ -47,6 +47,24 @@ Deno.test("the backends that check signatures take what is signed, once, and not
   }
 });
 
+Deno.test("the backend that takes batches prints each reading, and its answer reaches the device", async () => {
+  const [port] = freePorts(1) as [number];
+  const settings = { BACKEND_URL: `http://127.0.0.1:${port}`, BACKEND_BATCH_MAX: "100" };
+  await withLiveSite(async (site) => {
+    const args = ["run", "-q", "--no-prompt", "--allow-net", source("node/batches.mjs"), `${port}`];
+    const backend = new ChildProcess({ path: Deno.execPath(), args });
+    try {
+      await prints(backend, "listening");
+      const device = await site.device(DEVICE_ID);
+      const answer = await device.response((await device.send(READING)).messageId);
+      assert.equal(answer.text, '{"status":"received"}');
+      await prints(backend, `reading: ${DEVICE_ID} {"temperature":31.5}`);
+    } finally {
+      await backend.stop();
+    }
+  }, { settings });
+});
+
 /** Sends a signed reading, the same again, and one that is not signed as it should be. */
 async function checksSignatures(
   command: (args: readonly string[]) => ProgramCommand,
