@@ -29,3 +29,14 @@ Deno.test("a request is signed as Standard Webhooks says, under each key", async
   }
   assert.throws(() => new Webhook(new Uint8Array(32), { format: "raw" }).verify(body, headers));
 });
+
+Deno.test("a batch is signed under its key, as its webhook-id", async () => {
+  const now = Math.floor(Date.now() / 1000);
+  const body = '[{"device_id":"line.1"}]';
+  const batch = { id: "1c8a", body: new TextEncoder().encode(body) };
+  const headers = await new WebhookSigner([KEYS[0]!]).headersOf(batch, now);
+  assert.equal(headers["webhook-id"], "1c8a");
+  assert.deepEqual(new Webhook(`whsec_${KEYS[0]!.toBase64()}`).verify(body, headers), [
+    { device_id: "line.1" },
+  ]);
+});
