@@ -1,5 +1,6 @@
 /** `dead list`, `show`, `retry` and `drop`: what was accepted and could not be delivered. */
 
+import { counted } from "../core/counted.ts";
 import type {
   DeadLetter,
   DeadLetterStore,
@@ -69,7 +70,7 @@ export async function retryDeadLetters(
     letters.requeue(selection, nowMs);
   const count = await take(selectionOf(id, options), retry, options);
   if (options.json) return printJson({ requeued: count });
-  print(`Put ${amount(count)} back into the outbox`);
+  print(`Put ${counted(count, "dead letter")} back into the outbox`);
 }
 
 /** Drops dead letters permanently. */
@@ -80,7 +81,7 @@ export async function dropDeadLetters(
   const drop = (letters: DeadLetterStore, selection: Selection) => letters.drop(selection);
   const count = await take(selectionOf(id, options), drop, options);
   if (options.json) return printJson({ dropped: count });
-  print(`Dropped ${amount(count)}`);
+  print(`Dropped ${counted(count, "dead letter")}`);
 }
 
 /** Exactly one of the three ways to say which. */
@@ -124,7 +125,10 @@ async function take(
     if (count === 0) await refuseUnknown(selection, registry);
   }).catch((error) => {
     throw count > 0 && error instanceof CommandError
-      ? new CommandError([...error.faults, `Stopped after ${amount(count)}: those are done`])
+      ? new CommandError([
+        ...error.faults,
+        `Stopped after ${counted(count, "dead letter")}: those are done`,
+      ])
       : error;
   });
   return count;
@@ -205,8 +209,4 @@ function describe(letter: DeadLetterSummary) {
     status: letter.status ?? null,
     reason: letter.reason,
   };
-}
-
-function amount(count: number): string {
-  return count === 1 ? "1 dead letter" : `${count} dead letters`;
 }

@@ -1,5 +1,6 @@
 /** What `device revoke`, `restore`, `remove`, `rotate` and `rotate-authority` say of the broker. */
 
+import { counted } from "../core/counted.ts";
 import type { RevocationFault, RevocationStep } from "../site/operations/revocation.ts";
 import { CommandError, print } from "./terminal.ts";
 
@@ -18,10 +19,14 @@ export function brokerSentence(step: RevocationStep): string {
       const share = deviceId === undefined
         ? ""
         : `, ${certificatesOfDevice} of them of ${deviceId}`;
-      return `revocation list: number ${listNumber}, ${count(certificates, "certificate")}${share}`;
+      return `revocation list: number ${listNumber}, ${
+        counted(certificates, "certificate")
+      }${share}`;
     }
     case "access_list_written":
-      return `access list: every topic is denied to ${count(step.deniedDevices, "revoked device")}`;
+      return `access list: every topic is denied to ${
+        counted(step.deniedDevices, "revoked device")
+      }`;
     case "broker_reloaded":
       return `broker: process ${step.pid} was told to reload the lists`;
     case "listed_certificate_refused":
@@ -41,8 +46,4 @@ export function brokerSentence(step: RevocationStep): string {
     default:
       return step satisfies never;
   }
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }

@@ -1,5 +1,6 @@
 /** `secrets seal`, `unseal` and `rotate-key`: whether the secrets in the database are encrypted. */
 
+import { counted } from "../core/counted.ts";
 import type { SealingKeyPlaces } from "../config/config.ts";
 import type { Sealing } from "../store/sealing.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
@@ -15,7 +16,7 @@ export async function seal(options: JsonOption): Promise<void> {
     (sealing, keys) => sealing.seal(keys),
   );
   if (options.json) return printJson({ count, keyId, keyFile, removed });
-  print(`Sealed ${amount(count)} under key ${keyId}`);
+  print(`Sealed ${counted(count, "secret")} under key ${keyId}`);
   sayRemoved(removed);
   note(
     `hint: Keep a copy of ${keyFile}, away from the database's backups; older backups are not sealed`,
@@ -26,7 +27,7 @@ export async function seal(options: JsonOption): Promise<void> {
 export async function unseal(options: JsonOption): Promise<void> {
   const { count, keyFile } = await withSealing(options, (sealing, keys) => sealing.unseal(keys));
   if (options.json) return printJson({ count, keyFile });
-  print(`Unsealed ${amount(count)}`);
+  print(`Unsealed ${counted(count, "secret")}`);
   note(`hint: ${keyFile} is still there, for backups of the sealed database`);
 }
 
@@ -38,7 +39,7 @@ export async function rotateKey(options: JsonOption): Promise<void> {
   );
   if (options.json) return printJson({ count, keyId, keyFile, removed });
   sayRemoved(removed);
-  print(`Sealed ${amount(count)} under key ${keyId}; the old key is no longer used`);
+  print(`Sealed ${counted(count, "secret")} under key ${keyId}; the old key is no longer used`);
 }
 
 async function withSealing<T>(
@@ -53,8 +54,4 @@ async function withSealing<T>(
 
 function sayRemoved(backups: readonly string[]): void {
   for (const path of backups) print(`Removed ${path}: it had the secrets as they were before`);
-}
-
-function amount(count: number): string {
-  return count === 1 ? "1 secret" : `${count} secrets`;
 }
