@@ -40,6 +40,9 @@ const BATCH_BODIES_MAX_BYTES = 16 * ANSWER_MAX_BYTES;
 /** What each item may have beside. */
 const BATCH_ITEM_MAX_BYTES = 1024;
 
+/** Where an answer goes that does not announce its length, before it proves longer. */
+const FIRST_BUFFER_BYTES = 4096;
+
 const JSON_FIELDS = { "content-type": "application/json", "accept-encoding": "identity" } as const;
 
 /** Where the backend is, and who the gateway is to it. */
@@ -219,15 +222,16 @@ function itemsOf(answer: Answer, entries: readonly OutboxEntry[]): BatchOutcome 
 }
 
 /**
- * An answer's body, counted while it comes; undefined if it is too large. It is read into one buffer
- * of our own: a chunk that the client allocates holds on to some 40 KiB, though it has one byte.
+ * An answer's body, counted while it comes; undefined if it is too large. It is read into buffers of
+ * our own: a chunk that the client allocates holds on to some 40 KiB, though it has one byte.
  */
 async function bodyOf(response: Response, maxBytes: number): Promise<Uint8Array | undefined> {
   if (response.body === null) return new Uint8Array();
   const reader = response.body.getReader({ mode: "byob" });
-  let buffer = new Uint8Array(bufferBytes(response.headers, maxBytes));
+  let buffer = new Uint8Array(firstBufferBytes(response.headers, maxBytes));
   let length = 0;
-  while (length < buffer.length) {
+  while (length <= maxBytes) {
+    if (length === buffer.length) buffer = enlarged(buffer, maxBytes);
     const { done, value } = await reader.read(buffer.subarray(length));
     if (value) buffer = new Uint8Array(value.buffer);
     if (done) return buffer.subarray(0, length);
@@ -237,11 +241,18 @@ async function bodyOf(response: Response, maxBytes: number): Promise<Uint8Array 
   return undefined;
 }
 
-/** One byte more than may come, to see the end; what is announced only makes it smaller. */
-function bufferBytes(headers: Headers, maxBytes: number): number {
+/** One byte more than was announced, to see the end; what is announced is no bound. */
+function firstBufferBytes(headers: Headers, maxBytes: number): number {
   const announced = Number(headers.get("content-length") ?? NaN);
   const isExact = announced <= maxBytes && !headers.has("content-encoding");
-  return 1 + (isExact ? announced : maxBytes);
+  return 1 + (isExact ? announced : Math.min(maxBytes, FIRST_BUFFER_BYTES));
+}
+
+/** The same bytes with room for as many again, and never for more than one byte too many. */
+function enlarged(buffer: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(Math.min(2 * buffer.length, maxBytes + 1));
+  larger.set(buffer);
+  return larger;
 }
 
 /** Two lengths: a program in between may go by the other one (RFC 9112 §6.3). */
