@@ -66,7 +66,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const emit: Emit = (event) => listeners.forEach((listener) => listener(event));
 
   const store = await openGatewayStore(config);
-  const { messages, keys, apiKeys, commands, registry: devices } = store;
+  const { messages, keys, apiKeys, registry: devices } = store;
   const { attendedSeconds, newestSeconds, steady } = await messages.marks();
   const steadyMs = steadyClock(clock, steady);
   const broker = new MqttBroker({ ...config.broker, ...credentials.broker }, emit);
@@ -83,12 +83,11 @@ export async function assemble(config: Config, options: GatewayOptions) {
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },
     ...{ responder, committer, emit, failpoint },
   }, config.backend);
-  const commandWatch = new CommandWatch(emit);
-  const commandParts = { clock, keys, broker, committer, commands };
-  const commandSender = new CommandSender(commandParts, { ...checks, ...config.commands });
+  const commandParts = { clock, keys, broker, committer, commands: store.commands };
+  const commands = assembleCommands(commandParts, config, emit);
   const verifier = new Verifier(keys);
   const intake = new Intake(
-    { clock, verifier, committer, commands: commandSender, catchUp, emit, failpoint },
+    { clock, verifier, committer, commands: commands.sender, catchUp, emit, failpoint },
     { ...config.store, ...checks },
   );
   const metrics = new Metrics({
@@ -106,13 +105,12 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
   await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
   const keyRefusals = new KeyRefusals(emit);
-  const requests = new CommandRequests({ ...commandParts, sender: commandSender }, checks);
   const api = createRoutes({
     auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => keyRefusals.add(...one)),
     unreadiness: () => unreadiness({ broker, intake, committer }),
     degraded: () => [...broker.faults, ...forwarder.faults],
     metrics,
-    commands: requests,
+    commands: commands.requests,
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
     emit,
   });
@@ -121,9 +119,20 @@ export async function assemble(config: Config, options: GatewayOptions) {
   for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
-    ...{ emit, eventLog, keyRefusals, gate: options.gate, commandSender, commandWatch },
+    ...{ emit, eventLog, keyRefusals, gate: options.gate, commands },
     dropCounter: new DropCounter(messages, emit),
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
   };
+}
+
+/** What sends commands, what accepts them, and what tells of their changes. */
+function assembleCommands(
+  parts: ConstructorParameters<typeof CommandSender>[0],
+  { checks, commands }: Config,
+  emit: Emit,
+) {
+  const sender = new CommandSender(parts, { ...checks, ...commands });
+  const requests = new CommandRequests({ ...parts, sender }, checks);
+  return { sender, requests, watch: new CommandWatch(emit) };
 }

@@ -38,15 +38,15 @@ export class Gateway {
   /** Drains what an earlier run left, and connects; resolves once messages flow. */
   async start(): Promise<void> {
     const { broker, committer, forwarder, intake, keys, gate, api, emit } = this.#parts;
-    const { commandSender, commandWatch } = this.#parts;
+    const { commands } = this.#parts;
     let pending = 0;
     for await (const entry of this.#parts.messages.backlog()) {
       pending++;
       forwarder.addBacklog(entry);
     }
-    committer.start({ pending, entries: forwarder, commands: commandWatch });
+    committer.start({ pending, entries: forwarder, commands: commands.watch });
     forwarder.start();
-    await commandSender.start();
+    await commands.sender.start();
     broker.open({
       take: (message) => intake.take(message),
       sessionResumed: () => intake.sessionResumed(),
@@ -72,7 +72,7 @@ export class Gateway {
     this.#parts.expiryWatch.close();
     intake.stopTaking();
     await Promise.all([forwarder.stop(graceMs), gate?.hold(graceMs)]);
-    await this.#parts.commandSender.stop();
+    await this.#parts.commands.sender.stop();
     this.#parts.keyRefusals.close();
     await intake.close();
     await this.#parts.secretUses.close();
@@ -86,7 +86,7 @@ export class Gateway {
 
   #connected(): void {
     this.#parts.catchUp.end("broker");
-    this.#parts.commandSender.connected();
+    this.#parts.commands.sender.connected();
     this.#ready.resolve();
   }
 

@@ -160,7 +160,7 @@ const LINES = {
       ...{ key_name: keyName, device_id: deviceId, message_id: messageId, state },
     }),
   acknowledgement_unmatched: ({ identity, messageId }) =>
-    debug(`${identity} acknowledges what is no command to it`, {
+    debug(`Ignored an acknowledgement by ${identity}: there is no such command`, {
       ...{ device_id: identity, message_id: messageId },
     }),
   command_refused: ({ keyName, deviceId, messageId, reason }) => {

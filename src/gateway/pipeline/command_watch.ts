@@ -7,7 +7,7 @@ import type { Emit } from "../../core/event.ts";
 const FOLLOWERS_MAX = 1_000;
 
 /** Waits for the changes of one command; `end` it when you are done. */
-export interface Follower {
+interface Follower {
   /** Resolves at the first change since this was last asked, at `stop` or after `timeoutMs`. */
   changed(timeoutMs: number, stop: AbortSignal): Promise<void>;
   end(): void;

@@ -89,7 +89,7 @@ const NO_MESSAGES: CommitWork = {
 /** A change of a command that waits for its transaction. */
 interface WaitingChange {
   readonly change: CommandChange;
-  /** True: it is tried until it works; otherwise whoever asked is told at once. */
+  /** True: it is tried until it works; otherwise the one who asked is told at once. */
   readonly isPatient: boolean;
   done(result: CommandChangeResult | undefined): void;
 }

@@ -108,6 +108,7 @@ export function steadyStart(store: Database, outbox: Outbox) {
 
 /** The entry in a row that has an outbox's columns. */
 export function entryOf(row: Record<string, SQLOutputValue>): OutboxEntry {
+  const commandState = row["command_state"] as CommandState | null;
   return {
     sequence: row["sequence"] as number,
     deviceId: row["device_id"] as string,
@@ -115,6 +116,6 @@ export function entryOf(row: Record<string, SQLOutputValue>): OutboxEntry {
     timestamp: row["timestamp"] as string,
     acceptedMs: row["accepted_ms"] as number,
     payload: row["payload"] as Uint8Array,
-    commandState: (row["command_state"] ?? undefined) as CommandState | undefined,
+    ...(commandState !== null && { commandState }),
   };
 }
