@@ -88,7 +88,9 @@ function sayResult(
   if (json) return printJson({ claims, failed, tookMs: Math.round(tookMs) });
   const verdict = failed === 0 ? "everything was as told" : "NOT everything was as told";
   print("");
-  print(`Checks: ${claims.length - failed} ok, ${failed} failed, in ${(tookMs / 1000).toFixed(1)} s`);
+  print(
+    `Checks: ${claims.length - failed} ok, ${failed} failed, in ${(tookMs / 1000).toFixed(1)} s`,
+  );
   print(`Result: ${verdict}`);
 }
 

@@ -11,7 +11,12 @@ import { openStore } from "../../../src/store/open_store.ts";
 import { assertJsonForm } from "../../support/json_form.ts";
 import { shell } from "../../support/shell.ts";
 import { withFolder } from "../../support/with_folder.ts";
-import { batch, candidate, deadLetter, messagesOf } from "../../unit/store/contract/sample_batch.ts";
+import {
+  batch,
+  candidate,
+  deadLetter,
+  messagesOf,
+} from "../../unit/store/contract/sample_batch.ts";
 
 /** It prints nothing: it logs. */
 const SILENT = "run";
@@ -64,7 +69,9 @@ class JsonSite {
     const store = await openStore({ database }, { author: "gateway" });
     try {
       const messages = messagesOf(store);
-      const { committed: [one] } = await messages.commit(batch({ examined: [candidate(deviceId)] }));
+      const { committed: [one] } = await messages.commit(
+        batch({ examined: [candidate(deviceId)] }),
+      );
       assert.ok(one?.kind === "accepted");
       return { waiting: one.entry.sequence, dead: await deadLetter(messages, deviceId) };
     } finally {
