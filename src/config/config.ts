@@ -272,6 +272,10 @@ function batchOf({ batch_max, batch_bytes, batch_path }: Settings["backend"]) {
   return batch_max === 1 ? undefined : { max: batch_max, bytes: batch_bytes, path: batch_path };
 }
 
+function keptOf({ max_count, max_age }: Settings["dead_letters"]): Config["deadLetters"] {
+  return { maxCount: max_count, maxAgeMs: durationMs(max_age) };
+}
+
 function commandsOf(commands: Settings["commands"]): Config["commands"] {
   return {
     callbackPath: commands.callback || undefined,
@@ -366,14 +370,8 @@ function configOf(
       maxPending: store.max_pending,
       sealingKey: { file: path(store.sealing_key), credential },
     },
-    deadLetters: {
-      maxCount: settings.dead_letters.max_count,
-      maxAgeMs: durationMs(settings.dead_letters.max_age),
-    },
-    audit: {
-      maxCount: settings.audit.max_count,
-      maxAgeMs: durationMs(settings.audit.max_age),
-    },
+    deadLetters: keptOf(settings.dead_letters),
+    audit: keptOf(settings.audit),
     log,
   };
 }

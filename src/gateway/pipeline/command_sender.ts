@@ -2,7 +2,7 @@
  * Sends copies of commands to devices.
  *
  * The rules are:
- * - a copy is signed anew under the same message_id, and is on the disk before it is published;
+ * - a copy is signed again under the same message_id, and is on the disk before it is published;
  * - a device has one turn at a time, and what waits for it goes first, in the order of acceptance:
  *   the next one is published when the broker has spoken of the one before, whatever the device says;
  * - a device that is not there is tried when it is heard, when the broker is back, and at growing
@@ -78,7 +78,7 @@ interface Queue {
 }
 
 /** Where a turn has ended. */
-export type TurnEnd =
+type TurnEnd =
   /** Nothing waits. */
   | "clear"
   /** The device is not there: what waits goes on waiting. */
