@@ -60,7 +60,7 @@ export type CommandResult =
   | { readonly kind: "key_reused" };
 
 /** What became of the wish to end a command. */
-export type CancelResult =
+type CancelResult =
   | { readonly kind: "cancelled"; readonly command: Command }
   /** No more copies are sent; one may still be with the device. */
   | { readonly kind: "withdrawn"; readonly command: Command }
