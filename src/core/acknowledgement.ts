@@ -3,7 +3,7 @@
 import { ACKNOWLEDGED_STATES, type AcknowledgedState } from "./command_life.ts";
 
 /** Largest payload, in bytes: it is kept with the command. */
-export const ACKNOWLEDGEMENT_MAX_BYTES = 16_384;
+const ACKNOWLEDGEMENT_MAX_BYTES = 16_384;
 
 /** A payload that was read, or what is wrong with it. */
 type ReadAcknowledgement =

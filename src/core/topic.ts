@@ -39,7 +39,7 @@ export function commandTopic(deviceId: string): string {
 }
 
 /** Where a device says what became of a command. */
-export function ackTopic(deviceId: string): string {
+function ackTopic(deviceId: string): string {
   return `device/${deviceId}/ack`;
 }
 
