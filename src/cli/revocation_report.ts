@@ -58,7 +58,8 @@ function faultSentence(fault: RevocationFault): [sentence: string, hint: string]
       return [`Cannot test what the broker allows: ${fault.reason}`, AGAIN];
     case "broker_open":
       return [
-        "The broker lets one device publish as another: " + (fault.stopped
+        "The broker lets one device publish as another: " +
+        (fault.stopped
           ? "it was stopped"
           : "stop it now (systemctl stop mosquitto), this command could not"),
         "Find out why in its log before you start it again: journalctl -u mosquitto",

@@ -43,7 +43,7 @@ export interface DeviceBundleOptions {
 }
 
 /** The new certificate (`serial` in lower-case hex, times in unix seconds), or why there is none. */
-type DeviceBundleResult =
+export type DeviceBundleResult =
   | {
     readonly ok: true;
     /** The folder, or the file. */

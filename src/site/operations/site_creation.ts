@@ -273,7 +273,9 @@ async function writeSite(
   }
   await handOver(layout, user);
   const { staysRootBecause: reason } = user;
-  const userNote = reason === undefined ? undefined : { kind: "broker_stays_root", reason } as const;
+  const userNote = reason === undefined
+    ? undefined
+    : { kind: "broker_stays_root", reason } as const;
   return [userNote, gitNote].filter((note) => note !== undefined);
 }
 

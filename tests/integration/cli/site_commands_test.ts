@@ -250,7 +250,10 @@ Deno.test("init says everything that is wrong with its arguments, and no passwor
     ]);
     assert.equal(code, 2);
     const [path, host, backend, ports] = stderr.trimEnd().split("\n");
-    assert.match(path!, /^error: Cannot use the folder for a site: .* has a character that a Mosqu/);
+    assert.match(
+      path!,
+      /^error: Cannot use the folder for a site: .* has a character that a Mosqu/,
+    );
     assert.equal(
       host,
       'error: Cannot use the host: "under_score" is neither a DNS name nor an IP address',
