@@ -25,7 +25,7 @@ export function commandRecord(command: Command): Uint8Array<ArrayBuffer> {
 }
 
 /** Several records as one JSON text; `next` is where the next page begins, null after the last. */
-function commandRecords(
+export function commandRecords(
   commands: readonly Command[],
   next: string | null,
 ): Uint8Array<ArrayBuffer> {

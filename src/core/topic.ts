@@ -38,11 +38,6 @@ export function commandTopic(deviceId: string): string {
   return `device/${deviceId}/command`;
 }
 
-/** Where a device says what became of a command. */
-function ackTopic(deviceId: string): string {
-  return `device/${deviceId}/ack`;
-}
-
 /** What comes from devices. */
 export type InboundKind = "reading" | "acknowledgement";
 
