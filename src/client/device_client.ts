@@ -6,8 +6,9 @@ import mqtt, { type IClientOptions, type IClientPublishOptions, type MqttClient 
 import { DEVICE_FILES } from "../core/device.ts";
 import { compactJson } from "../core/json_scanner.ts";
 import { importSecret, type SecretKey, sign } from "../core/signature.ts";
-import { signingInput } from "../core/signing_input.ts";
-import { commandTopic, dataTopic, responseTopic } from "../core/topic.ts";
+import type { AcknowledgedState } from "../core/command_life.ts";
+import { type SignedKind, signingInput } from "../core/signing_input.ts";
+import { ackTopic, commandTopic, dataTopic, responseTopic } from "../core/topic.ts";
 import { type DeviceCommand, readDeviceCommand } from "./device_command.ts";
 import { poll } from "../time/poll.ts";
 
@@ -35,6 +36,15 @@ interface SignOverrides {
   readonly messageId?: string;
   readonly deviceId?: string;
   readonly secret?: string;
+  readonly kind?: SignedKind;
+}
+
+/** What a device says of a command. */
+interface CommandWord {
+  readonly state: AcknowledgedState;
+  /** Any JSON. */
+  readonly result?: unknown;
+  readonly reason?: string;
 }
 
 /** A message that is signed and not sent yet. */
@@ -135,7 +145,7 @@ export class DeviceClient {
     if (key === undefined) throw new Error("Cannot sign with an empty secret");
     const payload = compactJson(new TextEncoder().encode(payloadText));
     const fields = { deviceId, timestamp: String(timestamp), messageId };
-    const signature = await sign(key, signingInput(fields, payload));
+    const signature = await sign(key, signingInput(fields, payload, overrides.kind));
     const message =
       `{"device_id":"${deviceId}","timestamp":${timestamp},"message_id":"${messageId}",` +
       `"payload":${payloadText},"signature":"${signature}"}`;
@@ -164,6 +174,17 @@ export class DeviceClient {
   async send(payloadText: string): Promise<SignedMessage & { reasonCode: number }> {
     const signed = await this.sign(payloadText);
     return { ...signed, ...await this.publish(signed.message) };
+  }
+
+  /** Acknowledges the command of that id: signs a word on it and publishes it to its ack topic. */
+  async acknowledge(
+    messageId: string,
+    word: CommandWord,
+    overrides: SignOverrides = {},
+  ): Promise<SignedMessage & { reasonCode: number }> {
+    const kind = "acknowledgement";
+    const signed = await this.sign(JSON.stringify(word), { kind, messageId, ...overrides });
+    return { ...signed, ...await this.publish(signed.message, { topic: ackTopic(this.deviceId) }) };
   }
 
   /** Waits for the answer to a message of ours, paired by its Correlation Data. */

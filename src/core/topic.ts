@@ -38,6 +38,11 @@ export function commandTopic(deviceId: string): string {
   return `device/${deviceId}/command`;
 }
 
+/** Where a device acknowledges its commands. */
+export function ackTopic(deviceId: string): string {
+  return `device/${deviceId}/ack`;
+}
+
 /** What comes from devices. */
 export type InboundKind = "reading" | "acknowledgement";
 
