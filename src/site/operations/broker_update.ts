@@ -11,7 +11,9 @@ export async function updateBroker(
   target?: Target,
 ): Promise<RevocationResult> {
   const read = await readBrokerAccess(site);
-  if (read.ok) return await enforceRevocations(registry, read.access, target);
+  if (read.ok) {
+    return await enforceRevocations(registry, read.access, { ...(target && { target }) });
+  }
   const hint = "Restore the file, then run the same command again";
   return { steps: [], fault: { kind: "not_enforced", reason: read.fault, hint } };
 }

@@ -4,7 +4,13 @@
  */
 
 import { DEVICE_ID_RULE, isDeviceId } from "../../core/device.ts";
-import { commandTopic, dataTopic, responseTopic } from "../../core/topic.ts";
+import {
+  ackTopic,
+  commandTopic,
+  dataTopic,
+  receiptTopic,
+  responseTopic,
+} from "../../core/topic.ts";
 import {
   type Authority,
   certifyClient,
@@ -242,6 +248,8 @@ function describe(options: DeviceBundleOptions, issued: DeviceCertificate): stri
       data: dataTopic(deviceId),
       response: responseTopic(deviceId),
       command: commandTopic(deviceId),
+      ack: ackTopic(deviceId),
+      receipt: receiptTopic(deviceId),
     },
     certificate_not_after: new Date(issued.notAfter * 1000).toISOString().replace(".000Z", "Z"),
   };

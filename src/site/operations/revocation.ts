@@ -1,50 +1,30 @@
 /**
- * Brings the registry's revocations to the broker, and proves that they hold there.
+ * Brings the registry's revocations to the broker, and what its access lists lack, and proves that
+ * they hold there.
  *
  * The rules are:
  * - every list is written again from the registry, so that a run that broke off is made up for;
- * - nothing is written or told before it was checked: a reload with a list that Mosquitto cannot
- *   read would open the door instead of closing it;
- * - each revocation list names the certificate of a probe that was made for it: when that one is
- *   refused, the broker uses this list and no older one;
+ * - nothing is told before it was checked and written;
  * - a broker that turns out to let one device publish as another is stopped.
  */
 
-import type { RevokedDeviceCertificate } from "../../store/device_record.ts";
 import type { RegistryStore } from "../../store/registry.ts";
-import { accessListFaults, deviceListFaults, withDenials } from "../mosquitto/access_list.ts";
-import {
-  type Authority,
-  createRevocationList,
-  fingerprintOf,
-  issueClientCertificate,
-  type IssuedCertificate,
-  revocationListNames,
-} from "../pki/authority.ts";
-import type { BrokerAccess } from "./broker_access.ts";
+import type { Insertion } from "../mosquitto/access_list.ts";
+import { type Access, connectError, isListening } from "../mosquitto/access_probe.ts";
 import { reloadBroker, stopBroker } from "../mosquitto/reload.ts";
-import {
-  type Access,
-  connectError,
-  type Listener,
-  probeAccess,
-} from "../mosquitto/access_probe.ts";
-import { openDeviceAuthorities } from "../pki/device_authorities.ts";
+import type { Authority } from "../pki/authority.ts";
 import type { SiteLayout } from "../layout.ts";
-import { atomicWrite } from "../atomic_write.ts";
 import { SiteLockedError, waitForLock } from "../site_lock.ts";
-import { keyPairFault } from "../../config/credentials.ts";
-import { readText } from "../../config/operator_file.ts";
-
-/** What the broker's lists are made of, read from the registry under the lock. */
-interface Revocations {
-  /** Ids of the revoked devices. */
-  readonly denied: readonly string[];
-  /** Every certificate that belongs on the list. */
-  readonly certificates: readonly RevokedDeviceCertificate[];
-  /** Higher than that of every list before. */
-  readonly listNumber: number;
-}
+import type { BrokerAccess } from "./broker_access.ts";
+import {
+  type BrokerLists,
+  makeLists,
+  readRevocations,
+  type Revocations,
+  writeLists,
+} from "./broker_lists.ts";
+import { accessOf, probeName } from "./broker_probe.ts";
+import { EnforcementError } from "./enforcement_error.ts";
 
 /** The device that was revoked or removed just now, whose connection is to be ended. */
 export interface Target {
@@ -63,9 +43,16 @@ export type RevocationStep =
     readonly deviceId?: string;
   }
   | { readonly kind: "access_list_written"; readonly deniedDevices: number }
+  | {
+    /** The access list at `path` has these lines now. */
+    readonly kind: "access_list_upgraded";
+    readonly path: string;
+    readonly added: readonly Insertion[];
+  }
   | { readonly kind: "broker_reloaded"; readonly pid: number }
   | { readonly kind: "listed_certificate_refused"; readonly reason: string }
   | { readonly kind: "access_verified" }
+  | { readonly kind: "receipt_received" }
   | { readonly kind: "device_denied"; readonly deviceId: string }
   | {
     readonly kind: "connection_ended";
@@ -76,7 +63,7 @@ export type RevocationStep =
 /** Why the broker does not use the newest lists, and what to do. */
 export interface RevocationFault {
   /** `broker_not_running`: nothing listens at its address; it reads the lists when it starts. */
-  readonly kind: "broker_not_running" | "not_enforced";
+  readonly kind: EnforcementError["kind"];
   readonly reason: string;
   readonly hint: string;
 }
@@ -87,37 +74,32 @@ export interface RevocationResult {
   readonly fault?: RevocationFault;
 }
 
-interface Lists {
-  readonly accessList: string;
-  readonly revocationList: string;
-  readonly authority: Authority;
-  /** Its certificate is on the list. */
-  readonly proof: IssuedCertificate;
-}
-
-/** A certificate that has expired needs no list, except for clocks that differ. */
-const LISTED_AFTER_END_SECONDS = 30 * 86_400;
-/** A probe's certificate is of no use soon after. */
-const PROBE_DAYS = 1;
 const RELOAD_TIMEOUT_MS = 5_000;
 const POLL_MS = 50;
 
-/** Writes both lists, has the broker read them, and proves that it does. */
+/** What is done besides. */
+interface EnforceOptions {
+  readonly target?: Target;
+  /** Add what the access lists of an older site lack. */
+  readonly upgrade?: boolean;
+}
+
+/** Writes all lists, has the broker read them, and proves that it does. */
 export async function enforceRevocations(
   registry: RegistryStore,
   access: BrokerAccess,
-  target: Target | undefined,
+  { target, upgrade = false }: EnforceOptions = {},
 ): Promise<RevocationResult> {
   const steps: RevocationStep[] = [];
   try {
     // One at a time: an older reading of the registry must not overwrite a newer one.
     using _lock = await waitForLock(access.layout, "broker");
     const revocations = await readRevocations(registry, access.nowMs);
-    const lists = await makeLists(access, revocations);
-    await writeLists(access.layout, lists);
-    steps.push(...listsWritten(revocations, target));
+    const lists = await makeLists(access, revocations, { upgrade });
+    await writeLists(lists);
+    steps.push(...listsWritten(revocations, lists, target));
     await reload(access, lists, steps);
-    await prove(access, lists, { target, steps });
+    await prove(access, lists, { target, upgrade, steps });
     return { steps };
   } catch (error) {
     const fault = faultOf(error);
@@ -129,32 +111,8 @@ export async function enforceRevocations(
   }
 }
 
-async function readRevocations(registry: RegistryStore, nowMs: number): Promise<Revocations> {
-  const devices = await registry.list();
-  return {
-    denied: devices.filter((one) => one.revokedAt !== undefined).map((one) => one.deviceId),
-    certificates: await registry.revokedCertificates(
-      Math.floor(nowMs / 1000) - LISTED_AFTER_END_SECONDS,
-    ),
-    listNumber: await registry.nextRevocationListNumber(),
-  };
-}
-
-/** The broker does not use the newest lists. */
-class EnforcementError extends Error {
-  override readonly name = "EnforcementError";
-  readonly hint: string;
-  readonly kind: RevocationFault["kind"];
-
-  constructor(reason: string, hint: string, kind: RevocationFault["kind"] = "not_enforced") {
-    super(reason);
-    this.hint = hint;
-    this.kind = kind;
-  }
-}
-
 /** What keeps the broker from its lists, and what helps; undefined for a fault of ours. */
-function faultOf(error: unknown): RevocationFault | undefined {
+export function faultOf(error: unknown): RevocationFault | undefined {
   if (error instanceof SiteLockedError) {
     return { kind: "not_enforced", reason: error.message, hint: error.hint };
   }
@@ -169,85 +127,11 @@ function faultOf(error: unknown): RevocationFault | undefined {
   return undefined;
 }
 
-async function makeLists(access: BrokerAccess, revocations: Revocations): Promise<Lists> {
-  const { layout, nowMs } = access;
-  const opened = await openDeviceAuthorities(layout);
-  if (!opened.ok) {
-    throw new EnforcementError(
-      `Cannot sign the revocation list: ${opened.fault}`,
-      "Put device-ca.key back, then run the same command again",
-    );
-  }
-  const [authority] = opened.authorities;
-  const proof = await issueClientCertificate(authority, {
-    commonName: probeName(),
-    nowMs,
-    days: PROBE_DAYS,
-  });
-  const lists = await Promise.all(
-    opened.authorities.map((one) => listOf(one, proof, { ...revocations, nowMs })),
-  );
-  const accessList = withDenials(await readText(layout.aclDevices), revocations.denied);
-  const made = { accessList, revocationList: lists.join(""), authority, proof };
-  const faults = await faultsOf(layout, made);
-  if (faults.length === 0) return made;
-  throw new EnforcementError(
-    `Cannot give the broker its lists: ${faults.join("; ")}`,
-    "Fix that and run the same command again; nothing was changed at the broker",
-  );
-}
-
-/** An authority's list; a certificate whose issuer is not known is on every one. */
-async function listOf(
-  authority: Authority,
-  proof: IssuedCertificate,
-  { certificates, listNumber, nowMs }: Revocations & { nowMs: number },
-): Promise<string> {
-  const issuer = fingerprintOf(authority.certificatePem);
-  const own = certificates.filter((one) => (one.issuer ?? issuer) === issuer);
-  const revoked = own.map(({ serial, revokedAt }) => ({ serial, revokedAtMs: revokedAt * 1000 }));
-  if (proof.issuer === issuer) revoked.push({ serial: proof.serial, revokedAtMs: nowMs });
-  const pem = await createRevocationList(authority, { revoked, number: listNumber, nowMs });
-  const serials = revoked.map(({ serial }) => serial);
-  if (await revocationListNames(pem, authority, serials)) return pem;
-  throw new Error("The revocation list does not contain what was put into it");
-}
-
-/** Everything that a reload reads, looked at beforehand. */
-async function faultsOf(layout: SiteLayout, lists: Lists): Promise<string[]> {
-  const read = (path: string) => readText(path);
-  const configuration = (await read(layout.brokerConfiguration)).split("\n");
-  const needed = [
-    `cafile ${layout.deviceCa.certificate}`,
-    `crlfile ${layout.revocationList}`,
-    `acl_file ${layout.aclDevices}`,
-    `acl_file ${layout.aclGateway}`,
-  ];
-  const named = (path: string) => (fault: string) => `"${path}": ${fault}`;
-  const unpaired = keyPairFault(layout.broker);
-  return [
-    ...needed.filter((line) => !configuration.includes(line))
-      .map((line) => named(layout.brokerConfiguration)(`there is no line "${line}"`)),
-    ...deviceListFaults(lists.accessList).map(named(layout.aclDevices)),
-    ...accessListFaults(await read(layout.aclGateway)).map(named(layout.aclGateway)),
-    ...(unpaired === undefined ? [] : [unpaired]),
-  ];
-}
-
-async function writeLists(layout: SiteLayout, lists: Lists): Promise<void> {
-  try {
-    await atomicWrite(layout.revocationList, lists.revocationList);
-    await atomicWrite(layout.aclDevices, lists.accessList);
-  } catch (error) {
-    throw new EnforcementError(
-      `Cannot write the broker's lists: ${(error as Error).message}`,
-      "Run the same command as the owner of the site's files",
-    );
-  }
-}
-
-function listsWritten(revocations: Revocations, target: Target | undefined): RevocationStep[] {
-  const { certificates, denied, listNumber } = revocations;
+function listsWritten(
+  { certificates, denied, listNumber }: Revocations,
+  { upgraded }: BrokerLists,
+  target: Target | undefined,
+): RevocationStep[] {
   const deviceId = target?.deviceId;
   const certificatesOfDevice = certificates.filter((one) => one.deviceId === deviceId).length;
   return [
@@ -258,12 +142,15 @@ function listsWritten(revocations: Revocations, target: Target | undefined): Rev
       ...(deviceId !== undefined && { deviceId, certificatesOfDevice }),
     },
     { kind: "access_list_written", deniedDevices: denied.length },
+    ...upgraded.map(({ path, missing }) =>
+      ({ kind: "access_list_upgraded", path, added: missing }) as const
+    ),
   ];
 }
 
 async function reload(
   access: BrokerAccess,
-  { proof }: Lists,
+  { proof }: BrokerLists,
   steps: RevocationStep[],
 ): Promise<void> {
   const told = await reloadBroker(access.layout);
@@ -276,20 +163,10 @@ async function reload(
   steps.push({ kind: "listed_certificate_refused", reason });
 }
 
-async function isListening({ host: hostname, port }: Listener): Promise<boolean> {
-  try {
-    (await Deno.connect({ hostname, port })).close();
-    return true;
-  } catch (error) {
-    // Any other failure leaves open whether somebody is connected.
-    return !(error instanceof Deno.errors.ConnectionRefused);
-  }
-}
-
 /** Waits until the broker refuses the certificate that is on the newest list only. */
 async function refusalInTime(
   { devices }: BrokerAccess,
-  proof: IssuedCertificate,
+  proof: BrokerLists["proof"],
 ): Promise<string> {
   const endMs = performance.now() + RELOAD_TIMEOUT_MS;
   let last: string | undefined;
@@ -309,8 +186,12 @@ async function refusalInTime(
 /** Connects as a device that is not revoked, and as the target, with certificates that are not revoked. */
 async function prove(
   access: BrokerAccess,
-  { authority }: Lists,
-  { target, steps }: { target: Target | undefined; steps: RevocationStep[] },
+  { authority }: BrokerLists,
+  { target, upgrade, steps }: {
+    target: Target | undefined;
+    upgrade: boolean;
+    steps: RevocationStep[];
+  },
 ): Promise<void> {
   const innocent = await accessOf(access, authority, { name: probeName(), speak: false });
   if (innocent.canPublishAsOthers) {
@@ -326,8 +207,17 @@ async function prove(
     );
   }
   steps.push({ kind: "access_verified" });
+  if (upgrade) steps.push(receiptReceived(innocent));
   if (target?.because === "revoked") await proveDenied(access, authority, { target, steps });
   if (target?.because === "removed") await proveEnded(access, target, steps);
+}
+
+function receiptReceived({ canReceiveReceipts }: Access): RevocationStep {
+  if (canReceiveReceipts) return { kind: "receipt_received" };
+  throw new EnforcementError(
+    "The broker does not use the new lines of the access lists: a device receives no receipt",
+    "See its log (journalctl -u mosquitto), then: systemctl restart mosquitto",
+  );
 }
 
 async function proveDenied(
@@ -360,22 +250,6 @@ async function proveEnded(
   steps.push({ kind: "connection_ended", deviceId, canReconnect: false });
 }
 
-async function accessOf(
-  access: BrokerAccess,
-  authority: Authority,
-  { name, speak }: { name: string; speak: boolean },
-): Promise<Access> {
-  const { devices, gateway: speaker, nowMs } = access;
-  const options = { commonName: name, nowMs, days: PROBE_DAYS };
-  const credential = await issueClientCertificate(authority, options);
-  return await probeAccess(devices, name, { credential, speaker, speak }).catch((error) => {
-    throw new EnforcementError(
-      `Cannot test what the broker allows: ${error.message}`,
-      "Run the same command again",
-    );
-  });
-}
-
 async function stopOpenBroker(layout: SiteLayout): Promise<string> {
   const stopped = await stopBroker(layout);
   return "The broker lets one device publish as another: " +
@@ -386,8 +260,4 @@ async function stopOpenBroker(layout: SiteLayout): Promise<string> {
 async function endConnection({ gateway }: BrokerAccess, deviceId: string): Promise<boolean> {
   // A client id is one for all listeners: the gateway's own certificate can take it over.
   return await connectError(gateway.listener, gateway.credential, deviceId) === undefined;
-}
-
-function probeName(): string {
-  return `probe-${crypto.randomUUID()}`;
 }

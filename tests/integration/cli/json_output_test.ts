@@ -28,6 +28,8 @@ Deno.test("--json prints one JSON document, for every command that prints someth
       "broker_not_running",
       "bundle_removed",
     ]);
+    const upgraded = await json("site", "upgrade");
+    assert.deepEqual([upgraded.changes, upgraded.complete], [[], true]);
     assert.match((await json("key", "add", "line1")).key, /^[A-Za-z0-9_-]{43}$/);
     assert.equal((await json("key", "remove", "line1")).removed, true);
     assert.equal((await json("secrets", "seal")).count, 3); // two devices, and what one had before
