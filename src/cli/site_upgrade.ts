@@ -6,14 +6,14 @@ import {
   type UpgradeStep,
 } from "../site/operations/site_upgrade.ts";
 import type { AccessList } from "../site/operations/broker_lists.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
+import { type JsonOption, printJson } from "./json_output.ts";
+import { configOf, layoutOf, withStore } from "./open_site.ts";
 import { brokerSentence, failOn } from "./revocation_report.ts";
-import { print, printable, printJson } from "./terminal.ts";
+import { print, printable } from "./terminal.ts";
 
 /** What `site upgrade` may be told. */
-interface UpgradeOptions extends SiteOption {
+interface UpgradeOptions extends JsonOption {
   readonly dryRun?: true;
-  readonly json?: true;
 }
 
 /** Adds what the broker's files of an older site lack, after showing it, and has the broker use it. */

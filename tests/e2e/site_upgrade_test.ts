@@ -89,6 +89,7 @@ Deno.test("site upgrade again changes nothing, and sees that the broker uses the
       changes: [],
       complete: true,
       steps: [{ kind: "nothing_missing" }, { kind: "receipt_received" }],
+      fault: null,
     });
     assert.deepEqual(filesOf(site), files);
     const findings = await examine(site);

@@ -18,7 +18,7 @@ export async function withOlderSite(work: (site: LiveSite) => Promise<void>): Pr
 }
 
 /** Puts the older access lists in place of the new ones, whose owner and mode they get. */
-export async function writeOlderLists(brokerFolder: string): Promise<void> {
+async function writeOlderLists(brokerFolder: string): Promise<void> {
   for (const name of ["acl_devices", "acl_gateway"]) {
     await Deno.writeTextFile(
       `${brokerFolder}/${name}`,
