@@ -74,7 +74,7 @@ async function rejectsForeignTopics(devices: TestDevices): Promise<CheckOutcome>
 /** The two topics that the access lists of an older site lack. */
 async function allowsOwnAckAndReceipt(devices: TestDevices): Promise<CheckOutcome> {
   const read = await readBrokerAccess(devices.listeners.site);
-  if (!read.ok) return skip(read.fault);
+  if (!read.ok) return skip(read.fault.reason);
   const identity = await devices.identity();
   const [own, foreign] = [receiptTopic(identity.deviceId), receiptTopic(temporaryId())];
   const device = await devices.connect(identity, { subscribe: [own, foreign] });

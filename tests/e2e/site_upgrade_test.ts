@@ -139,7 +139,7 @@ Deno.test("a broker that must not be reloaded is told by the next run, once that
     assert.equal(first.code, 1);
     assert.match(first.stderr, /while sleeper is offline with a session that expires/);
     const { complete, fault, steps } = JSON.parse(first.stdout);
-    assert.deepEqual([complete, fault.kind], [false, "not_enforced"]);
+    assert.deepEqual([complete, fault.kind], [false, "broker_not_told"]);
     assert.equal(steps.at(-1).kind, "access_list_upgraded");
     assert.equal(await acknowledges(device), false);
 
@@ -171,8 +171,14 @@ Deno.test("a list that Mosquitto could not read is neither changed nor told", as
       const { code, stdout, stderr } = await upgrade(site, ...args);
       assert.equal(code, 1);
       assert.equal(stdout, "");
-      assert.match(stderr, /^error: .*acl_gateway": line \d+: "reed" is none of "read"/);
-      assert.match(stderr, /\nhint: Fix that and run the same command again; nothing was changed/);
+      assert.match(
+        stderr,
+        /^error: Cannot give the broker its lists: .*acl_gateway": line \d+: "reed" is none of "read"/,
+      );
+      assert.match(
+        stderr,
+        /\nhint: Fix that and run the same command again; nothing was changed at the broker/,
+      );
     }
     assert.deepEqual(filesOf(site), files);
   });

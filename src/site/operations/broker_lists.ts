@@ -34,6 +34,7 @@ import { openDeviceAuthorities } from "../pki/device_authorities.ts";
 import type { BrokerAccess } from "./broker_access.ts";
 import { issueProbeCertificate, probeName } from "./broker_probe.ts";
 import { EnforcementError } from "./enforcement_error.ts";
+import type { BrokerFileFault } from "./revocation_fault.ts";
 
 /** What the broker's lists are made of, read from the registry under the lock. */
 export interface Revocations {
@@ -98,6 +99,11 @@ async function readAccessList(path: string, wanted: string): Promise<AccessList>
   return { path, text, missing: missingLines(text, wanted) };
 }
 
+/** What Mosquitto would stumble over in a list as it is. */
+export function listFaults({ path, text }: AccessList): BrokerFileFault[] {
+  return accessListFaults(text).map((reason) => unreadable(path, reason));
+}
+
 /** Makes all lists; `upgrade`: with what the access lists lack. Throws if one must not be used. */
 export async function makeLists(
   { layout, nowMs }: BrokerAccess,
@@ -105,12 +111,7 @@ export async function makeLists(
   { upgrade }: { readonly upgrade: boolean },
 ): Promise<BrokerLists> {
   const opened = await openDeviceAuthorities(layout);
-  if (!opened.ok) {
-    throw new EnforcementError(
-      `Cannot sign the revocation list: ${opened.fault}`,
-      "Put device-ca.key back, then run the same command again",
-    );
-  }
+  if (!opened.ok) throw new EnforcementError({ kind: "list_not_signed", reason: opened.fault });
   const [authority] = opened.authorities;
   const proof = await issueProbeCertificate(authority, { name: probeName(), nowMs });
   const revocationLists = await Promise.all(
@@ -149,11 +150,7 @@ async function listOf(
 /** Everything that a reload reads, looked at beforehand. */
 async function check(layout: SiteLayout, lists: AccessListTexts): Promise<void> {
   const faults = await faultsOf(layout, lists);
-  if (faults.length === 0) return;
-  throw new EnforcementError(
-    `Cannot give the broker its lists: ${faults.join("; ")}`,
-    "Fix that and run the same command again; nothing was changed at the broker",
-  );
+  if (faults.length > 0) throw new EnforcementError({ kind: "lists_unusable", faults });
 }
 
 interface AccessListTexts {
@@ -161,23 +158,27 @@ interface AccessListTexts {
   readonly aclGateway: string;
 }
 
-async function faultsOf(layout: SiteLayout, lists: AccessListTexts): Promise<string[]> {
-  const configuration = (await readText(layout.brokerConfiguration)).split("\n");
+async function faultsOf(layout: SiteLayout, lists: AccessListTexts): Promise<BrokerFileFault[]> {
+  const { brokerConfiguration, aclDevices, aclGateway } = layout;
+  const configuration = (await readText(brokerConfiguration)).split("\n");
   const needed = [
     `cafile ${layout.deviceCa.certificate}`,
     `crlfile ${layout.revocationList}`,
-    `acl_file ${layout.aclDevices}`,
-    `acl_file ${layout.aclGateway}`,
+    `acl_file ${aclDevices}`,
+    `acl_file ${aclGateway}`,
   ];
-  const named = (path: string) => (fault: string) => `"${path}": ${fault}`;
+  const missing = needed.filter((line) => !configuration.includes(line));
   const unpaired = keyPairFault(layout.broker);
   return [
-    ...needed.filter((line) => !configuration.includes(line))
-      .map((line) => named(layout.brokerConfiguration)(`there is no line "${line}"`)),
-    ...deviceListFaults(lists.aclDevices).map(named(layout.aclDevices)),
-    ...accessListFaults(lists.aclGateway).map(named(layout.aclGateway)),
-    ...(unpaired === undefined ? [] : [unpaired]),
+    ...missing.map((line) => ({ kind: "line_missing", path: brokerConfiguration, line }) as const),
+    ...deviceListFaults(lists.aclDevices).map((reason) => unreadable(aclDevices, reason)),
+    ...accessListFaults(lists.aclGateway).map((reason) => unreadable(aclGateway, reason)),
+    ...(unpaired === undefined ? [] : [{ kind: "credential_unusable", reason: unpaired } as const]),
   ];
+}
+
+function unreadable(path: string, reason: string): BrokerFileFault {
+  return { kind: "list_unreadable", path, reason };
 }
 
 /** Puts them in place, each whole. */
@@ -185,9 +186,6 @@ export async function writeLists({ files }: BrokerLists): Promise<void> {
   try {
     for (const { path, text } of files) await atomicWrite(path, text);
   } catch (error) {
-    throw new EnforcementError(
-      `Cannot write the broker's lists: ${(error as Error).message}`,
-      "Run the same command as the owner of the site's files",
-    );
+    throw new EnforcementError({ kind: "lists_not_written", reason: (error as Error).message });
   }
 }

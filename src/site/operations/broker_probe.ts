@@ -33,9 +33,6 @@ export async function accessOf(
 ): Promise<Access> {
   const credential = await issueProbeCertificate(authority, { name, nowMs });
   return await probeAccess(devices, name, { credential, speaker, speak }).catch((error) => {
-    throw new EnforcementError(
-      `Cannot test what the broker allows: ${error.message}`,
-      "Run the same command again",
-    );
+    throw new EnforcementError({ kind: "access_unconfirmed", reason: error.message });
   });
 }

@@ -1,19 +1,14 @@
-/** Why the broker does not use the newest lists. */
+/** Ends an enforcement: why the broker does not use the newest lists. */
 
-/** Ends an enforcement; the hint says what to do. */
+import type { RevocationFault } from "./revocation_fault.ts";
+
+/** Carries a fault up to where it becomes a value. */
 export class EnforcementError extends Error {
   override readonly name = "EnforcementError";
-  readonly hint: string;
-  /** `broker_not_running`: nothing listens at its address; it reads the lists when it starts. */
-  readonly kind: "broker_not_running" | "not_enforced";
+  readonly fault: RevocationFault;
 
-  constructor(
-    reason: string,
-    hint: string,
-    kind: EnforcementError["kind"] = "not_enforced",
-  ) {
-    super(reason);
-    this.hint = hint;
-    this.kind = kind;
+  constructor(fault: RevocationFault) {
+    super(fault.kind);
+    this.fault = fault;
   }
 }

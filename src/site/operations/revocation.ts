@@ -10,10 +10,9 @@
 
 import type { RegistryStore } from "../../store/registry.ts";
 import type { Insertion } from "../mosquitto/access_list.ts";
-import { type Access, connectError, isListening } from "../mosquitto/access_probe.ts";
+import { connectError, isListening } from "../mosquitto/access_probe.ts";
 import { reloadBroker, stopBroker } from "../mosquitto/reload.ts";
 import type { Authority } from "../pki/authority.ts";
-import type { SiteLayout } from "../layout.ts";
 import { SiteLockedError, waitForLock } from "../site_lock.ts";
 import type { BrokerAccess } from "./broker_access.ts";
 import {
@@ -25,6 +24,7 @@ import {
 } from "./broker_lists.ts";
 import { accessOf, probeName } from "./broker_probe.ts";
 import { EnforcementError } from "./enforcement_error.ts";
+import type { RevocationFault } from "./revocation_fault.ts";
 
 /** The device that was revoked or removed just now, whose connection is to be ended. */
 export interface Target {
@@ -59,14 +59,6 @@ export type RevocationStep =
     readonly deviceId: string;
     readonly canReconnect: boolean;
   };
-
-/** Why the broker does not use the newest lists, and what to do. */
-export interface RevocationFault {
-  /** `broker_not_running`: nothing listens at its address; it reads the lists when it starts. */
-  readonly kind: EnforcementError["kind"];
-  readonly reason: string;
-  readonly hint: string;
-}
 
 /** What was done and seen, in order; with a fault, the broker does not use the newest lists. */
 export interface RevocationResult {
@@ -111,18 +103,14 @@ export async function enforceRevocations(
   }
 }
 
-/** What keeps the broker from its lists, and what helps; undefined for a fault of ours. */
+/** What keeps the broker from its lists; undefined for a fault of ours. */
 export function faultOf(error: unknown): RevocationFault | undefined {
   if (error instanceof SiteLockedError) {
-    return { kind: "not_enforced", reason: error.message, hint: error.hint };
+    return { kind: "site_locked", reason: error.message, hint: error.hint };
   }
-  if (error instanceof EnforcementError) {
-    return { kind: error.kind, reason: error.message, hint: error.hint };
-  }
+  if (error instanceof EnforcementError) return error.fault;
   if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
-    const hint = "Run the same command as the owner of the site's files";
-    const reason = `Cannot use the broker's files: ${error.message}`;
-    return { kind: "not_enforced", reason, hint };
+    return { kind: "broker_files_refused", reason: error.message };
   }
   return undefined;
 }
@@ -155,8 +143,10 @@ async function reload(
 ): Promise<void> {
   const told = await reloadBroker(access.layout);
   if (!told.told) {
-    const kind = await isListening(access.gateway.listener) ? "not_enforced" : "broker_not_running";
-    throw new EnforcementError(`Cannot tell the broker: ${told.reason}`, told.hint, kind);
+    const { reason, hint } = told;
+    const isRunning = await isListening(access.gateway.listener);
+    const kind = isRunning ? "broker_not_told" : "broker_not_running";
+    throw new EnforcementError({ kind, reason, hint });
   }
   steps.push({ kind: "broker_reloaded", pid: told.pid });
   const reason = await refusalInTime(access, proof);
@@ -176,10 +166,7 @@ async function refusalInTime(
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
   throw new EnforcementError(
-    last === undefined
-      ? "The broker does not use the new revocation list: a certificate on it is accepted"
-      : `Cannot see whether the broker uses the new revocation list: ${last}`,
-    "See its log (journalctl -u mosquitto), then: systemctl restart mosquitto",
+    last === undefined ? { kind: "list_ignored" } : { kind: "list_unconfirmed", reason: last },
   );
 }
 
@@ -195,29 +182,16 @@ async function prove(
 ): Promise<void> {
   const innocent = await accessOf(access, authority, { name: probeName(), speak: false });
   if (innocent.canPublishAsOthers) {
-    throw new EnforcementError(
-      await stopOpenBroker(access.layout),
-      "Find out why in its log before you start it again: journalctl -u mosquitto",
-    );
+    throw new EnforcementError({ kind: "broker_open", stopped: await stopBroker(access.layout) });
   }
-  if (!innocent.canReceive) {
-    throw new EnforcementError(
-      "The broker no longer lets devices receive on their own topics",
-      "See its log (journalctl -u mosquitto), then: systemctl restart mosquitto",
-    );
-  }
+  if (!innocent.canReceive) throw new EnforcementError({ kind: "devices_cut_off" });
   steps.push({ kind: "access_verified" });
-  if (upgrade) steps.push(receiptReceived(innocent));
+  if (upgrade && !innocent.canReceiveReceipts) {
+    throw new EnforcementError({ kind: "receipt_not_received" });
+  }
+  if (upgrade) steps.push({ kind: "receipt_received" });
   if (target?.because === "revoked") await proveDenied(access, authority, { target, steps });
   if (target?.because === "removed") await proveEnded(access, target, steps);
-}
-
-function receiptReceived({ canReceiveReceipts }: Access): RevocationStep {
-  if (canReceiveReceipts) return { kind: "receipt_received" };
-  throw new EnforcementError(
-    "The broker does not use the new lines of the access lists: a device receives no receipt",
-    "See its log (journalctl -u mosquitto), then: systemctl restart mosquitto",
-  );
 }
 
 async function proveDenied(
@@ -227,10 +201,8 @@ async function proveDenied(
 ): Promise<void> {
   const allowed = await accessOf(access, authority, { name: deviceId, speak: true });
   if (allowed.canPublish || allowed.canReceive || allowed.canPublishAsOthers) {
-    throw new EnforcementError(
-      `The broker still lets ${deviceId} ${allowed.canReceive ? "receive" : "publish"}`,
-      "See its log (journalctl -u mosquitto), then: systemctl restart mosquitto",
-    );
+    const can = allowed.canReceive ? "receive" : "publish";
+    throw new EnforcementError({ kind: "device_not_denied", deviceId, can });
   }
   steps.push({ kind: "device_denied", deviceId });
 }
@@ -242,18 +214,9 @@ async function proveEnded(
   steps: RevocationStep[],
 ): Promise<void> {
   if (!await endConnection(access, deviceId)) {
-    throw new EnforcementError(
-      `Cannot end the connection of ${deviceId}`,
-      "Run the same command again",
-    );
+    throw new EnforcementError({ kind: "connection_not_ended", deviceId });
   }
   steps.push({ kind: "connection_ended", deviceId, canReconnect: false });
-}
-
-async function stopOpenBroker(layout: SiteLayout): Promise<string> {
-  const stopped = await stopBroker(layout);
-  return "The broker lets one device publish as another: " +
-    (stopped ? "it was stopped" : "stop it now (systemctl stop mosquitto), this command could not");
 }
 
 /** Takes the client id over, which ends its connection (MQTT 5 §3.1.4); false if that failed. */

@@ -10,19 +10,14 @@
 
 import type { RegistryStore } from "../../store/registry.ts";
 import type { SiteLayout } from "../layout.ts";
-import { accessListFaults } from "../mosquitto/access_list.ts";
 import { isListening } from "../mosquitto/access_probe.ts";
 import { openDeviceAuthorities } from "../pki/device_authorities.ts";
 import { type BrokerAccess, type OpenSite, readBrokerAccess } from "./broker_access.ts";
-import { type AccessList, readAccessLists } from "./broker_lists.ts";
+import { type AccessList, listFaults, readAccessLists } from "./broker_lists.ts";
 import { accessOf, probeName } from "./broker_probe.ts";
 import { EnforcementError } from "./enforcement_error.ts";
-import {
-  enforceRevocations,
-  faultOf,
-  type RevocationFault,
-  type RevocationStep,
-} from "./revocation.ts";
+import { enforceRevocations, faultOf, type RevocationStep } from "./revocation.ts";
+import type { RevocationFault } from "./revocation_fault.ts";
 
 /** The files that would be changed, none if the site is up to date; or why that cannot be told. */
 type UpgradePlan =
@@ -56,10 +51,7 @@ export async function upgradeSite(
   site: OpenSite,
 ): Promise<UpgradeResult> {
   const [read, plan] = [await readBrokerAccess(site), await planUpgrade(site.layout)];
-  if (!read.ok) {
-    const hint = "Restore the file, then run the same command again";
-    return { steps: [], fault: { kind: "not_enforced", reason: read.fault, hint } };
-  }
+  if (!read.ok) return { steps: [], fault: read.fault };
   if (!plan.ok) return { steps: [], fault: plan.fault };
   const looked = plan.changes.length === 0 ? await lookAtBroker(read.access) : undefined;
   if (looked !== undefined) return looked;
@@ -70,15 +62,8 @@ export async function upgradeSite(
 
 async function changesOf(layout: SiteLayout): Promise<AccessList[]> {
   const lists = Object.values(await readAccessLists(layout));
-  const faults = lists.flatMap(({ path, text }) =>
-    accessListFaults(text).map((fault) => `"${path}": ${fault}`)
-  );
-  if (faults.length > 0) {
-    throw new EnforcementError(
-      `Mosquitto cannot read an access list: ${faults.join("; ")}`,
-      "Fix that and run the same command again; nothing was changed",
-    );
-  }
+  const faults = lists.flatMap(listFaults);
+  if (faults.length > 0) throw new EnforcementError({ kind: "lists_unusable", faults });
   return lists.filter(({ missing }) => missing.length > 0);
 }
 
@@ -100,12 +85,7 @@ async function lookAtBroker(access: BrokerAccess): Promise<UpgradeResult | undef
 
 async function receivesReceipts(access: BrokerAccess): Promise<boolean> {
   const opened = await openDeviceAuthorities(access.layout);
-  if (!opened.ok) {
-    throw new EnforcementError(
-      `Cannot test whether the broker uses its access lists: ${opened.fault}`,
-      "Put device-ca.key back, then run the same command again",
-    );
-  }
+  if (!opened.ok) throw new EnforcementError({ kind: "probe_not_made", reason: opened.fault });
   const [authority] = opened.authorities;
   const probe = { name: probeName(), speak: false };
   return (await accessOf(access, authority, probe)).canReceiveReceipts;
