@@ -170,15 +170,25 @@ export function bundleFault(
   if (!isDeviceId(deviceId)) {
     return `Cannot name a device ${JSON.stringify(deviceId)}: a device id has ${DEVICE_ID_RULE}`;
   }
-  if (names.has(`${REMOVAL_PREFIX}${deviceId.toLowerCase()}`)) {
-    return `Cannot add "${deviceId}": its removal did not finish, run device remove ${deviceId}`;
-  }
+  const unfinished = removalFault(deviceId, names);
+  if (unfinished !== undefined) return unfinished;
   // Ids that differ only in case would share a folder on some file systems.
   const wanted = deviceId.toLowerCase();
   const existing = names.get(wanted) ?? names.get(pemPath(wanted));
   return existing === undefined
     ? undefined
     : `Cannot make the device's folder: "${layout.devicesFolder}/${existing}" exists already`;
+}
+
+/** Why an id is still taken by a device that is being removed; undefined if it is not. */
+export function removalFault(
+  deviceId: string,
+  names: ReadonlyMap<string, string>,
+): string | undefined {
+  const removing = names.get(`${REMOVAL_PREFIX}${deviceId}`.toLowerCase());
+  if (removing === undefined) return undefined;
+  const removed = removing.slice(REMOVAL_PREFIX.length);
+  return `Cannot add "${deviceId}": its removal did not finish, run device remove ${removed}`;
 }
 
 /** Issues a device's certificate, which nobody else knows yet. */
