@@ -70,7 +70,7 @@ export class Gateway {
     this.#parts.expiryWatch.close();
     intake.stopTaking();
     await Promise.all([forwarder.stop(graceMs), gate?.hold(graceMs)]);
-    this.#parts.keyRefusals.close();
+    this.#parts.refusals.close();
     await intake.close();
     await this.#parts.secretUses.close();
     await broker.close();

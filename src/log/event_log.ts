@@ -157,13 +157,16 @@ const LINES = {
       device_id: deviceId,
       message_id: messageId,
     }),
-  command_refused: ({ keyName, deviceId, messageId, reason }) => {
-    const to = deviceId.slice(0, IDENTITY_MAX_CHARS);
-    return warning(`Did not send a command of key ${keyName} to ${to}: ${reason}`, {
+  command_refused: ({ keyName, deviceId, messageId, reason, count }) => {
+    const device = deviceId.slice(0, IDENTITY_MAX_CHARS);
+    const commands = count === 1 ? "a command" : `${count} more commands`;
+    const to = count === 1 ? `to ${device}` : `within a minute, the last to ${device}`;
+    return warning(`Did not send ${commands} of key ${keyName} ${to}: ${reason}`, {
       key_name: keyName,
-      device_id: to,
+      device_id: device,
       message_id: messageId,
       reason,
+      count,
     });
   },
   api_key_refused: ({ fault, count, address }) => {

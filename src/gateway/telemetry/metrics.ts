@@ -2,6 +2,7 @@
 
 import { Counter, Gauge, Histogram, Registry as PrometheusRegistry } from "prom-client";
 import type { StoreCounts } from "../../core/ports.ts";
+import { KEY_FAULTS } from "../../core/event.ts";
 import { REJECTION_CODES } from "../../core/rejection.ts";
 import { secondsOf } from "../../core/time.ts";
 
@@ -64,6 +65,18 @@ export class Metrics {
     "commands_sent_total",
     "Commands that the broker acknowledged",
   );
+  readonly commandsRefused = new Counter({
+    name: `${PREFIX}commands_refused_total`,
+    help: "Commands that were not sent, by the problem that was answered",
+    labelNames: ["reason"],
+    registers: [this.#prometheus],
+  });
+  readonly apiKeysRefused = new Counter({
+    name: `${PREFIX}api_keys_refused_total`,
+    help: "Requests without the right API key, by what was wrong",
+    labelNames: ["fault"],
+    registers: [this.#prometheus],
+  });
   readonly brokerConnects = this.#counter("broker_connects_total", "Connections to the broker");
   readonly intakeToBackend = new Histogram({
     name: `${PREFIX}intake_to_backend_seconds`,
@@ -86,6 +99,7 @@ export class Metrics {
   constructor(gauges: Gauges) {
     for (const code of REJECTION_CODES) this.rejected.inc({ code }, 0);
     for (const outcome of BACKEND_OUTCOMES) this.backendOutcomes.inc({ outcome }, 0);
+    for (const fault of KEY_FAULTS) this.apiKeysRefused.inc({ fault }, 0);
     this.#gauge("pending", "Entries in the outbox", gauges.pending);
     const counts = async (name: keyof StoreCounts) => (await gauges.counts())[name];
     this.#gauge(
