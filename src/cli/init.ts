@@ -1,17 +1,17 @@
 /** `init`: makes a site. */
 
 import { createSite } from "../site/operations/site_creation.ts";
-import { layoutOf, type SiteOption } from "./open_site.ts";
-import { CommandError, EXIT, note, print, printJson } from "./terminal.ts";
+import { layoutOf } from "./open_site.ts";
+import { type JsonOption, printJson } from "./json_output.ts";
+import { CommandError, EXIT, note, print } from "./terminal.ts";
 
 /** What `init` is told. */
-interface InitOptions extends SiteOption {
+interface InitOptions extends JsonOption {
   readonly host: readonly string[];
   readonly backend: string;
   readonly mqttPort: number;
   readonly gatewayPort: number;
   readonly apiPort: number;
-  readonly json?: true;
 }
 
 /** Makes a site folder that works as it is; overwrites nothing. */

@@ -25,15 +25,12 @@ export async function run(options: SiteOption): Promise<void> {
   Deno.permissions.revokeSync({ name: "run" });
   refuseKeyLog();
   const layout = layoutOf(options);
-  const load = async () => {
-    const site = await loadSite(settingsOf(layout));
-    return { ...site, logStyle: logStyleOf(site.config.log) };
-  };
-  const { ignored } = settingsOf(layout);
+  const settings = settingsOf(layout);
+  const { ignored } = settings;
   if (ignored.length > 0) {
     note(`hint: Ignored what a container platform has set: ${ignored.join(", ")}`);
   }
-  const site = await load().catch(throwCommandError);
+  const site = await load(settings).catch(throwCommandError);
   // Two gateways on one site would disconnect each other from the broker again and again.
   using _lock = lockNow(layout, "gateway");
   let eventLog = openEventLog(site);
@@ -49,7 +46,11 @@ export async function run(options: SiteOption): Promise<void> {
     await supervisor.reload(next);
     eventLog = openEventLog(next);
   };
-  const reloader = new Reloader({ reload }, site, { load, emit, systemd });
+  const reloader = new Reloader({ reload }, site, {
+    load: async () => await load(settingsOf(layout)),
+    emit,
+    systemd,
+  });
   const stop = new AbortController();
   const onStop = () => {
     systemd.stopping();
@@ -69,6 +70,12 @@ export async function run(options: SiteOption): Promise<void> {
 /** The main process's own log; the worker has one of its own. */
 function openEventLog({ config: { log }, logStyle }: GatewaySpec): EventLog {
   return new EventLog(openLog(log.level, writeToStderr, logStyle), log, takeDroppedLines);
+}
+
+/** Reads the files that the settings name. */
+async function load(settings: ReturnType<typeof settingsOf>) {
+  const site = await loadSite(settings);
+  return { ...site, logStyle: logStyleOf(site.config.log) };
 }
 
 /** The runtime has read the variable before this program starts: it is too late to remove it. */

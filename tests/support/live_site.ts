@@ -21,7 +21,7 @@ import { InProcessWorker } from "./in_process_worker.ts";
 import { withFolder } from "./with_folder.ts";
 
 /** One line of the gateway's log. */
-export interface LogRecord {
+interface LogRecord {
   readonly level: string;
   readonly event: string;
   readonly message: string;

@@ -3,7 +3,7 @@
  * or not at all.
  */
 
-import { DEVICE_ID_RULE, isDeviceId } from "../../core/device.ts";
+import { DEVICE_FILES, DEVICE_ID_RULE, isDeviceId } from "../../core/device.ts";
 import { commandTopic, dataTopic, responseTopic } from "../../core/topic.ts";
 import {
   type Authority,
@@ -15,7 +15,7 @@ import {
 import type { PublicKey } from "../pki/certificate_request.ts";
 import { openIssuingAuthority } from "../pki/device_authorities.ts";
 import { exists } from "../exists.ts";
-import { deviceFolder, deviceFolderAt, type SiteLayout } from "../layout.ts";
+import { deviceFolder, type SiteLayout } from "../layout.ts";
 import {
   createOwnedFile,
   ensureOwnedFolder,
@@ -218,7 +218,7 @@ function bundleFiles(
   // Only the certificates: an operator may have the key in the same file.
   const gatewayCa = readCertificateFile(options.layout.gatewayCa.certificate).join("");
   const { keyPem } = issued;
-  const names = deviceFolderAt("");
+  const names = DEVICE_FILES;
   return [
     { name: names.ca, text: gatewayCa, mode: 0o644 },
     { name: names.certificate, text: issued.certificatePem, mode: 0o644 },
@@ -231,7 +231,7 @@ function bundleFiles(
 
 /** RFC 7468 §2 allows text before each part; every reader of PEM skips it. */
 function onePem({ secret }: DeviceBundleOptions, files: readonly BundleFile[]): BundleFile {
-  const names = deviceFolderAt("");
+  const names = DEVICE_FILES;
   const textOf = (name: string) => files.find((file) => file.name === name)?.text ?? "";
   const text = [
     `# What goes onto the device: ${JSON.stringify(JSON.parse(textOf(names.description)))}`,

@@ -17,7 +17,7 @@ export type RevokeDeviceStep =
   | RevocationStep;
 
 /** What was done, in order, or that the registry has no such device. */
-export type RevokeDeviceResult =
+type RevokeDeviceResult =
   | { readonly found: false }
   | {
     readonly found: true;

@@ -134,7 +134,7 @@ Deno.test("a registry that was brought along is listed and served", async () => 
       revoked_reason: null,
       last_seen_at: null,
       last_rejection: null,
-      secrets: [{ number: 1, good_until: null, last_used_at: null }],
+      secrets: [{ number: 1, valid_until: null, last_used_at: null }],
     });
   });
 });
