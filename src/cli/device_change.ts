@@ -1,7 +1,7 @@
 /** What `device revoke`, `restore` and `remove` have in common: one device is changed, step by step. */
 
 import type { OpenSite } from "../site/operations/broker_access.ts";
-import type { RevocationFault } from "../site/operations/revocation.ts";
+import type { RevocationFault } from "../site/operations/revocation_fault.ts";
 import type { RegistryStore } from "../store/registry.ts";
 import { configOf, layoutOf, withStore } from "./open_site.ts";
 import { failOn } from "./revocation_report.ts";

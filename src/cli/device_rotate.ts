@@ -146,12 +146,13 @@ function sayFault(fault: RotateDeviceFault, deviceId: string, { json }: RotateOp
         `Cannot end the overlap: ${deviceId} has not used its new secret yet`,
         { hint: "Wait until device show reports its use, or give --force" },
       );
-    case "no_place":
-      throw new CommandError(`Cannot write the new secret: ${fault.reason}`, {
-        hint: "Nothing was changed; give your own with --secret-file, or correct that file",
-      });
-    case "no_certificate":
-      throw new CommandError(fault.reason);
+    case "secret_line_missing":
+      throw new CommandError(
+        `Cannot write the new secret: "${fault.path}" has no line that begins with "# secret: "`,
+        { hint: "Nothing was changed; give your own with --secret-file, or correct that file" },
+      );
+    case "certificate_not_issued":
+      throw new CommandError(`Cannot issue a certificate: ${fault.reason}`);
     default:
       failOn(
         fault,

@@ -61,7 +61,7 @@ function sentencesOf(step: RotateAuthorityStep): string[] {
 function sayFault(fault: RotateAuthorityFault, { json }: RotateAuthorityOptions): void {
   switch (fault.kind) {
     case "rollover_failed":
-      throw new CommandError(fault.reason);
+      throw new CommandError(`Cannot move to another authority: ${fault.reason}`);
     case "devices_left":
       throw devicesLeft(fault.devices);
     default:

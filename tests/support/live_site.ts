@@ -102,7 +102,7 @@ export class LiveSite {
       apiPort,
       nowMs: Date.now(),
     });
-    if (!created.ok) throw new Error(created.faults.join("; "));
+    if (!created.ok) throw new Error(JSON.stringify(created.faults));
     await replaceLines(created.layout.brokerConfiguration, options.brokerLines ?? {});
     const settings = { BACKEND_RETRY_FIRST: "20ms", BACKEND_RETRY_LONGEST: "100ms" };
     const environment = Object.fromEntries(

@@ -5,6 +5,7 @@
  * - a folder of src/ imports only what `MAY_IMPORT` grants it, and nothing is loose in src/;
  * - core/ is pure; only store/ has SQL; gateway/ and site/ never meet;
  * - only open_store.ts names an engine; tests may, to do damage or to see what is in a file;
+ * - the use cases in site/operations/ return faults as values; sentences are made in cli/;
  * - there are no import cycles;
  * - no function has more than 70 lines, no file more than 400;
  * - the docs and the sources name no path of a machine, and no secret is in the tree.
@@ -119,6 +120,14 @@ Deno.test("only open_store.ts knows which engines there are", () => {
     if (path === "src/store/open_store.ts" || path.startsWith("src/store/sqlite/")) continue;
     const engine = imports.find((imported) => imported.startsWith("src/store/sqlite/"));
     assert.equal(engine, undefined, path);
+  }
+});
+
+Deno.test("site/operations/ makes no sentences of its faults", () => {
+  for (const { path, text } of OURS) {
+    if (!path.startsWith("src/site/operations/")) continue;
+    const found = /(fault|reason|hint|message): *["`][^"`]* [^"`]*["`]|["`]Cannot /.exec(text)?.[0];
+    assert.equal(found, undefined, path);
   }
 });
 

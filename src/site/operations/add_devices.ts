@@ -4,7 +4,7 @@ import type { RegistryStore } from "../../store/registry.ts";
 import type { SiteLayout } from "../layout.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
-import { bundleNames, removalFault } from "./device_bundle.ts";
+import { bundleNames, unfinishedRemoval } from "./device_bundle.ts";
 import { registerDevices } from "./device_registration.ts";
 import { enrolDevices, type EnrolmentRequest } from "./enrolment.ts";
 import { type EnrolmentFault, enrolmentFaults } from "./enrolment_fault.ts";
@@ -96,8 +96,10 @@ async function faultsOf(
   const others = await enrolmentFaults(devices, registry);
   const byPlace = new Map(others.map((fault) => [fault.place, fault]));
   for (const [place, { deviceId, damage }] of devices.entries()) {
-    const reason = removalFault(deviceId, names);
-    if (reason !== undefined) byPlace.set(place, { place, kind: "no_bundle", reason });
+    const removed = unfinishedRemoval(deviceId, names);
+    if (removed !== undefined) {
+      byPlace.set(place, { place, kind: "removal_unfinished", deviceId: removed });
+    }
     if (damage !== undefined) byPlace.set(place, { place, kind: "damaged_row", reason: damage });
   }
   return [...byPlace.values()].sort((a, b) => (a.place ?? 0) - (b.place ?? 0));

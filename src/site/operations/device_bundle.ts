@@ -3,7 +3,7 @@
  * or not at all.
  */
 
-import { DEVICE_FILES, DEVICE_ID_RULE, isDeviceId } from "../../core/device.ts";
+import { DEVICE_FILES, isDeviceId } from "../../core/device.ts";
 import { commandTopic, dataTopic, responseTopic } from "../../core/topic.ts";
 import {
   type Authority,
@@ -53,7 +53,16 @@ export type DeviceBundleResult =
     readonly notAfter: number;
     readonly issuer: string;
   }
-  | { readonly ok: false; readonly fault: string };
+  | { readonly ok: false; readonly fault: BundleFault["kind"] };
+
+/** Why a device cannot be given a bundle. */
+export type BundleFault =
+  | { readonly kind: "invalid_id"; readonly deviceId: string }
+  /** The device's removal has begun. */
+  | { readonly kind: "removal_unfinished"; readonly deviceId: string }
+  /** Something with that name is there, in whatever case. */
+  | { readonly kind: "bundle_exists"; readonly path: string }
+  | { readonly kind: "certificate_not_issued"; readonly reason: string };
 
 /** Of the marks of devices whose removal has begun. */
 export const REMOVAL_PREFIX = ".removing-";
@@ -78,13 +87,9 @@ export async function createDeviceBundle(
   options: DeviceBundleOptions,
 ): Promise<DeviceBundleResult> {
   const fault = bundleFault(options, await bundleNames(options.layout));
-  if (fault !== undefined) {
-    return { ok: false, fault };
-  }
+  if (fault !== undefined) return { ok: false, fault: fault.kind };
   const opened = await openIssuingAuthority(options.layout, options);
-  if (!opened.ok) {
-    return { ok: false, fault: `Cannot issue a certificate: ${opened.fault}` };
-  }
+  if (!opened.ok) return { ok: false, fault: "certificate_not_issued" };
   const { layout } = options;
   const drafts = makeOwnedDraftFolder(layout.devicesFolder, DRAFT_PREFIX);
   try {
@@ -166,29 +171,24 @@ export async function bundleNames(layout: SiteLayout): Promise<ReadonlyMap<strin
 export function bundleFault(
   { layout, deviceId }: Pick<DeviceBundleOptions, "layout" | "deviceId">,
   names: ReadonlyMap<string, string>,
-): string | undefined {
-  if (!isDeviceId(deviceId)) {
-    return `Cannot name a device ${JSON.stringify(deviceId)}: a device id has ${DEVICE_ID_RULE}`;
-  }
-  const unfinished = removalFault(deviceId, names);
-  if (unfinished !== undefined) return unfinished;
+): BundleFault | undefined {
+  if (!isDeviceId(deviceId)) return { kind: "invalid_id", deviceId };
+  const removed = unfinishedRemoval(deviceId, names);
+  if (removed !== undefined) return { kind: "removal_unfinished", deviceId: removed };
   // Ids that differ only in case would share a folder on some file systems.
   const wanted = deviceId.toLowerCase();
   const existing = names.get(wanted) ?? names.get(pemPath(wanted));
   return existing === undefined
     ? undefined
-    : `Cannot make the device's folder: "${layout.devicesFolder}/${existing}" exists already`;
+    : { kind: "bundle_exists", path: `${layout.devicesFolder}/${existing}` };
 }
 
-/** Why an id is still taken by a device that is being removed; undefined if it is not. */
-export function removalFault(
+/** The device of this id, or one that differs in case only, whose removal did not finish. */
+export function unfinishedRemoval(
   deviceId: string,
   names: ReadonlyMap<string, string>,
 ): string | undefined {
-  const removing = names.get(`${REMOVAL_PREFIX}${deviceId}`.toLowerCase());
-  if (removing === undefined) return undefined;
-  const removed = removing.slice(REMOVAL_PREFIX.length);
-  return `Cannot add "${deviceId}": its removal did not finish, run device remove ${removed}`;
+  return names.get(`${REMOVAL_PREFIX}${deviceId}`.toLowerCase())?.slice(REMOVAL_PREFIX.length);
 }
 
 /** Issues a device's certificate, which nobody else knows yet. */
