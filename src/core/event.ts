@@ -6,6 +6,7 @@
  * Events are only shown and entered in the audit; they never control anything.
  */
 
+import type { CommandDelivery, CommandState } from "./command_life.ts";
 import type { ExpiredDeadLetters, Outcome } from "./delivery.ts";
 import type { OutboxEntry } from "./outbox_entry.ts";
 import type { Rejection, RejectionCode } from "./rejection.ts";
@@ -135,13 +136,27 @@ export type KeyFault = typeof KEY_FAULTS[number];
 
 /** The API and its keys. */
 type ApiEvent =
-  /** `keyName` is the name of the API key; `subscribers` as in `Published`. */
+  /** `keyName` is the name of the API key. */
   | {
-    readonly kind: "command_sent";
+    readonly kind: "command_accepted";
     readonly keyName: string;
     readonly deviceId: string;
     readonly messageId: string;
-    readonly subscribers: boolean;
+    readonly delivery: CommandDelivery;
+  }
+  /** Something is known of a command that was not known when it was accepted. */
+  | {
+    readonly kind: "command_state_changed";
+    readonly keyName: string;
+    readonly deviceId: string;
+    readonly messageId: string;
+    readonly state: CommandState;
+  }
+  /** A device acknowledges what is no command of its own, or of none that is kept. */
+  | {
+    readonly kind: "acknowledgement_unmatched";
+    readonly identity: string;
+    readonly messageId: string;
   }
   | { readonly kind: "command_refused"; readonly count: number } & CommandRefusal
   /** Requests without the right key, at most once a minute for each fault; the last one's address. */
