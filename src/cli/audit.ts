@@ -4,12 +4,13 @@ import { counted } from "../core/counted.ts";
 import { Buffer } from "node:buffer";
 import type { AuditEntry } from "../store/audit.ts";
 import { durationMs, isDuration } from "../config/setting_types.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
-import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
+import { configOf, layoutOf, withStore } from "./open_site.ts";
+import { type JsonOption, printJson, printJsonList } from "./json_output.ts";
+import { CommandError, EXIT, print, printable } from "./terminal.ts";
 
 /** Proves the chain and prints its head; fails if an entry was altered, removed or reordered. */
 export async function verifyAudit(
-  options: SiteOption & { readonly head?: string; readonly json?: true },
+  options: JsonOption & { readonly head?: string },
 ): Promise<void> {
   const pinned = options.head === undefined ? undefined : hashOf(options.head);
   const config = configOf(layoutOf(options));
@@ -26,18 +27,18 @@ export async function verifyAudit(
   print(`head ${head.hash.toHex()}`);
 }
 
-/** Prints entries as JSON Lines. */
+/** Prints entries as JSON Lines, or as one JSON array. */
 export async function exportAudit(
-  options: SiteOption & { readonly since?: string },
+  options: JsonOption & { readonly since?: string },
 ): Promise<void> {
   const at = options.since === undefined
     ? Number.MIN_SAFE_INTEGER
     : secondsOf(options.since, Date.now());
   await withStore(configOf(layoutOf(options)), async ({ audit }) => {
     await audit.chainPending();
-    for await (const entry of audit.since(at)) {
-      print(printable(JSON.stringify(describe(entry))));
-    }
+    const entries = audit.since(at);
+    if (options.json) return await printJsonList(entries, describe);
+    for await (const entry of entries) print(printable(JSON.stringify(describe(entry))));
   });
 }
 

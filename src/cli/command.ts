@@ -2,7 +2,8 @@
 
 import { localOrigin } from "../config/listen_address.ts";
 import { readOperatorText } from "../config/operator_file.ts";
-import { configOf, layoutOf, type SiteOption } from "./open_site.ts";
+import { type JsonOption, printJson } from "./json_output.ts";
+import { configOf, layoutOf } from "./open_site.ts";
 import { CommandError, print } from "./terminal.ts";
 
 const TIMEOUT_MS = 15_000;
@@ -11,7 +12,7 @@ const TIMEOUT_MS = 15_000;
 export async function sendCommand(
   deviceId: string,
   json: string,
-  options: SiteOption,
+  options: JsonOption,
 ): Promise<void> {
   const layout = layoutOf(options);
   const { api } = configOf(layout);
@@ -32,7 +33,7 @@ export async function sendCommand(
     });
   });
   const answer = await response.text();
-  if (response.ok) return print(answer);
+  if (response.ok) return options.json ? printJson(JSON.parse(answer)) : print(answer);
   throw new CommandError(`The gateway answered ${response.status}: ${titleOf(answer)}`);
 }
 

@@ -10,16 +10,16 @@ import type {
 } from "../store/dead_letters.ts";
 import type { RegistryStore } from "../store/registry.ts";
 import type { Store } from "../store/store.ts";
-import { isoOf, payloadOf, printArray, printField, textOf } from "./message_report.ts";
+import { isoOf, payloadOf, printField, textOf } from "./message_report.ts";
 import { unknownDevice } from "./unknown_device.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
-import { CommandError, EXIT, lineChars, print, printable, printJson } from "./terminal.ts";
+import { type JsonOption, printJson, printJsonList } from "./json_output.ts";
+import { CommandError, EXIT, lineChars, print, printable } from "./terminal.ts";
 
 /** Which dead letters are meant, if no single one is named. */
-interface SelectionOptions extends SiteOption {
+interface SelectionOptions extends JsonOption {
   readonly device?: string;
   readonly all?: true;
-  readonly json?: true;
 }
 
 /** What leaves room for the rest in a line of 80 characters. */
@@ -31,29 +31,20 @@ const REASON_MIN_CHARS = 12;
 const SEE_LIST = "See secure-iot-gateway dead list";
 
 /** Lists all dead letters, the one that died first on top; without their payloads. */
-export async function listDeadLetters(
-  options: SiteOption & { readonly json?: true },
-): Promise<void> {
+export async function listDeadLetters(options: JsonOption): Promise<void> {
   await withLetters(options, async ({ deadLetters }) => {
-    if (options.json) await printArray(deadLetters.list(), describe);
+    if (options.json) await printJsonList(deadLetters.list(), describe);
     else await sayTable(deadLetters.list(), await deadLetters.extent());
   });
 }
 
 /** Shows one dead letter, with the payload that the backend refused. */
-export async function showDeadLetter(
-  id: string,
-  options: SiteOption & { readonly json?: true },
-): Promise<void> {
+export async function showDeadLetter(id: string, options: JsonOption): Promise<void> {
   const sequence = sequenceOf(id);
   const letter = await withLetters(options, ({ deadLetters }) => deadLetters.find(sequence));
   if (!letter) throw unknownDeadLetter(sequence);
   const payload = payloadOf(letter.payload);
-  if (options.json) {
-    const json = JSON.stringify({ ...describe(letter), ...answerOf(letter), ...payload }, null, 2);
-    for (const line of json.split("\n")) print(printable(line));
-    return;
-  }
+  if (options.json) return printJson({ ...describe(letter), ...answerOf(letter), ...payload });
   for (const [name, value] of Object.entries(describe(letter))) printField(name, value ?? "-");
   for (const [name, value] of Object.entries({ ...answerOf(letter), ...payload })) {
     if (value !== null) printField(name, value);

@@ -5,15 +5,27 @@ import { inviteToTry, watch } from "../demo/keep.ts";
 import { Narrator } from "../demo/narrator.ts";
 import { Sandbox } from "../demo/sandbox/sandbox.ts";
 import { stopInGoodOrder, tellStory } from "../demo/story.ts";
-import { CommandError, hasColour, print } from "./terminal.ts";
+import { printJson } from "./json_output.ts";
+import { CommandError, EXIT, hasColour, print } from "./terminal.ts";
 
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
+/** What `demo` may be told. */
+interface DemoOptions {
+  readonly keep?: true;
+  readonly json?: true;
+}
+
 /** Tells the story and checks every claim in it; fails if one does not hold. */
-export async function demo(options: { readonly keep?: true }): Promise<void> {
+export async function demo(options: DemoOptions): Promise<void> {
+  const { keep, json } = options;
+  if (keep && json) {
+    throw new CommandError("Cannot take both --keep and --json", { exit: EXIT.wrongUse });
+  }
   const mosquitto = await ensureMosquitto();
   if (!mosquitto.ok) throw new CommandError(mosquitto.fault, { hint: mosquitto.hint });
-  const narrator = new Narrator({ write: print, colour: hasColour(Deno.stdout) });
+  const write = json ? () => {} : print;
+  const narrator = new Narrator({ write, colour: hasColour(Deno.stdout) });
   const stop = stopSignal();
   const sandbox = await Sandbox.open();
   try {
@@ -28,29 +40,31 @@ export async function demo(options: { readonly keep?: true }): Promise<void> {
 async function play(
   sandbox: Sandbox,
   narrator: Narrator,
-  options: { readonly keep?: true; readonly stop: Promise<void> },
+  options: DemoOptions & { readonly stop: Promise<void> },
 ): Promise<void> {
   const startedMs = performance.now();
-  print("SecureIoTGateway: the whole story, in a temporary site, with a real Mosquitto");
+  if (!options.json) {
+    print("SecureIoTGateway: the whole story, in a temporary site, with a real Mosquitto");
+  }
   const interrupted = options.stop.then(() => {
     throw new CommandError("The demo was interrupted");
   });
   const complete = await Promise.race([tell(sandbox, narrator, options), interrupted]);
-  sayResult(narrator, performance.now() - startedMs);
+  sayResult(narrator, { ...options, tookMs: performance.now() - startedMs });
   interrupted.catch(() => {}); // from here on, a signal is the way to end
   if (options.keep && complete) {
     await sandbox.closeDevices();
     inviteToTry(sandbox, narrator);
     await watch(sandbox, narrator, options);
   }
-  if (narrator.claims.failed > 0) throw new CommandError("The demo did not go as told");
+  if (narrator.failed > 0) throw new CommandError("The demo did not go as told");
 }
 
 /** True if the story came to its end; an error on the way counts as a failed claim. */
 async function tell(
   sandbox: Sandbox,
   narrator: Narrator,
-  options: { readonly keep?: true },
+  options: DemoOptions,
 ): Promise<boolean> {
   try {
     await tellStory(sandbox, narrator);
@@ -67,11 +81,16 @@ async function tell(
   }
 }
 
-function sayResult(narrator: Narrator, tookMs: number): void {
-  const { ok, failed } = narrator.claims;
+function sayResult(
+  { claims, failed }: Narrator,
+  { json, tookMs }: DemoOptions & { readonly tookMs: number },
+): void {
+  if (json) return printJson({ claims, failed, tookMs: Math.round(tookMs) });
   const verdict = failed === 0 ? "everything was as told" : "NOT everything was as told";
   print("");
-  print(`Checks: ${ok} ok, ${failed} failed, in ${(tookMs / 1000).toFixed(1)} s`);
+  print(
+    `Checks: ${claims.length - failed} ok, ${failed} failed, in ${(tookMs / 1000).toFixed(1)} s`,
+  );
   print(`Result: ${verdict}`);
 }
 

@@ -20,14 +20,14 @@ import {
 import { showProgress } from "./progress.ts";
 import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
 import { readSecret } from "./secret_file.ts";
-import { CommandError, EXIT, print, printJson } from "./terminal.ts";
+import { type JsonOption, printJson } from "./json_output.ts";
+import { CommandError, EXIT, print } from "./terminal.ts";
 
 /** What one device, or all of a file, may be given. */
-interface EnrolOptions extends SiteOption {
+interface EnrolOptions extends JsonOption {
   readonly validDays?: number;
   readonly pem?: true;
   readonly keyType?: KeyType;
-  readonly json?: true;
 }
 
 /** A device that is asked for, on a line of a file or alone. */

@@ -4,13 +4,14 @@ import { counted } from "../core/counted.ts";
 import { readExistingDevices } from "../store/open_store.ts";
 import { adoptDevices as adopt } from "../site/operations/add_devices.ts";
 import { enrolmentError } from "./enrolment_report.ts";
-import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
-import { CommandError, print, printJson } from "./terminal.ts";
+import { configOf, layoutOf, withSecrets } from "./open_site.ts";
+import { type JsonOption, printJson } from "./json_output.ts";
+import { CommandError, print } from "./terminal.ts";
 
 /** Registers every device of a database with a `devices` table, with its own secret, or none. */
 export async function adoptDevices(
   file: string,
-  options: SiteOption & { readonly json?: true },
+  options: JsonOption,
 ): Promise<void> {
   const config = configOf(layoutOf(options));
   const devices = await readRegistry(file);

@@ -3,14 +3,14 @@
 import type { RegisteredDevice } from "../store/device_record.ts";
 import { durationMs, isDuration } from "../config/setting_types.ts";
 import { describeDevice, isoOf, lastSeenTimes } from "./device_description.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
+import { type JsonOption, printJson } from "./json_output.ts";
+import { configOf, layoutOf, withStore } from "./open_site.ts";
 import { CommandError, EXIT, note, print, printable } from "./terminal.ts";
 
 /** What `device list` may be told. */
-interface ListOptions extends SiteOption {
+interface ListOptions extends JsonOption {
   /** A duration: only devices that have not been seen for that long. */
   readonly silent?: string;
-  readonly json?: true;
 }
 
 /** A running gateway records once a minute when a device was seen. */
@@ -30,7 +30,7 @@ export async function listDevices(options: ListOptions): Promise<void> {
   const shown = devices
     .filter((device) => since === undefined || isSilent(device, seen.get(device.deviceId), since))
     .map((device) => describeDevice(device, seen.get(device.deviceId)));
-  if (options.json) print(JSON.stringify(shown, null, 2));
+  if (options.json) printJson(shown);
   else sayTable(shown);
   if (attended === undefined || attended < nowSeconds - SILENT_LEAST_SECONDS) {
     note(
@@ -59,10 +59,10 @@ function isSilent(
   return revokedAt === undefined && (seenAt ?? createdAt ?? 0) < since;
 }
 
-/** Within 80 columns, as long as device ids are short. */
 /** What leaves room for the rest in a line of 80 characters. */
 const DEVICE_WIDTH = 20;
 
+/** Within 80 columns, as long as device ids are short. */
 function sayTable(devices: readonly ReturnType<typeof describeDevice>[]): void {
   print(row("DEVICE", "STATUS", "ADDED", "CERTIFICATE UNTIL", "LAST SEEN"));
   for (const { device_id, status, created_at, certificate_not_after, last_seen_at } of devices) {

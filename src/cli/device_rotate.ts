@@ -13,14 +13,15 @@ import {
 import type { KeyType } from "../site/pki/authority.ts";
 import { readRequest } from "./request_file.ts";
 import { makeSecret } from "../site/device_secret.ts";
-import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
+import { configOf, layoutOf, withSecrets } from "./open_site.ts";
 import { brokerSentence, failOn } from "./revocation_report.ts";
 import { readSecret } from "./secret_file.ts";
-import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
+import { type JsonOption, printJson } from "./json_output.ts";
+import { CommandError, EXIT, print, printable } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
 
 /** What `device rotate` may be told. */
-interface RotateOptions extends SiteOption {
+interface RotateOptions extends JsonOption {
   readonly secret?: true;
   readonly secretFile?: string;
   readonly overlap: string;
@@ -30,7 +31,6 @@ interface RotateOptions extends SiteOption {
   readonly keyType?: KeyType;
   readonly finish?: true;
   readonly force?: true;
-  readonly json?: true;
 }
 
 const OVERLAP_MAX_MS = 3_650 * 86_400_000;
@@ -146,12 +146,13 @@ function sayFault(fault: RotateDeviceFault, deviceId: string, { json }: RotateOp
         `Cannot end the overlap: ${deviceId} has not used its new secret yet`,
         { hint: "Wait until device show reports its use, or give --force" },
       );
-    case "no_place":
-      throw new CommandError(`Cannot write the new secret: ${fault.reason}`, {
-        hint: "Nothing was changed; give your own with --secret-file, or correct that file",
-      });
-    case "no_certificate":
-      throw new CommandError(fault.reason);
+    case "secret_line_missing":
+      throw new CommandError(
+        `Cannot write the new secret: "${fault.path}" has no line that begins with "# secret: "`,
+        { hint: "Nothing was changed; give your own with --secret-file, or correct that file" },
+      );
+    case "certificate_not_issued":
+      throw new CommandError(`Cannot issue a certificate: ${fault.reason}`);
     default:
       failOn(
         fault,

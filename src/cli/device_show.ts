@@ -2,15 +2,13 @@
 
 import type { RegisteredDevice, SecretUse } from "../store/device_record.ts";
 import { describeDevice, isoOf, lastSeenTimes } from "./device_description.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
+import { type JsonOption, printJson } from "./json_output.ts";
+import { configOf, layoutOf, withStore } from "./open_site.ts";
 import { print, printable } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
 
 /** Shows one device; never a secret. */
-export async function showDevice(
-  deviceId: string,
-  options: SiteOption & { readonly json?: true },
-): Promise<void> {
+export async function showDevice(deviceId: string, options: JsonOption): Promise<void> {
   const config = configOf(layoutOf(options));
   const { device, uses, rejection } = await withStore(config, async ({ registry, audit }) => ({
     device: await registry.find(deviceId),
@@ -19,18 +17,16 @@ export async function showDevice(
   }));
   if (!device) throw unknownDevice(deviceId);
   const description = describeDevice(device, lastSeenTimes(uses).get(deviceId));
-  const last_rejection = rejection ? { code: rejection.code, at: isoOf(rejection.at) } : null;
+  const last_rejection = rejection ? { code: rejection.code, time: isoOf(rejection.at) } : null;
   const secrets = describeSecrets(device, uses);
-  if (options.json) {
-    return print(JSON.stringify({ ...description, last_rejection, secrets }, null, 2));
-  }
+  if (options.json) return printJson({ ...description, last_rejection, secrets });
   for (const [name, value] of Object.entries(description)) {
     print(`${name}: ${printable(value ?? "-")}`);
   }
-  const rejected = last_rejection && `${last_rejection.code} at ${last_rejection.at}`;
+  const rejected = last_rejection && `${last_rejection.code} at ${last_rejection.time}`;
   print(`last_rejection: ${printable(rejected ?? "-")}`);
-  for (const { number, good_until, last_used_at } of secrets) {
-    const end = good_until === null ? "newest" : `good until ${good_until}`;
+  for (const { number, valid_until, last_used_at } of secrets) {
+    const end = valid_until === null ? "newest" : `valid until ${valid_until}`;
     print(`secret ${number}: ${end}, last used: ${last_used_at ?? "never"}`);
   }
 }
@@ -40,7 +36,7 @@ function describeSecrets(device: RegisteredDevice, uses: readonly SecretUse[]) {
   const { generation, previous } = device;
   const describe = (number: number, until: number | undefined) => ({
     number,
-    good_until: isoOf(until),
+    valid_until: isoOf(until),
     last_used_at: isoOf(uses.find((use) => use.generation === number)?.lastUsed),
   });
   const newest = describe(generation, undefined);

@@ -1,11 +1,13 @@
 /** `doctor`: checks this site, and attacks it. */
 
 import type { CheckResult } from "../doctor/check.ts";
+import { wrapped } from "../core/line_wrap.ts";
 import { ALL_CHECKS, DoctorRun, isHealthy } from "../doctor/doctor_run.ts";
 import type { SiteLayout } from "../site/layout.ts";
 import { SiteLockedError } from "../site/site_lock.ts";
-import { configOf, layoutOf, type SiteOption } from "./open_site.ts";
-import { CommandError, EXIT, lineChars, note, print, printable, wrapped } from "./terminal.ts";
+import { type JsonOption, printJson } from "./json_output.ts";
+import { configOf, layoutOf } from "./open_site.ts";
+import { CommandError, EXIT, lineChars, note, print, printable } from "./terminal.ts";
 
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const NAME_WIDTH = Math.max(...ALL_CHECKS.map(({ name }) => name.length));
@@ -13,8 +15,7 @@ const STATUS_WIDTH = "STATUS".length;
 const OBSERVED_MIN_CHARS = 20;
 
 /** What is left out, and how it is printed. */
-interface DoctorOptions extends SiteOption {
-  readonly json?: true;
+interface DoctorOptions extends JsonOption {
   /** Print only what did not pass. */
   readonly onlyFailed?: true;
   readonly offline?: true;
@@ -123,20 +124,22 @@ function sayResult({ name, status, observed, remedy }: CheckResult): void {
   if (remedy !== undefined) sayRow("", "", `-> ${remedy}`);
 }
 
-/** What was observed is broken into lines of its own column. */
+/** What was observed is broken into lines of its own column; a word that is wider begins further left. */
 function sayRow(name: string, status: string, observed: string): void {
   const head = `${name.padEnd(NAME_WIDTH)}  ${status.padEnd(STATUS_WIDTH)}  `;
   const width = Math.max(OBSERVED_MIN_CHARS, lineChars() - head.length);
-  for (const [i, line] of wrapped(printable(observed), width).entries()) {
-    print(`${i === 0 ? head : " ".repeat(head.length)}${line}`);
+  const lines = wrapped(printable(observed), width);
+  if (lines[0]!.length > width) lines.unshift("");
+  for (const [i, line] of lines.entries()) {
+    const indent = Math.min(head.length, Math.max(0, lineChars() - line.length));
+    print(i === 0 ? `${head}${line}`.trimEnd() : `${" ".repeat(indent)}${line}`);
   }
 }
 
 function sayJson(results: readonly CheckResult[]): void {
-  const lines = results.map(({ name, status, observed, remedy }) =>
-    printable(JSON.stringify({ name, status, observed, remedy: remedy ?? null }))
+  printJson(
+    results.map(({ name, status, observed, remedy }) => ({ name, status, observed, remedy })),
   );
-  print(lines.length === 0 ? "[]" : `[\n  ${lines.join(",\n  ")}\n]`);
 }
 
 function sumOf(results: readonly CheckResult[]): string {

@@ -79,8 +79,14 @@ export function faultSentence(
       return `Cannot use the secret of "${fault.deviceId}": device "${fault.holder}" has it already`;
     case "damaged_row":
       return `Cannot adopt the device: ${fault.reason}`;
-    case "no_bundle":
-      return fault.reason;
+    case "removal_unfinished": {
+      const { deviceId } = fault;
+      return `Cannot add "${deviceId}": its removal did not finish, run device remove ${deviceId}`;
+    }
+    case "bundle_exists":
+      return `Cannot make the device's folder: "${fault.path}" exists already`;
+    case "certificate_not_issued":
+      return `Cannot issue a certificate: ${fault.reason}`;
     case "not_registered":
       return `Cannot register the devices: ${fault.reason}`;
     default:

@@ -7,7 +7,8 @@ import {
   SERVICE_USER,
   type ServiceFile,
 } from "../site/systemd_units.ts";
-import { CommandError, EXIT, note, print as printLine, printJson } from "./terminal.ts";
+import { printJson } from "./json_output.ts";
+import { CommandError, EXIT, note, print as printLine } from "./terminal.ts";
 
 /** What `install` is told. */
 interface InstallOptions {

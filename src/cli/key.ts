@@ -2,28 +2,19 @@
 
 import { API_KEYS_MAX, type ApiKey } from "../store/api_keys.ts";
 import { isDeviceId } from "../core/device.ts";
+import { wrapped } from "../core/line_wrap.ts";
 import { apiKeyDigest } from "../config/credentials.ts";
 import type { RegistryStore } from "../store/registry.ts";
 import { createApiKey } from "../site/operations/site_creation.ts";
 import { unknownDevice } from "./unknown_device.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
-import {
-  CommandError,
-  EXIT,
-  lineChars,
-  note,
-  print,
-  printable,
-  printJson,
-  showOrUndo,
-  wrapped,
-} from "./terminal.ts";
+import { configOf, layoutOf, withStore } from "./open_site.ts";
+import { type JsonOption, printJson } from "./json_output.ts";
+import { CommandError, EXIT, lineChars, note, print, printable, showOrUndo } from "./terminal.ts";
 
 /** What a new key is for; neither: commands to every device, and the metrics. */
-interface ScopeOptions extends SiteOption {
+interface ScopeOptions extends JsonOption {
   readonly device: readonly string[];
   readonly metricsOnly?: true;
-  readonly json?: true;
 }
 
 /** Makes a key and prints it; the store keeps its hash only. */
@@ -58,10 +49,10 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
 }
 
 /** Lists every key by its name; the keys themselves are not known here. */
-export async function listKeys(options: SiteOption & { readonly json?: true }): Promise<void> {
+export async function listKeys(options: JsonOption): Promise<void> {
   const config = configOf(layoutOf(options));
   const keys = await withStore(config, ({ apiKeys }) => apiKeys.list());
-  if (options.json) return print(JSON.stringify(keys.map(describe), null, 2));
+  if (options.json) return printJson(keys.map(describe));
   print(row("NAME", "ADDED", "FOR"));
   for (const key of keys) {
     const { name, created_at } = describe(key);
@@ -70,10 +61,7 @@ export async function listKeys(options: SiteOption & { readonly json?: true }): 
 }
 
 /** Removes a key; a running gateway refuses it from its next request on. */
-export async function removeKey(
-  name: string,
-  options: SiteOption & { readonly json?: true },
-): Promise<void> {
+export async function removeKey(name: string, options: JsonOption): Promise<void> {
   const config = configOf(layoutOf(options));
   const removed = await withStore(config, ({ apiKeys }) => apiKeys.remove(name));
   if (!removed) {

@@ -1,23 +1,7 @@
-/** How a stored message is shown: its times, its bytes, and many of them as JSON. */
+/** How a stored message is shown: its times and its bytes. */
 
 import { Buffer } from "node:buffer";
 import { print, printable } from "./terminal.ts";
-
-/** A JSON array, one element per line, that is never in memory as a whole. */
-export async function printArray<T>(
-  items: Iterable<T> | AsyncIterable<T>,
-  describe: (item: T) => unknown,
-): Promise<void> {
-  let line = "[";
-  let end = "";
-  for await (const item of items) {
-    print(line + end);
-    line = `  ${printable(JSON.stringify(describe(item)))}`;
-    end = ",";
-  }
-  print(line);
-  print("]");
-}
 
 /** The payload as text, or in base64 if it is not UTF-8. */
 export function payloadOf(bytes: Uint8Array) {

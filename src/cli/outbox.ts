@@ -2,12 +2,11 @@
 
 import type { OutboxSummary } from "../store/outbox.ts";
 import type { Store } from "../store/store.ts";
-import { isoOf, payloadOf, printArray, printField } from "./message_report.ts";
+import { isoOf, payloadOf, printField } from "./message_report.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
-import { CommandError, EXIT, print, printable, printJson } from "./terminal.ts";
+import { type JsonOption, printJson, printJsonList } from "./json_output.ts";
+import { CommandError, EXIT, print, printable } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
-
-type JsonOption = SiteOption & { readonly json?: true };
 
 const SEE_LIST = "See secure-iot-gateway outbox list";
 
@@ -19,7 +18,7 @@ export async function listOutbox(
   await withStore(configOf(layoutOf(options)), async (store) => {
     if (device !== undefined && !await store.registry.find(device)) throw unknownDevice(device);
     const entries = store.outbox.list(device);
-    if (options.json) await printArray(entries, (entry) => describe(entry));
+    if (options.json) await printJsonList(entries, describe);
     else await sayTable(entries, Date.now());
   });
 }

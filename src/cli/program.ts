@@ -74,11 +74,13 @@ function addSiteCommands(program: Command): void {
     .option("--no-message", "send no message to the backend")
     .action(async (options) => (await import("./doctor.ts")).doctor(options));
   site(program.command("command <id> <json>").description("Send a command to a device"))
+    .option("--json", "as JSON")
     .action(async (id, json, options) =>
       (await import("./command.ts")).sendCommand(id, json, options)
     );
   program.command("demo").description("Show the whole story in a temporary site")
     .option("--keep", "leave it running, with the addresses to try")
+    .option("--json", "as JSON: only what was checked")
     .action(async (options) => (await import("./demo.ts")).demo(options));
 }
 
@@ -243,6 +245,7 @@ function addAuditCommands(program: Command): void {
     .action(async (options) => (await import("./audit.ts")).verifyAudit(options));
   site(audit.command("export").description("Print the entries as JSON Lines"))
     .option("--since <time>", "a date, a time, or how long ago: 24h, 7d")
+    .option("--json", "as one JSON array")
     .action(async (options) => (await import("./audit.ts")).exportAudit(options));
 }
 
@@ -251,6 +254,7 @@ function addFirmwareCommands(program: Command, outcome: Outcome): void {
     .option("--secret-file <file>", "sign with this secret; then no site is needed")
     .option("--timestamp <seconds>", "Unix seconds instead of now")
     .option("--message-id <uuid>", "instead of a random one")
+    .option("--json", "as JSON, with the signed text")
     .action(async (id, json, options) => (await import("./sign.ts")).sign(id, json, options));
   site(program.command("verify <id> <file>"))
     .description("Explain why a message is accepted or rejected; - reads it from stdin")

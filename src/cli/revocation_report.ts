@@ -1,14 +1,91 @@
 /** What `device revoke`, `restore`, `remove`, `rotate` and `rotate-authority` say of the broker. */
 
 import { counted } from "../core/counted.ts";
-import type { RevocationFault, RevocationStep } from "../site/operations/revocation.ts";
+import type { RevocationStep } from "../site/operations/revocation.ts";
+import type { BrokerFileFault, RevocationFault } from "../site/operations/revocation_fault.ts";
 import { CommandError, print } from "./terminal.ts";
 
 /** Fails with a fault, after printing what already holds; does nothing without a fault. */
 export function failOn(fault: RevocationFault | undefined, consolation?: string): void {
   if (!fault) return;
   if (consolation !== undefined) print(consolation);
-  throw new CommandError(fault.reason, { hint: fault.hint });
+  const [sentence, hint] = faultSentence(fault);
+  throw new CommandError(sentence, { hint });
+}
+
+const AGAIN = "Run the same command again";
+const RESTORE = "Restore the file, then run the same command again";
+const AS_OWNER = "Run the same command as the owner of the site's files";
+const SEE_LOG = "See its log (journalctl -u mosquitto), then: systemctl restart mosquitto";
+
+/** What is wrong, and what to do. */
+function faultSentence(fault: RevocationFault): [sentence: string, hint: string] {
+  switch (fault.kind) {
+    case "broker_not_running":
+    case "broker_not_told":
+      return [`Cannot tell the broker: ${fault.reason}`, fault.hint];
+    case "site_locked":
+      return [fault.reason, fault.hint];
+    case "credential_unusable":
+      return [fault.reason, RESTORE];
+    case "broker_files_unreadable":
+      return [`Cannot read the broker's files: ${fault.reason}`, RESTORE];
+    case "broker_files_refused":
+      return [`Cannot use the broker's files: ${fault.reason}`, AS_OWNER];
+    case "lists_unusable":
+      return [
+        `Cannot give the broker its lists: ${fault.faults.map(fileSentence).join("; ")}`,
+        "Fix that and run the same command again; nothing was changed at the broker",
+      ];
+    case "list_not_signed":
+      return [
+        `Cannot sign the revocation list: ${fault.reason}`,
+        "Put device-ca.key back, then run the same command again",
+      ];
+    case "lists_not_written":
+      return [`Cannot write the broker's lists: ${fault.reason}`, AS_OWNER];
+    case "list_ignored":
+      return [
+        "The broker does not use the new revocation list: a certificate on it is accepted",
+        SEE_LOG,
+      ];
+    case "list_unconfirmed":
+      return [
+        `Cannot see whether the broker uses the new revocation list: ${fault.reason}`,
+        SEE_LOG,
+      ];
+    case "access_unconfirmed":
+      return [`Cannot test what the broker allows: ${fault.reason}`, AGAIN];
+    case "broker_open":
+      return [
+        "The broker lets one device publish as another: " +
+        (fault.stopped
+          ? "it was stopped"
+          : "stop it now (systemctl stop mosquitto), this command could not"),
+        "Find out why in its log before you start it again: journalctl -u mosquitto",
+      ];
+    case "devices_cut_off":
+      return ["The broker no longer lets devices receive on their own topics", SEE_LOG];
+    case "device_not_denied":
+      return [`The broker still lets ${fault.deviceId} ${fault.can}`, SEE_LOG];
+    case "connection_not_ended":
+      return [`Cannot end the connection of ${fault.deviceId}`, AGAIN];
+    default:
+      return fault satisfies never;
+  }
+}
+
+function fileSentence(fault: BrokerFileFault): string {
+  switch (fault.kind) {
+    case "line_missing":
+      return `"${fault.path}": there is no line "${fault.line}"`;
+    case "list_unreadable":
+      return `"${fault.path}": ${fault.reason}`;
+    case "credential_unusable":
+      return fault.reason;
+    default:
+      return fault satisfies never;
+  }
 }
 
 /** One step at the broker as a sentence. */

@@ -6,15 +6,15 @@ import {
   type RotateAuthorityFault,
   type RotateAuthorityStep,
 } from "../site/operations/rotate_authority.ts";
-import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
+import { configOf, layoutOf, withStore } from "./open_site.ts";
 import { brokerSentence, failOn } from "./revocation_report.ts";
-import { CommandError, print, printable, printJson } from "./terminal.ts";
+import { type JsonOption, printJson } from "./json_output.ts";
+import { CommandError, print, printable } from "./terminal.ts";
 
 /** What `rotate-authority` may be told. */
-interface RotateAuthorityOptions extends SiteOption {
+interface RotateAuthorityOptions extends JsonOption {
   readonly finish?: true;
   readonly force?: true;
-  readonly json?: true;
 }
 
 /** Ids that are named in one message. */
@@ -61,7 +61,7 @@ function sentencesOf(step: RotateAuthorityStep): string[] {
 function sayFault(fault: RotateAuthorityFault, { json }: RotateAuthorityOptions): void {
   switch (fault.kind) {
     case "rollover_failed":
-      throw new CommandError(fault.reason);
+      throw new CommandError(`Cannot move to another authority: ${fault.reason}`);
     case "devices_left":
       throw devicesLeft(fault.devices);
     default:

@@ -24,15 +24,12 @@ export async function run(options: SiteOption): Promise<void> {
   Deno.permissions.revokeSync({ name: "run" });
   refuseKeyLog();
   const layout = layoutOf(options);
-  const load = async () => {
-    const site = await loadSite(settingsOf(layout));
-    return { ...site, logStyle: logStyleOf(site.config.log) };
-  };
-  const { ignored } = settingsOf(layout);
+  const settings = settingsOf(layout);
+  const { ignored } = settings;
   if (ignored.length > 0) {
     note(`hint: Ignored what a container platform has set: ${ignored.join(", ")}`);
   }
-  const site = await load().catch(throwCommandError);
+  const site = await load(settings).catch(throwCommandError);
   // Two gateways on one site would disconnect each other from the broker again and again.
   using _lock = lockNow(layout, "gateway");
   const eventLog = new EventLog(
@@ -48,7 +45,11 @@ export async function run(options: SiteOption): Promise<void> {
   };
   const supervisor = orCommandError(() => new Supervisor(site, { emit, onReady }));
   systemd.feedWhile(() => supervisor.isAlive());
-  const reloader = new Reloader(supervisor, site, { load, emit, systemd });
+  const reloader = new Reloader(supervisor, site, {
+    load: async () => await load(settingsOf(layout)),
+    emit,
+    systemd,
+  });
   const stop = new AbortController();
   const onStop = () => {
     systemd.stopping();
@@ -63,6 +64,12 @@ export async function run(options: SiteOption): Promise<void> {
     for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, onStop);
     Deno.removeSignalListener("SIGHUP", onHangup);
   }
+}
+
+/** Reads the files that the settings name. */
+async function load(settings: ReturnType<typeof settingsOf>) {
+  const site = await loadSite(settings);
+  return { ...site, logStyle: logStyleOf(site.config.log) };
 }
 
 /** The runtime has read the variable before this program starts: it is too late to remove it. */

@@ -4,10 +4,8 @@ import { counted } from "../core/counted.ts";
 import type { SealingKeyPlaces } from "../config/config.ts";
 import type { Sealing } from "../store/sealing.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
-import { note, print, printJson } from "./terminal.ts";
-
-/** What these commands may be told. */
-type JsonOption = SiteOption & { readonly json?: true };
+import { type JsonOption, printJson } from "./json_output.ts";
+import { note, print } from "./terminal.ts";
 
 /** Seals every secret of a site, in place, also beside a running gateway. */
 export async function seal(options: JsonOption): Promise<void> {

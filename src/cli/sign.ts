@@ -7,11 +7,12 @@ import { importSecret, sign as signatureOf, SIGNATURE_BYTES } from "../core/sign
 import { type SignedFields, signingInput } from "../core/signing_input.ts";
 import { readSecret } from "./secret_file.ts";
 import { unknownDevice } from "./unknown_device.ts";
-import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
+import { type JsonOption, printJson } from "./json_output.ts";
+import { configOf, layoutOf, withSecrets } from "./open_site.ts";
 import { CommandError, EXIT, print } from "./terminal.ts";
 
 /** What `sign` may be told besides the device and the payload. */
-interface SignOptions extends SiteOption {
+interface SignOptions extends JsonOption {
   /** Its secret is used, and no site. */
   readonly secretFile?: string;
   /** Unix seconds, ten digits; now if not given. */
@@ -20,7 +21,10 @@ interface SignOptions extends SiteOption {
   readonly messageId?: string;
 }
 
-/** Prints the message in which a device would send `json`, in one line. */
+/**
+ * Prints the message in which a device would send `json`, in one line; with `--json` it is one of
+ * the strings, so that its bytes stay what they are.
+ */
 export async function sign(deviceId: string, json: string, options: SignOptions): Promise<void> {
   const fields = {
     deviceId,
@@ -37,8 +41,17 @@ export async function sign(deviceId: string, json: string, options: SignOptions)
   refuseOversize(writeMessage(fields, { payload, signature: NO_SIGNATURE }));
   const key = await importSecret(await secretOf(deviceId, options));
   if (key === undefined) throw new CommandError(`Cannot sign for ${deviceId}: its secret is empty`);
-  const signature = await signatureOf(key, signingInput(fields, text.compact));
-  print(writeMessage(fields, { payload, signature }));
+  const input = signingInput(fields, text.compact);
+  const signature = await signatureOf(key, input);
+  const message = writeMessage(fields, { payload, signature });
+  if (!options.json) return print(message);
+  printJson({
+    ...fields,
+    timestamp: Number(fields.timestamp),
+    message,
+    signedText: new TextDecoder().decode(input),
+    signature,
+  });
 }
 
 const NO_SIGNATURE = "0".repeat(2 * SIGNATURE_BYTES);

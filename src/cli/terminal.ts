@@ -10,6 +10,7 @@
  */
 
 import { systemFault } from "../config/system_fault.ts";
+import { LINE_CHARS } from "../core/line_wrap.ts";
 import { escapeUnprintable, writeToStderr } from "../log/log.ts";
 
 /** What a command returns to the shell. */
@@ -53,31 +54,9 @@ export function print(line: string): void {
   }
 }
 
-/** Characters of a line where stdout is no terminal. */
-const LINE_CHARS = 80;
-
-/** How many characters fit into a line of stdout. */
+/** How many characters fit into a line of stdout; 80 if it is no terminal. */
 export function lineChars(): number {
   return Deno.stdout.isTerminal() ? Deno.consoleSize().columns : LINE_CHARS;
-}
-
-/** A text in lines of at most `max` characters, broken at spaces; a longer word stays whole. */
-export function wrapped(text: string, max: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > max) {
-      lines.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
-}
-
-/** A result as one JSON document on stdout; names are in snake_case. */
-export function printJson(result: unknown): void {
-  const text = JSON.stringify(snakeCased(result), null, 2);
-  for (const line of text.split("\n")) print(printable(line));
 }
 
 /** Prints the only copy of something that was made; if that fails, `undo` takes it away again. */
@@ -107,15 +86,4 @@ export function printError(failure: Pick<CommandError, "faults" | "hint">): void
 /** Text from outside as one line that a terminal prints and does not obey. */
 export function printable(text: string): string {
   return escapeUnprintable(text);
-}
-
-function snakeCased(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(snakeCased);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, one]) => [
-      name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
-      snakeCased(one),
-    ]),
-  );
 }

@@ -16,19 +16,19 @@ import {
   earlierMessage,
   earlierSentence,
 } from "./earlier_message.ts";
-import { configOf, layoutOf, type SiteOption, withSecrets } from "./open_site.ts";
+import { configOf, layoutOf, withSecrets } from "./open_site.ts";
 import { likelyMistakes } from "../doctor/diagnosis/explanation.ts";
-import { CommandError, EXIT, type Exit, note, print, printable, printJson } from "./terminal.ts";
+import { type JsonOption, printJson } from "./json_output.ts";
+import { CommandError, EXIT, type Exit, note, print, printable } from "./terminal.ts";
 
 /** What `verify` may be told besides the device and the file. */
-interface VerifyOptions extends SiteOption {
+interface VerifyOptions extends JsonOption {
   /** Its secret is used; then a site is read only if `dir` names one. */
   readonly secretFile?: string;
   /** Unix seconds, ten digits; now if not given. */
   readonly at?: string;
   /** The message was published with the retain flag, which the file does not show. */
   readonly retained?: true;
-  readonly json?: true;
 }
 
 /** Largest file that is taken for a message, in bytes; one over the limit is still explained. */
@@ -145,12 +145,12 @@ function sentenceOf({ verdict, identity, earlier }: Examination): string {
 }
 
 function describe(examination: Examination) {
-  const { identity: deviceId, bytes, nowSeconds: judgedAt, verdict, earlier } = examination;
+  const { identity: deviceId, bytes, nowSeconds, verdict, earlier } = examination;
   const checks = REJECTION_CODES.map((code) => ({ code, outcome: outcomeOf(code, examination) }));
   return {
     deviceId,
     messageBytes: bytes.length,
-    judgedAt,
+    judgedAt: new Date(nowSeconds * 1000).toISOString(),
     accepted: isAccepted(examination),
     earlier: earlier ? describeEarlier(earlier) : null,
     rejection: verdict.kind === "rejected" && !earlier

@@ -1,7 +1,6 @@
-/** The backend's side of the gateway's API: HTTPS, with the site's authority and its Bearer key. */
+/** The backend's side of the gateway's API: HTTPS, with its authority and a Bearer key. */
 
 import { readText } from "../config/operator_file.ts";
-import type { SiteLayout } from "../site/layout.ts";
 
 const TIMEOUT_MS = 10_000;
 
@@ -24,11 +23,18 @@ export class ApiClient {
     this.#http = Deno.createHttpClient({ caCerts: [authority] });
   }
 
-  /** Reads from the site what a backend must know. */
-  static async open(layout: SiteLayout, options: { port: number }): Promise<ApiClient> {
-    const key = (await readText(layout.apiKey)).trim();
-    const authority = await readText(layout.gatewayCa.certificate);
-    return new ApiClient(`https://localhost:${options.port}`, key, authority);
+  /** Reads the files that a backend is given: the API key, and the authority of the certificate. */
+  static async open(
+    { port, apiKey, authority }: {
+      readonly port: number;
+      /** Path. */
+      readonly apiKey: string;
+      /** Path of a PEM file. */
+      readonly authority: string;
+    },
+  ): Promise<ApiClient> {
+    const key = (await readText(apiKey)).trim();
+    return new ApiClient(`https://localhost:${port}`, key, await readText(authority));
   }
 
   /** Sends a command to a device; `key` in place of the right one. */

@@ -3,11 +3,11 @@
 import { readText } from "../config/operator_file.ts";
 import { Buffer } from "node:buffer";
 import mqtt, { type IClientOptions, type IClientPublishOptions, type MqttClient } from "mqtt";
+import { DEVICE_FILES } from "../core/device.ts";
 import { compactJson } from "../core/json_scanner.ts";
 import { importSecret, type SecretKey, sign } from "../core/signature.ts";
 import { signingInput } from "../core/signing_input.ts";
 import { commandTopic, dataTopic, responseTopic } from "../core/topic.ts";
-import { deviceFolderAt } from "../site/layout.ts";
 import { type DeviceCommand, readDeviceCommand } from "./device_command.ts";
 import { poll } from "../time/poll.ts";
 
@@ -218,13 +218,13 @@ interface ResponseProperties {
 }
 
 async function readIdentity(folder: string): Promise<DeviceIdentity> {
-  const files = deviceFolderAt(folder);
+  const read = (name: keyof typeof DEVICE_FILES) => readText(`${folder}/${DEVICE_FILES[name]}`);
   return {
-    deviceId: JSON.parse(await readText(files.description)).device_id,
-    secret: await readText(files.secret),
-    ca: await readText(files.ca),
-    certificate: await readText(files.certificate),
-    key: await readText(files.key),
+    deviceId: JSON.parse(await read("description")).device_id,
+    secret: await read("secret"),
+    ca: await read("ca"),
+    certificate: await read("certificate"),
+    key: await read("key"),
   };
 }
 

@@ -14,5 +14,14 @@ export function isDeviceId(text: string): boolean {
   return DEVICE_ID.test(text);
 }
 
+/** The files that go onto a device, by what is in them, as they are called in its folder. */
+export const DEVICE_FILES = {
+  ca: "ca.crt",
+  certificate: "client.crt",
+  key: "client.key",
+  secret: "secret",
+  description: "device.json",
+} as const;
+
 /** The registry's status of a device when its message is checked. */
 export type DeviceStatus = "unknown" | "active" | "revoked" | "expired";

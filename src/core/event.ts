@@ -6,6 +6,7 @@
  * Events are only shown and entered in the audit; they never control anything.
  */
 
+import type { CommandDelivery, CommandState } from "./command_life.ts";
 import type { ExpiredDeadLetters, Outcome } from "./delivery.ts";
 import type { OutboxEntry } from "./outbox_entry.ts";
 import type { Rejection, RejectionCode } from "./rejection.ts";
@@ -123,13 +124,27 @@ export type KeyFault = "wrong key" | "no key";
 
 /** The API and its keys. */
 type ApiEvent =
-  /** `keyName` is the name of the API key; `subscribers` as in `Published`. */
+  /** `keyName` is the name of the API key. */
   | {
-    readonly kind: "command_sent";
+    readonly kind: "command_accepted";
     readonly keyName: string;
     readonly deviceId: string;
     readonly messageId: string;
-    readonly subscribers: boolean;
+    readonly delivery: CommandDelivery;
+  }
+  /** Something is known of a command that was not known when it was accepted. */
+  | {
+    readonly kind: "command_state_changed";
+    readonly keyName: string;
+    readonly deviceId: string;
+    readonly messageId: string;
+    readonly state: CommandState;
+  }
+  /** A device acknowledges what is no command of its own, or of none that is kept. */
+  | {
+    readonly kind: "acknowledgement_unmatched";
+    readonly identity: string;
+    readonly messageId: string;
   }
   /** `deviceId` is what the path says, any text; `reason` is the problem that was answered. */
   | {

@@ -10,29 +10,30 @@ const LOOK_EVERY_MS = 200;
 export function inviteToTry(sandbox: Sandbox, narrator: Narrator): void {
   const { layout, ports, client, backend } = sandbox;
   narrator.scene("Left running until Ctrl-C");
-  narrator.tell(`site      ${layout.directory}`);
+  narrator.command(`site      ${layout.directory}`);
   narrator.tell(`broker    mqtts://localhost:${ports.mqtt} for devices`);
   narrator.tell(`API       ${client.url}`);
   narrator.tell(`backend   ${backend.url}, what it receives is shown here`);
   narrator.tell("");
   narrator.tell("Paste into another terminal, this first:");
   narrator.tell("");
-  narrator.tell(`cd ${quoted(layout.directory)}`);
-  narrator.tell(`gateway() { ${commandLine()} "$@"; }`);
+  narrator.command(`cd ${quoted(layout.directory)}`);
+  narrator.command(`gateway() { ${commandLine()} "$@"; }`);
   narrator.tell("");
   narrator.tell("A reading of sensor_001 (send the same file again, or change it, to be refused):");
   narrator.tell("");
-  narrator.tell("gateway sign sensor_001 '{\"temperature\":23.0}' > reading.json");
-  narrator.tell(`${mosquittoClient("pub", sandbox, "sensor_001")} \\`);
-  narrator.tell("  -q 1 -t device/sensor_001/data -f reading.json");
+  narrator.command("gateway sign sensor_001 '{\"temperature\":23.0}' > reading.json");
+  narrator.command(...mosquittoClient("pub", sandbox, "sensor_001"));
+  narrator.command("  -q 1 -t device/sensor_001/data -f reading.json");
   narrator.tell("");
   narrator.tell("A command to sensor_002, which listens:");
   narrator.tell("");
-  narrator.tell(`${mosquittoClient("sub", sandbox, "sensor_002")} \\`);
-  narrator.tell("  -q 1 -t device/sensor_002/command -C 1 & sleep 1");
-  narrator.tell('curl --cacert certs/gateway-ca.crt -H "Authorization: Bearer $(cat api.key)" \\');
-  narrator.tell("  -H 'Content-Type: application/json' -d '{\"action\":\"reboot\"}' \\");
-  narrator.tell(`  ${client.url}/command/sensor_002`);
+  narrator.command(...mosquittoClient("sub", sandbox, "sensor_002"));
+  narrator.command("  -q 1 -t device/sensor_002/command -C 1 & sleep 1");
+  narrator.command("curl --cacert certs/gateway-ca.crt \\");
+  narrator.command('  -H "Authorization: Bearer $(cat api.key)" \\');
+  narrator.command("  -H 'Content-Type: application/json' -d '{\"action\":\"reboot\"}' \\");
+  narrator.command(`  ${client.url}/command/sensor_002`);
   narrator.tell("");
 }
 
@@ -67,10 +68,14 @@ async function stillGoing(stop: Promise<void>): Promise<boolean> {
   }
 }
 
-function mosquittoClient(verb: "pub" | "sub", sandbox: Sandbox, deviceId: string): string {
+/** All but the last line of a command. */
+function mosquittoClient(verb: "pub" | "sub", sandbox: Sandbox, deviceId: string): string[] {
   const folder = `devices/${deviceId}`;
-  return `mosquitto_${verb} -V mqttv5 -h localhost -p ${sandbox.ports.mqtt} -i ${deviceId} ` +
-    `--cafile ${folder}/ca.crt \\\n     --cert ${folder}/client.crt --key ${folder}/client.key`;
+  return [
+    `mosquitto_${verb} -V mqttv5 -h localhost -p ${sandbox.ports.mqtt} -i ${deviceId} \\`,
+    `  --cafile ${folder}/ca.crt --cert ${folder}/client.crt \\`,
+    `  --key ${folder}/client.key \\`,
+  ];
 }
 
 function commandLine(): string {

@@ -4,9 +4,11 @@
  * The rules are:
  * - colour adds nothing that the words do not say;
  * - what a program said is quoted as it is, between bars; only long hex is shortened, with a "…";
+ * - lines fit 80 columns, except for those that are to be copied, which stay whole;
  * - text from outside cannot move the cursor.
  */
 
+import { LINE_CHARS, wrapped } from "../core/line_wrap.ts";
 import { escapeUnprintable } from "../log/log.ts";
 
 /** Where a story goes. */
@@ -16,13 +18,24 @@ interface NarratorOptions {
   readonly colour: boolean;
 }
 
+/** What was claimed, and if it did not hold, what was found instead. */
+interface Claim {
+  readonly claim: string;
+  readonly holds: boolean;
+  readonly found: string | undefined;
+}
+
 const STYLE = { bold: "1", dim: "2", green: "32", red: "1;31" } as const;
-const QUOTE_WIDTH = 88;
+const INDENT = " ".repeat(3);
+const QUOTE_MARK = `${INDENT}  | `;
+const QUOTE_WIDTH = LINE_CHARS - QUOTE_MARK.length;
+/** Before a claim: whether it holds. */
+const MARK_WIDTH = "FAILED  ".length;
 
 /** One telling. */
 export class Narrator {
   readonly #options: NarratorOptions;
-  readonly #claims = { ok: 0, failed: 0 };
+  readonly #claims: Claim[] = [];
   #scenes = 0;
   #silent = false;
 
@@ -30,9 +43,14 @@ export class Narrator {
     this.#options = options;
   }
 
-  /** Claims that held, and that did not. */
-  get claims(): { readonly ok: number; readonly failed: number } {
-    return { ...this.#claims };
+  /** Every claim so far. */
+  get claims(): readonly Claim[] {
+    return this.#claims;
+  }
+
+  /** How many claims did not hold. */
+  get failed(): number {
+    return this.#claims.filter(({ holds }) => !holds).length;
   }
 
   /** Begins a numbered scene. */
@@ -41,9 +59,15 @@ export class Narrator {
     this.#write(this.#styled("bold", `${++this.#scenes}. ${title}`));
   }
 
-  /** One line of prose. */
-  tell(line: string): void {
-    this.#write(line === "" ? "" : `   ${line}`);
+  /** Prose. */
+  tell(text: string): void {
+    if (text === "") return this.#write("");
+    for (const line of wrapped(text, LINE_CHARS - INDENT.length)) this.#write(`${INDENT}${line}`);
+  }
+
+  /** Lines that are to be copied, as they are. */
+  command(...lines: readonly string[]): void {
+    for (const line of lines) this.#write(`${INDENT}${line}`);
   }
 
   /** What a program said or was told. */
@@ -51,16 +75,18 @@ export class Narrator {
     const shortened = text.replace(/\b([0-9a-f]{8})[0-9a-f]{52}([0-9a-f]{4})\b/g, "$1…$2");
     for (const line of shortened.trimEnd().split("\n")) {
       for (const part of wrap(escapeUnprintable(line))) {
-        this.#write(this.#styled("dim", `     | ${part}`));
+        this.#write(this.#styled("dim", `${QUOTE_MARK}${part}`));
       }
     }
   }
 
   /** Says whether a claim holds, and if it does not, what was found instead. */
   check(claim: string, holds: boolean, found?: string): void {
-    this.#claims[holds ? "ok" : "failed"]++;
+    this.#claims.push({ claim, holds, found: holds ? undefined : found });
     const mark = holds ? this.#styled("green", "ok    ") : this.#styled("red", "FAILED");
-    this.#write(`   ${mark}  ${claim}`);
+    const [first = "", ...rest] = wrapped(claim, LINE_CHARS - INDENT.length - MARK_WIDTH);
+    this.#write(`${INDENT}${mark}  ${first}`);
+    for (const line of rest) this.#write(`${INDENT}${" ".repeat(MARK_WIDTH)}${line}`);
     if (!holds && found !== undefined) this.quote(`found: ${found}`);
   }
 

@@ -87,7 +87,7 @@ export function gatewayRules({ layout, config }: Site): LineRule[] {
   return [
     ...commonRules,
     exactly("cafile", layout.gatewayCa.certificate, "no device may connect as the gateway"),
-    exactly("acl_file", layout.aclGateway, "the gateway needs only its four topics"),
+    exactly("acl_file", layout.aclGateway, "the gateway needs only its own topics"),
     lenient({
       keyword: "max_connections",
       right: (value) => value === undefined || value === "-1" || Number(value) >= 10_000,

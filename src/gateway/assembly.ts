@@ -22,7 +22,9 @@ import { HttpBackend } from "./backend/http_backend.ts";
 import { DropCounter } from "./broker/drop_counter.ts";
 import { MqttBroker } from "./broker/mqtt_broker.ts";
 import { CatchUp } from "./pipeline/catch_up.ts";
+import { CommandRequests } from "./pipeline/command_requests.ts";
 import { CommandSender } from "./pipeline/command_sender.ts";
+import { CommandWatch } from "./pipeline/command_watch.ts";
 import { Committer } from "./pipeline/committer.ts";
 import { Forwarder } from "./pipeline/forwarder.ts";
 import { Intake } from "./pipeline/intake.ts";
@@ -81,9 +83,11 @@ export async function assemble(config: Config, options: GatewayOptions) {
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },
     ...{ responder, committer, emit, failpoint },
   }, config.backend);
+  const commandParts = { clock, keys, broker, committer, commands: store.commands };
+  const commands = assembleCommands(commandParts, config, emit);
   const verifier = new Verifier(keys);
   const intake = new Intake(
-    { clock, verifier, committer, forwarder, catchUp, emit, failpoint },
+    { clock, verifier, committer, commands: commands.sender, catchUp, emit, failpoint },
     { ...config.store, ...checks },
   );
   const metrics = new Metrics({
@@ -101,13 +105,12 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
   await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
   const keyRefusals = new KeyRefusals(emit);
-  const commands = new CommandSender({ clock, keys, broker, committer, ...checks });
   const api = createRoutes({
     auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => keyRefusals.add(...one)),
     unreadiness: () => unreadiness({ broker, intake, committer }),
     degraded: () => [...broker.faults, ...forwarder.faults],
     metrics,
-    commands,
+    commands: commands.requests,
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
     emit,
   });
@@ -116,9 +119,20 @@ export async function assemble(config: Config, options: GatewayOptions) {
   for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
-    ...{ emit, eventLog, keyRefusals, gate: options.gate },
+    ...{ emit, eventLog, keyRefusals, gate: options.gate, commands },
     dropCounter: new DropCounter(messages, emit),
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
   };
+}
+
+/** What sends commands, what accepts them, and what tells of their changes. */
+function assembleCommands(
+  parts: ConstructorParameters<typeof CommandSender>[0],
+  { checks, commands }: Config,
+  emit: Emit,
+) {
+  const sender = new CommandSender(parts, { ...checks, ...commands });
+  const requests = new CommandRequests({ ...parts, sender }, checks);
+  return { sender, requests, watch: new CommandWatch(emit) };
 }

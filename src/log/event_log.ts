@@ -148,11 +148,17 @@ const LINES = {
     error(`The session ${clientId} is taken over again and again: does this site run twice?`),
   broker_dropped: ({ count }) =>
     error(`The broker dropped ${counted(count, "message")}: its queues were full`, { count }),
-  command_sent: ({ keyName, deviceId, messageId, subscribers }) =>
-    info(`Sent a command of key ${keyName} to ${deviceId}${subscribers ? "" : ": no subscriber"}`, {
-      key_name: keyName,
-      device_id: deviceId,
-      message_id: messageId,
+  command_accepted: ({ keyName, deviceId, messageId, delivery }) =>
+    info(`Command of key ${keyName} to ${deviceId}: ${delivery}`, {
+      ...{ key_name: keyName, device_id: deviceId, message_id: messageId, delivery },
+    }),
+  command_state_changed: ({ keyName, deviceId, messageId, state }) =>
+    info(`Command of key ${keyName} to ${deviceId} is ${state}`, {
+      ...{ key_name: keyName, device_id: deviceId, message_id: messageId, state },
+    }),
+  acknowledgement_unmatched: ({ identity, messageId }) =>
+    debug(`Ignored an acknowledgement by ${identity}: there is no such command`, {
+      ...{ device_id: identity, message_id: messageId },
     }),
   command_refused: ({ keyName, deviceId, messageId, reason }) => {
     const to = deviceId.slice(0, IDENTITY_MAX_CHARS);

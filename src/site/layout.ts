@@ -1,6 +1,7 @@
 /** Where everything in a site is. Only this file joins paths of a site. */
 
 import { join, resolve } from "node:path";
+import { DEVICE_FILES } from "../core/device.ts";
 
 /** A certificate and its private key, as paths. */
 export interface CredentialPaths {
@@ -88,11 +89,11 @@ export function deviceFolder(layout: SiteLayout, deviceId: string): DeviceFolder
 export function deviceFolderAt(directory: string): DeviceFolder {
   return {
     directory,
-    ca: join(directory, "ca.crt"),
-    certificate: join(directory, "client.crt"),
-    key: join(directory, "client.key"),
-    secret: join(directory, "secret"),
-    description: join(directory, "device.json"),
+    ca: join(directory, DEVICE_FILES.ca),
+    certificate: join(directory, DEVICE_FILES.certificate),
+    key: join(directory, DEVICE_FILES.key),
+    secret: join(directory, DEVICE_FILES.secret),
+    description: join(directory, DEVICE_FILES.description),
   };
 }
 

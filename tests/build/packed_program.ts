@@ -6,7 +6,7 @@ import { type FinishedRun, runToEnd } from "../support/finished_run.ts";
 import { withFolder } from "../support/with_folder.ts";
 
 /** What a test has. */
-export interface Packed {
+interface Packed {
   /** SHA256SUMS, the programs and the bill of materials. */
   readonly dist: string;
   /** For this machine. */

@@ -61,7 +61,7 @@ Deno.test("who commands a device, or tries to without the right key, is in the a
       entries(site).filter(({ author }) => author === "gateway")
         .map(({ event, subject, detail, count }) => `${event} ${subject} ${detail} ${count}`);
     const expected = [
-      `command_sent sensor_001 backend ${id} no_subscriber 1`,
+      `command_accepted sensor_001 backend ${id} no_subscriber 1`,
       "command_refused sensor_001 backend - not-json 1",
       "api_key_refused  wrong key, last from 127.0.0.1 1",
       "api_key_refused  no key, last from 127.0.0.1 1",
@@ -70,10 +70,10 @@ Deno.test("who commands a device, or tries to without the right key, is in the a
     assert.deepEqual(made(), expected);
     await site.stopGateway(); // tells what is left of the minute
     assert.deepEqual(made(), [...expected, "api_key_refused  wrong key, last from 127.0.0.1 2"]);
-    const sent = site.log.find(({ event }) => event === "command_sent")!;
+    const sent = site.log.find(({ event }) => event === "command_accepted")!;
     assert.partialDeepStrictEqual(sent, {
       level: "info",
-      message: "Sent a command of key backend to sensor_001: no subscriber",
+      message: "Command of key backend to sensor_001: no_subscriber",
       key_name: "backend",
       device_id: "sensor_001",
       message_id: id,

@@ -4,6 +4,7 @@ import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
 import { ensureMosquitto } from "../../src/demo/sandbox/broker_process.ts";
 import { programCommand } from "../../src/demo/sandbox/gateway_process.ts";
 import { poll } from "../../src/time/poll.ts";
+import { assertJsonForm } from "../support/json_form.ts";
 
 const LIMIT_MS = 30_000;
 
@@ -17,7 +18,7 @@ const LANDMARKS = [
   "Refused: Rejected message from sensor_001: Invalid signature",
   "Refused: Rejected message: device_id mismatch with TLS identity",
   "PUBACK, reason code 0x87",
-  "did not return a",
+  "did not return a certificate",
   "secure_iot_gateway_pending 10",
   "The gateway is killed with SIGKILL",
   "10 POSTs",
@@ -32,7 +33,9 @@ Deno.test("demo tells the whole story in time and leaves nothing behind", async 
     const { code } = await demo.exited;
     assert.equal(code, 0, demo.stdout + demo.stderr);
     assert(performance.now() - startedMs < LIMIT_MS);
-    assertInOrder(demo.stdout, LANDMARKS);
+    assertInOrder(demo.stdout.replaceAll(/\n {5}\| /g, " "), LANDMARKS);
+    // A path is never broken: it is to be copied.
+    assert.deepEqual(tooLong(demo.stdout).filter((line) => !line.startsWith("   DIR is /")), []);
     assert(!demo.stdout.includes("FAILED"), demo.stdout);
     assert(!/[^\n\x20-\x7e…]/.test(demo.stdout), "plain text where stdout is no terminal");
     assert.equal(demo.stderr, "");
@@ -40,12 +43,23 @@ Deno.test("demo tells the whole story in time and leaves nothing behind", async 
   });
 });
 
+Deno.test("demo --json prints what was checked, and nothing else", async () => {
+  await withDemo(["--json"], async (demo) => {
+    assert.equal((await demo.exited).code, 0, demo.stdout + demo.stderr);
+    const result = JSON.parse(demo.stdout);
+    assertJsonForm(result, "demo");
+    assert.deepEqual([result.claims.length, result.failed], [25, 0]);
+  });
+});
+
 Deno.test("demo --keep stays until a signal, then ends with exit 0 and leaves nothing", async () => {
   await withDemo(["--keep"], async (demo, folder) => {
+    const isCopied = (line: string) => /^ {3}(site|cd|gateway\(\)|DIR) /.test(line);
     const api = await poll("the invitation to try", () => {
       return /API +(https:\S+)\n[^]*\/command\/sensor_002\n/.exec(demo.stdout)?.[1];
     }, { timeoutMs: LIMIT_MS });
     assert.equal(await statusOf(`${api}/readyz`, folder), 200);
+    assert.deepEqual(tooLong(demo.stdout).filter((line) => !isCopied(line)), []);
     demo.kill("SIGINT");
     assert.equal((await demo.exited).code, 0, demo.stdout + demo.stderr);
     await assertNothingLeft(folder);
@@ -79,6 +93,10 @@ async function withDemo(
     await demo.stop();
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+function tooLong(text: string): string[] {
+  return text.split("\n").filter((line) => line.length > 80);
 }
 
 function assertInOrder(text: string, landmarks: readonly string[]): void {

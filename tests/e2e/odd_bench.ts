@@ -14,7 +14,7 @@ export const VICTIM = "victim";
 export const OWN_TOPIC = `device/${ODD}/data`;
 
 /** A device that misbehaves, an honest one, and the site between them. */
-export interface Bench {
+interface Bench {
   readonly site: LiveSite;
   /** Listens on its topics, and sends an honest reading after every oddity. */
   readonly victim: DeviceClient;

@@ -115,7 +115,7 @@ Deno.test("a removal that the broker was not told of keeps the folder, and goes 
     assert.match(first.stderr, /^error: Cannot tell the broker: there is no process number/);
     const told = JSON.parse(first.stdout);
     assert.equal(told.complete, false);
-    assert.equal(told.fault.kind, "not_enforced");
+    assert.equal(told.fault.kind, "broker_not_told");
     await poll("the end of its connection", () => !retired.connected);
 
     await Deno.writeTextFile(site.layout.brokerPid, pid);

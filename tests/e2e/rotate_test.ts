@@ -70,7 +70,7 @@ Deno.test("a rotation that is run again leaves the device's own secret good", as
     await fresh.response((await fresh.send(READING)).messageId);
     const { stdout } = await device(site, "show", "sensor_001");
     assert.match(stdout, /^secret 4: newest/m);
-    assert.match(stdout, /^secret 1: good until /m);
+    assert.match(stdout, /^secret 1: valid until /m);
   });
 });
 

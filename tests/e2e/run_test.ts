@@ -8,6 +8,7 @@ import {
 } from "../../src/demo/sandbox/gateway_process.ts";
 import { poll } from "../../src/time/poll.ts";
 import { runToEnd } from "../support/finished_run.ts";
+import { assertJsonForm } from "../support/json_form.ts";
 import { shell } from "../support/shell.ts";
 import { withSystemd } from "../support/with_systemd.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
@@ -184,6 +185,9 @@ Deno.test("command sends a command through the running gateway", async () => {
     assert.equal(sent.code, 0, sent.stderr);
     assert.equal(JSON.parse(sent.stdout).delivery, "queued");
     assert.ok((await device.command()).valid);
+    const json = await shell(["command", "sensor_001", '{"a":2}', "--json", ...dir]);
+    assertJsonForm(JSON.parse(json.stdout), "command");
+    assert.deepEqual(Object.keys(JSON.parse(json.stdout)), Object.keys(JSON.parse(sent.stdout)));
     const unknown = await shell(["command", "nobody", "1", ...dir]);
     assert.equal(unknown.code, 1);
     assert.match(unknown.stderr, /^error: The gateway answered 404: No such device/);

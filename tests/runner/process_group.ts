@@ -4,7 +4,7 @@
 const STOP_TIMEOUT_MS = 5_000;
 
 /** What a finished program left. */
-export interface GroupResult {
+interface GroupResult {
   readonly output: string;
   readonly success: boolean;
   readonly code: number;

@@ -10,7 +10,7 @@
 import { join } from "node:path";
 
 /** How a file is run. */
-export type Mode = "together" | "beside" | "alone";
+type Mode = "together" | "beside" | "alone";
 
 /** One file with tests. */
 export interface TestFile {

@@ -16,7 +16,7 @@ import type { TestFile } from "./test_file.ts";
 const LIMIT_MS = 1_200_000;
 
 /** How they are run. */
-export interface RunOptions {
+interface RunOptions {
   /** Processes at once. */
   readonly jobs: number;
   /** Takes each line to print. */

@@ -21,7 +21,7 @@ export function accessTo(site: LiveSite): Access {
 }
 
 /** Parts of a request for a command; whatever is not given is as it should be. */
-export interface ApiRequest {
+interface ApiRequest {
   readonly method?: string;
   readonly path?: string;
   readonly version?: string;

@@ -3,7 +3,7 @@
 import type { Reading } from "../../src/demo/sandbox/sample_backend.ts";
 
 /** One item of a batch as it came. */
-export interface ReceivedItem {
+interface ReceivedItem {
   readonly device_id: string;
   readonly message_id: string;
   readonly timestamp: number;
@@ -12,7 +12,7 @@ export interface ReceivedItem {
 }
 
 /** What the backend says of one item. */
-export interface SaidOfItem {
+interface SaidOfItem {
   readonly message_id: string;
   readonly status: number;
   readonly body?: unknown;

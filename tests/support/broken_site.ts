@@ -85,7 +85,7 @@ async function filesOf(folder: string): Promise<string[]> {
 }
 
 /** The settings of a site, from its file alone. */
-export function configOf({ configuration, directory }: LiveSite["layout"]): Config {
+function configOf({ configuration, directory }: LiveSite["layout"]): Config {
   const read = readConfig(Deno.readTextFileSync(configuration), { environment: {}, directory });
   if (!read.ok) throw new Error(read.faults.join("; "));
   return read.config;

@@ -21,7 +21,7 @@ import { InProcessWorker } from "./in_process_worker.ts";
 import { withFolder } from "./with_folder.ts";
 
 /** One line of the gateway's log. */
-export interface LogRecord {
+interface LogRecord {
   readonly level: string;
   readonly event: string;
   readonly message: string;
@@ -102,7 +102,7 @@ export class LiveSite {
       apiPort,
       nowMs: Date.now(),
     });
-    if (!created.ok) throw new Error(created.faults.join("; "));
+    if (!created.ok) throw new Error(JSON.stringify(created.faults));
     await replaceLines(created.layout.brokerConfiguration, options.brokerLines ?? {});
     const settings = { BACKEND_RETRY_FIRST: "20ms", BACKEND_RETRY_LONGEST: "100ms" };
     const environment = Object.fromEntries(

@@ -6,7 +6,7 @@ const TICKS_PER_SECOND = 100;
 const PAGE_BYTES = 4096;
 
 /** CPU time and memory of a process at one moment. */
-export interface ProcessUsage {
+interface ProcessUsage {
   readonly cpuMs: number;
   readonly residentBytes: number;
 }

@@ -1,7 +1,7 @@
 /** A backend that speaks HTTP/1.1 by hand, so that it can say what no server would. */
 
 /** A request as it came. */
-export interface RawRequest {
+interface RawRequest {
   /** Request line and fields. */
   readonly head: string;
   readonly deviceId: string;

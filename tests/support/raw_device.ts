@@ -32,7 +32,7 @@ export const PROPERTY = {
 } as const;
 
 /** A packet as it came. */
-export interface RawPacket {
+interface RawPacket {
   readonly type: number;
   readonly flags: number;
   readonly body: Uint8Array;

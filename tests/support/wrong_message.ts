@@ -11,7 +11,7 @@ import { DEVICE_ID, MESSAGE_ID, NOW, SECRET, TIMESTAMP } from "./judge.ts";
 export const HEAD = DEVICE_ID + TIMESTAMP + MESSAGE_ID;
 
 /** What a message is made of; whatever is not said is right. */
-export interface Making {
+interface Making {
   readonly timestamp?: string;
   readonly messageId?: string;
   readonly payload?: string;

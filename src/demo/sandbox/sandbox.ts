@@ -99,7 +99,8 @@ export class Sandbox {
   async startGateway(): Promise<void> {
     this.#open();
     this.#gateway = await GatewayProcess.start(this.layout.directory);
-    this.#client ??= await ApiClient.open(this.layout, { port: this.ports.api });
+    const { apiKey, gatewayCa: { certificate: authority } } = this.layout;
+    this.#client ??= await ApiClient.open({ port: this.ports.api, apiKey, authority });
   }
 
   /** Starts the backend, again if it ran before: with nothing received. */

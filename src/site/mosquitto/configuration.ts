@@ -23,8 +23,8 @@ export interface BrokerUser {
   readonly reason: string;
   /** The account that must be given what the broker reads; absent if the owner runs it. */
   readonly recipient?: Account;
-  /** What the operator should know; absent if there is nothing to say. */
-  readonly note?: string;
+  /** Why it stays root, if it does although another user was wanted. */
+  readonly staysRootBecause?: string;
 }
 
 /** A user account of the machine. */
@@ -57,7 +57,7 @@ const TLS12_CIPHERS = [
   "ECDHE-RSA-CHACHA20-POLY1305",
 ].join(":");
 
-/** Renders the broker's files; the layout's directory must have no `brokerPathFault`. */
+/** Renders the broker's files; the layout's directory must be a broker path. */
 export function renderBrokerFiles(
   { layout, mqttPort, gatewayPort, user }: {
     layout: SiteLayout;
@@ -90,13 +90,9 @@ export function renderBrokerFiles(
   };
 }
 
-/** Why mosquitto.conf cannot name files below `directory`; undefined if it can. */
-export function brokerPathFault(directory: string): string | undefined {
-  return INEXPRESSIBLE.test(directory)
-    ? `Cannot use the folder for a site: ${
-      JSON.stringify(directory)
-    } has a character that a Mosquitto configuration cannot hold`
-    : undefined;
+/** True if mosquitto.conf can name files below `directory`. */
+export function isBrokerPath(directory: string): boolean {
+  return !INEXPRESSIBLE.test(directory);
 }
 
 /**
@@ -136,7 +132,7 @@ function rootUser(cause: string): BrokerUser {
   return {
     name: "root",
     reason: `Root made this site, and ${cause}.`,
-    note: `the broker stays root when root starts it, because ${cause}`,
+    staysRootBecause: cause,
   };
 }
 

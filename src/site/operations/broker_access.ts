@@ -5,6 +5,7 @@ import { readBrokerCredentials, StartError } from "../../config/credentials.ts";
 import type { SiteLayout } from "../layout.ts";
 import type { Credential, Listener } from "../mosquitto/access_probe.ts";
 import { readText } from "../../config/operator_file.ts";
+import type { BrokerFilesFault } from "./revocation_fault.ts";
 
 /** The broker's two listeners, with the gateway's credential for its own. */
 export interface BrokerAccess {
@@ -25,7 +26,7 @@ export interface OpenSite {
 /** Reads what is needed to reach the broker; a fault says which file cannot be read. */
 export async function readBrokerAccess(
   { layout, config, nowMs }: OpenSite,
-): Promise<{ ok: true; access: BrokerAccess } | { ok: false; fault: string }> {
+): Promise<{ ok: true; access: BrokerAccess } | { ok: false; fault: BrokerFilesFault }> {
   try {
     const { ca, certificate: certificatePem, key: keyPem } = readBrokerCredentials(config.broker);
     const text = await readText(layout.brokerConfiguration);
@@ -36,8 +37,7 @@ export async function readBrokerAccess(
     const gateway = { listener: { host, ca, port }, credential };
     return { ok: true, access: { layout, nowMs, devices, gateway } };
   } catch (error) {
-    const { message } = error as Error;
-    if (error instanceof StartError) return { ok: false, fault: message };
-    return { ok: false, fault: `Cannot read the broker's files: ${message}` };
+    const kind = error instanceof StartError ? "credential_unusable" : "broker_files_unreadable";
+    return { ok: false, fault: { kind, reason: (error as Error).message } };
   }
 }

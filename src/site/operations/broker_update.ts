@@ -11,7 +11,6 @@ export async function updateBroker(
   target?: Target,
 ): Promise<RevocationResult> {
   const read = await readBrokerAccess(site);
-  if (read.ok) return await enforceRevocations(registry, read.access, target);
-  const hint = "Restore the file, then run the same command again";
-  return { steps: [], fault: { kind: "not_enforced", reason: read.fault, hint } };
+  if (!read.ok) return { steps: [], fault: read.fault };
+  return await enforceRevocations(registry, read.access, target);
 }

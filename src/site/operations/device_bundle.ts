@@ -3,7 +3,7 @@
  * or not at all.
  */
 
-import { DEVICE_ID_RULE, isDeviceId } from "../../core/device.ts";
+import { DEVICE_FILES, isDeviceId } from "../../core/device.ts";
 import { commandTopic, dataTopic, responseTopic } from "../../core/topic.ts";
 import {
   type Authority,
@@ -15,7 +15,7 @@ import {
 import type { PublicKey } from "../pki/certificate_request.ts";
 import { openIssuingAuthority } from "../pki/device_authorities.ts";
 import { exists } from "../exists.ts";
-import { deviceFolder, deviceFolderAt, type SiteLayout } from "../layout.ts";
+import { deviceFolder, type SiteLayout } from "../layout.ts";
 import {
   createOwnedFile,
   ensureOwnedFolder,
@@ -53,7 +53,16 @@ export type DeviceBundleResult =
     readonly notAfter: number;
     readonly issuer: string;
   }
-  | { readonly ok: false; readonly fault: string };
+  | { readonly ok: false; readonly fault: BundleFault["kind"] };
+
+/** Why a device cannot be given a bundle. */
+export type BundleFault =
+  | { readonly kind: "invalid_id"; readonly deviceId: string }
+  /** The device's removal has begun. */
+  | { readonly kind: "removal_unfinished"; readonly deviceId: string }
+  /** Something with that name is there, in whatever case. */
+  | { readonly kind: "bundle_exists"; readonly path: string }
+  | { readonly kind: "certificate_not_issued"; readonly reason: string };
 
 /** Of the marks of devices whose removal has begun. */
 export const REMOVAL_PREFIX = ".removing-";
@@ -78,13 +87,9 @@ export async function createDeviceBundle(
   options: DeviceBundleOptions,
 ): Promise<DeviceBundleResult> {
   const fault = bundleFault(options, await bundleNames(options.layout));
-  if (fault !== undefined) {
-    return { ok: false, fault };
-  }
+  if (fault !== undefined) return { ok: false, fault: fault.kind };
   const opened = await openIssuingAuthority(options.layout, options);
-  if (!opened.ok) {
-    return { ok: false, fault: `Cannot issue a certificate: ${opened.fault}` };
-  }
+  if (!opened.ok) return { ok: false, fault: "certificate_not_issued" };
   const { layout } = options;
   const drafts = makeOwnedDraftFolder(layout.devicesFolder, DRAFT_PREFIX);
   try {
@@ -166,19 +171,17 @@ export async function bundleNames(layout: SiteLayout): Promise<ReadonlyMap<strin
 export function bundleFault(
   { layout, deviceId }: Pick<DeviceBundleOptions, "layout" | "deviceId">,
   names: ReadonlyMap<string, string>,
-): string | undefined {
-  if (!isDeviceId(deviceId)) {
-    return `Cannot name a device ${JSON.stringify(deviceId)}: a device id has ${DEVICE_ID_RULE}`;
-  }
+): BundleFault | undefined {
+  if (!isDeviceId(deviceId)) return { kind: "invalid_id", deviceId };
   if (names.has(`${REMOVAL_PREFIX}${deviceId.toLowerCase()}`)) {
-    return `Cannot add "${deviceId}": its removal did not finish, run device remove ${deviceId}`;
+    return { kind: "removal_unfinished", deviceId };
   }
   // Ids that differ only in case would share a folder on some file systems.
   const wanted = deviceId.toLowerCase();
   const existing = names.get(wanted) ?? names.get(pemPath(wanted));
   return existing === undefined
     ? undefined
-    : `Cannot make the device's folder: "${layout.devicesFolder}/${existing}" exists already`;
+    : { kind: "bundle_exists", path: `${layout.devicesFolder}/${existing}` };
 }
 
 /** Issues a device's certificate, which nobody else knows yet. */
@@ -208,7 +211,7 @@ function bundleFiles(
   // Only the certificates: an operator may have the key in the same file.
   const gatewayCa = readCertificateFile(options.layout.gatewayCa.certificate).join("");
   const { keyPem } = issued;
-  const names = deviceFolderAt("");
+  const names = DEVICE_FILES;
   return [
     { name: names.ca, text: gatewayCa, mode: 0o644 },
     { name: names.certificate, text: issued.certificatePem, mode: 0o644 },
@@ -221,7 +224,7 @@ function bundleFiles(
 
 /** RFC 7468 §2 allows text before each part; every reader of PEM skips it. */
 function onePem({ secret }: DeviceBundleOptions, files: readonly BundleFile[]): BundleFile {
-  const names = deviceFolderAt("");
+  const names = DEVICE_FILES;
   const textOf = (name: string) => files.find((file) => file.name === name)?.text ?? "";
   const text = [
     `# What goes onto the device: ${JSON.stringify(JSON.parse(textOf(names.description)))}`,

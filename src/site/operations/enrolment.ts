@@ -107,8 +107,8 @@ async function faultsOf(
   const found = new Set(faults.map(({ place }) => place));
   const names = await bundleNames(layout);
   for (const [place, { deviceId }] of requests.entries()) {
-    const reason = found.has(place) ? undefined : bundleFault({ layout, deviceId }, names);
-    if (reason !== undefined) faults.push({ place, kind: "no_bundle", reason });
+    const fault = found.has(place) ? undefined : bundleFault({ layout, deviceId }, names);
+    if (fault !== undefined) faults.push({ place, ...fault });
   }
   return faults.sort((a, b) => (a.place ?? 0) - (b.place ?? 0));
 }
@@ -120,8 +120,8 @@ async function draftAll(
 ): Promise<{ drafts: Draft[] } | { faults: EnrolmentFault[] }> {
   const opened = await openIssuingAuthority(parts.layout, parts);
   if (!opened.ok) {
-    const reason = `Cannot issue a certificate: ${opened.fault}`;
-    return { faults: [{ place: undefined, kind: "no_bundle", reason }] };
+    const { fault: reason } = opened;
+    return { faults: [{ place: undefined, kind: "certificate_not_issued", reason }] };
   }
   const drafts: Draft[] = [];
   for (const request of requests) {

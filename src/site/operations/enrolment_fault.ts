@@ -3,6 +3,7 @@
 import { isDeviceId } from "../../core/device.ts";
 import type { RegistryStore } from "../../store/registry.ts";
 import { secretFault } from "../device_secret.ts";
+import type { BundleFault } from "./device_bundle.ts";
 
 /** A device in a list. */
 interface Place {
@@ -12,7 +13,7 @@ interface Place {
 
 /** What is wrong with one device. */
 export type EnrolmentFaultKind =
-  | { readonly kind: "invalid_id"; readonly deviceId: string }
+  | BundleFault
   | { readonly kind: "already_registered"; readonly deviceId: string }
   | { readonly kind: "differs_only_in_case"; readonly deviceId: string; readonly existing: string }
   /** `earlier`: the id and the place of an earlier device in the same list. */
@@ -22,7 +23,6 @@ export type EnrolmentFaultKind =
   | { readonly kind: "secret_taken"; readonly deviceId: string; readonly holder: string }
   /** What another registry has is no device. */
   | { readonly kind: "damaged_row"; readonly reason: string }
-  | { readonly kind: "no_bundle"; readonly reason: string }
   | { readonly kind: "not_registered"; readonly reason: string };
 
 /** The same, with the place of the device in what was asked for; undefined if it is about all. */

@@ -18,7 +18,8 @@ import { exists } from "../exists.ts";
 import type { SiteLayout } from "../layout.ts";
 import { withAuthorityLock } from "../pki/authority_rollover.ts";
 import { clearLeftovers } from "./leftovers.ts";
-import type { RevocationFault, RevocationStep } from "./revocation.ts";
+import type { RevocationStep } from "./revocation.ts";
+import type { RevocationFault } from "./revocation_fault.ts";
 
 /** One thing that was done or seen. */
 export type RemoveDeviceStep =

@@ -22,6 +22,7 @@ import {
   revocationListNames,
 } from "../pki/authority.ts";
 import type { BrokerAccess } from "./broker_access.ts";
+import type { BrokerFileFault, RevocationFault } from "./revocation_fault.ts";
 import { reloadBroker, stopBroker } from "../mosquitto/reload.ts";
 import {
   type Access,
@@ -72,14 +73,6 @@ export type RevocationStep =
     readonly deviceId: string;
     readonly canReconnect: boolean;
   };
-
-/** Why the broker does not use the newest lists, and what to do. */
-export interface RevocationFault {
-  /** `broker_not_running`: nothing listens at its address; it reads the lists when it starts. */
-  readonly kind: "broker_not_running" | "not_enforced";
-  readonly reason: string;
-  readonly hint: string;
-}
 
 /** What was done and seen, in order; with a fault, the broker does not use the newest lists. */
 export interface RevocationResult {
@@ -143,28 +136,22 @@ async function readRevocations(registry: RegistryStore, nowMs: number): Promise<
 /** The broker does not use the newest lists. */
 class EnforcementError extends Error {
   override readonly name = "EnforcementError";
-  readonly hint: string;
-  readonly kind: RevocationFault["kind"];
+  readonly fault: RevocationFault;
 
-  constructor(reason: string, hint: string, kind: RevocationFault["kind"] = "not_enforced") {
-    super(reason);
-    this.hint = hint;
-    this.kind = kind;
+  constructor(fault: RevocationFault) {
+    super(fault.kind);
+    this.fault = fault;
   }
 }
 
-/** What keeps the broker from its lists, and what helps; undefined for a fault of ours. */
+/** What keeps the broker from its lists; undefined for a fault of ours. */
 function faultOf(error: unknown): RevocationFault | undefined {
   if (error instanceof SiteLockedError) {
-    return { kind: "not_enforced", reason: error.message, hint: error.hint };
+    return { kind: "site_locked", reason: error.message, hint: error.hint };
   }
-  if (error instanceof EnforcementError) {
-    return { kind: error.kind, reason: error.message, hint: error.hint };
-  }
+  if (error instanceof EnforcementError) return error.fault;
   if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
-    const hint = "Run the same command as the owner of the site's files";
-    const reason = `Cannot use the broker's files: ${error.message}`;
-    return { kind: "not_enforced", reason, hint };
+    return { kind: "broker_files_refused", reason: error.message };
   }
   return undefined;
 }
@@ -172,12 +159,7 @@ function faultOf(error: unknown): RevocationFault | undefined {
 async function makeLists(access: BrokerAccess, revocations: Revocations): Promise<Lists> {
   const { layout, nowMs } = access;
   const opened = await openDeviceAuthorities(layout);
-  if (!opened.ok) {
-    throw new EnforcementError(
-      `Cannot sign the revocation list: ${opened.fault}`,
-      "Put device-ca.key back, then run the same command again",
-    );
-  }
+  if (!opened.ok) throw new EnforcementError({ kind: "list_not_signed", reason: opened.fault });
   const [authority] = opened.authorities;
   const proof = await issueClientCertificate(authority, {
     commonName: probeName(),
@@ -190,11 +172,8 @@ async function makeLists(access: BrokerAccess, revocations: Revocations): Promis
   const accessList = withDenials(await readText(layout.aclDevices), revocations.denied);
   const made = { accessList, revocationList: lists.join(""), authority, proof };
   const faults = await faultsOf(layout, made);
-  if (faults.length === 0) return made;
-  throw new EnforcementError(
-    `Cannot give the broker its lists: ${faults.join("; ")}`,
-    "Fix that and run the same command again; nothing was changed at the broker",
-  );
+  if (faults.length > 0) throw new EnforcementError({ kind: "lists_unusable", faults });
+  return made;
 }
 
 /** An authority's list; a certificate whose issuer is not known is on every one. */
@@ -214,23 +193,24 @@ async function listOf(
 }
 
 /** Everything that a reload reads, looked at beforehand. */
-async function faultsOf(layout: SiteLayout, lists: Lists): Promise<string[]> {
-  const read = (path: string) => readText(path);
-  const configuration = (await read(layout.brokerConfiguration)).split("\n");
+async function faultsOf(layout: SiteLayout, lists: Lists): Promise<BrokerFileFault[]> {
+  const { brokerConfiguration, aclDevices, aclGateway } = layout;
+  const configuration = (await readText(brokerConfiguration)).split("\n");
   const needed = [
     `cafile ${layout.deviceCa.certificate}`,
     `crlfile ${layout.revocationList}`,
-    `acl_file ${layout.aclDevices}`,
-    `acl_file ${layout.aclGateway}`,
+    `acl_file ${aclDevices}`,
+    `acl_file ${aclGateway}`,
   ];
-  const named = (path: string) => (fault: string) => `"${path}": ${fault}`;
+  const missing = needed.filter((line) => !configuration.includes(line));
+  const unreadable = (path: string) => (reason: string) =>
+    ({ kind: "list_unreadable", path, reason }) as const;
   const unpaired = keyPairFault(layout.broker);
   return [
-    ...needed.filter((line) => !configuration.includes(line))
-      .map((line) => named(layout.brokerConfiguration)(`there is no line "${line}"`)),
-    ...deviceListFaults(lists.accessList).map(named(layout.aclDevices)),
-    ...accessListFaults(await read(layout.aclGateway)).map(named(layout.aclGateway)),
-    ...(unpaired === undefined ? [] : [unpaired]),
+    ...missing.map((line) => ({ kind: "line_missing", path: brokerConfiguration, line }) as const),
+    ...deviceListFaults(lists.accessList).map(unreadable(aclDevices)),
+    ...accessListFaults(await readText(aclGateway)).map(unreadable(aclGateway)),
+    ...(unpaired === undefined ? [] : [{ kind: "credential_unusable", reason: unpaired } as const]),
   ];
 }
 
@@ -239,10 +219,7 @@ async function writeLists(layout: SiteLayout, lists: Lists): Promise<void> {
     await atomicWrite(layout.revocationList, lists.revocationList);
     await atomicWrite(layout.aclDevices, lists.accessList);
   } catch (error) {
-    throw new EnforcementError(
-      `Cannot write the broker's lists: ${(error as Error).message}`,
-      "Run the same command as the owner of the site's files",
-    );
+    throw new EnforcementError({ kind: "lists_not_written", reason: (error as Error).message });
   }
 }
 
@@ -268,8 +245,10 @@ async function reload(
 ): Promise<void> {
   const told = await reloadBroker(access.layout);
   if (!told.told) {
-    const kind = await isListening(access.gateway.listener) ? "not_enforced" : "broker_not_running";
-    throw new EnforcementError(`Cannot tell the broker: ${told.reason}`, told.hint, kind);
+    const { reason, hint } = told;
+    const isRunning = await isListening(access.gateway.listener);
+    const kind = isRunning ? "broker_not_told" : "broker_not_running";
+    throw new EnforcementError({ kind, reason, hint });
   }
   steps.push({ kind: "broker_reloaded", pid: told.pid });
   const reason = await refusalInTime(access, proof);
@@ -299,10 +278,7 @@ async function refusalInTime(
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
   throw new EnforcementError(
-    last === undefined
-      ? "The broker does not use the new revocation list: a certificate on it is accepted"
-      : `Cannot see whether the broker uses the new revocation list: ${last}`,
-    "See its log (journalctl -u mosquitto), then: systemctl restart mosquitto",
+    last === undefined ? { kind: "list_ignored" } : { kind: "list_unconfirmed", reason: last },
   );
 }
 
@@ -314,17 +290,9 @@ async function prove(
 ): Promise<void> {
   const innocent = await accessOf(access, authority, { name: probeName(), speak: false });
   if (innocent.canPublishAsOthers) {
-    throw new EnforcementError(
-      await stopOpenBroker(access.layout),
-      "Find out why in its log before you start it again: journalctl -u mosquitto",
-    );
+    throw new EnforcementError({ kind: "broker_open", stopped: await stopBroker(access.layout) });
   }
-  if (!innocent.canReceive) {
-    throw new EnforcementError(
-      "The broker no longer lets devices receive on their own topics",
-      "See its log (journalctl -u mosquitto), then: systemctl restart mosquitto",
-    );
-  }
+  if (!innocent.canReceive) throw new EnforcementError({ kind: "devices_cut_off" });
   steps.push({ kind: "access_verified" });
   if (target?.because === "revoked") await proveDenied(access, authority, { target, steps });
   if (target?.because === "removed") await proveEnded(access, target, steps);
@@ -337,10 +305,8 @@ async function proveDenied(
 ): Promise<void> {
   const allowed = await accessOf(access, authority, { name: deviceId, speak: true });
   if (allowed.canPublish || allowed.canReceive || allowed.canPublishAsOthers) {
-    throw new EnforcementError(
-      `The broker still lets ${deviceId} ${allowed.canReceive ? "receive" : "publish"}`,
-      "See its log (journalctl -u mosquitto), then: systemctl restart mosquitto",
-    );
+    const can = allowed.canReceive ? "receive" : "publish";
+    throw new EnforcementError({ kind: "device_not_denied", deviceId, can });
   }
   steps.push({ kind: "device_denied", deviceId });
 }
@@ -352,10 +318,7 @@ async function proveEnded(
   steps: RevocationStep[],
 ): Promise<void> {
   if (!await endConnection(access, deviceId)) {
-    throw new EnforcementError(
-      `Cannot end the connection of ${deviceId}`,
-      "Run the same command again",
-    );
+    throw new EnforcementError({ kind: "connection_not_ended", deviceId });
   }
   steps.push({ kind: "connection_ended", deviceId, canReconnect: false });
 }
@@ -369,17 +332,8 @@ async function accessOf(
   const options = { commonName: name, nowMs, days: PROBE_DAYS };
   const credential = await issueClientCertificate(authority, options);
   return await probeAccess(devices, name, { credential, speaker, speak }).catch((error) => {
-    throw new EnforcementError(
-      `Cannot test what the broker allows: ${error.message}`,
-      "Run the same command again",
-    );
+    throw new EnforcementError({ kind: "access_unconfirmed", reason: error.message });
   });
-}
-
-async function stopOpenBroker(layout: SiteLayout): Promise<string> {
-  const stopped = await stopBroker(layout);
-  return "The broker lets one device publish as another: " +
-    (stopped ? "it was stopped" : "stop it now (systemctl stop mosquitto), this command could not");
 }
 
 /** Takes the client id over, which ends its connection (MQTT 5 §3.1.4); false if that failed. */

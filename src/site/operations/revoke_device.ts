@@ -3,7 +3,8 @@
 import type { RegistryStore } from "../../store/registry.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
-import type { RevocationFault, RevocationStep } from "./revocation.ts";
+import type { RevocationStep } from "./revocation.ts";
+import type { RevocationFault } from "./revocation_fault.ts";
 
 /** One thing that was done or seen. */
 export type RevokeDeviceStep =
@@ -17,7 +18,7 @@ export type RevokeDeviceStep =
   | RevocationStep;
 
 /** What was done, in order, or that the registry has no such device. */
-export type RevokeDeviceResult =
+type RevokeDeviceResult =
   | { readonly found: false }
   | {
     readonly found: true;

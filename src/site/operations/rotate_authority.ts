@@ -10,7 +10,8 @@ import {
 } from "../pki/authority_rollover.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
-import type { RevocationFault, RevocationStep } from "./revocation.ts";
+import type { RevocationStep } from "./revocation.ts";
+import type { RevocationFault } from "./revocation_fault.ts";
 
 /** One thing that was done; authorities are named by their SHA-256 fingerprints. */
 export type RotateAuthorityStep =
@@ -74,7 +75,7 @@ async function locked(
     return await withAuthorityLock(layout, work);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
-      return failed(`Cannot move to another authority: ${error.message}`);
+      return failed(error.message);
     }
     throw error;
   }
@@ -85,7 +86,7 @@ async function begin(
   { layout, nowMs }: OpenSite,
 ): Promise<RotateAuthorityResult> {
   const rollover = await beginRollover(layout, nowMs);
-  if (!rollover.ok) return failed(`Cannot move to another authority: ${rollover.fault}`);
+  if (!rollover.ok) return failed(rollover.fault);
   const { issuer, previous } = rollover;
   return {
     steps: [{

@@ -20,7 +20,6 @@ import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
 import {
   type DeviceBundleOptions,
-  type DeviceBundleResult,
   DRAFT_PREFIX,
   hasDeviceBundle,
   issueForDevice,
@@ -29,7 +28,8 @@ import {
 } from "./device_bundle.ts";
 import { clearLeftovers, markRotation, moveAway } from "./leftovers.ts";
 import { draftSecret } from "./secret_place.ts";
-import type { RevocationFault, RevocationStep } from "./revocation.ts";
+import type { RevocationStep } from "./revocation.ts";
+import type { RevocationFault } from "./revocation_fault.ts";
 
 /** One thing that was done; times in ISO 8601. */
 export type RotateDeviceStep =
@@ -55,11 +55,14 @@ export interface RotateDeviceResult {
   readonly fault?: RotateDeviceFault;
 }
 
-/** `secret_unused`: the device has not used its new secret yet. */
+/** Why it is not complete. */
 export type RotateDeviceFault =
   | { readonly kind: "secret_taken"; readonly holder: string }
+  /** The device has not used its new secret yet. */
   | { readonly kind: "secret_unused" }
-  | { readonly kind: "no_place" | "no_certificate"; readonly reason: string }
+  /** The device's one file has no line for a secret. */
+  | { readonly kind: "secret_line_missing"; readonly path: string }
+  | { readonly kind: "certificate_not_issued"; readonly reason: string }
   | RevocationFault;
 
 /** Where a rotation works: an open site and its registry, whose secrets open. */
@@ -87,7 +90,9 @@ export async function rotateSecret(
     const draft = isKnown && !await hasDeviceBundle(layout, deviceId)
       ? undefined
       : await draftSecret(layout, deviceId, secret);
-    if (draft && !draft.ok) return { steps: [], fault: { kind: "no_place", reason: draft.fault } };
+    if (draft && !draft.ok) {
+      return { steps: [], fault: { kind: "secret_line_missing", path: draft.path } };
+    }
     try {
       const { generation } = (await registry.find(deviceId))!;
       if (draft) await markRotation(layout, deviceId, { generation: generation + 1 });
@@ -131,11 +136,10 @@ export async function rotateCertificate(
       mqttPort: config.devices.port,
       onePem: !await exists(directory) && await exists(pemPath(directory)),
     });
-    if (!bundle.ok) return { steps: [], fault: { kind: "no_certificate", reason: bundle.fault } };
-    const validUntil = new Date(bundle.notAfter * 1000).toISOString();
-    return {
-      steps: [{ kind: "certificate_issued", deviceId, bundle: bundle.directory, validUntil }],
-    };
+    if (!bundle.ok) return { steps: [], fault: bundle.fault };
+    const { place, notAfter } = bundle;
+    const validUntil = new Date(notAfter * 1000).toISOString();
+    return { steps: [{ kind: "certificate_issued", deviceId, bundle: place, validUntil }] };
   });
 }
 
@@ -143,13 +147,17 @@ export async function rotateCertificate(
 async function renewBundle(
   registry: RegistryStore,
   options: DeviceBundleOptions,
-): Promise<DeviceBundleResult> {
+): Promise<
+  | { ok: true; place: string; notAfter: number }
+  | { ok: false; fault: RotateDeviceFault }
+> {
   const { layout, deviceId, nowMs } = options;
   const opened = await openIssuingAuthority(layout, options);
-  if (!opened.ok) return { ok: false, fault: `Cannot issue a certificate: ${opened.fault}` };
+  if (!opened.ok) {
+    return { ok: false, fault: { kind: "certificate_not_issued", reason: opened.fault } };
+  }
   const issued = await issueForDevice(opened.authority, options);
-  const { serial, notBefore, notAfter, issuer } = issued;
-  await markRotation(layout, deviceId, { serial });
+  await markRotation(layout, deviceId, { serial: issued.serial });
   try {
     await registry.addCertificate(deviceId, issued);
     const drafts = makeOwnedDraftFolder(layout.devicesFolder, DRAFT_PREFIX);
@@ -157,7 +165,7 @@ async function renewBundle(
     await moveAway(layout, basename(draft.to));
     await Deno.rename(draft.from, draft.to);
     await clearLeftovers({ layout, registry, nowMs });
-    return { ok: true, directory: draft.to, serial, notBefore, notAfter, issuer };
+    return { ok: true, place: draft.to, notAfter: issued.notAfter };
   } catch (error) {
     // If that fails too, the next command does it.
     await clearLeftovers({ layout, registry, nowMs }).catch(() => {});

@@ -8,10 +8,10 @@ import { exists } from "../exists.ts";
 import { deviceFolder, deviceFolderAt, type SiteLayout } from "../layout.ts";
 import { DRAFT_PREFIX, pemPath, SECRET_LINE } from "./device_bundle.ts";
 
-/** A secret beside its place, or why it cannot be put there. */
+/** A secret beside its place, or the file that has no line for it. */
 type SecretDraft =
   | { readonly ok: true; readonly path: string; readonly replacement: Replacement }
-  | { readonly ok: false; readonly fault: string };
+  | { readonly ok: false; readonly path: string };
 
 /** Writes a device's secret beside its place; makes the folder if the device has no bundle here. */
 export async function draftSecret(
@@ -61,9 +61,7 @@ function replacementOf(draft: string, path: string): Replacement {
 async function draftInFile(path: string, secret: string): Promise<SecretDraft> {
   const lines = (await readText(path)).split("\n");
   const at = lines.findIndex((line) => line.startsWith(SECRET_LINE));
-  if (at === -1) {
-    return { ok: false, fault: `"${path}" has no line that begins with "${SECRET_LINE}"` };
-  }
+  if (at === -1) return { ok: false, path };
   const text = lines.with(at, `${SECRET_LINE}${secret}`).join("\n");
   return { ok: true, path, replacement: await draftReplacement(path, text) };
 }

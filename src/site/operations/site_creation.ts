@@ -23,11 +23,11 @@ import {
   serialFrom,
 } from "../pki/authority.ts";
 import {
-  brokerPathFault,
   type BrokerUser,
   chooseBrokerUser,
   type FolderAccess,
   GATEWAY_COMMON_NAME,
+  isBrokerPath,
   renderBrokerFiles,
 } from "../mosquitto/configuration.ts";
 import { renderGatewayToml } from "../gateway_toml.ts";
@@ -47,14 +47,39 @@ export interface SiteOptions {
   readonly nowMs: number;
 }
 
+/** What the operator should know of a new site. */
+export type SiteNote =
+  /** When root starts it. */
+  | { readonly kind: "broker_stays_root"; readonly reason: string }
+  /** It was there, so nobody knows whether git ignores the site's keys. */
+  | { readonly kind: "git_ignore_kept"; readonly path: string };
+
+/** Why there is no site. */
+export type SiteFault =
+  /** Mosquitto's configuration cannot name it. */
+  | { readonly kind: "path_not_usable"; readonly path: string }
+  | { readonly kind: "host_not_usable"; readonly host: string }
+  /** Without the URL: there may be a password in it. */
+  | { readonly kind: "backend_not_usable"; readonly allowed: string }
+  | {
+    readonly kind: "port_not_usable";
+    readonly name: "MQTT" | "gateway" | "API";
+    readonly port: number;
+    readonly allowed: string;
+  }
+  | { readonly kind: "ports_not_distinct"; readonly ports: readonly number[] }
+  | { readonly kind: "site_exists"; readonly path: string }
+  | { readonly kind: "file_exists"; readonly path: string }
+  | { readonly kind: "system_refused"; readonly reason: string };
+
 /** A site with what the operator should know, or every reason why there is none. */
 export type SiteResult =
-  | { readonly ok: true; readonly layout: SiteLayout; readonly notes: readonly string[] }
+  | { readonly ok: true; readonly layout: SiteLayout; readonly notes: readonly SiteNote[] }
   | {
     readonly ok: false;
     /** Wrong arguments, files in the way, or a system that refused. */
     readonly because: "arguments" | "existing_files" | "system";
-    readonly faults: readonly string[];
+    readonly faults: readonly SiteFault[];
   };
 
 interface SiteFile {
@@ -81,10 +106,7 @@ export async function createSite(options: SiteOptions): Promise<SiteResult> {
   try {
     const existing = await existingFiles(layout);
     if (existing.length > 0) {
-      const faults = existing.includes(layout.configuration)
-        ? [`Cannot make the site: there is one already: ${JSON.stringify(layout.configuration)}`]
-        : existing.map(inTheWay);
-      return { ok: false, because: "existing_files", faults };
+      return { ok: false, because: "existing_files", faults: inTheWay(layout, existing) };
     }
     const apiKey = createApiKey();
     const files = await siteFiles(layout, { ...options, apiKey });
@@ -93,7 +115,8 @@ export async function createSite(options: SiteOptions): Promise<SiteResult> {
   } catch (error) {
     await takeAway(made);
     if (!isSystemError(error)) throw error;
-    return { ok: false, because: "system", faults: [`Cannot make the site: ${error.message}`] };
+    const fault = { kind: "system_refused", reason: error.message } as const;
+    return { ok: false, because: "system", faults: [fault] };
   }
 }
 
@@ -103,9 +126,9 @@ export function createApiKey(): string {
 }
 
 /** Every fault of the arguments, in the order of the options. */
-function argumentFaults(options: SiteOptions): string[] {
+function argumentFaults(options: SiteOptions): SiteFault[] {
   return [
-    brokerPathFault(siteLayout(options.directory).directory),
+    pathFault(siteLayout(options.directory).directory),
     ...options.hosts.map(hostFault),
     backendFault(options.backendUrl),
     portFault("MQTT", options.mqttPort),
@@ -115,27 +138,27 @@ function argumentFaults(options: SiteOptions): string[] {
   ].filter((fault) => fault !== undefined);
 }
 
-function hostFault(host: string): string | undefined {
-  return hostName().accepts(host)
-    ? undefined
-    : `Cannot use the host: ${JSON.stringify(host)} is neither a DNS name nor an IP address`;
+function pathFault(path: string): SiteFault | undefined {
+  return isBrokerPath(path) ? undefined : { kind: "path_not_usable", path };
 }
 
-function backendFault(url: string): string | undefined {
-  // Not quoted: there may be a password in it.
+function hostFault(host: string): SiteFault | undefined {
+  return hostName().accepts(host) ? undefined : { kind: "host_not_usable", host };
+}
+
+function backendFault(url: string): SiteFault | undefined {
   const { allowed, accepts } = backendUrl();
-  return accepts(url) ? undefined : `Cannot use the backend: its URL ${allowed}`;
+  return accepts(url) ? undefined : { kind: "backend_not_usable", allowed };
 }
 
-function portFault(name: string, port: number): string | undefined {
+function portFault(name: "MQTT" | "gateway" | "API", port: number): SiteFault | undefined {
   const { allowed, accepts } = portType();
-  return accepts(port) ? undefined : `Cannot use the ${name} port: it ${allowed}, not ${port}`;
+  return accepts(port) ? undefined : { kind: "port_not_usable", name, port, allowed };
 }
 
-function samePortFault(ports: readonly number[]): string | undefined {
-  return new Set(ports).size === ports.length
-    ? undefined
-    : `Cannot use the ports: MQTT, gateway and API need one each, not ${ports.join(", ")}`;
+function samePortFault(ports: readonly number[]): SiteFault | undefined {
+  const isDistinct = new Set(ports).size === ports.length;
+  return isDistinct ? undefined : { kind: "ports_not_distinct", ports };
 }
 
 async function existingFiles(layout: SiteLayout): Promise<string[]> {
@@ -160,8 +183,10 @@ function databaseFiles({ database }: SiteLayout): string[] {
   return [database, `${database}-wal`, `${database}-shm`, `${database}-journal`];
 }
 
-function inTheWay(path: string): string {
-  return `Cannot make the site: ${JSON.stringify(path)} exists already`;
+function inTheWay({ configuration }: SiteLayout, existing: readonly string[]): SiteFault[] {
+  return existing.includes(configuration)
+    ? [{ kind: "site_exists", path: configuration }]
+    : existing.map((path) => ({ kind: "file_exists", path }));
 }
 
 /** Everything but the broker's own files, which depend on who owns what is written. */
@@ -226,7 +251,7 @@ async function createDatabase(
 async function writeSite(
   layout: SiteLayout,
   options: SiteOptions & { apiKey: string; files: readonly SiteFile[]; made: string[] },
-): Promise<string[]> {
+): Promise<SiteNote[]> {
   const { files, made } = options;
   for (const [path, mode] of siteFolders(layout)) {
     await makeFolder(path, { mode, made });
@@ -247,19 +272,23 @@ async function writeSite(
     writeNew(file, made);
   }
   await handOver(layout, user);
-  return [user.note, gitNote].filter((note) => note !== undefined);
+  const { staysRootBecause: reason } = user;
+  const userNote = reason === undefined
+    ? undefined
+    : { kind: "broker_stays_root", reason } as const;
+  return [userNote, gitNote].filter((note) => note !== undefined);
 }
 
 const GIT_IGNORE = `# Private keys and secrets of a site must not get into git.
 *
 `;
 
-/** Keeps the site out of the git checkout that it may be in; returns what the operator must do. */
-async function hideFromGit({ gitIgnore }: SiteLayout, made: string[]): Promise<string | undefined> {
-  if (await exists(gitIgnore)) {
-    return `"${gitIgnore}" was there and stays as it is: make sure that it names the site's files, ` +
-      "so that no private key gets into git";
-  }
+/** Keeps the site out of the git checkout that it may be in, unless a file is there already. */
+async function hideFromGit(
+  { gitIgnore }: SiteLayout,
+  made: string[],
+): Promise<SiteNote | undefined> {
+  if (await exists(gitIgnore)) return { kind: "git_ignore_kept", path: gitIgnore };
   writeNew({ path: gitIgnore, text: GIT_IGNORE, mode: EVERYBODY_READS }, made);
   return undefined;
 }

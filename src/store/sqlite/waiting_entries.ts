@@ -35,7 +35,7 @@ export class WaitingEntries {
     this.#outbox = new Outbox(database);
     this.#deadLetters = new DeadLetters(database);
     this.#page = database.prepare(`
-      SELECT sequence, device_id, message_id, timestamp, accepted_ms FROM outbox
+      SELECT sequence, device_id, message_id, timestamp, accepted_ms, command_state FROM outbox
       WHERE sequence > ? AND (? IS NULL OR device_id = ?) ORDER BY sequence LIMIT ${PAGE_MAX}`);
     this.#byMessage = database.prepare(
       "SELECT sequence FROM outbox WHERE device_id = ? AND lower(message_id) = lower(?)",

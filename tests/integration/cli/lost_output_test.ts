@@ -97,7 +97,8 @@ Deno.test("a gateway whose log cannot be written goes on, and stops as it should
 });
 
 async function answers(directory: string, port: number): Promise<boolean> {
-  const client = await ApiClient.open(siteLayout(directory), { port });
+  const { apiKey, gatewayCa: { certificate: authority } } = siteLayout(directory);
+  const client = await ApiClient.open({ port, apiKey, authority });
   try {
     return (await client.get("/healthz")).status === 200;
   } catch {

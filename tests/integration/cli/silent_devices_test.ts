@@ -55,7 +55,7 @@ Deno.test("device list --silent and device show say when a device was last seen 
 
       const shown = JSON.parse((await run("device", "show", "quiet", "--json")).stdout);
       assert.equal(shown.last_seen_at, iso(NOW_SECONDS - 7_200));
-      assert.deepEqual(shown.last_rejection, { code: "invalid_signature", at: iso(NOW_SECONDS) });
+      assert.deepEqual(shown.last_rejection, { code: "invalid_signature", time: iso(NOW_SECONDS) });
       assert.match((await run("device", "show", "mute")).stdout, /^last_rejection: -$/m);
       for (const silent of ["1m", "soon", ""]) {
         const refused = await run("device", "list", "--silent", silent);

@@ -134,7 +134,7 @@ Deno.test("a registry that was brought along is listed and served", async () => 
       revoked_reason: null,
       last_seen_at: null,
       last_rejection: null,
-      secrets: [{ number: 1, good_until: null, last_used_at: null }],
+      secrets: [{ number: 1, valid_until: null, last_used_at: null }],
     });
   });
 });
@@ -239,5 +239,46 @@ Deno.test("the site folder is taken from the environment where --dir is not give
     const child = new ChildProcess({ ...programCommand("device", "list"), environment });
     assert.equal((await child.exited).code, 1);
     assert.ok(child.stderr.includes(`There is no site in "${dir}"`));
+  });
+});
+
+Deno.test("init says everything that is wrong with its arguments, and no password", async () => {
+  await withFolder(async (folder) => {
+    const { code, stderr } = await shell([
+      ...["init", "--dir", `${folder}/a\tb`, "--host", "under_score"],
+      ...["--backend", "http://u:p@x", "--mqtt-port", "8443"],
+    ]);
+    assert.equal(code, 2);
+    const [path, host, backend, ports] = stderr.trimEnd().split("\n");
+    assert.match(
+      path!,
+      /^error: Cannot use the folder for a site: .* has a character that a Mosqu/,
+    );
+    assert.equal(
+      host,
+      'error: Cannot use the host: "under_score" is neither a DNS name nor an IP address',
+    );
+    assert.match(backend!, /^error: Cannot use the backend: its URL must /);
+    assert.equal(
+      ports,
+      "error: Cannot use the ports: MQTT, gateway and API need one each, not 8443, 8884, 8443",
+    );
+    assert.doesNotMatch(stderr, /u:p/);
+  });
+});
+
+Deno.test("init names what is in its way, and overwrites nothing", async () => {
+  await withFolder(async (dir) => {
+    await Deno.writeTextFile(`${dir}/api.key`, "mine");
+    const { code, stderr } = await shell(["init", "--dir", dir]);
+    assert.equal(code, 1);
+    assert.equal(stderr, `error: Cannot make the site: "${dir}/api.key" exists already\n`);
+    await Deno.remove(`${dir}/api.key`);
+    await Deno.writeTextFile(`${dir}/.gitignore`, "mine");
+    const made = await shell(["init", "--dir", dir]);
+    assert.equal(made.code, 0);
+    assert.match(made.stderr, /^hint: ".*\.gitignore" was there and stays as it is: make sure/m);
+    const again = await shell(["init", "--dir", dir]);
+    assert.match(again.stderr, /^error: Cannot make the site: there is one already: ".*toml"$/m);
   });
 });

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { freePorts } from "../../support/free_ports.ts";
 import {
-  brokerPathFault,
   chooseBrokerUser,
+  isBrokerPath,
   renderBrokerFiles,
 } from "../../../src/site/mosquitto/configuration.ts";
 import { createSite } from "../../../src/site/operations/site_creation.ts";
@@ -68,12 +68,12 @@ Deno.test("renderBrokerFiles() grants exact topics only", () => {
   ]);
 });
 
-Deno.test("brokerPathFault() refuses what would start another line, and takes odd names", () => {
+Deno.test("isBrokerPath() refuses what would start another line, and takes odd names", () => {
   for (const path of ["/a\nuser root", "/a\rb", "/a\tb", "/a\u0000b", "/a\u0085b", "/a\uffffb"]) {
-    assert.match(brokerPathFault(path) ?? "", /^Cannot use the folder for a site: "\/a/);
+    assert.equal(isBrokerPath(path), false, path);
   }
   for (const path of ["/", "/a  b", "/a # b", "/é\"'\\", "/$HOME/%u/~", "/🦟"]) {
-    assert.equal(brokerPathFault(path), undefined, path);
+    assert.equal(isBrokerPath(path), true, path);
   }
 });
 
@@ -90,7 +90,7 @@ Deno.test("chooseBrokerUser() lets root hand over to mosquitto where mosquitto c
   const passwd = PASSWD + MOSQUITTO;
   const user = chooseBrokerUser({ ownerUid: 0, passwd, folders: [OPEN_FOLDER] });
   assert.deepEqual([user.name, user.recipient?.uid, user.recipient?.gid], ["mosquitto", 102, 105]);
-  assert.equal(user.note, undefined);
+  assert.equal(user.staysRootBecause, undefined);
   for (const mode of [0o40710, 0o40750]) {
     const ours = { ...CLOSED_FOLDER, gid: 105, mode };
     assert.equal(chooseBrokerUser({ ownerUid: 0, passwd, folders: [ours] }).name, "mosquitto");
@@ -104,10 +104,10 @@ Deno.test("chooseBrokerUser() stays root, and says why, where there is no other 
     folders: [OPEN_FOLDER, CLOSED_FOLDER],
   });
   assert.equal(closed.name, "root");
-  assert.match(closed.note ?? "", /the user "mosquitto" may not enter "\/root"$/);
+  assert.match(closed.staysRootBecause ?? "", /the user "mosquitto" may not enter "\/root"$/);
   const absent = chooseBrokerUser({ ownerUid: 0, passwd: PASSWD, folders: [OPEN_FOLDER] });
   assert.equal(absent.name, "root");
-  assert.match(absent.note ?? "", /there is no user "mosquitto" on this machine$/);
+  assert.match(absent.staysRootBecause ?? "", /there is no user "mosquitto" on this machine$/);
   const nameless = chooseBrokerUser({ ownerUid: 4711, passwd: PASSWD, folders: [OPEN_FOLDER] });
   assert.equal(nameless.name, "root");
 });
