@@ -122,7 +122,13 @@ function emptyMetrics(): Metrics {
     catchingUp: () => false,
     forwarder: { isBackendFailing: false, stuckLanes: 0 },
     steadyMs: () => 0,
-    counts: () => Promise.resolve({ deadLetters: 0, replayIds: 0, oldestAcceptedMs: Infinity }),
+    counts: () =>
+      Promise.resolve({
+        deadLetters: 0,
+        commandsWaiting: 0,
+        replayIds: 0,
+        oldestAcceptedMs: Infinity,
+      }),
   });
 }
 

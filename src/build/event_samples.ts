@@ -106,12 +106,24 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
   },
   session_taken_over: { kind: "session_taken_over", clientId: "secure-iot-gateway-1f0c" },
   broker_dropped: { kind: "broker_dropped", count: 20 },
-  command_sent: {
-    kind: "command_sent",
+  command_accepted: {
+    kind: "command_accepted",
     keyName: "backend",
-    deviceId: ENTRY.deviceId,
-    messageId: ENTRY.messageId,
-    subscribers: true,
+    deviceId: "sensor_001",
+    messageId: "660f9500-f30c-42e5-b827-557766551111",
+    delivery: "queued",
+  },
+  command_state_changed: {
+    kind: "command_state_changed",
+    keyName: "backend",
+    deviceId: "sensor_001",
+    messageId: "660f9500-f30c-42e5-b827-557766551111",
+    state: "done",
+  },
+  acknowledgement_unmatched: {
+    kind: "acknowledgement_unmatched",
+    identity: "sensor_001",
+    messageId: "660f9500-f30c-42e5-b827-557766551111",
   },
   command_refused: {
     kind: "command_refused",
@@ -119,6 +131,7 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     deviceId: ENTRY.deviceId,
     messageId: undefined,
     reason: "not-json",
+    count: 1,
   },
   api_key_refused: {
     kind: "api_key_refused",

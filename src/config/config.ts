@@ -46,6 +46,17 @@ export interface Config {
     readonly giveUpAfterMs: number;
     readonly retryStatuses: ReadonlySet<number>;
   };
+  readonly commands: {
+    /** Appended to the backend's URL; undefined: it is told of no state. */
+    readonly callbackPath: string | undefined;
+    readonly ttlLongestSeconds: number;
+    readonly waitLongestMs: number;
+    readonly resendMs: number;
+    readonly maxWaiting: number;
+    readonly maxWaitingPerDevice: number;
+    readonly keepMs: number;
+    readonly keepKeysMs: number;
+  };
   readonly devices: {
     /** Where devices find the broker. */
     readonly host: string;
@@ -247,7 +258,7 @@ function inToml(toml: string, section: string, key?: string): string {
 
 /** The wrong value, but not a URL, which may have a password in it. */
 function found(key: string, value: unknown): string {
-  if (value === undefined || key === "url" || key === "path") return "";
+  if (value === undefined || ["url", "path", "callback"].includes(key)) return "";
   return `, not ${(JSON.stringify(value) ?? String(value)).slice(0, SHOWN_MAX_CHARS)}`;
 }
 
@@ -259,6 +270,23 @@ function isTable(value: unknown): value is Record<string, unknown> {
 /** How readings are put together; undefined if each goes alone. */
 function batchOf({ batch_max, batch_bytes, batch_path }: Settings["backend"]) {
   return batch_max === 1 ? undefined : { max: batch_max, bytes: batch_bytes, path: batch_path };
+}
+
+function keptOf({ max_count, max_age }: Settings["dead_letters"]): Config["deadLetters"] {
+  return { maxCount: max_count, maxAgeMs: durationMs(max_age) };
+}
+
+function commandsOf(commands: Settings["commands"]): Config["commands"] {
+  return {
+    callbackPath: commands.callback || undefined,
+    ttlLongestSeconds: durationMs(commands.ttl_longest) / 1000,
+    waitLongestMs: durationMs(commands.wait_longest),
+    resendMs: durationMs(commands.resend),
+    maxWaiting: commands.max_waiting,
+    maxWaitingPerDevice: commands.max_waiting_per_device,
+    keepMs: durationMs(commands.keep),
+    keepKeysMs: durationMs(commands.keep_keys),
+  };
 }
 
 /** Faults in how two settings fit together. */
@@ -315,6 +343,7 @@ function configOf(
       giveUpAfterMs: durationMs(backend.give_up_after),
       retryStatuses: statusesOf(backend.retry_statuses),
     },
+    commands: commandsOf(settings.commands),
     devices: {
       host: devices.host,
       port: devices.port,
@@ -341,14 +370,8 @@ function configOf(
       maxPending: store.max_pending,
       sealingKey: { file: path(store.sealing_key), credential },
     },
-    deadLetters: {
-      maxCount: settings.dead_letters.max_count,
-      maxAgeMs: durationMs(settings.dead_letters.max_age),
-    },
-    audit: {
-      maxCount: settings.audit.max_count,
-      maxAgeMs: durationMs(settings.audit.max_age),
-    },
+    deadLetters: keptOf(settings.dead_letters),
+    audit: keptOf(settings.audit),
     log,
   };
 }

@@ -123,6 +123,12 @@ export function backendPath(): SettingType<string> {
   );
 }
 
+/** What is appended to the backend's URL for a command's state; empty if nobody is told. */
+export function callbackPath(): SettingType<string> {
+  const { allowed, accepts } = backendPath();
+  return textThat(`${allowed}; or be empty`, (value) => value === "" || accepts(value));
+}
+
 /** What is appended to the backend's URL for a batch. */
 export function batchPath(): SettingType<string> {
   return textThat(

@@ -14,6 +14,7 @@ import {
   backendUrl,
   batchPath,
   boolean,
+  callbackPath,
   clientId,
   duration,
   hostName,
@@ -119,6 +120,37 @@ export const SETTINGS = {
       duration("1s", "365d"),
       "24h",
       "An entry older than this becomes a dead letter when its next try fails",
+    ),
+  },
+  commands: {
+    callback: setting(
+      callbackPath(),
+      "",
+      'Appended to backend.url to tell of each state, such as "/device/{device_id}/command"; ' +
+        "empty: nobody is told",
+    ),
+    ttl_longest: setting(duration("5s", "365d"), "7d", "Longest TTL that a request may ask for"),
+    wait_longest: setting(
+      duration("0s", "10m"),
+      "60s",
+      "Longest time that Prefer: wait may hold an answer",
+    ),
+    resend: setting(
+      duration("5s", "24h"),
+      "300s",
+      "When a device that acknowledges gets another copy of a command it has not acknowledged",
+    ),
+    max_waiting: setting(
+      integer(1, 1_000_000),
+      10_000,
+      "Most commands that may wait for their devices",
+    ),
+    max_waiting_per_device: setting(integer(1, 100_000), 100, "The same for one device"),
+    keep: setting(duration("1h", "3650d"), "30d", "How long commands that have ended are kept"),
+    keep_keys: setting(
+      duration("1m", "365d"),
+      "24h",
+      "How long an Idempotency-Key brings the same answer",
     ),
   },
   devices: {

@@ -8,6 +8,7 @@
  * - only an accepted message takes a rate token.
  */
 
+import type { Acknowledgement } from "./command_life.ts";
 import type { Envelope } from "./envelope.ts";
 import { type FreshnessLimits, freshRange } from "./freshness.ts";
 import type { Rejection } from "./rejection.ts";
@@ -38,8 +39,20 @@ export interface Refused {
   readonly rejection: Rejection;
 }
 
+/** A device's word on a command, with a signature that verified. */
+export interface CommandWord {
+  readonly kind: "command_word";
+  readonly identity: string;
+  /** As in the message. */
+  readonly messageId: string;
+  readonly acknowledgement: Acknowledgement;
+}
+
+/** A reading after the verifier. */
+export type ExaminedReading = Candidate | Refused;
+
 /** A message after the verifier. */
-export type Examined = Candidate | Refused;
+export type Examined = ExaminedReading | CommandWord;
 
 /** The ids that devices have used. */
 export interface KnownIds {
@@ -87,7 +100,7 @@ interface Admission {
 
 /** Decides on a batch, in its order. */
 export function admit(
-  batch: readonly Examined[],
+  batch: readonly ExaminedReading[],
   known: KnownIds,
   { buckets, policy, facts }: {
     readonly buckets: Buckets;

@@ -7,7 +7,7 @@ export const COMMAND_MAX_BYTES = 65_536;
 export const COMMAND_DEPTH_MAX = 64;
 
 /** A command, signed and ready to be published. */
-export interface SignedCommand {
+interface SignedCommand {
   /** Ten digits of Unix seconds. */
   readonly timestamp: string;
   readonly messageId: string;

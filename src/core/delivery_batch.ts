@@ -8,6 +8,7 @@
  *   again, whatever its status, so that the order is kept.
  */
 
+import { joined } from "./bytes.ts";
 import { type Answer, dispositionOf, type Outcome } from "./delivery.ts";
 import { lateSeconds } from "./freshness.ts";
 import type { OutboxEntry } from "./outbox_entry.ts";
@@ -78,14 +79,4 @@ export function settledCount(
 ): number {
   const again = outcomes.findIndex((outcome) => dispositionOf(outcome, retryStatuses) === "retry");
   return again === -1 ? outcomes.length : again;
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

@@ -6,6 +6,7 @@
  * Events are only shown and entered in the audit; they never control anything.
  */
 
+import type { CommandDelivery, CommandState } from "./command_life.ts";
 import type { ExpiredDeadLetters, Outcome } from "./delivery.ts";
 import type { OutboxEntry } from "./outbox_entry.ts";
 import type { Rejection, RejectionCode } from "./rejection.ts";
@@ -118,28 +119,46 @@ type BrokerEvent =
   | { readonly kind: "session_taken_over"; readonly clientId: string }
   | { readonly kind: "broker_dropped"; readonly count: number };
 
-/** What is wrong with a request's API key. */
-export type KeyFault = "wrong key" | "no key";
+/** A command that was not sent, or the last one of so many of one key for one reason. */
+export interface CommandRefusal {
+  readonly keyName: string;
+  /** What the path says, any text. */
+  readonly deviceId: string;
+  /** Undefined if it was refused before it got one. */
+  readonly messageId: string | undefined;
+  /** The problem that was answered. */
+  readonly reason: string;
+}
+
+/** What can be wrong with a request's API key. */
+export const KEY_FAULTS = ["wrong key", "no key"] as const;
+export type KeyFault = typeof KEY_FAULTS[number];
 
 /** The API and its keys. */
 type ApiEvent =
-  /** `keyName` is the name of the API key; `subscribers` as in `Published`. */
+  /** `keyName` is the name of the API key. */
   | {
-    readonly kind: "command_sent";
+    readonly kind: "command_accepted";
     readonly keyName: string;
     readonly deviceId: string;
     readonly messageId: string;
-    readonly subscribers: boolean;
+    readonly delivery: CommandDelivery;
   }
-  /** `deviceId` is what the path says, any text; `reason` is the problem that was answered. */
+  /** Something is known of a command that was not known when it was accepted. */
   | {
-    readonly kind: "command_refused";
+    readonly kind: "command_state_changed";
     readonly keyName: string;
     readonly deviceId: string;
-    /** Undefined if it was refused before it got one. */
-    readonly messageId: string | undefined;
-    readonly reason: string;
+    readonly messageId: string;
+    readonly state: CommandState;
   }
+  /** A device acknowledges what is no command of its own, or of none that is kept. */
+  | {
+    readonly kind: "acknowledgement_unmatched";
+    readonly identity: string;
+    readonly messageId: string;
+  }
+  | { readonly kind: "command_refused"; readonly count: number } & CommandRefusal
   /** Requests without the right key, at most once a minute for each fault; the last one's address. */
   | {
     readonly kind: "api_key_refused";

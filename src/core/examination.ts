@@ -6,10 +6,11 @@
  * - the gateway and `verify` both call this and then `admit`, so that they judge alike.
  */
 
-import type { Candidate, Examined } from "./admission.ts";
+import { readAcknowledgement } from "./acknowledgement.ts";
+import type { Candidate, Examined, ExaminedReading, Refused } from "./admission.ts";
 import type { Envelope } from "./envelope.ts";
 import type { DeviceKeys } from "./ports.ts";
-import type { Rejection } from "./rejection.ts";
+import { reject, type Rejection } from "./rejection.ts";
 import { secondsOf } from "./time.ts";
 import { decideOrigin } from "./verdict.ts";
 
@@ -24,16 +25,47 @@ export async function examine(
   read: Envelope | Rejection,
   arrival: Arrival,
   keys: Pick<DeviceKeys, "statusOf" | "signedPayload">,
+): Promise<ExaminedReading> {
+  const { identity, redelivered, arrivedMs } = arrival;
+  const origin = examineOrigin(read, arrival, keys);
+  if (origin.kind === "refused") return origin;
+  const signedPayload = await keys.signedPayload(origin, secondsOf(arrivedMs), "message");
+  return { kind: "candidate", identity, envelope: origin, signedPayload, redelivered, arrivedMs };
+}
+
+/** Examines a message from an acknowledgement topic. */
+export async function examineAcknowledgement(
+  read: Envelope | Rejection,
+  arrival: Arrival,
+  keys: Pick<DeviceKeys, "statusOf" | "signedPayload">,
 ): Promise<Examined> {
-  const { identity, retained, redelivered, arrivedMs } = arrival;
+  const { identity } = arrival;
+  const origin = examineOrigin(read, arrival, keys);
+  if (origin.kind === "refused") return origin;
+  const { messageId, timestamp } = origin;
+  const receivedSeconds = secondsOf(arrival.arrivedMs);
+  const refuse = (rejection: Rejection): Examined => (
+    { kind: "refused", identity, messageId, rejection }
+  );
+  const payload = await keys.signedPayload(origin, receivedSeconds, "acknowledgement");
+  if (payload === undefined) return refuse(reject("invalid_signature"));
+  const word = readAcknowledgement(payload);
+  if (!word.ok) return refuse(reject("malformed", word.fault));
+  const acknowledgement = { state: word.state, receivedSeconds, timestamp, payload };
+  return { kind: "command_word", identity, messageId, acknowledgement };
+}
+
+/** The envelope, or why it is refused before any key is used. */
+function examineOrigin(
+  read: Envelope | Rejection,
+  { identity, retained, arrivedMs }: Arrival,
+  keys: Pick<DeviceKeys, "statusOf">,
+): Envelope | Refused {
   if (read.kind === "rejected") {
     return { kind: "refused", identity, messageId: undefined, rejection: read };
   }
-  const { deviceId, messageId } = read;
-  const nowSeconds = secondsOf(arrivedMs);
-  const status = keys.statusOf(deviceId, nowSeconds);
+  const status = keys.statusOf(read.deviceId, secondsOf(arrivedMs));
   const rejection = decideOrigin(read, { identity, retained, status });
-  if (rejection) return { kind: "refused", identity, messageId, rejection };
-  const signedPayload = await keys.signedPayload(read, nowSeconds);
-  return { kind: "candidate", identity, envelope: read, signedPayload, redelivered, arrivedMs };
+  if (rejection) return { kind: "refused", identity, messageId: read.messageId, rejection };
+  return read;
 }

@@ -1,15 +1,18 @@
-/** An accepted message on its way to the backend. */
+/** What is on its way to the backend. */
 
+import type { CommandState } from "./command_life.ts";
 import type { SignedFields } from "./signing_input.ts";
 
-/** An accepted message that the backend has not settled yet. */
+/** An accepted reading, or a command's new state, that the backend has not settled yet. */
 export interface OutboxEntry extends SignedFields {
   /** Counts up in the order in which the broker delivered. */
   readonly sequence: number;
   /** When it was accepted: Unix milliseconds of a clock that never steps (`steadyClock`). */
   readonly acceptedMs: number;
-  /** The bytes under the signature; what the backend receives. */
+  /** What the backend receives: of a reading, the bytes under the signature. */
   readonly payload: Uint8Array;
+  /** What it tells of the command with this message_id; undefined: it is a reading. */
+  readonly commandState?: CommandState | undefined;
 }
 
 /** An entry without its payload, which is still in the store. */

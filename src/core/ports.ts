@@ -7,6 +7,8 @@
 
 import type { AdmissionFacts, AdmissionPolicy, Buckets, Examined } from "./admission.ts";
 import type { AuditNote } from "./audit_note.ts";
+import type { Command } from "./command_life.ts";
+import type { ChangedCommand, CommandChange, CommandChangeResult } from "./command_store.ts";
 import type { BatchOutcome } from "./delivery_batch.ts";
 import type { ExpiredDeadLetters, Outcome, Settlement } from "./delivery.ts";
 import type { DeviceStatus } from "./device.ts";
@@ -14,6 +16,7 @@ import type { Envelope } from "./envelope.ts";
 import type { OutboxEntry, WaitingEntry } from "./outbox_entry.ts";
 import type { Rejection } from "./rejection.ts";
 import type { SecretKey } from "./signature.ts";
+import type { SignedKind } from "./signing_input.ts";
 import type { Duplicate } from "./verdict.ts";
 
 /** What is written in one transaction. */
@@ -22,8 +25,7 @@ export interface Batch {
   readonly settlements: readonly Settlement[];
   /** To be entered in the audit. */
   readonly notes: readonly AuditNote[];
-  /** Ids of commands that are about to be published; see `SentId`. */
-  readonly sentIds: readonly SentId[];
+  readonly commandChanges: readonly CommandChange[];
   readonly buckets: Buckets;
   readonly policy: AdmissionPolicy;
   readonly facts: Omit<AdmissionFacts, "forgottenSeconds">;
@@ -35,18 +37,6 @@ export interface Batch {
   readonly attendedSeconds: number | undefined;
   /** Delete expired ids and dead letters; undefined: not in this batch. */
   readonly tidy: Tidying | undefined;
-}
-
-/**
- * The id of a message to a device, which is remembered as if the device had used it: commands are
- * signed in the same form as readings, and must not be accepted when they come back as one.
- */
-export interface SentId {
-  readonly deviceId: string;
-  /** A UUID's text. */
-  readonly messageId: string;
-  /** The signed timestamp, Unix seconds. */
-  readonly timestampSeconds: number;
 }
 
 /** Deleting what has expired. */
@@ -64,6 +54,14 @@ export type Committed =
     readonly identity: string;
     readonly rejection: Rejection;
     readonly messageId: string | undefined;
+  }
+  /** A device has said something of a command; `command` is what it is now. */
+  | { readonly kind: "acknowledged"; readonly identity: string; readonly command: Command }
+  /** It is of no command of this device. */
+  | {
+    readonly kind: "acknowledgement_unmatched";
+    readonly identity: string;
+    readonly messageId: string;
   };
 
 /** What one commit did; all of it is on the disk. */
@@ -82,6 +80,12 @@ export interface CommitResult {
   readonly late: boolean;
   /** Dead letters that were dropped because they were too many or too old. */
   readonly expiredDeadLetters: ExpiredDeadLetters;
+  /** What came of each of the batch's changes of commands, in its order. */
+  readonly commandResults: readonly CommandChangeResult[];
+  /** Commands as they are now, each that has changed. */
+  readonly changedCommands: readonly ChangedCommand[];
+  /** Entries that tell the backend of a command's state, in the order of their numbers. */
+  readonly callbacks: readonly OutboxEntry[];
   /** True if there is more to tidy. */
   readonly untidy: boolean;
 }
@@ -103,6 +107,7 @@ export interface StoreMarks {
 export interface StoreCounts {
   readonly deadLetters: number;
   readonly replayIds: number;
+  readonly commandsWaiting: number;
   /** `acceptedMs` of the entry that was put into the outbox first; infinite if it is empty. */
   readonly oldestAcceptedMs: number;
 }
@@ -136,7 +141,11 @@ export interface DeviceKeys {
   refresh(): Promise<void>;
   statusOf(deviceId: string, nowSeconds: number): DeviceStatus;
   /** The payload bytes that the signature covers, if it verifies with any secret of the device. */
-  signedPayload(envelope: Envelope, nowSeconds: number): Promise<Uint8Array | undefined>;
+  signedPayload(
+    envelope: Envelope,
+    nowSeconds: number,
+    kind: SignedKind,
+  ): Promise<Uint8Array | undefined>;
   /** The key that signs commands for the device; undefined if there is none. */
   key(deviceId: string, nowSeconds: number): Promise<SecretKey | undefined>;
 }
@@ -158,7 +167,10 @@ export interface InboundMessage {
 export type Published =
   | { readonly kind: "acknowledged"; readonly subscribers: boolean }
   | { readonly kind: "refused"; readonly reason: string }
-  | { readonly kind: "unsent"; readonly reason: string };
+  /** It has not left. */
+  | { readonly kind: "unsent"; readonly reason: string }
+  /** It has left, and nobody knows whether the broker has it. */
+  | { readonly kind: "unacknowledged"; readonly reason: string };
 
 /** MQTT 5 properties that go with a publish. */
 export interface PublishProperties {

@@ -2,7 +2,7 @@
 
 import type { Envelope } from "./envelope.ts";
 import { type SecretKey, verify } from "./signature.ts";
-import { signingInput } from "./signing_input.ts";
+import { type SignedKind, signingInput } from "./signing_input.ts";
 
 /**
  * The payload bytes that the envelope's signature covers: the compact text, or, if that does not
@@ -11,12 +11,15 @@ import { signingInput } from "./signing_input.ts";
 export async function signedPayloadOf(
   envelope: Envelope,
   key: SecretKey | undefined,
+  kind: SignedKind = "message",
 ): Promise<Uint8Array | undefined> {
   if (key === undefined) return undefined;
   const { compactPayload, payload, signature } = envelope;
-  if (await verify(key, signingInput(envelope, compactPayload), signature)) return compactPayload;
+  if (await verify(key, signingInput(envelope, compactPayload, kind), signature)) {
+    return compactPayload;
+  }
   if (payload === compactPayload) return undefined;
-  return await verify(key, signingInput(envelope, payload), signature) ? payload : undefined;
+  return await verify(key, signingInput(envelope, payload, kind), signature) ? payload : undefined;
 }
 
 /** The first secret under which the envelope's signature verifies, and what it covers. */
@@ -24,9 +27,10 @@ export async function firstSigner<Secret>(
   envelope: Envelope,
   secrets: readonly Secret[],
   keyOf: (secret: Secret) => Promise<SecretKey | undefined>,
+  kind: SignedKind = "message",
 ): Promise<{ secret: Secret; payload: Uint8Array } | undefined> {
   for (const secret of secrets) {
-    const payload = await signedPayloadOf(envelope, await keyOf(secret));
+    const payload = await signedPayloadOf(envelope, await keyOf(secret), kind);
     if (payload !== undefined) return { secret, payload };
   }
   return undefined;

@@ -11,6 +11,9 @@
 /** What the gateway subscribes to: the data topic of every device. */
 export const DATA_TOPIC_FILTER = "device/+/data";
 
+/** The same for what devices say of commands. */
+export const ACK_TOPIC_FILTER = "device/+/ack";
+
 /**
  * The gateway sends a message to itself here: when it comes back, no older message waits in the
  * broker. Only the gateway's own access list, on its own listener, allows this topic.
@@ -45,12 +48,18 @@ export function receiptTopic(deviceId: string): string {
   return `device/${deviceId}/receipt`;
 }
 
+/** What comes from devices. */
+export type InboundKind = "reading" | "acknowledgement";
+
 /**
- * The TLS identity behind a data topic: its second level, unchanged and not checked against the
- * device id rule (an odd CN is refused later, because no device id matches it); empty for any other
- * topic.
+ * What a topic brings, and the TLS identity behind it: its second level, unchanged and not checked
+ * against the device id rule (an odd CN is refused later, because no device id matches it); empty
+ * for a topic that no device has.
  */
-export function identityOf(topic: string): string {
-  const levels = topic.split("/");
-  return levels.length === 3 && levels[0] === "device" && levels[2] === "data" ? levels[1]! : "";
+export function originOf(topic: string): { readonly kind: InboundKind; readonly identity: string } {
+  const [device, identity = "", kind, ...more] = topic.split("/");
+  const isOfDevice = device === "device" && more.length === 0;
+  if (isOfDevice && kind === "data") return { kind: "reading", identity };
+  if (isOfDevice && kind === "ack") return { kind: "acknowledgement", identity };
+  return { kind: "reading", identity: "" };
 }

@@ -15,14 +15,16 @@ import { type Clock, steadyClock, SYSTEM_CLOCK } from "../time/clock.ts";
 import { BearerAuth } from "./api/bearer_auth.ts";
 import { importFirstKey } from "./api/first_key.ts";
 import type { RequestGate } from "./api/request_gate.ts";
-import { KeyRefusals } from "./api/key_refusals.ts";
+import { ApiRefusals } from "./api/refusals.ts";
 import { BODY_TIMEOUT_MS, createRoutes } from "./api/routes.ts";
 import { ClockWatch } from "./backend/clock_watch.ts";
 import { HttpBackend } from "./backend/http_backend.ts";
 import { DropCounter } from "./broker/drop_counter.ts";
 import { MqttBroker } from "./broker/mqtt_broker.ts";
 import { CatchUp } from "./pipeline/catch_up.ts";
+import { CommandRequests } from "./pipeline/command_requests.ts";
 import { CommandSender } from "./pipeline/command_sender.ts";
+import { CommandWatch } from "./pipeline/command_watch.ts";
 import { Committer } from "./pipeline/committer.ts";
 import { Forwarder } from "./pipeline/forwarder.ts";
 import { Intake } from "./pipeline/intake.ts";
@@ -81,9 +83,11 @@ export async function assemble(config: Config, options: GatewayOptions) {
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },
     ...{ responder, committer, emit, failpoint },
   }, config.backend);
+  const commandParts = { clock, keys, broker, committer, commands: store.commands };
+  const commands = assembleCommands(commandParts, config, emit);
   const verifier = new Verifier(keys);
   const intake = new Intake(
-    { clock, verifier, committer, forwarder, catchUp, emit, failpoint },
+    { clock, verifier, committer, commands: commands.sender, catchUp, emit, failpoint },
     { ...config.store, ...checks },
   );
   const metrics = new Metrics({
@@ -100,14 +104,14 @@ export async function assemble(config: Config, options: GatewayOptions) {
   listeners.push((event) => enterEvent(event, { committer, clock }));
   const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
   await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
-  const keyRefusals = new KeyRefusals(emit);
-  const commands = new CommandSender({ clock, keys, broker, committer, ...checks });
+  const refusals = new ApiRefusals(emit);
   const api = createRoutes({
-    auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => keyRefusals.add(...one)),
+    auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
     unreadiness: () => unreadiness({ broker, intake, committer }),
     degraded: () => [...broker.faults, ...forwarder.faults],
     metrics,
-    commands,
+    commands: commands.requests,
+    onRefused: (refusal) => refusals.addCommand(refusal),
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
     emit,
   });
@@ -116,9 +120,20 @@ export async function assemble(config: Config, options: GatewayOptions) {
   for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
-    ...{ emit, eventLog, keyRefusals, gate: options.gate },
+    ...{ emit, eventLog, refusals, gate: options.gate, commands },
     dropCounter: new DropCounter(messages, emit),
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
   };
+}
+
+/** What sends commands, what accepts them, and what tells of their changes. */
+function assembleCommands(
+  parts: ConstructorParameters<typeof CommandSender>[0],
+  { checks, commands }: Config,
+  emit: Emit,
+) {
+  const sender = new CommandSender(parts, { ...checks, ...commands });
+  const requests = new CommandRequests({ ...parts, sender }, checks);
+  return { sender, requests, watch: new CommandWatch(emit) };
 }

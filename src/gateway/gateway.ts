@@ -38,13 +38,15 @@ export class Gateway {
   /** Drains what an earlier run left, and connects; resolves once messages flow. */
   async start(): Promise<void> {
     const { broker, committer, forwarder, intake, keys, gate, api, emit } = this.#parts;
+    const { commands } = this.#parts;
     let pending = 0;
     for await (const entry of this.#parts.messages.backlog()) {
       pending++;
       forwarder.addBacklog(entry);
     }
-    committer.startWith(pending);
+    committer.start({ pending, entries: forwarder, commands: commands.watch });
     forwarder.start();
+    await commands.sender.start();
     broker.open({
       take: (message) => intake.take(message),
       sessionResumed: () => intake.sessionResumed(),
@@ -70,7 +72,8 @@ export class Gateway {
     this.#parts.expiryWatch.close();
     intake.stopTaking();
     await Promise.all([forwarder.stop(graceMs), gate?.hold(graceMs)]);
-    this.#parts.keyRefusals.close();
+    await this.#parts.commands.sender.stop();
+    this.#parts.refusals.close();
     await intake.close();
     await this.#parts.secretUses.close();
     await broker.close();
@@ -83,6 +86,7 @@ export class Gateway {
 
   #connected(): void {
     this.#parts.catchUp.end("broker");
+    this.#parts.commands.sender.connected();
     this.#ready.resolve();
   }
 

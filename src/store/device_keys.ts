@@ -7,6 +7,7 @@
 
 import type { DeviceStatus } from "../core/device.ts";
 import type { DeviceKeys as DeviceKeysPort } from "../core/ports.ts";
+import type { SignedKind } from "../core/signing_input.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { importSecret, type SecretKey } from "../core/signature.ts";
 import { firstSigner } from "../core/signed_payload.ts";
@@ -119,9 +120,13 @@ export class DeviceKeys implements DeviceKeysPort {
   }
 
   /** The payload bytes under the signature that any secret of the device verifies. */
-  async signedPayload(envelope: Envelope, nowSeconds: number): Promise<Uint8Array | undefined> {
+  async signedPayload(
+    envelope: Envelope,
+    nowSeconds: number,
+    kind: SignedKind = "message",
+  ): Promise<Uint8Array | undefined> {
     const secrets = this.#goodSecrets(envelope.deviceId, nowSeconds);
-    const signer = await firstSigner(envelope, secrets, (secret) => this.#keys.of(secret));
+    const signer = await firstSigner(envelope, secrets, (secret) => this.#keys.of(secret), kind);
     if (signer) signer.secret.lastUsed = nowSeconds;
     return signer?.payload;
   }

@@ -10,7 +10,8 @@ import type { Store } from "./store.ts";
 const STORE_BUSY_MS = 200;
 
 /** What a gateway has open. */
-interface GatewayStore extends Pick<Store, "registry" | "apiKeys" | "audit" | "close"> {
+interface GatewayStore
+  extends Pick<Store, "registry" | "apiKeys" | "audit" | "commands" | "close"> {
   readonly messages: MessageStore;
   readonly keys: DeviceKeys;
 }
@@ -23,10 +24,10 @@ export async function openGatewayStore(config: Config): Promise<GatewayStore> {
     secureDelete: "FAST", // it writes no secrets, and payloads come and go
   });
   try {
-    const { registry, apiKeys, audit } = store;
+    const { registry, apiKeys, audit, commands } = store;
     const keys = await DeviceKeys.load(registry);
     const messages = store.messages(config);
-    return { registry, apiKeys, audit, messages, keys, close: () => store.close() };
+    return { registry, apiKeys, audit, commands, messages, keys, close: () => store.close() };
   } catch (error) {
     await store.close();
     throw error;

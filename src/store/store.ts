@@ -9,6 +9,7 @@ import type { SealingKeyPlaces } from "../config/config.ts";
 import type { MessageStore, StoreMarks } from "../core/ports.ts";
 import type { ApiKeyStore } from "./api_keys.ts";
 import type { AuditAuthor, AuditLimits, AuditStore } from "./audit.ts";
+import type { CommandStore } from "./commands.ts";
 import type { DeadLetterLimits, DeadLetterStore } from "./dead_letters.ts";
 import type { OutboxStore } from "./outbox.ts";
 import type { RegistryStore } from "./registry.ts";
@@ -43,6 +44,19 @@ export interface StoreOptions {
 interface MessageLimits {
   readonly deadLetters: DeadLetterLimits;
   readonly audit: AuditLimits;
+  readonly commands: CommandLimits;
+}
+
+/** How much is kept of commands. */
+export interface CommandLimits {
+  /** Commands that may wait, of all devices and of one. */
+  readonly maxWaiting: number;
+  readonly maxWaitingPerDevice: number;
+  /** How long a command is kept after its time, and a request's key, milliseconds. */
+  readonly keepMs: number;
+  readonly keepKeysMs: number;
+  /** Path of the backend that is told of each state; undefined: none is. */
+  readonly callbackPath: string | undefined;
 }
 
 /** An open store; close it when you are done. */
@@ -53,6 +67,7 @@ export interface Store {
   readonly replayIds: ReplayIds;
   readonly outbox: OutboxStore;
   readonly deadLetters: DeadLetterStore;
+  readonly commands: CommandStore;
   readonly apiKeys: ApiKeyStore;
   readonly audit: AuditStore;
   readonly sealing: Sealing;

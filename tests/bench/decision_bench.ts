@@ -13,7 +13,7 @@
  */
 
 import { createHmac, createSecretKey, timingSafeEqual } from "node:crypto";
-import { admit, type Candidate, type Examined } from "../../src/core/admission.ts";
+import { admit, type Candidate, type ExaminedReading } from "../../src/core/admission.ts";
 import { readEnvelope } from "../../src/core/envelope.ts";
 import type { Envelope } from "../../src/core/envelope.ts";
 import { examine } from "../../src/core/examination.ts";
@@ -150,7 +150,7 @@ const candidates = envelopes.map((one): Candidate => ({
   signedPayload: one.compactPayload,
 }));
 
-function decide(batch: readonly Examined[]): void {
+function decide(batch: readonly ExaminedReading[]): void {
   const { decided } = admit(batch, { has: () => false }, state);
   if (decided.some(({ verdict }) => verdict.kind !== "accepted")) {
     throw new Error("a message was not accepted");

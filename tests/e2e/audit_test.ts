@@ -61,7 +61,7 @@ Deno.test("who commands a device, or tries to without the right key, is in the a
       entries(site).filter(({ author }) => author === "gateway")
         .map(({ event, subject, detail, count }) => `${event} ${subject} ${detail} ${count}`);
     const expected = [
-      `command_sent sensor_001 backend ${id} no_subscriber 1`,
+      `command_accepted sensor_001 backend ${id} no_subscriber 1`,
       "command_refused sensor_001 backend - not-json 1",
       "api_key_refused  wrong key, last from 127.0.0.1 1",
       "api_key_refused  no key, last from 127.0.0.1 1",
@@ -70,10 +70,10 @@ Deno.test("who commands a device, or tries to without the right key, is in the a
     assert.deepEqual(made(), expected);
     await site.stopGateway(); // tells what is left of the minute
     assert.deepEqual(made(), [...expected, "api_key_refused  wrong key, last from 127.0.0.1 2"]);
-    const sent = site.log.find(({ event }) => event === "command_sent")!;
+    const sent = site.log.find(({ event }) => event === "command_accepted")!;
     assert.partialDeepStrictEqual(sent, {
       level: "info",
-      message: "Sent a command of key backend to sensor_001: no subscriber",
+      message: "Command of key backend to sensor_001: no_subscriber",
       key_name: "backend",
       device_id: "sensor_001",
       message_id: id,
@@ -82,6 +82,38 @@ Deno.test("who commands a device, or tries to without the right key, is in the a
     for (const secret of ["hush", key]) {
       assert.ok(!JSON.stringify([entries(site), site.log]).includes(secret));
     }
+  });
+});
+
+Deno.test("a flood of refused commands is ten entries and their number, also in the metrics", async () => {
+  await withLiveSite(async (site) => {
+    await site.register("sensor_001");
+    for (let i = 0; i < 25; i++) {
+      const response = await site.api("/command/sensor_001", { method: "POST", body: "{" });
+      assert.equal(response.status, 400);
+    }
+    assert.equal((await site.api("/command/other", { method: "POST", body: "1" })).status, 404);
+    const refusals = () => entries(site).filter(({ event }) => event === "command_refused");
+    await poll("ten and one", () => refusals().length === 11);
+    const refused = "commands_refused_total";
+    assert.equal(await site.metric(`${refused}{reason="not-json"}`), 10);
+    assert.equal(await site.metric(`${refused}{reason="unknown-device"}`), 1);
+    assert.equal((await site.api("/metrics", { headers: { authorization: "" } })).status, 401);
+    assert.equal(await site.metric('api_keys_refused_total{fault="no key"}'), 1);
+    await site.stopGateway(); // tells what is left of the minute
+    const last = refusals().at(-1)!;
+    assert.deepEqual([last.subject, last.detail, last.count], [
+      "sensor_001",
+      "backend - not-json",
+      15,
+    ]);
+    assert.equal(refusals().length, 12);
+    const lines = site.log.filter(({ event }) => event === "command_refused");
+    assert.equal(lines.length, 12);
+    assert.equal(
+      lines.at(-1)!["message"],
+      "Did not send 15 more commands of key backend within a minute, the last to sensor_001: not-json",
+    );
   });
 });
 

@@ -8,7 +8,7 @@ import type { FreshnessFacts } from "../../src/core/freshness.ts";
 import { importSecret, type SecretKey, sign } from "../../src/core/signature.ts";
 import { signedPayloadOf } from "../../src/core/signed_payload.ts";
 import { signingInput } from "../../src/core/signing_input.ts";
-import { identityOf } from "../../src/core/topic.ts";
+import { originOf } from "../../src/core/topic.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
 
 export const SECRET = "supersecretkey123";
@@ -42,7 +42,7 @@ export async function judge(
   const { topic = `device/${DEVICE_ID}/data`, retained = false, redelivered = false } = over;
   const secretOf = (id: string) => Object.hasOwn(registered, id) ? registered[id] : undefined;
   const arrivedMs = nowSeconds * 1000;
-  const arrival = { identity: identityOf(topic), retained, redelivered, arrivedMs };
+  const arrival = { identity: originOf(topic).identity, retained, redelivered, arrivedMs };
   const examined = await examine(readEnvelope(bytes), arrival, {
     statusOf: (id) => over.status ?? (secretOf(id) === undefined ? "unknown" : "active"),
     signedPayload: async (envelope) => {

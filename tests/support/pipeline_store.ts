@@ -7,12 +7,18 @@ import type { Batch, MessageStore } from "../../src/core/ports.ts";
 import { CatchUp } from "../../src/gateway/pipeline/catch_up.ts";
 import { Committer } from "../../src/gateway/pipeline/committer.ts";
 import { openStore } from "../../src/store/open_store.ts";
-import type { Store } from "../../src/store/store.ts";
+import type { CommandLimits, Store } from "../../src/store/store.ts";
 import { DEVICE_ID, NOW, SECRET } from "./judge.ts";
 import { withFolder } from "./with_folder.ts";
 
 /** Limits that nothing here reaches. */
 const KEPT = { maxCount: 10_000, maxAgeMs: 1e12 };
+
+/** The same of commands. */
+export const COMMANDS_KEPT: CommandLimits = {
+  ...{ maxWaiting: 10_000, maxWaitingPerDevice: 100, keepMs: 1e12, keepKeysMs: 1e12 },
+  callbackPath: undefined,
+};
 
 /** What stands on the store, and what it did. */
 export interface PipelineStore {
@@ -65,7 +71,11 @@ function pipelineOn(store: Store, policy: Partial<AdmissionPolicy>): PipelineSto
   const catchUp = new CatchUp({ outage: new Outage("run", undefined), broker, emit });
   const committer = new Committer({
     ...{ catchUp, clock, emit, failpoint, steadyMs: clock.wallMs },
-    store: failing(store.messages({ deadLetters: KEPT, audit: KEPT }), batches, faults),
+    store: failing(
+      store.messages({ deadLetters: KEPT, audit: KEPT, commands: COMMANDS_KEPT }),
+      batches,
+      faults,
+    ),
     policy: { toleranceSeconds: 300, graceSeconds: 0, rate: undefined, ...policy },
   });
   const parts = { store, committer, catchUp, events, batches, faults, markers };

@@ -14,10 +14,10 @@ import description from "../../../docs/openapi.json" with { type: "json" };
 import { type ApiKey, reaches } from "../../store/api_keys.ts";
 import { COMMAND_DEPTH_MAX, COMMAND_MAX_BYTES } from "../../core/command.ts";
 import { isDeviceId } from "../../core/device.ts";
-import type { Emit } from "../../core/event.ts";
+import type { CommandRefusal, Emit } from "../../core/event.ts";
 import { readJsonText } from "../../core/json_text.ts";
 import type { BearerAuth } from "./bearer_auth.ts";
-import type { CommandResult } from "../pipeline/command_sender.ts";
+import type { CommandRequest, CommandResult } from "../pipeline/command_requests.ts";
 import { problem, type ProblemName } from "./problem.ts";
 import { namesOneHost } from "./request_host.ts";
 
@@ -35,7 +35,9 @@ interface RouteParts {
   /** What else is wrong, though messages are taken; empty if nothing is. */
   degraded(): readonly string[];
   readonly metrics: { text(): Promise<string>; readonly contentType: string };
-  readonly commands: { send(deviceId: string, payload: Uint8Array): Promise<CommandResult> };
+  readonly commands: { send(request: CommandRequest): Promise<CommandResult> };
+  /** Told of each command with a key that was not sent. */
+  onRefused(refusal: CommandRefusal): void;
   readonly bodyTimeoutMs: number;
   readonly emit: Emit;
 }
@@ -104,18 +106,20 @@ async function command(target: Target, request: Request, parts: RouteParts): Pro
   const names = { keyName: target.key.name, deviceId };
   const refuse = (reason: ProblemName, options: Refusal = {}) => {
     const { messageId, ...answer } = options;
-    parts.emit({ kind: "command_refused", ...names, messageId, reason });
+    parts.onRefused({ ...names, messageId, reason });
     return problem(reason, answer);
   };
   if (!(payload instanceof Uint8Array)) {
     return refuse(payload.name, payload.detail === undefined ? {} : { detail: payload.detail });
   }
-  const result = await parts.commands.send(deviceId, payload);
+  const result = await parts.commands.send({
+    ...names,
+    ...{ payload, ttlSeconds: undefined, idempotencyKey: undefined },
+  });
   switch (result.kind) {
-    case "sent": {
-      const { messageId, timestamp, subscribers } = result;
-      parts.emit({ kind: "command_sent", ...names, messageId, subscribers });
-      const delivery = subscribers ? "queued" : "no_subscriber";
+    case "accepted": {
+      const { messageId, timestamp, delivery } = result;
+      parts.emit({ kind: "command_accepted", ...names, messageId, delivery });
       const body = { device_id: deviceId, message_id: messageId, timestamp, delivery };
       return Response.json(body, { status: 202 });
     }
@@ -124,7 +128,13 @@ async function command(target: Target, request: Request, parts: RouteParts): Pro
     case "unstored":
       return refuse("store-unavailable", { headers: retryAfter() });
     case "unsent":
+      return refuse("broker-unavailable", { headers: retryAfter() });
+    case "unacknowledged":
       return refuse("broker-unavailable", { messageId: result.messageId, headers: retryAfter() });
+    case "too_many_waiting":
+    case "key_under_way":
+    case "key_reused":
+      return refuse("internal");
     default:
       return result satisfies never;
   }

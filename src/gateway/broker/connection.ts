@@ -18,7 +18,12 @@ import type { ConnectionOptions } from "node:tls";
 import { writeToStream } from "mqtt-packet";
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
 import type { InboundMessage, Published, PublishProperties } from "../../core/ports.ts";
-import { DATA_TOPIC_FILTER, DROPPED_TOPIC, MARKER_TOPIC } from "../../core/topic.ts";
+import {
+  ACK_TOPIC_FILTER,
+  DATA_TOPIC_FILTER,
+  DROPPED_TOPIC,
+  MARKER_TOPIC,
+} from "../../core/topic.ts";
 import { TcpStream } from "./tcp_stream.ts";
 
 writeToStream.cacheNumbers = false; // a Buffer for each of 65,536 numbers would take 20 MB
@@ -35,6 +40,7 @@ const PUBLISH_WATCH_MS = 500;
 /** rh 2: no retained messages at subscribe; rap: see the retain flag as it was published. */
 const SUBSCRIPTIONS = {
   [DATA_TOPIC_FILTER]: { qos: 1, rh: 2, rap: true },
+  [ACK_TOPIC_FILTER]: { qos: 1, rh: 2, rap: true },
   [MARKER_TOPIC]: { qos: 1, rh: 2 },
   // The broker keeps its counters as retained messages: the last one tells of drops while away.
   [DROPPED_TOPIC]: { qos: 0, rh: 0 },
@@ -178,7 +184,7 @@ export class Connection {
   #endSilent(): void {
     const [oldest] = this.#unacknowledged;
     if (oldest === undefined || performance.now() - oldest.sinceMs < PUBLISH_TIMEOUT_MS) return;
-    oldest.settle({ kind: "unsent", reason: "the broker did not acknowledge in time" });
+    oldest.settle({ kind: "unacknowledged", reason: "the broker did not acknowledge in time" });
     this.#client.end(true);
   }
 
@@ -227,7 +233,7 @@ export class Connection {
     clearInterval(this.#watch);
     this.#client.on("error", () => {}); // an error after the end matters to nothing
     for (const { settle } of [...this.#unacknowledged]) {
-      settle({ kind: "unsent", reason: "the connection to the broker was lost" });
+      settle({ kind: "unacknowledged", reason: "the connection to the broker was lost" });
     }
   }
 
@@ -305,7 +311,7 @@ function outcomeOf(error: Error | null | undefined, pubackReason: number): Publi
     return { kind: "acknowledged", subscribers: pubackReason !== NO_MATCHING_SUBSCRIBERS };
   }
   const { code } = error as { code?: unknown };
-  return { kind: typeof code === "number" ? "refused" : "unsent", reason: error.message };
+  return { kind: typeof code === "number" ? "refused" : "unacknowledged", reason: error.message };
 }
 
 function propertiesOf(properties: PublishProperties) {

@@ -1,77 +1,324 @@
 /**
- * Commands: from the backend's JSON to a signed message that the broker has acknowledged.
+ * Sends copies of commands to devices.
  *
- * A command is signed in the same form as a reading. Its id is therefore in the replay guard before
- * it is published: a captured command that comes back as a reading is replayed.
+ * The rules are:
+ * - a copy is signed again under the same message_id, and is on the disk before it is published;
+ * - a device has one turn at a time, and what waits for it goes first, in the order of acceptance:
+ *   the next one is published when the broker has spoken of the one before, whatever the device says;
+ * - a device that is not there is tried when it is heard, when the broker is back, and at growing
+ *   pauses;
+ * - a second copy of what was sent goes only to a device that has ever acknowledged a command;
+ * - memory is bounded: what waits is on the disk; here is only which devices wait.
  */
 
-import { type SignedCommand, writeCommand } from "../../core/command.ts";
-import type { Broker, DeviceKeys, SentId } from "../../core/ports.ts";
+import { writeCommand } from "../../core/command.ts";
+import { type CopyOutcome, copyTimes } from "../../core/command_life.ts";
+import type {
+  CommandChange,
+  CommandChangeResult,
+  CommandReader,
+  IntendedCopy,
+  StoredCommand,
+} from "../../core/command_store.ts";
+import type { Broker, DeviceKeys, Published } from "../../core/ports.ts";
 import { sign } from "../../core/signature.ts";
 import { signingInput } from "../../core/signing_input.ts";
 import { secondsOf } from "../../core/time.ts";
 import { commandTopic } from "../../core/topic.ts";
 import type { Clock } from "../../time/clock.ts";
 
-/** What became of a command. */
-export type CommandResult =
-  | {
-    readonly kind: "sent";
-    readonly messageId: string;
-    /** Unix seconds. */
-    readonly timestamp: number;
-    /** False if the broker says that nobody is subscribed to the device's command topic. */
-    readonly subscribers: boolean;
-  }
-  | { readonly kind: "unknown_device" }
-  /** Its id could not be stored: nothing was sent. */
-  | { readonly kind: "unstored" }
-  | { readonly kind: "unsent"; readonly messageId: string; readonly reason: string };
+/** Devices that are tried at once. */
+const TURNS_MAX = 32;
 
-/** Remembers ids on the disk; resolves to false if it cannot. */
-interface IdMemory {
-  remember(id: SentId): Promise<boolean>;
+/** Pauses between two tries of a device that is not there, and shorter ones if it is heard. */
+const RETRY_FIRST_MS = 5_000;
+const RETRY_LONGEST_MS = 60_000;
+const HEARD_FIRST_MS = 1_000;
+
+/** A device that was silent for longer has come back. */
+const SILENCE_MS = 30_000;
+
+/** A copy is not sent again earlier than this, however often the device is heard. */
+const AGAIN_FIRST_SECONDS = 5;
+
+/** Changes commands on the disk. */
+export interface CommandWriter {
+  change(
+    change: CommandChange,
+    options?: { readonly isPatient?: boolean },
+  ): Promise<CommandChangeResult | undefined>;
 }
 
-/** What a command needs on its way. */
-interface CommandParts {
+/** What a sender works with. */
+interface SenderParts {
   readonly clock: Clock;
   readonly keys: DeviceKeys;
-  readonly broker: Pick<Broker, "publish">;
-  readonly committer: IdMemory;
-  /** After which the device would refuse the command, and the broker drops it. */
-  readonly toleranceSeconds: number;
+  readonly broker: Pick<Broker, "publish" | "isConnected">;
+  readonly committer: CommandWriter;
+  readonly commands: CommandReader;
 }
 
-/** Signs and sends commands. */
-export class CommandSender {
-  readonly #parts: CommandParts;
+/** Its settings. */
+interface SenderOptions {
+  /** After which a device refuses a copy. */
+  readonly toleranceSeconds: number;
+  readonly resendMs: number;
+}
 
-  constructor(parts: CommandParts) {
+/** A device for which something waits, or may have to be sent again. */
+interface Queue {
+  /** Tries in a row that found nobody. */
+  failures: number;
+  lastTryMs: number;
+  lastHeardMs: number;
+  lastCopyMs: number;
+  /** True if it has a turn soon, or has one. */
+  isDue: boolean;
+  timer: ReturnType<typeof setTimeout> | undefined;
+}
+
+/** Where a turn has ended. */
+type TurnEnd =
+  /** Nothing waits. */
+  | "clear"
+  /** The device is not there: what waits goes on waiting. */
+  | "no_subscriber"
+  /** Nothing can be sent to it now. */
+  | "stopped";
+
+/** The sender. */
+export class CommandSender {
+  readonly #parts: SenderParts;
+  readonly #options: SenderOptions;
+  readonly #queues = new Map<string, Queue>();
+  readonly #ready: string[] = [];
+  readonly #turns = new Map<string, Promise<unknown>>();
+  #running = 0;
+  #isStopped = false;
+
+  constructor(parts: SenderParts, options: SenderOptions) {
     this.#parts = parts;
+    this.#options = options;
   }
 
-  /** Signs `payload` (compact JSON) for a device and publishes it. */
-  async send(deviceId: string, payload: Uint8Array): Promise<CommandResult> {
-    const { clock, keys, broker, committer, toleranceSeconds } = this.#parts;
-    const nowSeconds = secondsOf(clock.wallMs());
-    await keys.refresh();
-    if (keys.statusOf(deviceId, nowSeconds) !== "active") return { kind: "unknown_device" };
-    const key = await keys.key(deviceId, nowSeconds);
-    if (key === undefined) return { kind: "unknown_device" };
-    const messageId = crypto.randomUUID();
-    const fields = { deviceId, timestamp: String(nowSeconds), messageId };
+  /** Takes over what an earlier run has left. */
+  async start(): Promise<void> {
+    for (const deviceId of await this.#parts.commands.devices()) this.add(deviceId);
+  }
+
+  /** Sends no more; resolves when what is under way has ended. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    for (const { timer } of this.#queues.values()) clearTimeout(timer);
+    await Promise.all(this.#turns.values());
+  }
+
+  /** Devices for which something waits, or may have to be sent again. */
+  get devices(): number {
+    return this.#queues.size;
+  }
+
+  /** The broker is there: everything that waits is tried. */
+  connected(): void {
+    for (const [deviceId, queue] of this.#queues) {
+      queue.failures = 0;
+      this.#wake(deviceId, queue);
+    }
+  }
+
+  /** The device has sent something. */
+  heard(deviceId: string): void {
+    const queue = this.#queues.get(deviceId);
+    if (queue === undefined) return;
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (nowMs - queue.lastHeardMs > SILENCE_MS) queue.failures = 0;
+    queue.lastHeardMs = nowMs;
+    const pauseMs = Math.min(RETRY_LONGEST_MS, HEARD_FIRST_MS * 2 ** queue.failures);
+    const waitMs = queue.lastTryMs + pauseMs - nowMs;
+    if (waitMs <= 0) this.#wake(deviceId, queue);
+    else this.#wakeIn(deviceId, queue, waitMs);
+  }
+
+  /** Something waits for the device, or may have to be sent to it again. */
+  add(deviceId: string): void {
+    if (this.#isStopped) return;
+    const known = this.#queues.get(deviceId);
+    const nowMs = this.#parts.clock.monotonicMs();
+    const queue = known ?? {
+      ...{ failures: 0, lastTryMs: nowMs, lastHeardMs: -Infinity, lastCopyMs: nowMs },
+      ...{ isDue: false, timer: undefined },
+    };
+    this.#queues.set(deviceId, queue);
+    if (queue.timer === undefined) this.#wakeIn(deviceId, queue, RETRY_FIRST_MS);
+  }
+
+  /** Runs `work` when the device has no other turn. */
+  async inTurn<T>(deviceId: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(deviceId) ?? Promise.resolve();
+    const turn = before.then(work);
+    const end = turn.catch(() => {});
+    this.#turns.set(deviceId, end);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(deviceId) === end) this.#turns.delete(deviceId);
+    }
+  }
+
+  /** Sends what waits for the device; belongs into a turn. */
+  async sendWaiting(deviceId: string): Promise<TurnEnd> {
+    const { clock, commands, broker } = this.#parts;
+    const queue = this.#queues.get(deviceId);
+    if (queue === undefined) return "clear";
+    queue.lastTryMs = clock.monotonicMs();
+    while (broker.isConnected && !this.#isStopped) {
+      const next = await commands.nextWaiting(deviceId, secondsOf(clock.wallMs()));
+      if (next === undefined) return "clear";
+      const outcome = await this.#sendAgain(next);
+      if (outcome === "no_subscriber") queue.failures++;
+      else if (outcome === "queued") queue.failures = 0;
+      if (outcome !== "queued") return outcome === "no_subscriber" ? outcome : "stopped";
+    }
+    return "stopped";
+  }
+
+  /** Publishes a copy whose intent is on the disk. */
+  async publish({ command, payload }: StoredCommand, copy: IntendedCopy): Promise<CopyOutcome> {
+    const { keys, broker, clock } = this.#parts;
+    const { deviceId, messageId } = command;
+    const queue = this.#queues.get(deviceId);
+    if (queue) queue.lastCopyMs = clock.monotonicMs();
+    const key = await keys.key(deviceId, copy.nowSeconds);
+    if (key === undefined) return "unsent";
+    const fields = { deviceId, messageId, timestamp: String(copy.timestampSeconds) };
     const signature = await sign(key, signingInput(fields, payload));
-    if (!await committer.remember({ deviceId, messageId, timestampSeconds: nowSeconds })) {
-      return { kind: "unstored" };
-    }
-    const command: SignedCommand = { ...fields, payload, signature };
-    const published = await broker.publish(commandTopic(deviceId), writeCommand(command), {
-      messageExpiryInterval: toleranceSeconds,
+    const times = copyTimes(command, { ...copy, ...this.#options });
+    const body = writeCommand({ ...fields, payload, signature });
+    const published = await broker.publish(commandTopic(deviceId), body, {
+      messageExpiryInterval: times.messageExpirySeconds,
     });
-    if (published.kind !== "acknowledged") {
-      return { kind: "unsent", messageId, reason: published.reason };
+    return outcomeOf(published);
+  }
+
+  /** What a copy of the command is to be signed with. */
+  copyOf(command: StoredCommand["command"]): IntendedCopy {
+    const nowSeconds = secondsOf(this.#parts.clock.wallMs());
+    const { timestampSeconds } = copyTimes(command, { nowSeconds, ...this.#options });
+    return { timestampSeconds, nowSeconds };
+  }
+
+  /** Writes the intent, publishes, writes the outcome. */
+  async #sendAgain(stored: StoredCommand): Promise<CopyOutcome | undefined> {
+    const { keys, committer } = this.#parts;
+    const { deviceId, messageId } = stored.command;
+    const copy = this.copyOf(stored.command);
+    await keys.refresh();
+    if (keys.statusOf(deviceId, copy.nowSeconds) !== "active") return undefined;
+    const name = { deviceId, messageId };
+    const intent = await committer.change({ kind: "send", name, copy });
+    if (intent?.kind !== "changed") return undefined;
+    const outcome = await this.publish(stored, copy);
+    const conclusion: CommandChange = { kind: "conclude", name, outcome, answer: undefined };
+    await committer.change(conclusion, { isPatient: true });
+    return outcome;
+  }
+
+  #wakeIn(deviceId: string, queue: Queue, delayMs: number): void {
+    clearTimeout(queue.timer);
+    queue.timer = setTimeout(() => this.#wake(deviceId, queue), delayMs);
+  }
+
+  #wake(deviceId: string, queue: Queue): void {
+    clearTimeout(queue.timer);
+    queue.timer = undefined;
+    if (queue.isDue) return;
+    queue.isDue = true;
+    this.#ready.push(deviceId);
+    this.#serve();
+  }
+
+  #serve(): void {
+    while (this.#running < TURNS_MAX && !this.#isStopped) {
+      const deviceId = this.#ready.shift();
+      if (deviceId === undefined) return;
+      this.#running++;
+      this.inTurn(deviceId, () => this.#turn(deviceId)).finally(() => {
+        this.#running--;
+        this.#serve();
+      });
     }
-    return { kind: "sent", messageId, timestamp: nowSeconds, subscribers: published.subscribers };
+  }
+
+  /** One turn of a device; the next one comes by itself as long as something may have to be sent. */
+  async #turn(deviceId: string): Promise<void> {
+    const queue = this.#queues.get(deviceId);
+    if (queue === undefined) return;
+    queue.isDue = false;
+    try {
+      const end = await this.sendWaiting(deviceId);
+      const pauseMs = end === "clear" ? await this.#resend(deviceId, queue) : retryMs(queue);
+      if (pauseMs !== undefined) this.#plan(deviceId, queue, pauseMs);
+      else if (!queue.isDue) this.#remove(deviceId, queue);
+    } catch {
+      this.#plan(deviceId, queue, retryMs(queue)); // the store's fault, which the committer reports
+    }
+  }
+
+  #plan(deviceId: string, queue: Queue, pauseMs: number): void {
+    const isPlanned = queue.isDue || queue.timer !== undefined;
+    if (!this.#isStopped && !isPlanned) this.#wakeIn(deviceId, queue, pauseMs);
+  }
+
+  #remove(deviceId: string, queue: Queue): void {
+    clearTimeout(queue.timer);
+    this.#queues.delete(deviceId);
+  }
+
+  /**
+   * Sends again what a device has not acknowledged; resolves to when there is more to send,
+   * milliseconds, or to undefined if there is nothing of that kind.
+   */
+  async #resend(deviceId: string, queue: Queue): Promise<number | undefined> {
+    const { clock, commands } = this.#parts;
+    if (!await commands.hasAcknowledged(deviceId)) return undefined;
+    const nowSeconds = secondsOf(clock.wallMs());
+    const sent = await commands.unacknowledged(deviceId, nowSeconds);
+    if (sent.length === 0) return undefined;
+    const isHeard = queue.lastHeardMs > queue.lastCopyMs;
+    let pauseSeconds = secondsOf(this.#options.resendMs);
+    for (const stored of sent) {
+      const { lastSentSeconds = 0 } = stored.command;
+      const wait = this.#againSeconds(stored, isHeard) - Math.abs(nowSeconds - lastSentSeconds);
+      if (wait <= 0) await this.#sendAgain(stored);
+      else pauseSeconds = Math.min(pauseSeconds, wait);
+    }
+    return 1000 * pauseSeconds;
+  }
+
+  /** How old the last copy must be, seconds. */
+  #againSeconds({ command: { sends } }: StoredCommand, isHeard: boolean): number {
+    const resendSeconds = secondsOf(this.#options.resendMs);
+    return isHeard
+      ? Math.min(resendSeconds, AGAIN_FIRST_SECONDS * 2 ** (sends - 1))
+      : resendSeconds;
+  }
+}
+
+/** When a device that is not there is tried again, milliseconds. */
+function retryMs({ failures }: Queue): number {
+  return Math.min(RETRY_LONGEST_MS, RETRY_FIRST_MS * 2 ** Math.max(0, failures - 1));
+}
+
+function outcomeOf(published: Published): CopyOutcome {
+  switch (published.kind) {
+    case "acknowledged":
+      return published.subscribers ? "queued" : "no_subscriber";
+    case "refused":
+    case "unsent":
+      return "unsent";
+    case "unacknowledged":
+      return "unknown";
+    default:
+      return published satisfies never;
   }
 }

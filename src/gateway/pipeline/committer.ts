@@ -12,10 +12,16 @@
 
 import type { AdmissionPolicy, Examined } from "../../core/admission.ts";
 import type { AuditNote } from "../../core/audit_note.ts";
+import type {
+  ChangedCommand,
+  CommandChange,
+  CommandChangeResult,
+} from "../../core/command_store.ts";
 import type { Settlement } from "../../core/delivery.ts";
 import type { Emit } from "../../core/event.ts";
 import type { OnFailpoint } from "../../core/failpoint.ts";
-import type { CommitResult, MessageStore, SentId, Tidying } from "../../core/ports.ts";
+import type { OutboxEntry, WaitingEntry } from "../../core/outbox_entry.ts";
+import type { CommitResult, MessageStore, Tidying } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { TokenBucket } from "../../core/token_bucket.ts";
 import type { Clock } from "../../time/clock.ts";
@@ -41,18 +47,52 @@ interface CommitterParts {
   readonly failpoint: OnFailpoint;
 }
 
+/** Who sends what is in the outbox. */
+interface EntryConsumer {
+  /** Takes an entry that was put into the outbox just now. */
+  add(entry: OutboxEntry): void;
+  /** Takes an entry that another process has put back into the outbox. */
+  requeue(entry: WaitingEntry): void;
+  /** Forgets an entry that another process has taken out of the outbox. */
+  remove(entry: WaitingEntry): void;
+}
+
+/** Hears of each command that has changed, once that is on the disk. */
+interface CommandListener {
+  changed(commands: readonly ChangedCommand[]): void;
+}
+
+/** What a gateway begins with. */
+interface CommitterStart {
+  /** Entries that an earlier run has left in the outbox. */
+  readonly pending: number;
+  readonly entries: EntryConsumer;
+  readonly commands: CommandListener;
+}
+
 /** What is to be committed besides the settlements. */
 interface CommitWork {
   /** Examines the messages; called before each try. */
   examine(): Promise<readonly Examined[]>;
   /** Read at each try. */
   tidying(): Tidying | undefined;
+  /** Called once it is on the disk, before its entries are handed on and anything else is written. */
+  committed(result: CommitResult): void;
 }
 
 const NO_MESSAGES: CommitWork = {
   examine: () => Promise.resolve([]),
   tidying: () => undefined,
+  committed: () => {},
 };
+
+/** A change of a command that waits for its transaction. */
+interface WaitingChange {
+  readonly change: CommandChange;
+  /** True: it is tried until it works; otherwise the one who asked is told at once. */
+  readonly isPatient: boolean;
+  done(result: CommandChangeResult | undefined): void;
+}
 
 /** The committer. */
 export class Committer {
@@ -63,7 +103,8 @@ export class Committer {
   readonly #replaced = Promise.withResolvers<void>();
   readonly #notes = new NoteQueue();
   #settlements: Settlement[] = [];
-  #remembering: { readonly id: SentId; readonly done: (isStored: boolean) => void }[] = [];
+  #changes: WaitingChange[] = [];
+  #start: CommitterStart | undefined;
   #settleTimer: ReturnType<typeof setTimeout> | undefined;
   /** The commit that runs or waits last; never rejects. */
   #last: Promise<unknown> = Promise.resolve();
@@ -90,9 +131,10 @@ export class Committer {
     return this.#fault;
   }
 
-  /** Sets how many entries an earlier run has left in the outbox; called once, at start. */
-  startWith(pending: number): void {
-    this.#pending = pending;
+  /** Begins; called once, before anything is committed. */
+  start(start: CommitterStart): void {
+    this.#start = start;
+    this.#pending = start.pending;
   }
 
   /** An entry is finished; it leaves the outbox in the next transaction. */
@@ -111,13 +153,17 @@ export class Committer {
   }
 
   /**
-   * Remembers the id of a message that is about to be sent to a device; resolves once it is on the
-   * disk, to false if the store cannot be written now.
+   * Changes a command in the next transaction. Resolves to what came of it, or to undefined if it
+   * cannot be written: at once if the store fails, or, if `isPatient`, when the committer ends.
    */
-  remember(id: SentId): Promise<boolean> {
-    if (this.#isOver || this.#closing) return Promise.resolve(false);
+  change(
+    change: CommandChange,
+    { isPatient = false } = {},
+  ): Promise<CommandChangeResult | undefined> {
+    const isLate = this.#isOver || this.#closing && !isPatient;
+    if (isLate) return Promise.resolve(undefined);
     return new Promise((done) => {
-      this.#remembering.push({ id, done });
+      this.#changes.push({ change, isPatient, done });
       if (this.#underWay === 0) this.commit(NO_MESSAGES);
       else this.#settleDue = true;
     });
@@ -144,9 +190,14 @@ export class Committer {
     this.stopRetrying();
     clearTimeout(this.#settleTimer);
     await this.#last;
-    if (this.#settlements.length > 0 || !this.#notes.isEmpty) await this.commit(NO_MESSAGES);
+    const isWork = this.#settlements.length + this.#changes.length > 0 || !this.#notes.isEmpty;
+    if (isWork) await this.commit(NO_MESSAGES);
+    this.#end();
+  }
+
+  #end(): void {
     this.#isOver = true;
-    this.#refuseIds();
+    for (const { done } of this.#changes.splice(0)) done(undefined);
   }
 
   /** At once, or with the commit that is running, or right after it. */
@@ -154,7 +205,7 @@ export class Committer {
     clearTimeout(this.#settleTimer);
     this.#settleTimer = undefined;
     this.#settleDue = this.#underWay > 0;
-    const isWork = this.#settlements.length > 0 || this.#remembering.length > 0;
+    const isWork = this.#settlements.length > 0 || this.#changes.length > 0;
     if (isWork && !this.#settleDue) this.commit(NO_MESSAGES);
   }
 
@@ -174,19 +225,19 @@ export class Committer {
     return undefined;
   }
 
-  async #try({ examine, tidying }: CommitWork): Promise<CommitResult> {
+  async #try({ examine, tidying, committed }: CommitWork): Promise<CommitResult> {
     const { store, policy, clock, steadyMs, catchUp, emit, failpoint } = this.#parts;
     const examined = await examine();
     failpoint("verified");
     const settlements = [...this.#settlements];
     const notes = this.#notes.waiting();
-    const remembering = [...this.#remembering];
+    const changes = [...this.#changes];
     const wallMs = clock.wallMs();
     const result = await store.commit({
       examined,
       settlements,
       notes,
-      sentIds: remembering.map(({ id }) => id),
+      commandChanges: changes.map(({ change }) => change),
       buckets: this.#buckets,
       policy,
       facts: {
@@ -200,11 +251,27 @@ export class Committer {
     });
     this.#settlements.splice(0, settlements.length);
     this.#notes.written(notes);
-    for (const { done } of this.#remembering.splice(0, remembering.length)) done(true);
+    this.#changes.splice(0, changes.length);
     this.#works(result);
+    committed(result);
+    this.#handOn(result);
+    changes.forEach(({ done }, i) => done(result.commandResults[i]));
     const expired = result.expiredDeadLetters;
     if (expired.count > 0) emit({ kind: "dead_letters_expired", ...expired });
     return result;
+  }
+
+  /** Before anything else is written, so that each lane has its entries in their order. */
+  #handOn({ committed, callbacks, requeued, removed, changedCommands }: CommitResult): void {
+    const { entries, commands } = this.#start ?? {};
+    for (const entry of removed) entries?.remove(entry);
+    for (const entry of requeued) entries?.requeue(entry);
+    const accepted = committed.flatMap((one) => one.kind === "accepted" ? [one.entry] : []);
+    const added = callbacks.length === 0
+      ? accepted
+      : [...accepted, ...callbacks].sort((a, b) => a.sequence - b.sequence);
+    for (const entry of added) entries?.add(entry);
+    if (changedCommands.length > 0) commands?.changed(changedCommands);
   }
 
   #works({ pending, spent }: CommitResult): void {
@@ -220,18 +287,20 @@ export class Committer {
     this.#parts.catchUp.begin("store");
     if (this.#fault !== message) this.#parts.emit({ kind: "store_failed", reason: message });
     this.#fault = message;
-    this.#refuseIds();
+    this.#refuseChanges();
   }
 
-  /** Who waits for an id is told at once: nothing is sent while the store cannot be written. */
-  #refuseIds(): void {
-    for (const { done } of this.#remembering.splice(0)) done(false);
+  /** Who is not patient is told at once: nothing is sent while the store cannot be written. */
+  #refuseChanges(): void {
+    const waiting = this.#changes;
+    this.#changes = waiting.filter(({ isPatient }) => isPatient);
+    for (const { isPatient, done } of waiting) if (!isPatient) done(undefined);
   }
 
   /** Nothing failed: this batch is for a gateway that opens the store again. */
   #reopen({ message }: Error): undefined {
     this.#parts.emit({ kind: "store_reopened", reason: message });
-    this.#refuseIds();
+    this.#refuseChanges();
     this.#replaced.resolve();
   }
 
@@ -241,7 +310,7 @@ export class Committer {
       await this.#pause(RETRY_LONGEST_MS);
     }
     if (this.#closing) return;
-    this.#isOver = true;
+    this.#end();
     this.#parts.emit({ kind: "store_replaced" });
     this.#replaced.resolve();
   }

@@ -14,10 +14,9 @@
 import type { Emit } from "../../core/event.ts";
 import type { OnFailpoint } from "../../core/failpoint.ts";
 import { lateSeconds } from "../../core/freshness.ts";
-import type { OutboxEntry, WaitingEntry } from "../../core/outbox_entry.ts";
 import type { CommitResult, Committed, InboundMessage } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
-import { identityOf, MARKER_TOPIC } from "../../core/topic.ts";
+import { MARKER_TOPIC, originOf } from "../../core/topic.ts";
 import type { Clock } from "../../time/clock.ts";
 import type { CatchUp } from "./catch_up.ts";
 import type { Committer } from "./committer.ts";
@@ -38,13 +37,9 @@ const TICK_MS = 500;
 /** The same if a turn could not tidy everything; in between, messages have their turn. */
 const TIDY_AGAIN_MS = 100;
 
-/** Who sends what was accepted. */
-interface EntryConsumer {
-  add(entry: OutboxEntry): void;
-  /** Takes an entry that another process has put back into the outbox. */
-  requeue(entry: WaitingEntry): void;
-  /** Forgets an entry that another process has taken out of the outbox. */
-  remove(entry: WaitingEntry): void;
+/** Hears of each device that has sent something in its own name. */
+interface DeviceListener {
+  heard(deviceId: string): void;
 }
 
 /** What the intake works with. */
@@ -52,7 +47,7 @@ interface IntakeParts {
   readonly clock: Clock;
   readonly verifier: Verifier;
   readonly committer: Committer;
-  readonly forwarder: EntryConsumer;
+  readonly commands: DeviceListener;
   readonly catchUp: CatchUp;
   readonly emit: Emit;
   readonly failpoint: OnFailpoint;
@@ -99,7 +94,7 @@ export class Intake {
     if (!this.#isTaking) return;
     if (!message.needsAck && this.#waiting.length >= WAITING_MAX) return void this.#dropped++;
     const arrivedMs = this.#parts.clock.wallMs();
-    this.#waiting.push({ message, identity: identityOf(message.topic), arrivedMs });
+    this.#waiting.push({ message, ...originOf(message.topic), arrivedMs });
     this.#wake();
   }
 
@@ -182,38 +177,42 @@ export class Intake {
     const result = await committer.commit({
       examine: () => verifier.examine(messages),
       tidying: () => isTidying ? { heldSinceMs: this.#waiting[0]?.arrivedMs } : undefined,
+      committed: (result) => {
+        failpoint("committed");
+        for (const { message } of batch) message.acknowledge();
+        if (batch.length > 0) failpoint("acknowledged");
+        this.#tell(result);
+      },
     });
     if (result === undefined) return false;
-    failpoint("committed");
-    for (const { message } of batch) message.acknowledge();
-    if (batch.length > 0) failpoint("acknowledged");
     if (result.untidy) this.#tidyTimer ??= setTimeout(() => this.#tidyNow(), TIDY_AGAIN_MS);
-    this.#handOn(result);
     this.#catchUp(batch, result);
     return true;
   }
 
-  #handOn({ committed, requeued, removed }: CommitResult): void {
-    for (const entry of removed) this.#parts.forwarder.remove(entry);
-    for (const entry of requeued) this.#parts.forwarder.requeue(entry);
+  #tell({ committed }: CommitResult): void {
     const nowSeconds = secondsOf(this.#parts.clock.wallMs());
-    for (const one of committed) this.#tell(one, nowSeconds);
+    for (const one of committed) this.#tellOne(one, nowSeconds);
   }
 
-  #tell(one: Committed, nowSeconds: number): void {
-    const { emit, forwarder } = this.#parts;
+  #tellOne(one: Committed, nowSeconds: number): void {
+    const { emit, commands } = this.#parts;
     switch (one.kind) {
       case "accepted": {
         const { entry } = one;
         const { toleranceSeconds } = this.#limits;
         const late = lateSeconds(Number(entry.timestamp), nowSeconds, toleranceSeconds);
         emit({ kind: "message_accepted", entry, lateSeconds: late });
-        return forwarder.add(entry);
+        return commands.heard(entry.deviceId);
       }
       case "rejected":
         return emit({ ...one, kind: "message_rejected" });
       case "duplicate":
         return emit({ kind: "message_duplicate", identity: one.identity });
+      case "acknowledged":
+        return commands.heard(one.identity);
+      case "acknowledgement_unmatched":
+        return emit(one);
       default:
         return one satisfies never;
     }

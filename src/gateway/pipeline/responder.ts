@@ -25,7 +25,7 @@ export class Responder {
       userProperties: { message_id: entry.messageId, status: String(answer.status) },
     };
     let published = await this.#broker.publish(topic, body, properties);
-    while (published.kind === "unsent") {
+    while (published.kind === "unsent" || published.kind === "unacknowledged") {
       if (!await this.#broker.nextConnect(stop)) return false;
       published = await this.#broker.publish(topic, body, properties);
     }

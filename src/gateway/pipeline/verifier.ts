@@ -6,12 +6,14 @@
 
 import type { Examined } from "../../core/admission.ts";
 import { readEnvelope } from "../../core/envelope.ts";
-import { examine } from "../../core/examination.ts";
+import { examine, examineAcknowledgement } from "../../core/examination.ts";
 import type { DeviceKeys, InboundMessage } from "../../core/ports.ts";
+import type { InboundKind } from "../../core/topic.ts";
 
 /** A message that waits for its batch. */
 export interface WaitingMessage {
   readonly message: InboundMessage;
+  readonly kind: InboundKind;
   /** The TLS identity behind its topic. */
   readonly identity: string;
   /** Wall clock when it came, Unix milliseconds. */
@@ -30,10 +32,13 @@ export class Verifier {
   async examine(batch: readonly WaitingMessage[]): Promise<readonly Examined[]> {
     await this.#keys.refresh();
     return await Promise.all(
-      batch.map(({ message, identity, arrivedMs }) => {
+      batch.map(({ message, kind, identity, arrivedMs }) => {
         const { bytes, retained, redelivered } = message;
         const arrival = { identity, retained, redelivered, arrivedMs };
-        return examine(readEnvelope(bytes), arrival, this.#keys);
+        const read = readEnvelope(bytes);
+        return kind === "reading"
+          ? examine(read, arrival, this.#keys)
+          : examineAcknowledgement(read, arrival, this.#keys);
       }),
     );
   }

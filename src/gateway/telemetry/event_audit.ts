@@ -11,15 +11,20 @@ type Entered = Pick<AuditNote, "subject" | "detail" | "count">;
 
 /** What each event enters; most enter nothing, or the store enters them by itself. */
 const NOTES: { readonly [K in Kind]?: (event: EventOf<K>) => Entered } = {
-  command_sent: ({ keyName, deviceId, messageId, subscribers }) => ({
+  command_accepted: ({ keyName, deviceId, messageId, delivery }) => ({
     subject: deviceId,
-    detail: `${keyName} ${messageId} ${subscribers ? "queued" : "no_subscriber"}`,
+    detail: `${keyName} ${messageId} ${delivery}`,
     count: 1,
   }),
-  command_refused: ({ keyName, deviceId, messageId, reason }) => ({
+  command_state_changed: ({ keyName, deviceId, messageId, state }) => ({
+    subject: deviceId,
+    detail: `${keyName} ${messageId} ${state}`,
+    count: 1,
+  }),
+  command_refused: ({ keyName, deviceId, messageId, reason, count }) => ({
     subject: isDeviceId(deviceId) ? deviceId : "", // any text may be in a path
     detail: `${keyName} ${messageId ?? "-"} ${reason}`,
-    count: 1,
+    count,
   }),
   api_key_refused: ({ fault, count, address }) => ({
     subject: "",

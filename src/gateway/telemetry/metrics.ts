@@ -1,7 +1,9 @@
 /** What the gateway counts, in Prometheus' text format. */
 
 import { Counter, Gauge, Histogram, Registry as PrometheusRegistry } from "prom-client";
+import { COMMAND_DELIVERIES, COMMAND_STATES } from "../../core/command_life.ts";
 import type { StoreCounts } from "../../core/ports.ts";
+import { KEY_FAULTS } from "../../core/event.ts";
 import { REJECTION_CODES } from "../../core/rejection.ts";
 import { secondsOf } from "../../core/time.ts";
 
@@ -32,20 +34,14 @@ export class Metrics {
   readonly #prometheus = new PrometheusRegistry();
   readonly accepted = this.#counter("accepted_total", "Messages accepted and stored");
   readonly duplicates = this.#counter("duplicates_total", "Repeated deliveries by the broker");
-  readonly rejected = new Counter({
-    name: `${PREFIX}rejected_total`,
-    help: "Messages rejected, by code",
-    labelNames: ["code"],
-    registers: [this.#prometheus],
-  });
+  readonly rejected = this.#labelled("rejected_total", "Messages rejected, by code", "code");
   readonly delivered = this.#counter("delivered_total", "Entries that the backend took");
   readonly retried = this.#counter("retried_total", "Tries that failed and will be repeated");
-  readonly backendOutcomes = new Counter({
-    name: `${PREFIX}backend_outcomes_total`,
-    help: "Requests to the backend, by the class of its answer; none: no answer came",
-    labelNames: ["outcome"],
-    registers: [this.#prometheus],
-  });
+  readonly backendOutcomes = this.#labelled(
+    "backend_outcomes_total",
+    "Requests to the backend, by the class of its answer; none: no answer came",
+    "outcome",
+  );
   readonly deadLettered = this.#counter("dead_lettered_total", "Entries that became dead letters");
   readonly late = this.#counter("late_total", "Messages accepted that had waited in the broker");
   readonly deadLettersExpired = this.#counter(
@@ -60,10 +56,32 @@ export class Metrics {
     "qos0_dropped_total",
     "QoS 0 messages dropped because the intake queue was full",
   );
-  readonly commandsSent = this.#counter(
-    "commands_sent_total",
-    "Commands that the broker acknowledged",
+  readonly commandsAccepted = this.#labelled(
+    "commands_accepted_total",
+    "Commands accepted from the backend, by what the broker said at once",
+    "delivery",
   );
+  readonly commandStates = this.#labelled(
+    "command_states_total",
+    "Commands that came to a state after they were accepted, by state",
+    "state",
+  );
+  readonly acknowledgementsUnmatched = this.#counter(
+    "acknowledgements_unmatched_total",
+    "Acknowledgements of what is no command to the device",
+  );
+  readonly commandsRefused = new Counter({
+    name: `${PREFIX}commands_refused_total`,
+    help: "Commands that were not sent, by the problem that was answered",
+    labelNames: ["reason"],
+    registers: [this.#prometheus],
+  });
+  readonly apiKeysRefused = new Counter({
+    name: `${PREFIX}api_keys_refused_total`,
+    help: "Requests without the right API key, by what was wrong",
+    labelNames: ["fault"],
+    registers: [this.#prometheus],
+  });
   readonly brokerConnects = this.#counter("broker_connects_total", "Connections to the broker");
   readonly intakeToBackend = new Histogram({
     name: `${PREFIX}intake_to_backend_seconds`,
@@ -85,7 +103,10 @@ export class Metrics {
 
   constructor(gauges: Gauges) {
     for (const code of REJECTION_CODES) this.rejected.inc({ code }, 0);
+    for (const delivery of COMMAND_DELIVERIES) this.commandsAccepted.inc({ delivery }, 0);
+    for (const state of COMMAND_STATES) this.commandStates.inc({ state }, 0);
     for (const outcome of BACKEND_OUTCOMES) this.backendOutcomes.inc({ outcome }, 0);
+    for (const fault of KEY_FAULTS) this.apiKeysRefused.inc({ fault }, 0);
     this.#gauge("pending", "Entries in the outbox", gauges.pending);
     const counts = async (name: keyof StoreCounts) => (await gauges.counts())[name];
     this.#gauge(
@@ -101,6 +122,7 @@ export class Metrics {
       () => Number(forwarder.isBackendFailing),
     );
     this.#gauge("dead_letters", "Dead letters", () => counts("deadLetters"));
+    this.#gauge("commands_waiting", "Commands that wait", () => counts("commandsWaiting"));
     this.#gauge("replay_ids", "Message ids remembered", () => counts("replayIds"));
     this.#gauge("devices", "Devices in the registry", gauges.devices);
     this.#gauge("broker_connected", "1 while connected", () => Number(gauges.brokerConnected()));
@@ -116,6 +138,11 @@ export class Metrics {
   /** The exposition, read now. */
   async text(): Promise<string> {
     return await this.#prometheus.metrics();
+  }
+
+  #labelled(name: string, help: string, label: string): Counter {
+    const registers = [this.#prometheus];
+    return new Counter({ name: PREFIX + name, help, labelNames: [label], registers });
   }
 
   #counter(name: string, help: string): Counter {

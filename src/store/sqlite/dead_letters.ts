@@ -54,24 +54,26 @@ export class DeadLetters {
     this.#store = store;
     this.#bury = store.prepare(`
       INSERT INTO dead_letters
-      SELECT sequence, device_id, message_id, timestamp, accepted_ms, payload, ?, ?, ?, ?, ?, ?
+      SELECT sequence, device_id, message_id, timestamp, accepted_ms, payload, ?, ?, ?, ?, ?, ?,
+        command_state
       FROM outbox WHERE sequence = ?`);
     this.#count = store.prepare("SELECT count(*) AS n FROM dead_letters");
     this.#extent = store.prepare(`
       SELECT coalesce(max(sequence), 0) AS last, coalesce(max(length(device_id)), 0) AS chars
       FROM dead_letters`);
     this.#page = store.prepare(`
-      SELECT sequence, device_id, message_id, timestamp, accepted_ms, died_ms, status, reason
-      FROM dead_letters WHERE (died_ms, sequence) > (?, ?) AND sequence <= ?
+      SELECT sequence, device_id, message_id, timestamp, accepted_ms, died_ms, status, reason,
+        command_state FROM dead_letters WHERE (died_ms, sequence) > (?, ?) AND sequence <= ?
       ORDER BY died_ms, sequence LIMIT ${PAGE_MAX}`);
     this.#find = store.prepare("SELECT * FROM dead_letters WHERE sequence = ?");
     this.#byMessage = store.prepare(
       "SELECT sequence FROM dead_letters WHERE device_id = ? AND lower(message_id) = lower(?)",
     );
     this.#revive = store.prepare(`
-      INSERT INTO outbox (device_id, message_id, timestamp, accepted_ms, payload)
+      INSERT INTO outbox (device_id, message_id, timestamp, accepted_ms, payload, command_state)
       SELECT device_id, message_id, timestamp,
-        ? + coalesce((SELECT value FROM marks WHERE name = '${STEADY_OFFSET_MARK}'), 0), payload
+        ? + coalesce((SELECT value FROM marks WHERE name = '${STEADY_OFFSET_MARK}'), 0), payload,
+        command_state
       FROM dead_letters WHERE ${IN_RANGE} ORDER BY sequence LIMIT ${BATCH_MAX}`);
     this.#remove = store.prepare(`
       DELETE FROM dead_letters WHERE sequence IN

@@ -11,9 +11,10 @@
  */
 
 import type { AuditLimits } from "../audit.ts";
+import type { CommandLimits } from "../store.ts";
 import { StoreLostError, StoreReopenError } from "../store_error.ts";
 import type { DeadLetterLimits } from "../dead_letters.ts";
-import { admit, type Decided } from "../../core/admission.ts";
+import { admit, type CommandWord, type Decided } from "../../core/admission.ts";
 import type { Settlement } from "../../core/delivery.ts";
 import type { Envelope } from "../../core/envelope.ts";
 import { oldestRemembered } from "../../core/freshness.ts";
@@ -30,6 +31,7 @@ import type {
 import { secondsOf } from "../../core/time.ts";
 import type { Accepted } from "../../core/verdict.ts";
 import { AgeClock } from "./age_clock.ts";
+import { Commands, type CommandsDone } from "./commands.ts";
 import { Database } from "./database.ts";
 import { DeadLetters } from "./dead_letters.ts";
 import { Outbox, STEADY_OFFSET_MARK, steadyStart } from "./outbox.ts";
@@ -46,6 +48,7 @@ const STEADY_STEP_MS = 1_000;
 interface MessageLimits {
   readonly deadLetters: DeadLetterLimits;
   readonly audit: AuditLimits;
+  readonly commands: CommandLimits;
 }
 
 /** A database's messages. */
@@ -57,6 +60,7 @@ export class SqliteMessages implements MessageStore {
   readonly #replayGuard: ReplayGuard;
   readonly #rejectionAudit: RejectionAudit;
   readonly #ageClock: AgeClock;
+  readonly #commands: Commands;
   #pending = 0;
   #lastSequence = 0;
   /** Another one means that another process has written; undefined: look in any case. */
@@ -71,6 +75,8 @@ export class SqliteMessages implements MessageStore {
     this.#replayGuard = new ReplayGuard(database);
     this.#rejectionAudit = new RejectionAudit(database, limits.audit);
     this.#ageClock = new AgeClock(database);
+    const parts = { outbox: this.#outbox, replayGuard: this.#replayGuard };
+    this.#commands = new Commands(database, parts, limits.commands);
     this.#dataVersion = database.dataVersion();
   }
 
@@ -94,7 +100,8 @@ export class SqliteMessages implements MessageStore {
   // deno-lint-ignore require-await -- as above; a throw becomes a rejection
   async commit(batch: Batch): Promise<CommitResult> {
     const { examined, tidy, wallMs } = batch;
-    const looksAround = examined.length > 0 || tidy !== undefined;
+    const looksAround = examined.length > 0 || batch.commandChanges.length > 0 ||
+      tidy !== undefined;
     const before = this.#dataVersion;
     this.#dataVersion = undefined; // until this commit is on the disk
     const dataVersionNow = { value: before };
@@ -105,33 +112,42 @@ export class SqliteMessages implements MessageStore {
       () => {
         for (const settlement of batch.settlements) this.#settle(settlement);
         for (const note of batch.notes) this.#database.audit.note(note);
-        for (const { deviceId, messageId, timestampSeconds } of batch.sentIds) {
-          this.#replayGuard.remember(deviceId, messageId, timestampSeconds);
-        }
         const requeued = looksAround
           ? this.#takeOver(before, dataVersionNow, batch.acceptedMs)
           : [];
         const removed = looksAround && dataVersionNow.value !== before
           ? this.#outbox.takeRemovals()
           : [];
+        const commands = this.#commands.begin({ nowSeconds, acceptedMs: batch.acceptedMs });
+        const commandResults = batch.commandChanges.map((one) => this.#commands.change(one));
         const forgottenSeconds = this.#replayGuard.forgottenSeconds();
         const facts = { ...batch.facts, forgottenSeconds };
-        const { decided, late, spent } = admit(examined, this.#replayGuard, { ...batch, facts });
-        const committed = decided.map((one) => this.#write(one, batch.acceptedMs));
+        const readings = examined.filter((one) => one.kind !== "command_word");
+        const { decided, late, spent } = admit(readings, this.#replayGuard, { ...batch, facts });
+        const verdicts = decided.values();
+        const committed = examined.map((one) =>
+          one.kind === "command_word"
+            ? this.#acknowledge(one)
+            : this.#write(verdicts.next().value!, batch.acceptedMs)
+        );
         this.#markSteadyClock(batch.acceptedMs - wallMs);
         const marked = this.#markAttendance(batch.attendedSeconds, committed.length > 0);
         const steadyMs = batch.acceptedMs;
         const ages = tidy && { ...tidy, ageMs: this.#ageClock.move({ wallMs, steadyMs }) };
         const tidied = ages ? this.#tidy(batch, ages) : NOTHING_TIDIED;
         const rejections = this.#rejectionAudit.write(committed, { tidy: ages, wallMs });
-        return { requeued, removed, committed, late, spent, marked, rejections, ...tidied };
+        return {
+          ...{ requeued, removed, committed, late, spent, marked, rejections, ...tidied },
+          ...{ commands, commandResults },
+        };
       },
     );
     this.#dataVersion = dataVersionNow.value;
     this.#rejectionAudit.apply(done.rejections);
     this.#markedSeconds = done.marked;
     this.#count(done, batch.settlements.length);
-    return { ...done, pending: this.#pending };
+    const { changed: changedCommands, callbacks } = done.commands;
+    return { ...done, changedCommands, callbacks, pending: this.#pending };
   }
 
   // deno-lint-ignore require-await -- as above
@@ -153,6 +169,7 @@ export class SqliteMessages implements MessageStore {
     return {
       deadLetters: this.#deadLetters.count(),
       replayIds: this.#replayGuard.count(),
+      commandsWaiting: this.#commands.countWaiting(),
       oldestAcceptedMs: this.#outbox.oldestAcceptedMs(),
     };
   }
@@ -199,11 +216,19 @@ export class SqliteMessages implements MessageStore {
     return { kind: "accepted", identity, entry: this.#accept(envelope!, verdict, acceptedMs) };
   }
 
+  #acknowledge({ identity, messageId, acknowledgement }: CommandWord): Committed {
+    const command = this.#commands.acknowledge({ deviceId: identity, messageId }, acknowledgement);
+    return command === undefined
+      ? { kind: "acknowledgement_unmatched", identity, messageId }
+      : { kind: "acknowledged", identity, command };
+  }
+
   #accept(envelope: Envelope, { payload: signed }: Accepted, acceptedMs: number): OutboxEntry {
     const { deviceId, messageId, timestamp, timestampSeconds } = envelope;
     this.#replayGuard.remember(deviceId, messageId, timestampSeconds);
     const payload = new Uint8Array(signed); // a copy: the slice would hold on to its chunk
-    return this.#outbox.append({ deviceId, messageId, timestamp, payload, acceptedMs });
+    const entry = { deviceId, messageId, timestamp, payload, acceptedMs };
+    return this.#outbox.append({ ...entry, commandState: undefined });
   }
 
   /** So that entries have their age also after a restart, if the wall clock has stepped. */
@@ -229,19 +254,22 @@ export class SqliteMessages implements MessageStore {
     { heldSinceMs, ageMs }: Tidying & { readonly ageMs: number },
   ) {
     const nowSeconds = secondsOf(Math.min(wallMs, heldSinceMs ?? Infinity));
-    const untidy = this.#replayGuard.forget(oldestRemembered({ nowSeconds, ...facts }, policy));
+    const forgets = this.#replayGuard.forget(oldestRemembered({ nowSeconds, ...facts }, policy));
+    const untidy = this.#commands.tidy() || forgets;
     const expiredDeadLetters = this.#deadLetters.expire(this.#limits.deadLetters, ageMs);
     return { untidy, expiredDeadLetters };
   }
 
-  #count({ committed, requeued }: Pick<CommitResult, "committed" | "requeued">, settled: number) {
-    this.#pending += requeued.length - settled;
-    this.#lastSequence = requeued.at(-1)?.sequence ?? this.#lastSequence;
-    for (const one of committed) {
-      if (one.kind !== "accepted") continue;
-      this.#pending++;
-      this.#lastSequence = one.entry.sequence;
-    }
+  #count(
+    { committed, requeued, commands }: Pick<CommitResult, "committed" | "requeued"> & {
+      readonly commands: CommandsDone;
+    },
+    settled: number,
+  ): void {
+    const accepted = committed.flatMap((one) => one.kind === "accepted" ? [one.entry] : []);
+    const added = [...requeued, ...accepted, ...commands.callbacks];
+    this.#pending += added.length - settled;
+    for (const { sequence } of added) this.#lastSequence = Math.max(this.#lastSequence, sequence);
   }
 }
 

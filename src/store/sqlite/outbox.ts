@@ -1,6 +1,7 @@
 /** Accepted messages on their way to the backend, in the store. */
 
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
+import type { CommandState } from "../../core/command_life.ts";
 import type { OutboxEntry, WaitingEntry } from "../../core/outbox_entry.ts";
 import { READ_MAX } from "../../core/ports.ts";
 import type { Database } from "./database.ts";
@@ -19,8 +20,8 @@ export class Outbox {
 
   constructor(store: Database) {
     this.#insert = store.prepare(`
-      INSERT INTO outbox (device_id, message_id, timestamp, accepted_ms, payload)
-      VALUES (?, ?, ?, ?, ?)`);
+      INSERT INTO outbox (device_id, message_id, timestamp, accepted_ms, payload, command_state)
+      VALUES (?, ?, ?, ?, ?, ?)`);
     this.#delete = store.prepare("DELETE FROM outbox WHERE sequence = ?");
     const places = Array(READ_MAX).fill("?").join();
     this.#read = store.prepare(
@@ -39,7 +40,10 @@ export class Outbox {
   /** Adds an accepted message; returns the entry it has become. */
   append(entry: Omit<OutboxEntry, "sequence">): OutboxEntry {
     const { deviceId, messageId, timestamp, acceptedMs, payload } = entry;
-    const added = this.#insert.run(deviceId, messageId, timestamp, acceptedMs, payload);
+    const commandState = entry.commandState ?? null;
+    const added = this.#insert.run(
+      ...[deviceId, messageId, timestamp, acceptedMs, payload, commandState],
+    );
     return { ...entry, sequence: Number(added.lastInsertRowid) };
   }
 
@@ -104,6 +108,7 @@ export function steadyStart(store: Database, outbox: Outbox) {
 
 /** The entry in a row that has an outbox's columns. */
 export function entryOf(row: Record<string, SQLOutputValue>): OutboxEntry {
+  const commandState = row["command_state"] as CommandState | null;
   return {
     sequence: row["sequence"] as number,
     deviceId: row["device_id"] as string,
@@ -111,5 +116,6 @@ export function entryOf(row: Record<string, SQLOutputValue>): OutboxEntry {
     timestamp: row["timestamp"] as string,
     acceptedMs: row["accepted_ms"] as number,
     payload: row["payload"] as Uint8Array,
+    ...(commandState !== null && { commandState }),
   };
 }

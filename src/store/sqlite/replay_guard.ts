@@ -64,7 +64,7 @@ export class ReplayGuard implements KnownIds {
     this.#find = store.prepare(
       "SELECT 1 FROM replay_guard WHERE slice = ? AND device_id = ? AND message_id = ?",
     );
-    this.#insert = store.prepare("INSERT INTO replay_guard VALUES (?, ?, ?)");
+    this.#insert = store.prepare("INSERT OR IGNORE INTO replay_guard VALUES (?, ?, ?)");
     // In the order of the key, so that whole pages become empty.
     this.#clear = store.prepare(`
       DELETE FROM replay_guard WHERE (slice, device_id, message_id) IN (
@@ -141,14 +141,14 @@ export class ReplayGuard implements KnownIds {
     return undefined;
   }
 
-  /** Remembers an id with its message's timestamp. */
+  /** Remembers an id with its message's timestamp; also one that is remembered with another. */
   remember(deviceId: string, messageId: string, timestampSeconds: number): void {
     const segment = this.#open ??= this.#openSegment();
     const id = uuidBytes(messageId);
-    this.#insert.run(segment.number, deviceId, id);
+    const { changes } = this.#insert.run(segment.number, deviceId, id);
     this.#bankOf(segment.number).add(segment.number % BANK_FILTERS, hashOf(deviceId, id));
     segment.newestSeconds = Math.max(segment.newestSeconds, timestampSeconds);
-    segment.ids++;
+    segment.ids += Number(changes);
     this.#hasNew = true;
   }
 

@@ -7,6 +7,8 @@
  * - `devices` is the table that registries brought along already have, and stays as it is.
  */
 
+import { COMMANDS_MIGRATION } from "./command_schema.ts";
+
 /** Marks a SQLite file as this program's (`PRAGMA application_id`): "SIoT". */
 export const APPLICATION_ID = 0x53496f54;
 
@@ -320,6 +322,7 @@ export const MIGRATIONS: readonly string[] = [
     lane TEXT NOT NULL                      -- the device's id
   ) STRICT;
   `,
+  COMMANDS_MIGRATION,
 ];
 
 /** Triggers that count up `registry_revision`, so that a running gateway notices any writer. */

@@ -11,6 +11,7 @@ import { StoreError } from "../store_error.ts";
 import type { Store, StoreOptions, StorePlace } from "../store.ts";
 import { ApiKeys } from "./api_keys.ts";
 import { AuditLog } from "./audit_log.ts";
+import { CommandRows } from "./command_rows.ts";
 import { Database } from "./database.ts";
 import { DeadLetters } from "./dead_letters.ts";
 import { SqliteMessages } from "./messages.ts";
@@ -55,6 +56,7 @@ function storeOn(database: Database, sealingKeys: readonly SealingKey[]): Store 
       return promised(new WaitingEntries(database));
     },
     deadLetters: promised(new DeadLetters(database)),
+    commands: promised(new CommandRows(database)),
     apiKeys: promised(new ApiKeys(database)),
     audit: promised(new AuditLog(database)),
     sealing: {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { tryInSite } from "../../../src/doctor/diagnosis/message_trial.ts";
 import { readEnvelope } from "../../../src/core/envelope.ts";
 import { REJECTION_CODES } from "../../../src/core/rejection.ts";
-import { identityOf } from "../../../src/core/topic.ts";
+import { originOf } from "../../../src/core/topic.ts";
 import { Registry } from "../../../src/store/sqlite/registry.ts";
 import { ReplayGuard } from "../../../src/store/sqlite/replay_guard.ts";
 import { Database } from "../../../src/store/sqlite/database.ts";
@@ -383,7 +383,7 @@ Deno.test("verify's verdict is the contract's on every vector", async () => {
       for (const { name, topic, now, message, expect } of VECTORS) {
         const subject = {
           bytes: new TextEncoder().encode(message),
-          identity: identityOf(topic),
+          identity: originOf(topic).identity,
           nowSeconds: now,
           now: false,
           retained: false,

@@ -88,7 +88,8 @@ Deno.test("verify and the gateway judge alike, at each end and when a message is
           const { verdict } = await look((store) =>
             tryInSite(subject, { store, secret: undefined })
           );
-          const waiting = { message: came, identity, arrivedMs: nowSeconds * 1000 };
+          const origin = { kind: "reading", identity } as const;
+          const waiting = { message: came, ...origin, arrivedMs: nowSeconds * 1000 };
           const examined = await verifier.examine([waiting]);
           const { committed: [one] } = await messages.commit(batch({ examined }));
           const decided = one?.kind === "rejected" ? one.rejection.code : one?.kind;

@@ -6,7 +6,7 @@ import { BearerAuth, WRONG_KEYS_MAX } from "../../../src/gateway/api/bearer_auth
 import { problem, type ProblemName, PROBLEMS } from "../../../src/gateway/api/problem.ts";
 import { RequestGate } from "../../../src/gateway/api/request_gate.ts";
 import { type ApiHandler, createRoutes } from "../../../src/gateway/api/routes.ts";
-import type { CommandResult } from "../../../src/gateway/pipeline/command_sender.ts";
+import type { CommandResult } from "../../../src/gateway/pipeline/command_requests.ts";
 import { Contract, type Json } from "../../support/contract.ts";
 
 const CONTRACT = new Contract("openapi.json");
@@ -14,11 +14,12 @@ const COMMAND = "/command/{id}";
 const PATHS = [COMMAND, "/healthz", "/readyz", "/metrics", "/openapi.json"] as const;
 const CONTENT_FIELDS = ["content-type", "content-length"];
 const MESSAGE_ID = "660f9500-f39c-42e5-b827-557766551111";
-const SENT: CommandResult = {
-  kind: "sent",
+const SENT: CommandResult & { kind: "accepted" } = {
+  kind: "accepted",
   messageId: MESSAGE_ID,
   timestamp: 1_727_712_100,
-  subscribers: true,
+  delivery: "queued",
+  replayed: false,
 };
 
 /** What is different about a gateway and a request; the rest is as it should be. */
@@ -39,7 +40,7 @@ const OTHER_METHOD = { method: "PUT" };
 const BAD_HOST = { headers: { host: "a/b" } };
 const WRONG_KEY = { headers: { authorization: "Bearer wrong" } };
 const FLOODED = { ...WRONG_KEY, wrongKeys: WRONG_KEYS_MAX };
-const UNSENT: CommandResult = { kind: "unsent", messageId: MESSAGE_ID, reason: "no connection" };
+const UNSENT: CommandResult = { kind: "unsent" };
 const ENDLESS = () => new ReadableStream<Uint8Array<ArrayBuffer>>();
 
 /** Every answer there is: an operation, its status, what leads to it, and its problem. */
@@ -50,7 +51,7 @@ const ANSWERS: readonly (readonly [
   problem?: ProblemName,
 ])[] = [
   [COMMAND, 202, {}],
-  [COMMAND, 202, { result: { ...SENT, subscribers: false } }],
+  [COMMAND, 202, { result: { ...SENT, delivery: "no_subscriber" } }],
   [COMMAND, 400, { body: "{" }, "not-json"],
   [COMMAND, 401, WRONG_KEY, "unauthorized"],
   [COMMAND, 404, { result: { kind: "unknown_device" } }, "unknown-device"],
@@ -106,6 +107,7 @@ function makeApi(what: Case): ApiHandler {
       contentType: "text/plain; version=0.0.4; charset=utf-8",
     },
     commands: { send: what.isBroken ? broken : () => Promise.resolve(what.result ?? SENT) },
+    onRefused: () => {},
     bodyTimeoutMs: 10,
     emit: () => {},
   });

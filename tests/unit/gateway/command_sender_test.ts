@@ -1,82 +1,106 @@
 import assert from "node:assert/strict";
-import type { DeviceStatus } from "../../../src/core/device.ts";
-import type { Published, PublishProperties } from "../../../src/core/ports.ts";
-import { importSecret } from "../../../src/core/signature.ts";
-import { readDeviceCommand } from "../../../src/client/device_command.ts";
-import { CommandSender } from "../../../src/gateway/pipeline/command_sender.ts";
-import { DEVICE_ID, NOW, SECRET } from "../../support/judge.ts";
+import { poll } from "../../../src/time/poll.ts";
+import {
+  type CommandPipeline,
+  NOBODY,
+  request,
+  withCommandPipeline,
+} from "../../support/command_pipeline.ts";
+import { DEVICE_ID, NOW } from "../../support/judge.ts";
+import { wordOf } from "../../support/sample_command.ts";
 
-const ACKNOWLEDGED: Published = { kind: "acknowledged", subscribers: false };
+const KEPT = { ttlSeconds: 3600 };
 
-interface Sent {
-  readonly topic: string;
-  readonly body: Uint8Array;
-  readonly properties: PublishProperties;
+/** Asks for a kept command; returns its name. */
+async function ask({ requests }: CommandPipeline) {
+  const result = await requests.send(request(KEPT));
+  assert.ok(result.kind === "accepted");
+  return { deviceId: DEVICE_ID, messageId: result.messageId };
 }
 
-/** Sends one command to a device of this status and secret; the broker answers with `published`. */
-async function send(
-  over: { status?: DeviceStatus; secret?: string; published?: Published; full?: true } = {},
-) {
-  const order: string[] = [];
-  const sent: Sent[] = [];
-  const sender = new CommandSender({
-    clock: { wallMs: () => NOW * 1000, monotonicMs: () => 0 },
-    keys: {
-      refresh: () => Promise.resolve(),
-      statusOf: () => over.status ?? "active",
-      signedPayload: () => Promise.resolve(undefined),
-      key: () => importSecret(over.secret ?? SECRET),
-    },
-    broker: {
-      publish: (topic, body, properties) => {
-        order.push("publish");
-        sent.push({ topic, body, properties });
-        return Promise.resolve(over.published ?? ACKNOWLEDGED);
-      },
-    },
-    committer: {
-      remember: ({ messageId }) => {
-        order.push(messageId);
-        return Promise.resolve(!over.full);
-      },
-    },
-    toleranceSeconds: 300,
+async function settled({ store }: CommandPipeline, name: Awaited<ReturnType<typeof ask>>) {
+  return await poll("a command that has left", async () => {
+    const command = await store.commands.find(name);
+    return command?.delivery === "queued" ? command : undefined;
   });
-  const result = await sender.send(DEVICE_ID, new TextEncoder().encode('{"n":22.50}'));
-  return { result, sent, order };
 }
 
-Deno.test("a command is signed with the device's secret, and expires with the tolerance", async () => {
-  const { result, sent: [one] } = await send();
-  assert.equal(one!.topic, `device/${DEVICE_ID}/command`);
-  assert.deepEqual(one!.properties, { messageExpiryInterval: 300 });
-  const key = (await importSecret(SECRET))!;
-  const command = await readDeviceCommand(one!.body, { deviceId: DEVICE_ID, key, nowSeconds: NOW });
-  assert.deepEqual([command.valid, command.payload], [true, '{"n":22.50}']);
-  const { messageId } = command;
-  assert.deepEqual(result, { kind: "sent", messageId, timestamp: NOW, subscribers: false });
+Deno.test("what waits is sent when the device is heard, under the same message_id", async () => {
+  await withCommandPipeline(async (pipeline) => {
+    const { words, copies, time, sender } = pipeline;
+    words.push(NOBODY);
+    const name = await ask(pipeline);
+    time.monotonicMs += 100_000;
+    time.wallMs += 100_000;
+    sender.heard(DEVICE_ID);
+    await settled(pipeline, name);
+    assert.deepEqual(copies.map(({ messageId }) => messageId), [name.messageId, name.messageId]);
+    assert.deepEqual(copies.map(({ timestamp }) => timestamp), [NOW, NOW + 100]);
+  });
 });
 
-Deno.test("a command's id is on the disk before it is published, or nothing is sent", async () => {
-  const { result, order } = await send();
-  assert.ok(result.kind === "sent");
-  assert.deepEqual(order, [result.messageId, "publish"]);
-  const full = await send({ full: true });
-  assert.deepEqual([full.result, full.sent], [{ kind: "unstored" }, []]);
+Deno.test("what waits is sent when the broker is back", async () => {
+  await withCommandPipeline(async (pipeline) => {
+    pipeline.broker.isConnected = false;
+    const name = await ask(pipeline);
+    assert.equal(pipeline.copies.length, 0);
+    pipeline.broker.isConnected = true;
+    pipeline.sender.connected();
+    await settled(pipeline, name);
+  });
 });
 
-Deno.test("a device that is not active, or has no key, is sent nothing", async () => {
-  const overs = [{ status: "unknown" }, { status: "revoked" }, { status: "expired" }] as const;
-  for (const over of [...overs, { secret: "" }]) {
-    const { result, sent } = await send(over);
-    assert.deepEqual([result, sent], [{ kind: "unknown_device" }, []], JSON.stringify(over));
-  }
+Deno.test("a device that was never heard to acknowledge gets no second copy", async () => {
+  await withCommandPipeline(async (pipeline) => {
+    const { sender, copies, time } = pipeline;
+    await ask(pipeline);
+    time.wallMs += 1_000_000;
+    time.monotonicMs += 1_000_000;
+    sender.heard(DEVICE_ID);
+    await poll("no device left", () => sender.devices === 0);
+    assert.equal(copies.length, 1);
+  });
 });
 
-Deno.test("a command that the broker does not acknowledge is unsent, with the reason", async () => {
-  for (const kind of ["refused", "unsent"] as const) {
-    const { result } = await send({ published: { kind, reason: "why" } });
-    assert.partialDeepStrictEqual(result, { kind: "unsent", reason: "why" });
-  }
+Deno.test("one that acknowledges gets another when it is heard, until it has spoken", async () => {
+  await withCommandPipeline(async (pipeline) => {
+    const { sender, copies, time, store, committer } = pipeline;
+    const first = await ask(pipeline);
+    const acknowledge = async ({ messageId }: typeof first) => {
+      const acknowledgement = wordOf("done");
+      const word = {
+        ...{ kind: "command_word", identity: DEVICE_ID, messageId, acknowledgement } as const,
+      };
+      await committer.commit({
+        ...{ examine: () => Promise.resolve([word]), tidying: () => undefined },
+        committed: () => {},
+      });
+    };
+    await acknowledge(first);
+    const second = await ask(pipeline);
+    time.wallMs += 20_000;
+    time.monotonicMs += 20_000;
+    sender.heard(DEVICE_ID);
+    await poll("a second copy", () => copies.length === 3);
+    await poll("its outcome", async () => (await store.commands.find(second))?.sends === 2);
+    await acknowledge(second);
+    time.monotonicMs += 400_000;
+    time.wallMs += 400_000;
+    sender.heard(DEVICE_ID);
+    await poll("no device left", () => sender.devices === 0);
+    assert.equal(copies.length, 3);
+  });
+});
+
+Deno.test("what is cancelled while it waits is not sent", async () => {
+  await withCommandPipeline(async (pipeline) => {
+    const { words, copies, time, sender, requests } = pipeline;
+    words.push(NOBODY);
+    const name = await ask(pipeline);
+    assert.equal((await requests.cancel(name)).kind, "cancelled");
+    time.monotonicMs += 100_000;
+    sender.heard(DEVICE_ID);
+    await poll("no device left", () => sender.devices === 0);
+    assert.equal(copies.length, 1);
+  });
 });

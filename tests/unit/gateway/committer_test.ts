@@ -18,6 +18,7 @@ function commit(
   return committer.commit({
     examine: () => Promise.resolve(examined),
     tidying: () => undefined,
+    committed: () => {},
   });
 }
 
@@ -72,6 +73,7 @@ Deno.test("a commit that fails is examined and tried again; the failure is said 
         return Promise.resolve([candidate("a")]);
       },
       tidying: () => undefined,
+      committed: () => {},
     });
     await poll("the failure", () => committer.fault === "disk full");
     assert.equal((await result)!.committed[0]?.kind, "accepted");

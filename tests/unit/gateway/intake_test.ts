@@ -34,8 +34,10 @@ async function withIntake(
       requeue: () => {},
       remove: () => {},
     };
+    pipeline.committer.start({ pending: 0, entries: forwarder, commands: { changed: () => {} } });
+    const commands = { heard: () => {} };
     const limits = { maxPending, toleranceSeconds: 300 };
-    const intake = new Intake({ ...pipeline, verifier, forwarder }, limits);
+    const intake = new Intake({ ...pipeline, verifier, commands }, limits);
     const take = (text: string, over: Partial<InboundMessage> = {}) =>
       intake.take({ ...inbound(text, () => acknowledged.push(text)), ...over });
     const kinds = () => pipeline.events.map(({ kind }) => kind);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { NoteQueue, NOTES_MAX } from "../../../src/gateway/pipeline/note_queue.ts";
 
-const NOTE = { at: 1, event: "command_sent", subject: "sensor_001", detail: "", count: 1 };
+const NOTE = { at: 1, event: "command_accepted", subject: "sensor_001", detail: "", count: 1 };
 
 Deno.test("notes wait until they are on the disk, and what does not fit is entered as a count", () => {
   const queue = new NoteQueue();

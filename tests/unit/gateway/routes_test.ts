@@ -8,7 +8,7 @@ import {
   WRONG_KEYS_MAX,
   WRONG_KEYS_WINDOW_MS,
 } from "../../../src/gateway/api/bearer_auth.ts";
-import type { CommandResult } from "../../../src/gateway/pipeline/command_sender.ts";
+import type { CommandResult } from "../../../src/gateway/pipeline/command_requests.ts";
 
 const KEY = "correct-horse-battery-staple";
 const OTHER_KEY = "for-sensor-002-only";
@@ -40,11 +40,12 @@ function fakeApi(): Fake {
     degraded: () => fake.degraded,
     metrics: { text: () => Promise.resolve("x 1\n"), contentType: "text/plain" },
     commands: {
-      send: (id, payload) => {
-        fake.dispatched.push([id, new TextDecoder().decode(payload)]);
+      send: ({ deviceId, payload }) => {
+        fake.dispatched.push([deviceId, new TextDecoder().decode(payload)]);
         return Promise.resolve(fake.answer);
       },
     },
+    onRefused: (refusal) => fake.events.push({ kind: "command_refused", ...refusal, count: 1 }),
     emit: (event) => fake.events.push(event),
   });
   const fake: Fake = {
@@ -53,7 +54,10 @@ function fakeApi(): Fake {
     dispatched: [],
     keys: KEYS,
     nowMs: 0,
-    answer: { kind: "sent", messageId: "m", timestamp: 1_727_712_100, subscribers: true },
+    answer: {
+      ...{ kind: "accepted", messageId: "m", timestamp: 1_727_712_100 },
+      ...{ delivery: "queued", replayed: false },
+    },
     reasons: [],
     degraded: [],
   };
@@ -101,7 +105,8 @@ Deno.test("POST /command/{id} answers 202 once the broker has it", async () => {
     delivery: "queued",
   });
   assert.deepEqual(fake.dispatched, [["sensor_001", '{"action":"re boot","n":22.50}']]);
-  fake.answer = { kind: "sent", messageId: "m", timestamp: 1, subscribers: false };
+  const absent = { messageId: "m", timestamp: 1, delivery: "no_subscriber" } as const;
+  fake.answer = { kind: "accepted", ...absent, replayed: false };
   assert.equal((await (await ask(fake)).json()).delivery, "no_subscriber");
 });
 
@@ -240,7 +245,7 @@ Deno.test("another method is 405, with Allow", async () => {
 
 Deno.test("503 with Retry-After where the broker did not take the command", async () => {
   const fake = fakeApi();
-  fake.answer = { kind: "unsent", messageId: "m", reason: "the broker is not connected" };
+  fake.answer = { kind: "unsent" };
   const response = await ask(fake);
   assert.ok(Number(response.headers.get("retry-after")) > 0);
   await assertProblem(response, 503, "broker-unavailable");
@@ -254,21 +259,22 @@ Deno.test("each command with a key is an event: whose, to which device, and what
     path: "/command/sensor_003",
     headers: { authorization: `Bearer ${OTHER_KEY}` },
   });
-  fake.answer = { kind: "unsent", messageId: "n", reason: "the broker is not connected" };
+  fake.answer = { kind: "unacknowledged", messageId: "n", replayed: false };
   await ask(fake);
   await ask(fake, { headers: { authorization: "Bearer wrong" } });
   const names = { keyName: KEY, deviceId: "sensor_001" };
   assert.deepEqual(fake.events, [
-    { kind: "command_sent", ...names, messageId: "m", subscribers: true },
-    { kind: "command_refused", ...names, messageId: undefined, reason: "not-json" },
+    { kind: "command_accepted", ...names, messageId: "m", delivery: "queued" },
+    { kind: "command_refused", ...names, messageId: undefined, reason: "not-json", count: 1 },
     {
       kind: "command_refused",
       keyName: OTHER_KEY,
       deviceId: "sensor_003",
       messageId: undefined,
       reason: "unknown-device",
+      count: 1,
     },
-    { kind: "command_refused", ...names, messageId: "n", reason: "broker-unavailable" },
+    { kind: "command_refused", ...names, messageId: "n", reason: "broker-unavailable", count: 1 },
   ]);
 });
 

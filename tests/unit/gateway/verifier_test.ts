@@ -30,7 +30,7 @@ async function examine(
   const { retained = false, identity = DEVICE_ID } = over;
   const batch = texts.map((text) => ({
     message: { ...inbound(text), retained, redelivered: true },
-    identity,
+    ...{ kind: "reading", identity } as const,
     arrivedMs: NOW * 1000,
   }));
   return { examined: await verifier.examine(batch), asked };

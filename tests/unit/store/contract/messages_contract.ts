@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { ACCEPTED } from "../../../support/sample_command.ts";
+import { accept } from "./commands_contract.ts";
 import { batch, candidate, deadLetter, messagesOf } from "./sample_batch.ts";
 import { NOW } from "../../../support/judge.ts";
 import { all, type Contract } from "./contract.ts";
@@ -33,8 +35,10 @@ export const MESSAGES_CONTRACT: Contract = {
   "the id of a command is taken: what comes back with it is replayed": async (open) => {
     const one = candidate("a");
     const { deviceId, messageId, timestampSeconds } = one.envelope;
-    const sentIds = [{ deviceId, messageId, timestampSeconds }];
-    await messagesOf(await open("gateway")).commit(batch({ sentIds }));
+    const command = { ...ACCEPTED, deviceId, messageId };
+    const copy = { timestampSeconds, nowSeconds: NOW };
+    const commandChanges = [accept(command, { copy })];
+    await messagesOf(await open("gateway")).commit(batch({ commandChanges }));
     const { committed } = await messagesOf(await open("gateway")).commit(
       batch({ examined: [one] }),
     );

@@ -5,7 +5,9 @@ import type { Settlement } from "../../../../src/core/delivery.ts";
 import { type Envelope, readEnvelope } from "../../../../src/core/envelope.ts";
 import type { Batch, MessageStore } from "../../../../src/core/ports.ts";
 import type { Store } from "../../../../src/store/store.ts";
+import type { CommandLimits } from "../../../../src/store/store.ts";
 import { NOW } from "../../../support/judge.ts";
+import { COMMANDS_KEPT } from "../../../support/pipeline_store.ts";
 
 const SIGNATURE = "0".repeat(64);
 
@@ -13,12 +15,17 @@ const SIGNATURE = "0".repeat(64);
 const LIMITS = {
   deadLetters: { maxCount: 10_000, maxAgeMs: 1e12 },
   audit: { maxCount: 10_000, maxAgeMs: 1e12 },
+  commands: COMMANDS_KEPT,
 };
 
 /** The messages of a store, with limits that nothing here reaches. */
-export function messagesOf(store: Store, deadLettersMaxCount = 10_000): MessageStore {
+export function messagesOf(
+  store: Store,
+  deadLettersMaxCount = 10_000,
+  commands: Partial<CommandLimits> = {},
+): MessageStore {
   const deadLetters = { ...LIMITS.deadLetters, maxCount: deadLettersMaxCount };
-  return store.messages({ ...LIMITS, deadLetters });
+  return store.messages({ ...LIMITS, deadLetters, commands: { ...COMMANDS_KEPT, ...commands } });
 }
 
 /** A message of a device whose signature is said to have verified. */
@@ -49,7 +56,7 @@ export function batch(over: Partial<Batch>): Batch {
     examined: [],
     settlements: [],
     notes: [],
-    sentIds: [],
+    commandChanges: [],
     buckets: new Map(),
     policy: { toleranceSeconds: 300, graceSeconds: 0, rate: undefined },
     facts: { outageSinceSeconds: undefined, monotonicMs: 0 },

@@ -5,6 +5,7 @@
 
 import { API_KEYS_CONTRACT } from "./api_keys_contract.ts";
 import { AUDIT_CONTRACT } from "./audit_contract.ts";
+import { COMMANDS_CONTRACT } from "./commands_contract.ts";
 import type { WithStore } from "./contract.ts";
 import { DEAD_LETTERS_CONTRACT } from "./dead_letters_contract.ts";
 import { MESSAGES_CONTRACT } from "./messages_contract.ts";
@@ -16,6 +17,7 @@ import { SEALING_CONTRACT } from "./sealing_contract.ts";
 export function storeContract(name: string, withStore: WithStore): void {
   const claims = {
     ...MESSAGES_CONTRACT,
+    ...COMMANDS_CONTRACT,
     ...REGISTRY_CONTRACT,
     ...OUTBOX_CONTRACT,
     ...DEAD_LETTERS_CONTRACT,

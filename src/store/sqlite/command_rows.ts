@@ -1,0 +1,163 @@
+/** Commands as rows: what is read, and what one row holds. */
+
+import type { SQLOutputValue, StatementSync } from "node:sqlite";
+import type {
+  AcknowledgedState,
+  Acknowledgement,
+  Command,
+  CommandDelivery,
+  CommandState,
+} from "../../core/command_life.ts";
+import type {
+  CommandName,
+  CommandSelection,
+  KeptRequest,
+  RequestKey,
+  StoredCommand,
+} from "../../core/command_store.ts";
+import type { Database } from "./database.ts";
+
+/** Most commands that are sent again in one turn of a device. */
+const UNACKNOWLEDGED_MAX = 16;
+
+/** A command's row. */
+export interface CommandRow extends StoredCommand {
+  /** True if the backend was told that it is sent. */
+  readonly isTold: boolean;
+}
+
+/** Reads commands, each at once. */
+export class CommandRows {
+  readonly #find: StatementSync;
+  readonly #list: StatementSync;
+  readonly #nextWaiting: StatementSync;
+  readonly #unacknowledged: StatementSync;
+  readonly #request: StatementSync;
+  readonly #hasAcknowledged: StatementSync;
+  readonly #devices: StatementSync;
+  readonly #byMessage: StatementSync;
+
+  constructor(database: Database) {
+    this.#find = database.prepare("SELECT * FROM commands WHERE message_id = ? AND device_id = ?");
+    this.#byMessage = database.prepare("SELECT * FROM commands WHERE message_id = ?");
+    this.#list = database.prepare(`
+      SELECT * FROM commands WHERE (? IS NULL OR device_id = ?) AND (? IS NULL OR state = ?)
+        AND number > coalesce((SELECT number FROM commands WHERE message_id = ?), 0)
+      ORDER BY number LIMIT ?`);
+    this.#nextWaiting = database.prepare(`
+      SELECT * FROM commands WHERE device_id = ? AND state = 'waiting' AND payload IS NOT NULL
+        AND is_kept = 1 AND expires > ? ORDER BY number LIMIT 1`);
+    this.#unacknowledged = database.prepare(`
+      SELECT * FROM commands WHERE device_id = ? AND state = 'sent' AND payload IS NOT NULL
+        AND is_kept = 1 AND withdrawn = 0 AND expires > ?
+      ORDER BY number LIMIT ${UNACKNOWLEDGED_MAX}`);
+    this.#request = database.prepare(
+      "SELECT * FROM command_requests WHERE key_name = ? AND idempotency_key = ?",
+    );
+    this.#hasAcknowledged = database.prepare(
+      "SELECT 1 FROM command_acknowledgers WHERE device_id = ?",
+    );
+    this.#devices = database.prepare(`
+      SELECT DISTINCT device_id FROM commands
+      WHERE payload IS NOT NULL AND is_kept = 1 AND state IN ('waiting', 'sent')`);
+  }
+
+  /** A device's command. */
+  find(name: CommandName): Command | undefined {
+    return this.row(name)?.command;
+  }
+
+  /** The command of a message_id, in any case. */
+  findByMessage(messageId: string): Command | undefined {
+    const row = this.#byMessage.get(messageId.toLowerCase());
+    return row && rowOf(row).command;
+  }
+
+  /** A device's command with all that its row has. */
+  row({ deviceId, messageId }: CommandName): CommandRow | undefined {
+    const row = this.#find.get(messageId.toLowerCase(), deviceId);
+    return row && rowOf(row);
+  }
+
+  /** Commands of a device, or of all, in the order of acceptance. */
+  list(deviceId: string | undefined, { state, after, limit }: CommandSelection): Command[] {
+    const device = deviceId ?? null;
+    const wanted = state ?? null;
+    const from = after?.toLowerCase() ?? null;
+    const rows = this.#list.all(...[device, device, wanted, wanted, from, limit]);
+    return rows.map((row) => rowOf(row).command);
+  }
+
+  /** The first that waits for the device. */
+  nextWaiting(deviceId: string, nowSeconds: number): StoredCommand | undefined {
+    const row = this.#nextWaiting.get(deviceId, nowSeconds);
+    return row && rowOf(row);
+  }
+
+  /** Those that may have to be sent again. */
+  unacknowledged(deviceId: string, nowSeconds: number): StoredCommand[] {
+    return this.#unacknowledged.all(deviceId, nowSeconds).map(rowOf);
+  }
+
+  /** The request that was made with a key. */
+  request({ keyName, key }: Pick<RequestKey, "keyName" | "key">): KeptRequest | undefined {
+    const row = this.#request.get(keyName, key);
+    return row && requestOf(row);
+  }
+
+  /** True if the device has ever acknowledged a command. */
+  hasAcknowledged(deviceId: string): boolean {
+    return this.#hasAcknowledged.get(deviceId) !== undefined;
+  }
+
+  /** The devices that have a kept command which waits or was sent. */
+  devices(): string[] {
+    return this.#devices.all().map((row) => row["device_id"] as string);
+  }
+}
+
+/** The command in a row. */
+export function rowOf(row: Record<string, SQLOutputValue>): CommandRow {
+  return {
+    command: {
+      deviceId: row["device_id"] as string,
+      messageId: row["message_id"] as string,
+      keyName: row["key_name"] as string,
+      state: row["state"] as CommandState,
+      delivery: (row["delivery"] ?? undefined) as CommandDelivery | undefined,
+      createdSeconds: row["created"] as number,
+      expiresSeconds: row["expires"] as number,
+      isKept: row["is_kept"] === 1,
+      sends: row["sends"] as number,
+      copies: row["copies"] as number,
+      lastSentSeconds: (row["last_sent"] ?? undefined) as number | undefined,
+      withdrawn: row["withdrawn"] === 1,
+      acknowledgement: acknowledgementOf(row),
+    },
+    payload: (row["payload"] ?? new Uint8Array()) as Uint8Array,
+    isTold: row["is_told"] === 1,
+  };
+}
+
+function acknowledgementOf(row: Record<string, SQLOutputValue>): Acknowledgement | undefined {
+  if (row["ack_state"] === null) return undefined;
+  return {
+    state: row["ack_state"] as AcknowledgedState,
+    receivedSeconds: row["ack_received"] as number,
+    timestamp: row["ack_timestamp"] as string,
+    payload: row["ack_payload"] as Uint8Array,
+  };
+}
+
+function requestOf(row: Record<string, SQLOutputValue>): KeptRequest {
+  const answer = {
+    timestampSeconds: row["timestamp"] as number,
+    delivery: (row["delivery"] ?? undefined) as CommandDelivery | undefined,
+  };
+  return {
+    deviceId: row["device_id"] as string,
+    messageId: row["message_id"] as string,
+    digest: row["digest"] as Uint8Array,
+    answer: row["answered"] === 1 ? answer : undefined,
+  };
+}

@@ -1,0 +1,111 @@
+/** The life of a command: every step, and that no step claims more than is known. */
+
+import { array, assert as check, constantFrom, property } from "fast-check";
+import assert from "node:assert/strict";
+import {
+  acknowledged,
+  ACKNOWLEDGED_STATES,
+  type AcknowledgedState,
+  cancelled,
+  type Command,
+  copyConcluded,
+  copyIntended,
+  copyTimes,
+  isFinal,
+  maySend,
+  timedOut,
+} from "../../../src/core/command_life.ts";
+import { ACCEPTED, wordOf } from "../../support/sample_command.ts";
+
+const NOW = ACCEPTED.createdSeconds;
+const sent = copyIntended(ACCEPTED, NOW);
+
+Deno.test("a command is sent before its copy is published", () => {
+  assert.equal(sent.state, "sent");
+  assert.deepEqual([sent.sends, sent.copies, sent.lastSentSeconds], [1, 1, NOW]);
+});
+
+Deno.test("a copy that nobody had is none", () => {
+  for (const outcome of ["no_subscriber", "unsent"] as const) {
+    const concluded = copyConcluded(sent, outcome);
+    assert.deepEqual([concluded.state, concluded.copies], ["waiting", 0]);
+  }
+});
+
+Deno.test("a second copy that nobody had leaves the first where it may be", () => {
+  const twice = copyIntended(copyConcluded(sent, "queued"), NOW + 1);
+  assert.equal(copyConcluded(twice, "no_subscriber").state, "sent");
+});
+
+Deno.test("what nobody knows stays sent", () => {
+  assert.equal(copyConcluded(sent, "unknown").state, "sent");
+});
+
+Deno.test("a device that speaks before the broker is not taken back", () => {
+  const done = acknowledged(sent, wordOf("done"));
+  assert.equal(copyConcluded(done, "queued").state, "done");
+  assert.equal(copyConcluded(done, "no_subscriber").state, "done");
+});
+
+Deno.test("the device's word only moves forward, and the first final one stays", () => {
+  const running = acknowledged(sent, wordOf("running"));
+  assert.equal(acknowledged(running, wordOf("received")), running);
+  const failed = acknowledged(running, wordOf("failed"));
+  assert.equal(acknowledged(failed, wordOf("done")), failed);
+  assert.equal(acknowledged(failed, wordOf("running")), failed);
+});
+
+Deno.test("a late word counts, but not a word on what was never sent", () => {
+  assert.equal(acknowledged(timedOut(sent), wordOf("done")).state, "done");
+  assert.equal(acknowledged(timedOut(sent), wordOf("running")).state, "unconfirmed");
+  assert.equal(acknowledged(timedOut(ACCEPTED), wordOf("done")).state, "expired");
+});
+
+Deno.test("what waits is cancelled, and of what was sent no more copies go", () => {
+  assert.equal(cancelled(ACCEPTED).state, "cancelled");
+  const withdrawn = cancelled(sent);
+  assert.deepEqual([withdrawn.state, withdrawn.withdrawn], ["sent", true]);
+  assert.equal(maySend(withdrawn, NOW), false);
+  assert.equal(copyConcluded(withdrawn, "no_subscriber").state, "cancelled");
+  assert.equal(acknowledged(withdrawn, wordOf("done")).state, "done");
+});
+
+Deno.test("a copy is valid until the command expires, and never beyond the tolerance", () => {
+  const times = (leftSeconds: number) =>
+    copyTimes({ expiresSeconds: NOW + leftSeconds }, { nowSeconds: NOW, toleranceSeconds: 300 });
+  assert.deepEqual(times(60), { timestampSeconds: NOW - 240, messageExpirySeconds: 60 });
+  assert.deepEqual(times(300), { timestampSeconds: NOW, messageExpirySeconds: 300 });
+  assert.deepEqual(times(3600), { timestampSeconds: NOW, messageExpirySeconds: 300 });
+});
+
+/** Steps that the world may take in any order. */
+const STEPS: Readonly<Record<string, (command: Command) => Command>> = {
+  send: (command) => maySend(command, NOW) ? copyIntended(command, NOW) : command,
+  queued: (command) => command.copies > 0 ? copyConcluded(command, "queued") : command,
+  nobody: (command) => command.copies > 0 ? copyConcluded(command, "no_subscriber") : command,
+  unknown: (command) => copyConcluded(command, "unknown"),
+  cancel: cancelled,
+  end: timedOut,
+  ...Object.fromEntries(
+    ACKNOWLEDGED_STATES.map((state: AcknowledgedState) => [
+      state,
+      (command: Command) => acknowledged(command, wordOf(state)),
+    ]),
+  ),
+};
+
+Deno.test("whatever happens: final stays final, and what may be with the device is never waiting", () => {
+  const steps = array(constantFrom(...Object.keys(STEPS)), { maxLength: 30 });
+  check(property(steps, (names) => {
+    let command: Command = ACCEPTED;
+    for (const name of names) {
+      const next = STEPS[name]!(command);
+      if (isFinal(command) && command.state !== "unconfirmed") {
+        assert.equal(next.state, command.state);
+      }
+      if (next.copies > 0) assert.notEqual(next.state, "waiting");
+      if (next.state === "expired") assert.equal(next.copies, 0);
+      command = next;
+    }
+  }));
+});
