@@ -72,6 +72,7 @@ Deno.test("a missing, a short and a nearly right key take the same time to refus
     degraded: () => [],
     metrics: { text: never, contentType: "" },
     commands: { send: never },
+    onRefused: () => {},
     bodyTimeoutMs: 1_000,
     emit: () => {},
   });
