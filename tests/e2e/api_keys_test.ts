@@ -33,7 +33,7 @@ Deno.test("no key but the key opens the API, be it one character off", async () 
       assert.equal(status, refused++ < 10 ? 401 : 429, near);
     }
     assert.ok(refused > 150);
-    assert.equal(await site.metric("commands_sent_total"), 0);
+    assert.equal(await site.metric('commands_accepted_total{delivery="queued"}'), 0);
     assert.equal((await site.api("/command/sensor_001", command)).status, 202);
   });
 });
