@@ -78,7 +78,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const address = { ...config.backend, ...checks, ...credentials.backend };
   const clockWatch = new ClockWatch(clock, { emit, toleranceSeconds: checks.toleranceSeconds });
   const backend = new HttpBackend(address, clock, { clockWatch });
-  const responder = new Responder(broker, emit);
+  const responder = new Responder({ broker, keys, clock, emit });
   const forwarder = new Forwarder({
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },
     ...{ responder, committer, emit, failpoint },
