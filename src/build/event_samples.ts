@@ -131,6 +131,7 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     deviceId: ENTRY.deviceId,
     messageId: undefined,
     reason: "not-json",
+    count: 1,
   },
   api_key_refused: {
     kind: "api_key_refused",

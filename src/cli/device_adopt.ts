@@ -13,9 +13,10 @@ export async function adoptDevices(
   file: string,
   options: JsonOption,
 ): Promise<void> {
-  const config = configOf(layoutOf(options));
+  const layout = layoutOf(options);
+  const config = configOf(layout);
   const devices = await readRegistry(file);
-  const result = await withSecrets(config, ({ registry }) => adopt(registry, devices));
+  const result = await withSecrets(config, ({ registry }) => adopt(registry, layout, devices));
   if (!result.ok) throw enrolmentError(result.faults, devices.map((_, i) => `row ${i + 1}`));
   const { adopted, present } = result;
   if (options.json) return printJson({ adopted, present });

@@ -37,6 +37,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.fine }): Command {
     .exitOverride()
     .configureOutput({ writeErr: () => {}, outputError: () => {} });
   addSiteCommands(program);
+  addUpgradeCommands(program);
   addDeviceCommands(program);
   addAuthorityCommands(program);
   addOutboxCommands(program);
@@ -82,6 +83,18 @@ function addSiteCommands(program: Command): void {
     .option("--keep", "leave it running, with the addresses to try")
     .option("--json", "as JSON: only what was checked")
     .action(async (options) => (await import("./demo.ts")).demo(options));
+}
+
+function addUpgradeCommands(program: Command): void {
+  const files = program.command("site").description("The files of this site").helpCommand(false);
+  site(
+    files.command("upgrade").description(
+      "Add what the broker's files of an older version lack, after showing it",
+    ),
+  )
+    .option("--dry-run", "only show it")
+    .option("--json", "as JSON")
+    .action(async (options) => (await import("./site_upgrade.ts")).upgradeSite(options));
 }
 
 function addServiceCommands(program: Command): void {

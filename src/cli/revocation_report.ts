@@ -1,6 +1,7 @@
-/** What `device revoke`, `restore`, `remove`, `rotate` and `rotate-authority` say of the broker. */
+/** What `device revoke`, `restore`, `remove`, `rotate`, `rotate-authority` and `site upgrade` say of the broker. */
 
 import { counted } from "../core/counted.ts";
+import { rulesOf } from "../site/mosquitto/access_list.ts";
 import type { RevocationStep } from "../site/operations/revocation.ts";
 import type { BrokerFileFault, RevocationFault } from "../site/operations/revocation_fault.ts";
 import { CommandError, print } from "./terminal.ts";
@@ -54,6 +55,16 @@ function faultSentence(fault: RevocationFault): [sentence: string, hint: string]
         `Cannot see whether the broker uses the new revocation list: ${fault.reason}`,
         SEE_LOG,
       ];
+    case "probe_not_made":
+      return [
+        `Cannot test what the broker allows: ${fault.reason}`,
+        "Put device-ca.key back, then run the same command again",
+      ];
+    case "receipt_not_received":
+      return [
+        "The broker does not use the new lines of the access lists: a device receives no receipt",
+        SEE_LOG,
+      ];
     case "access_unconfirmed":
       return [`Cannot test what the broker allows: ${fault.reason}`, AGAIN];
     case "broker_open":
@@ -104,6 +115,10 @@ export function brokerSentence(step: RevocationStep): string {
       return `access list: every topic is denied to ${
         counted(step.deniedDevices, "revoked device")
       }`;
+    case "access_list_upgraded": {
+      const count = rulesOf(step.added.flatMap(({ lines }) => lines).join("\n")).length;
+      return `access list: ${counted(count, "rule")} added to ${step.path}`;
+    }
     case "broker_reloaded":
       return `broker: process ${step.pid} was told to reload the lists`;
     case "listed_certificate_refused":
@@ -111,6 +126,9 @@ export function brokerSentence(step: RevocationStep): string {
     case "access_verified":
       return "probe: a device that is not revoked receives on its own topic, and is refused another's " +
         "(reason 0x87)";
+    case "receipt_received":
+      return "probe: the gateway may send a receipt, and the device receives it: the broker uses " +
+        "the new rules";
     case "device_denied":
       return `probe: connected as ${step.deviceId}, which ended its connection (MQTT 5 §3.1.4); ` +
         "it is refused its own topic (reason 0x87) and receives nothing";

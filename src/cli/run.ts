@@ -8,6 +8,7 @@ import type { Emit } from "../core/event.ts";
 import { EventLog } from "../log/event_log.ts";
 import { type LogStyle, openLog, takeDroppedLines, writeToStderr } from "../log/log.ts";
 import { loadSite } from "../process/loaded_site.ts";
+import type { GatewaySpec } from "../process/protocol.ts";
 import { Reloader } from "../process/reloader.ts";
 import { Supervisor } from "../process/supervisor.ts";
 import { ServiceNotifier } from "../process/systemd_notify.ts";
@@ -32,11 +33,7 @@ export async function run(options: SiteOption): Promise<void> {
   const site = await load(settings).catch(throwCommandError);
   // Two gateways on one site would disconnect each other from the broker again and again.
   using _lock = lockNow(layout, "gateway");
-  const eventLog = new EventLog(
-    openLog(site.config.log.level, writeToStderr, site.logStyle),
-    site.config.log,
-    takeDroppedLines,
-  );
+  let eventLog = openEventLog(site);
   const emit: Emit = (event) => eventLog.write(event);
   using systemd = new ServiceNotifier((name) => Deno.env.get(name), { emit });
   const onReady = () => {
@@ -45,7 +42,11 @@ export async function run(options: SiteOption): Promise<void> {
   };
   const supervisor = orCommandError(() => new Supervisor(site, { emit, onReady }));
   systemd.feedWhile(() => supervisor.isAlive());
-  const reloader = new Reloader(supervisor, site, {
+  const reload = async (next: GatewaySpec) => {
+    await supervisor.reload(next);
+    eventLog = openEventLog(next);
+  };
+  const reloader = new Reloader({ reload }, site, {
     load: async () => await load(settingsOf(layout)),
     emit,
     systemd,
@@ -64,6 +65,11 @@ export async function run(options: SiteOption): Promise<void> {
     for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, onStop);
     Deno.removeSignalListener("SIGHUP", onHangup);
   }
+}
+
+/** The main process's own log; the worker has one of its own. */
+function openEventLog({ config: { log }, logStyle }: GatewaySpec): EventLog {
+  return new EventLog(openLog(log.level, writeToStderr, logStyle), log, takeDroppedLines);
 }
 
 /** Reads the files that the settings name. */

@@ -81,6 +81,9 @@ export const RETRY_AFTER_MAX_MS = 3_600_000;
 export const KEPT_BODY_MAX_BYTES = 4096;
 const KEPT_FIELD_MAX_CHARS = 2048;
 
+/** Longest part of a redirect's target that is shown or kept. */
+const LOCATION_MAX_CHARS = 500;
+
 /** What an outcome means for its entry; `retryStatuses` as the settings have them. */
 export function dispositionOf(outcome: Outcome, retryStatuses: ReadonlySet<number>): Disposition {
   if (outcome.kind === "no_answer") return "retry";
@@ -95,9 +98,17 @@ export function keptAnswer(outcome: Outcome): KeptAnswer | undefined {
   if (outcome.kind === "no_answer") return undefined;
   return {
     contentType: outcome.contentType?.slice(0, KEPT_FIELD_MAX_CHARS),
-    location: outcome.location?.slice(0, KEPT_FIELD_MAX_CHARS),
+    location: outcome.location === null ? undefined : shownLocation(outcome.location),
     body: outcome.body?.slice(0, KEPT_BODY_MAX_BYTES),
   };
+}
+
+/** A `Location` field as it may be shown: its query, or what stands before an "@", may be a key. */
+export function shownLocation(location: string): string {
+  return location.replace(/[?#].*$/s, "")
+    .replace(/^([a-z][a-z0-9+.-]*:)?\/\/[^/]*@/i, "$1//")
+    .replaceAll(/[^\x20-\x7e]/g, "?")
+    .slice(0, LOCATION_MAX_CHARS);
 }
 
 /**

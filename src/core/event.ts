@@ -119,8 +119,20 @@ type BrokerEvent =
   | { readonly kind: "session_taken_over"; readonly clientId: string }
   | { readonly kind: "broker_dropped"; readonly count: number };
 
-/** What is wrong with a request's API key. */
-export type KeyFault = "wrong key" | "no key";
+/** A command that was not sent, or the last one of so many of one key for one reason. */
+export interface CommandRefusal {
+  readonly keyName: string;
+  /** What the path says, any text. */
+  readonly deviceId: string;
+  /** Undefined if it was refused before it got one. */
+  readonly messageId: string | undefined;
+  /** The problem that was answered. */
+  readonly reason: string;
+}
+
+/** What can be wrong with a request's API key. */
+export const KEY_FAULTS = ["wrong key", "no key"] as const;
+export type KeyFault = typeof KEY_FAULTS[number];
 
 /** The API and its keys. */
 type ApiEvent =
@@ -146,15 +158,7 @@ type ApiEvent =
     readonly identity: string;
     readonly messageId: string;
   }
-  /** `deviceId` is what the path says, any text; `reason` is the problem that was answered. */
-  | {
-    readonly kind: "command_refused";
-    readonly keyName: string;
-    readonly deviceId: string;
-    /** Undefined if it was refused before it got one. */
-    readonly messageId: string | undefined;
-    readonly reason: string;
-  }
+  | { readonly kind: "command_refused"; readonly count: number } & CommandRefusal
   /** Requests without the right key, at most once a minute for each fault; the last one's address. */
   | {
     readonly kind: "api_key_refused";

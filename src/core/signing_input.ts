@@ -3,8 +3,9 @@
  *
  * The rules are:
  * - signing input = device_id + timestamp + message_id + payload, all UTF-8, nothing between them;
- *   of an acknowledgement, `ack:` stands before it: no device id has a colon, so no input of one kind
- *   is an input of another;
+ *   of every kind but readings and commands a word and a colon stand before it: no device id has a
+ *   colon, and digits follow it, so no input of one kind is an input of another;
+ * - of a response the status, three digits, and the body stand where the payload does;
  * - timestamp and message_id are their text in the message, the payload its text in the message;
  * - the fields cannot run into each other: a timestamp has exactly ten digits and a message_id
  *   exactly 36 characters, so every boundary after the device_id is at a fixed place.
@@ -20,9 +21,14 @@ export interface SignedFields {
 }
 
 /** What is signed: a reading and a command have the same form, and their ids keep them apart. */
-export type SignedKind = "message" | "acknowledgement";
+export type SignedKind = "message" | "acknowledgement" | "receipt" | "response";
 
-const PREFIXES: { readonly [K in SignedKind]: string } = { message: "", acknowledgement: "ack:" };
+const PREFIXES: { readonly [K in SignedKind]: string } = {
+  message: "",
+  acknowledgement: "ack:",
+  receipt: "receipt:",
+  response: "response:",
+};
 
 const UTF_8 = new TextEncoder();
 

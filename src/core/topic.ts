@@ -1,11 +1,11 @@
 /**
- * The three topics of a device.
+ * The five topics of a device.
  *
  * The rules are:
- * - `device/{id}/data` is published by the device, `device/{id}/response` and `device/{id}/command`
- *   by the gateway, and nothing else exists;
- * - the broker lets only the certificate with CN={id} publish to `device/{id}/data`, so the second
- *   level of a data topic *is* the TLS identity of the publisher.
+ * - the device publishes to `device/{id}/data` and `device/{id}/ack`, the gateway to
+ *   `device/{id}/response`, `device/{id}/command` and `device/{id}/receipt`, and nothing else exists;
+ * - the broker lets only the certificate with CN={id} publish to the first two, so the second level
+ *   of a topic that the gateway receives *is* the TLS identity of the publisher.
  */
 
 /** What the gateway subscribes to: the data topic of every device. */
@@ -41,6 +41,11 @@ export function commandTopic(deviceId: string): string {
 /** Where a device acknowledges its commands. */
 export function ackTopic(deviceId: string): string {
   return `device/${deviceId}/ack`;
+}
+
+/** Where a device learns what became of its readings, signed. */
+export function receiptTopic(deviceId: string): string {
+  return `device/${deviceId}/receipt`;
 }
 
 /** What comes from devices. */

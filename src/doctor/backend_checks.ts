@@ -5,6 +5,7 @@ import { isIP } from "node:net";
 import { isEveryAddress } from "../config/listen_address.ts";
 import { readBackendCredentials, readCertificateFile } from "../config/credentials.ts";
 import { batchBody, batchKey } from "../core/delivery_batch.ts";
+import { shownLocation } from "../core/delivery.ts";
 import { Endpoint, shownUrl } from "../core/endpoint.ts";
 import { tlsFault } from "../core/tls_fault.ts";
 import { WebhookSigner } from "../core/webhook_signature.ts";
@@ -143,7 +144,7 @@ async function answer(site: BackendSite): Promise<CheckOutcome> {
   noteClock(site, { date: headers.get("date"), beganMs, endMs: Date.now() });
   if (response.ok) return pass(`${shownUrl(url)} answers ${status} to a POST of doctor`);
   const location = headers.get("location");
-  const to = location === null ? "" : ` with Location ${JSON.stringify(location)}`;
+  const to = location === null ? "" : ` with Location "${shownLocation(location)}"`;
   const observed = `${shownUrl(url)} answers ${status}${to} to a POST of doctor`;
   if (!retryStatuses.has(status)) {
     return warn(

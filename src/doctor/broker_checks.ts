@@ -1,7 +1,11 @@
 /** How Mosquitto is configured, in every file that it reads. */
 
-import { accessListFaults, deviceListFaults } from "../site/mosquitto/access_list.ts";
-import { renderBrokerFiles } from "../site/mosquitto/configuration.ts";
+import {
+  accessListFaults,
+  NEW_LISTS,
+  NEWER_RULES,
+  rulesOf,
+} from "../site/mosquitto/access_list.ts";
 import { deviceRules, gatewayRules, type LineRule, linesOf, mainRules } from "./broker_rules.ts";
 import { type Check, type CheckOutcome, fail, pass, type Site, warn } from "./check.ts";
 import {
@@ -31,6 +35,8 @@ const OPENS_1883 = [
 
 const LISTENERS_REMEDY =
   "Write the two listeners in mosquitto.conf as init does, then: systemctl restart mosquitto";
+const LIST_REMEDY = "Correct the access list as init writes it, then: systemctl restart mosquitto";
+const UPGRADE_REMEDY = "To add it, type: secure-iot-gateway site upgrade";
 const LINES_REMEDY = "Correct mosquitto.conf as init writes it, then: systemctl restart mosquitto";
 
 /** The two listeners that there should be; undefined if one is missing. */
@@ -87,16 +93,11 @@ async function gatewaysListener(site: Site): Promise<CheckOutcome> {
 }
 
 async function devicesList(site: Site): Promise<CheckOutcome> {
-  const text = await readText(site.layout.aclDevices);
-  return judgeList(text, deviceListFaults(text), rulesOf(templates(site).aclDevices));
+  return judgeList(await readText(site.layout.aclDevices), NEW_LISTS.devices);
 }
 
 async function gatewaysList(site: Site): Promise<CheckOutcome> {
-  const text = await readText(site.layout.aclGateway);
-  const usual = rulesOf(templates(site).aclGateway);
-  const missing = usual.filter((rule) => !rulesOf(text).includes(rule));
-  const faults = missing.map((rule) => `there is no line "${rule}"`);
-  return judgeList(text, [...accessListFaults(text), ...faults], usual);
+  return judgeList(await readText(site.layout.aclGateway), NEW_LISTS.gateway);
 }
 
 function judge(lines: ReadonlyMap<string, Line>, rules: readonly LineRule[]): CheckOutcome {
@@ -112,35 +113,26 @@ function judge(lines: ReadonlyMap<string, Line>, rules: readonly LineRule[]): Ch
 }
 
 /** Rules that grant more than they must: for a device's own topics, odd; for all, a hole. */
-function judgeList(
-  text: string,
-  faults: readonly string[],
-  usual: readonly string[],
-): CheckOutcome {
-  const granted = rulesOf(text).filter((rule) => /^(topic|pattern) (?!deny )/.test(rule));
+function judgeList(text: string, wanted: string): CheckOutcome {
+  const [rules, usual] = [rulesOf(text), rulesOf(wanted)];
+  const missing = usual.filter((rule) => !rules.includes(rule));
+  const granted = rules.filter((rule) => /^(topic|pattern) (?!deny )/.test(rule));
   const extra = granted.filter((rule) => !usual.includes(rule));
   const holes = extra.filter((rule) => /[#+]/.test(rule) || !rule.includes("%u"));
-  const all = [...faults, ...holes.map((rule) => `"${rule}" allows more than is needed`)];
-  const remedy = "Correct the access list as init writes it, then: systemctl restart mosquitto";
-  if (all.length > 0) return fail(all.join("; "), remedy);
+  const wrong = [
+    ...accessListFaults(text),
+    ...holes.map((rule) => `"${rule}" allows more than is needed`),
+  ];
+  const faults = [...wrong, ...missing.map((rule) => `there is no line "${rule}"`)];
+  const remedy = missing.length > 0 && wrong.length === 0 ? UPGRADE_REMEDY : LIST_REMEDY;
+  if (wrong.length > 0 || !missing.every((rule) => NEWER_RULES.includes(rule))) {
+    return fail(faults.join("; "), remedy);
+  }
+  if (faults.length > 0) return warn(faults.join("; "), remedy);
   const observed = `${usual.length} rules, all correct`;
   return extra.length === 0
     ? pass(observed)
     : warn(`${observed}, and "${extra.join('", "')}"`, remedy);
-}
-
-function rulesOf(text: string): string[] {
-  return text.split("\n").map((line) => line.trim().replace(/ +/g, " "))
-    .filter((line) => line !== "" && !line.startsWith("#"));
-}
-
-function templates({ layout, config }: Site) {
-  return renderBrokerFiles({
-    layout,
-    mqttPort: config.devices.port,
-    gatewayPort: config.broker.port,
-    user: { name: "", reason: "" },
-  });
 }
 
 async function confOf({ layout }: Site): Promise<MosquittoConf> {

@@ -68,6 +68,7 @@ async function ends(site: Site): Promise<CheckOutcome> {
   const paths = new Set([
     ...[...sitePairs(site).values()].map(({ certificate }) => certificate),
     site.config.broker.ca,
+    ...(site.config.backend.ca === undefined ? [] : [site.config.backend.ca]),
   ]);
   const found: { path: string; endMs: number }[] = [];
   for (const path of paths) {

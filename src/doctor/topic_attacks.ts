@@ -1,14 +1,33 @@
-/** What a connected device can try to do to other devices; the broker must refuse it. */
+/** What a connected device may do with its own topics, and must not do with others'. */
 
 import type { DeviceClient } from "../client/device_client.ts";
-import { commandTopic, dataTopic, MARKER_TOPIC, responseTopic } from "../core/topic.ts";
-import { type Check, type CheckOutcome, fail, messageOf, pass, passUnless } from "./check.ts";
+import {
+  ackTopic,
+  commandTopic,
+  dataTopic,
+  MARKER_TOPIC,
+  receiptTopic,
+  responseTopic,
+} from "../core/topic.ts";
+import { publishAs } from "../site/mosquitto/access_probe.ts";
+import { readBrokerAccess } from "../site/operations/broker_access.ts";
+import {
+  type Check,
+  type CheckOutcome,
+  fail,
+  messageOf,
+  pass,
+  passUnless,
+  skip,
+  warn,
+} from "./check.ts";
 import type { TestDevices } from "./listeners.ts";
 import { temporaryId } from "./temporary_device.ts";
 
 /** The attacks of this family. */
 export const TOPIC_ATTACKS: readonly Check<TestDevices>[] = [
   { name: "another device's topic", look: rejectsForeignTopics },
+  { name: "acknowledgement, receipt", look: allowsOwnAckAndReceipt },
   { name: "subscription to #", look: (devices) => hearsNothing(devices, "#") },
   { name: "subscription to $SYS/#", look: (devices) => hearsNothing(devices, "$SYS/#") },
   { name: "retained message", look: rejectsRetained },
@@ -20,9 +39,12 @@ export const TOPIC_ATTACKS: readonly Check<TestDevices>[] = [
 const NOT_AUTHORIZED = 0x87;
 const LARGE_BYTES = 70_000;
 const TEXT = "a test by secure-iot-gateway doctor";
+/** Published by the gateway's own certificate; the second must not be heard. */
+const [OWN_RECEIPT, FOREIGN_RECEIPT] = [`${TEXT}: its own`, `${TEXT}: another's`];
 /** Does not stay queued after the run. */
 const PROPERTIES = { messageExpiryInterval: 30 };
 const REMEDY = "Restart the broker with this site's configuration: systemctl restart mosquitto";
+const UPGRADE_REMEDY = "If the access lists lack it, type: secure-iot-gateway site upgrade";
 
 async function rejectsForeignTopics(devices: TestDevices): Promise<CheckOutcome> {
   const device = await devices.connectNew();
@@ -31,7 +53,11 @@ async function rejectsForeignTopics(devices: TestDevices): Promise<CheckOutcome>
     dataTopic(other),
     responseTopic(other),
     commandTopic(other),
+    ackTopic(other),
+    receiptTopic(other),
     responseTopic(device.deviceId),
+    commandTopic(device.deviceId),
+    receiptTopic(device.deviceId),
     MARKER_TOPIC,
   ];
   const faults: string[] = [];
@@ -43,6 +69,31 @@ async function rejectsForeignTopics(devices: TestDevices): Promise<CheckOutcome>
     observed: `refused on ${topics.length} topics, reason 0x87`,
     remedy: REMEDY,
   });
+}
+
+/** The two topics that the access lists of an older site lack. */
+async function allowsOwnAckAndReceipt(devices: TestDevices): Promise<CheckOutcome> {
+  const read = await readBrokerAccess(devices.listeners.site);
+  if (!read.ok) return skip(read.fault.reason);
+  const identity = await devices.identity();
+  const [own, foreign] = [receiptTopic(identity.deviceId), receiptTopic(temporaryId())];
+  const device = await devices.connect(identity, { subscribe: [own, foreign] });
+  await publishAs(read.access.gateway.credential, devices.listeners.gateway, {
+    [own]: OWN_RECEIPT,
+    [foreign]: FOREIGN_RECEIPT,
+  });
+  const topic = ackTopic(device.deviceId);
+  const { reasonCode } = await device.publish(TEXT, { topic, properties: PROPERTIES });
+  await roundTrip(device);
+  const heard = device.responses.map(({ text }) => text);
+  if (heard.includes(FOREIGN_RECEIPT)) return fail("another device's receipt was received", REMEDY);
+  const faults = [
+    ...(reasonCode === NOT_AUTHORIZED ? [`${topic}: refused, reason 0x87`] : []),
+    ...(heard.includes(OWN_RECEIPT) ? [] : [`${own}: a receipt was not received`]),
+  ];
+  return faults.length === 0
+    ? pass("a device may acknowledge, and receives its own receipt only")
+    : warn(faults.join("; "), UPGRADE_REMEDY);
 }
 
 /** Another device publishes while it is subscribed. */

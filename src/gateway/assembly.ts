@@ -15,7 +15,7 @@ import { type Clock, steadyClock, SYSTEM_CLOCK } from "../time/clock.ts";
 import { BearerAuth } from "./api/bearer_auth.ts";
 import { importFirstKey } from "./api/first_key.ts";
 import type { RequestGate } from "./api/request_gate.ts";
-import { KeyRefusals } from "./api/key_refusals.ts";
+import { ApiRefusals } from "./api/refusals.ts";
 import { BODY_TIMEOUT_MS, createRoutes } from "./api/routes.ts";
 import { ClockWatch } from "./backend/clock_watch.ts";
 import { HttpBackend } from "./backend/http_backend.ts";
@@ -78,7 +78,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const address = { ...config.backend, ...checks, ...credentials.backend };
   const clockWatch = new ClockWatch(clock, { emit, toleranceSeconds: checks.toleranceSeconds });
   const backend = new HttpBackend(address, clock, { clockWatch });
-  const responder = new Responder(broker, emit);
+  const responder = new Responder({ broker, keys, clock, emit });
   const forwarder = new Forwarder({
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },
     ...{ responder, committer, emit, failpoint },
@@ -104,13 +104,14 @@ export async function assemble(config: Config, options: GatewayOptions) {
   listeners.push((event) => enterEvent(event, { committer, clock }));
   const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
   await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
-  const keyRefusals = new KeyRefusals(emit);
+  const refusals = new ApiRefusals(emit);
   const api = createRoutes({
-    auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => keyRefusals.add(...one)),
+    auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
     unreadiness: () => unreadiness({ broker, intake, committer }),
     degraded: () => [...broker.faults, ...forwarder.faults],
     metrics,
     commands: commands.requests,
+    onRefused: (refusal) => refusals.addCommand(refusal),
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
     emit,
   });
@@ -119,7 +120,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
-    ...{ emit, eventLog, keyRefusals, gate: options.gate, commands },
+    ...{ emit, eventLog, refusals, gate: options.gate, commands },
     dropCounter: new DropCounter(messages, emit),
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),

@@ -73,7 +73,7 @@ export class Gateway {
     intake.stopTaking();
     await Promise.all([forwarder.stop(graceMs), gate?.hold(graceMs)]);
     await this.#parts.commands.sender.stop();
-    this.#parts.keyRefusals.close();
+    this.#parts.refusals.close();
     await intake.close();
     await this.#parts.secretUses.close();
     await broker.close();

@@ -6,16 +6,13 @@
  */
 
 import { counted } from "../core/counted.ts";
-import type { Outcome } from "../core/delivery.ts";
+import { type Outcome, shownLocation } from "../core/delivery.ts";
 import type { EntryNames, EventOf, GatewayEvent, Waiting } from "../core/event.ts";
 import { type Rejection, rejectionSentence } from "../core/rejection.ts";
 import { isWrongBackend } from "../core/retry_statuses.ts";
 import { secondsOf } from "../core/time.ts";
 import type { Log, LogLevel, LogProperties } from "./log.ts";
 import { RejectionLog } from "./rejection_log.ts";
-
-/** Longest part of a redirect's target that is logged. */
-const LOCATION_MAX_CHARS = 500;
 
 /** Most devices whose dropped dead letters are summed up in one line. */
 const SUMMED_DEVICES_MAX = 50;
@@ -134,7 +131,7 @@ const LINES = {
   backend_failing: ({ status, location, waiting }) =>
     error(
       `The backend answers ${status}` +
-        (location === undefined ? "" : `, Location "${withoutQuery(location)}"`) +
+        (location === undefined ? "" : `, Location "${shownLocation(location)}"`) +
         (isWrongBackend(status) ? ": is backend.url right?" : "") +
         `; readings of ${devicesOf(waiting)} wait`,
       { status, ...waitingOf(waiting) },
@@ -163,13 +160,16 @@ const LINES = {
     debug(`Ignored an acknowledgement by ${identity}: there is no such command`, {
       ...{ device_id: identity, message_id: messageId },
     }),
-  command_refused: ({ keyName, deviceId, messageId, reason }) => {
-    const to = deviceId.slice(0, IDENTITY_MAX_CHARS);
-    return warning(`Did not send a command of key ${keyName} to ${to}: ${reason}`, {
+  command_refused: ({ keyName, deviceId, messageId, reason, count }) => {
+    const device = deviceId.slice(0, IDENTITY_MAX_CHARS);
+    const commands = count === 1 ? "a command" : `${count} more commands`;
+    const to = count === 1 ? `to ${device}` : `within a minute, the last to ${device}`;
+    return warning(`Did not send ${commands} of key ${keyName} ${to}: ${reason}`, {
       key_name: keyName,
-      device_id: to,
+      device_id: device,
       message_id: messageId,
       reason,
+      count,
     });
   },
   api_key_refused: ({ fault, count, address }) => {
@@ -293,11 +293,6 @@ function waitingOf({ devices, oldest }: Waiting): LogProperties {
     oldest_device_id: oldest?.deviceId,
     oldest_age_seconds: oldest && secondsOf(oldest.ageMs),
   };
-}
-
-/** A query may have a key in it. */
-function withoutQuery(location: string): string {
-  return location.replace(/[?#].*$/s, "").slice(0, LOCATION_MAX_CHARS);
 }
 
 function namesOf({ deviceId, messageId }: EntryNames): LogProperties {

@@ -31,6 +31,7 @@ export function permissionsOf(
       broker.ca,
       broker.certificate,
       api.certificate,
+      ...(backend.ca === undefined ? [] : [backend.ca]),
       ...(backend.pair === undefined ? [] : [backend.pair.certificate]),
       devices.authority,
       devices.revocationList,

@@ -44,7 +44,7 @@ Deno.test("a body that drips, or stops, is cut off with 408 after its time", NO_
       return status;
     }));
     assert.deepEqual(outcomes, DRIPPING.map(([, , status]) => status));
-    assert.equal(await site.metric("commands_sent_total"), 0);
+    assert.equal(await site.metric('commands_accepted_total{delivery="queued"}'), 0);
     assert.equal((await ask({}, access)).status, 202);
   }, { bodyTimeoutMs: 300 });
 });

@@ -85,6 +85,38 @@ Deno.test("who commands a device, or tries to without the right key, is in the a
   });
 });
 
+Deno.test("a flood of refused commands is ten entries and their number, also in the metrics", async () => {
+  await withLiveSite(async (site) => {
+    await site.register("sensor_001");
+    for (let i = 0; i < 25; i++) {
+      const response = await site.api("/command/sensor_001", { method: "POST", body: "{" });
+      assert.equal(response.status, 400);
+    }
+    assert.equal((await site.api("/command/other", { method: "POST", body: "1" })).status, 404);
+    const refusals = () => entries(site).filter(({ event }) => event === "command_refused");
+    await poll("ten and one", () => refusals().length === 11);
+    const refused = "commands_refused_total";
+    assert.equal(await site.metric(`${refused}{reason="not-json"}`), 10);
+    assert.equal(await site.metric(`${refused}{reason="unknown-device"}`), 1);
+    assert.equal((await site.api("/metrics", { headers: { authorization: "" } })).status, 401);
+    assert.equal(await site.metric('api_keys_refused_total{fault="no key"}'), 1);
+    await site.stopGateway(); // tells what is left of the minute
+    const last = refusals().at(-1)!;
+    assert.deepEqual([last.subject, last.detail, last.count], [
+      "sensor_001",
+      "backend - not-json",
+      15,
+    ]);
+    assert.equal(refusals().length, 12);
+    const lines = site.log.filter(({ event }) => event === "command_refused");
+    assert.equal(lines.length, 12);
+    assert.equal(
+      lines.at(-1)!["message"],
+      "Did not send 15 more commands of key backend within a minute, the last to sensor_001: not-json",
+    );
+  });
+});
+
 Deno.test("audit verify and export work beside a running gateway; the log has the head too", async () => {
   await withLiveSite(async (site) => {
     const audit = (...args: string[]) => shell(["audit", ...args, "--dir", site.layout.directory]);

@@ -1,11 +1,8 @@
-/** Who the gateway is to its backend: path, token, client certificate, signature, proxy. */
+/** Who the gateway is to its backend: path, token, signature, proxy; certificate: nginx_backend_test.ts. */
 
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
 import { poll } from "../../src/time/poll.ts";
-import { NGINX } from "../bench/nginx_backend.ts";
-import { freePorts } from "../support/free_ports.ts";
 import { reload, rewrite, withLiveProcess } from "../support/live_process.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
@@ -87,39 +84,6 @@ Deno.test("a token is renewed by SIGHUP without losing a message; a bad file is 
   });
 });
 
-Deno.test("the gateway shows its certificate to a backend that asks for one", {
-  ignore: !await isThere(NGINX),
-}, async () => {
-  const [port] = freePorts(1);
-  const settings = {
-    BACKEND_URL: `https://localhost:${port}`,
-    BACKEND_CA: "certs/gateway-ca.crt",
-    BACKEND_CERTIFICATE: "certs/gateway.crt",
-    BACKEND_KEY: "certs/gateway.key",
-  };
-  await withLiveSite(async (site) => {
-    const { broker, gatewayCa, directory } = site.layout;
-    await Deno.writeTextFile(
-      `${directory}/nginx.conf`,
-      nginxConfiguration(directory, {
-        certificate: broker.certificate,
-        key: broker.key,
-        ca: gatewayCa.certificate,
-        port: port!,
-      }),
-    );
-    const nginx = new ChildProcess({ path: NGINX, args: ["-c", `${directory}/nginx.conf`] });
-    try {
-      await site.startGateway();
-      const device = await site.device("sensor_001");
-      const response = await device.response((await device.send("1")).messageId);
-      assert.equal(response.text, '{"subject":"CN=gateway"}');
-    } finally {
-      await nginx.stop();
-    }
-  }, { settings, start: false });
-});
-
 Deno.test("with a proxy, everything goes through it", async () => {
   const targets: string[] = [];
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -151,35 +115,4 @@ async function relay(client: Deno.Conn, targets: string[]): Promise<void> {
     client.readable.pipeTo(backend.writable),
     backend.readable.pipeTo(client.writable),
   ]);
-}
-
-function nginxConfiguration(
-  folder: string,
-  site: { certificate: string; key: string; ca: string; port: number },
-): string {
-  return `daemon off;
-pid ${folder}/nginx.pid;
-error_log stderr;
-events {}
-http {
-  access_log off;
-  client_body_temp_path ${folder}/body;
-  proxy_temp_path ${folder}/proxy;
-  fastcgi_temp_path ${folder}/fastcgi;
-  uwsgi_temp_path ${folder}/uwsgi;
-  scgi_temp_path ${folder}/scgi;
-  server {
-    listen 127.0.0.1:${site.port} ssl;
-    ssl_certificate ${site.certificate};
-    ssl_certificate_key ${site.key};
-    ssl_client_certificate ${site.ca};
-    ssl_verify_client on;
-    location / { return 200 '{"subject":"$ssl_client_s_dn"}'; }
-  }
-}
-`;
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }

@@ -39,7 +39,7 @@ Deno.test("a command reaches the device signed, fresh and byte for byte", async 
       received.raw,
       /^\{"timestamp":\d{10},"message_id":"[0-9a-f-]{36}","payload":.*,"signature":"[0-9a-f]{64}"\}$/,
     );
-    assert.equal(await site.metric("commands_sent_total"), 1);
+    assert.equal(await site.metric('commands_accepted_total{delivery="queued"}'), 1);
   });
 });
 

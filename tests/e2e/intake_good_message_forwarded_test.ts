@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import type { DeviceClient, SignedMessage } from "../../src/client/device_client.ts";
 import { poll } from "../../src/time/poll.ts";
@@ -43,7 +44,13 @@ Deno.test("the answer comes back as it is, paired with its message", async () =>
     const response = await device.response(messageId);
     assert.deepEqual([...response.bytes], [...bytes]);
     assert.equal(response.status, "201");
-    assert.equal(response.userProperties["message_id"], messageId);
+    const { message_id, timestamp, signature } = response.userProperties;
+    assert.equal(message_id, messageId);
+    const folder = `${site.layout.devicesFolder}/sensor_001`;
+    const secret = (await Deno.readTextFile(`${folder}/secret`)).trim();
+    const signed = createHmac("sha256", secret)
+      .update(`response:sensor_001${timestamp}${messageId}201`).update(bytes);
+    assert.equal(signature, signed.digest("hex"));
   });
 });
 

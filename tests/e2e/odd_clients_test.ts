@@ -241,3 +241,18 @@ async function sayPlainly(port: number, bytes: Uint8Array): Promise<Deno.Conn> {
   await connection.write(bytes).catch(() => 0); // it may have been shown the door already
   return connection;
 }
+
+Deno.test("a device may have any keepalive or none, in each version of MQTT", async () => {
+  await withBench(async ({ connect, site, sign }) => {
+    for (const version of [4, 5] as const) {
+      for (const keepaliveSeconds of [0, 1, 301, 1_200, 65_535]) { // 0: umqtt; 1,200: modems
+        const device = await connect({ version, keepaliveSeconds });
+        assert.equal(device.connackCode, 0, `${version}: ${keepaliveSeconds}`);
+        device.publish({ topic: OWN_TOPIC, message: await sign("1"), qos: 1, packetId: 1 });
+        await device.packet(PACKET.puback);
+        await device.die();
+      }
+    }
+    await site.received(10);
+  });
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { poll } from "../../src/time/poll.ts";
-import type { DeviceClient } from "../../src/client/device_client.ts";
+import { streamReadings } from "../support/reading_stream.ts";
 import { shell } from "../support/shell.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
@@ -25,27 +25,12 @@ async function copyFolder(from: string, to: string): Promise<void> {
   }
 }
 
-/** Sends one reading after another until told to stop; returns how many were acknowledged. */
-function stream(device: DeviceClient): () => Promise<number> {
-  let stopped = false;
-  const ended = (async () => {
-    let sent = 0;
-    for (; !stopped; sent++) await device.send(READING);
-    return sent;
-  })();
-  ended.catch(() => {}); // reported by the stop
-  return async () => {
-    stopped = true;
-    return await ended;
-  };
-}
-
 Deno.test("revoke refuses a device immediately and verifies it; other devices notice nothing", async () => {
   await withLiveSite(async (site) => {
     const folder = await site.register("thief");
     const thief = await site.connect(folder);
     const neighbour = await site.device("neighbour");
-    const stop = stream(neighbour);
+    const stop = streamReadings(neighbour);
     await thief.send(READING);
 
     const result = await revoke(site, "thief", "--reason", "stolen from the roof");
@@ -79,7 +64,7 @@ Deno.test("remove ends a device's connection and it cannot connect again; its id
     await copyFolder(folder, kept);
     const retired = await site.connect(folder);
     const neighbour = await site.device("neighbour");
-    const stop = stream(neighbour);
+    const stop = streamReadings(neighbour);
 
     const result = await remove(site, "retired");
     assert.equal(result.code, 0, result.stderr);

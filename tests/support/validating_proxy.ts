@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
 import { poll } from "../../src/time/poll.ts";
 import { freePorts } from "./free_ports.ts";
+import { fetchPackage } from "./npm_programs.ts";
 
 const PRISM = "@stoplight/prism-cli@5.16.0";
 const START_TIMEOUT_MS = 60_000;
@@ -28,15 +29,16 @@ export class ValidatingProxy {
     upstream: string,
     options: { readonly ca?: string } = {},
   ): Promise<ValidatingProxy> {
-    const environment = { SCARF_ANALYTICS: "false" };
-    const find = ["-y", "-p", PRISM, "-c", "command -v prism"];
-    const prism = (await ChildProcess.run({ path: "npx", args: find, environment })).trim();
+    const prism = `${await fetchPackage(PRISM)}/.bin/prism`;
     const path = fileURLToPath(new URL(`../../docs/${document}`, import.meta.url));
     const [port] = freePorts(1) as [number];
     const child = new ChildProcess({
       path: "node",
       args: [prism, "proxy", path, upstream, "--errors", "--port", String(port)],
-      environment: { ...environment, ...(options.ca && { NODE_EXTRA_CA_CERTS: options.ca }) },
+      environment: {
+        SCARF_ANALYTICS: "false",
+        ...(options.ca && { NODE_EXTRA_CA_CERTS: options.ca }),
+      },
     });
     const proxy = new ValidatingProxy(`http://127.0.0.1:${port}`, child);
     await poll("Prism to listen", () => {

@@ -1,11 +1,21 @@
 /** The contract in machine form, docs/*.json: its examples are valid, and it says what the code does. */
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import project from "../../deno.json" with { type: "json" };
 import { dispositionOf } from "../../src/core/delivery.ts";
 import { isDeviceId } from "../../src/core/device.ts";
 import { isWrongBackend, RETRY_STATUSES, statusesOf } from "../../src/core/retry_statuses.ts";
-import { commandTopic, dataTopic, responseTopic } from "../../src/core/topic.ts";
+import { ACKNOWLEDGED_STATES } from "../../src/core/command_life.ts";
+import { REJECTION_CODES } from "../../src/core/rejection.ts";
+import {
+  ackTopic,
+  commandTopic,
+  dataTopic,
+  originOf,
+  receiptTopic,
+  responseTopic,
+} from "../../src/core/topic.ts";
 import { listSettings } from "../../src/config/settings.ts";
 import { Contract, type Json } from "../support/contract.ts";
 import commands from "../vectors/command.json" with { type: "json" };
@@ -99,10 +109,51 @@ Deno.test("the examples of a reading and a command are vectors", () => {
   assert.deepEqual(exampleOf(command!), JSON.parse(commands[0]!.message));
 });
 
+Deno.test("acknowledgements and receipts in the examples are signed, each as its kind", () => {
+  const { acknowledgement, receipt } = TOPICS.root["components"]!["messages"]!;
+  for (const [prefix, message] of [["ack:", acknowledgement], ["receipt:", receipt]] as const) {
+    for (const { payload } of message!["examples"] as unknown as Json[]) {
+      const { timestamp, message_id, payload: inner, signature } = payload!;
+      const input = `${prefix}sensor_001${timestamp}${message_id}${JSON.stringify(inner)}`;
+      const expected = createHmac("sha256", commands[0]!.secret).update(input).digest("hex");
+      assert.equal(signature, expected, input);
+    }
+  }
+});
+
+Deno.test("an acknowledgement has the program's states", () => {
+  const { state } = TOPICS
+    .root["components"]!["schemas"]!["AcknowledgementPayload"]!["properties"]!;
+  assert.deepEqual(state!["enum"], ACKNOWLEDGED_STATES);
+});
+
+Deno.test("a receipt of a rejection has the program's codes", () => {
+  const { code } = TOPICS.root["components"]!["schemas"]!["RejectedReceipt"]!["properties"]!;
+  assert.deepEqual(code!["enum"], REJECTION_CODES);
+});
+
+Deno.test("an acknowledgement and a receipt are refused by their schemas if a field is odd", () => {
+  const { acknowledgement, receipt } = TOPICS.root["components"]!["messages"]!;
+  const rows: [Json | undefined, Record<string, unknown>][] = [
+    [acknowledgement, { state: "finished" }],
+    [acknowledgement, { result: 1 }],
+    [receipt, { result: "rejected" }],
+    [receipt, { result: "rejected", code: "late" }],
+    [receipt, { result: "delivered", status: 200 }],
+    [receipt, { result: "dead", status: 422, code: "replayed" }],
+  ];
+  for (const [message, payload] of rows) {
+    const [example] = message!["examples"] as unknown as Json[];
+    const faults = TOPICS.faults(message!["payload"]!, { ...example!["payload"], payload });
+    assert.ok(faults.length > 0, JSON.stringify(payload));
+  }
+});
+
 Deno.test("the topics are the program's", () => {
   const addresses = Object.values(TOPICS.root["channels"]!).map(({ address }) => address);
-  const topics = [dataTopic, responseTopic, commandTopic];
+  const topics = [dataTopic, responseTopic, commandTopic, ackTopic, receiptTopic];
   assert.deepEqual(addresses, topics.map((topic) => topic("{device_id}")));
+  assert.deepEqual(originOf(ackTopic("a")), { kind: "acknowledgement", identity: "a" });
 });
 
 Deno.test("a command lives as long as the default tolerance", () => {

@@ -29,6 +29,7 @@ const PERMISSIONS = new Map([
   ["device", "operator"],
   ["doctor", "operator"],
   ["rotate-authority", "operator"],
+  ["site", "operator"],
 ]);
 
 /** How to run this program with other arguments: packed, compiled, or from source. */

@@ -14,7 +14,7 @@ import description from "../../../docs/openapi.json" with { type: "json" };
 import { type ApiKey, reaches } from "../../store/api_keys.ts";
 import { COMMAND_DEPTH_MAX, COMMAND_MAX_BYTES } from "../../core/command.ts";
 import { isDeviceId } from "../../core/device.ts";
-import type { Emit } from "../../core/event.ts";
+import type { CommandRefusal, Emit } from "../../core/event.ts";
 import { readJsonText } from "../../core/json_text.ts";
 import type { BearerAuth } from "./bearer_auth.ts";
 import type { CommandRequest, CommandResult } from "../pipeline/command_requests.ts";
@@ -36,6 +36,8 @@ interface RouteParts {
   degraded(): readonly string[];
   readonly metrics: { text(): Promise<string>; readonly contentType: string };
   readonly commands: { send(request: CommandRequest): Promise<CommandResult> };
+  /** Told of each command with a key that was not sent. */
+  onRefused(refusal: CommandRefusal): void;
   readonly bodyTimeoutMs: number;
   readonly emit: Emit;
 }
@@ -104,7 +106,7 @@ async function command(target: Target, request: Request, parts: RouteParts): Pro
   const names = { keyName: target.key.name, deviceId };
   const refuse = (reason: ProblemName, options: Refusal = {}) => {
     const { messageId, ...answer } = options;
-    parts.emit({ kind: "command_refused", ...names, messageId, reason });
+    parts.onRefused({ ...names, messageId, reason });
     return problem(reason, answer);
   };
   if (!(payload instanceof Uint8Array)) {

@@ -9,7 +9,7 @@
  */
 
 import { ConcurrencyLimit } from "../../core/concurrency_limit.ts";
-import { type Answer, dispositionOf, type Outcome } from "../../core/delivery.ts";
+import { type Answer, dispositionOf, type Outcome, shownLocation } from "../../core/delivery.ts";
 import type { Emit, Waiting } from "../../core/event.ts";
 import { isWrongBackend } from "../../core/retry_statuses.ts";
 import type { Clock } from "../../time/clock.ts";
@@ -105,6 +105,8 @@ function statusOf(outcome: Outcome): number | undefined {
 
 function faultOf(outcome: Outcome): string {
   if (outcome.kind === "no_answer") return `the backend does not answer: ${outcome.reason}`;
-  const doubt = isWrongBackend(outcome.status) ? ": check backend.url, its path and its keys" : "";
-  return `the backend answers ${outcome.status}${doubt}`;
+  const { status, location } = outcome;
+  const to = location === null ? "" : `, Location "${shownLocation(location)}"`;
+  const doubt = isWrongBackend(status) ? ": check backend.url, its path and its keys" : "";
+  return `the backend answers ${status}${to}${doubt}`;
 }

@@ -21,10 +21,10 @@ const NOTES: { readonly [K in Kind]?: (event: EventOf<K>) => Entered } = {
     detail: `${keyName} ${messageId} ${state}`,
     count: 1,
   }),
-  command_refused: ({ keyName, deviceId, messageId, reason }) => ({
+  command_refused: ({ keyName, deviceId, messageId, reason, count }) => ({
     subject: isDeviceId(deviceId) ? deviceId : "", // any text may be in a path
     detail: `${keyName} ${messageId ?? "-"} ${reason}`,
-    count: 1,
+    count,
   }),
   api_key_refused: ({ fault, count, address }) => ({
     subject: "",

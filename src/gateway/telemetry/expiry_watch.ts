@@ -103,6 +103,7 @@ export function watchedFiles({ broker, backend, api, devices }: Config): string[
   return [
     broker.ca,
     broker.certificate,
+    ...(backend.ca === undefined ? [] : [backend.ca]),
     ...(backend.pair === undefined ? [] : [backend.pair.certificate]),
     api.certificate,
     devices.authority,

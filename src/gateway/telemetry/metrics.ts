@@ -3,6 +3,7 @@
 import { Counter, Gauge, Histogram, Registry as PrometheusRegistry } from "prom-client";
 import { COMMAND_DELIVERIES, COMMAND_STATES } from "../../core/command_life.ts";
 import type { StoreCounts } from "../../core/ports.ts";
+import { KEY_FAULTS } from "../../core/event.ts";
 import { REJECTION_CODES } from "../../core/rejection.ts";
 import { secondsOf } from "../../core/time.ts";
 
@@ -69,6 +70,18 @@ export class Metrics {
     "acknowledgements_unmatched_total",
     "Acknowledgements of what is no command to the device",
   );
+  readonly commandsRefused = new Counter({
+    name: `${PREFIX}commands_refused_total`,
+    help: "Commands that were not sent, by the problem that was answered",
+    labelNames: ["reason"],
+    registers: [this.#prometheus],
+  });
+  readonly apiKeysRefused = new Counter({
+    name: `${PREFIX}api_keys_refused_total`,
+    help: "Requests without the right API key, by what was wrong",
+    labelNames: ["fault"],
+    registers: [this.#prometheus],
+  });
   readonly brokerConnects = this.#counter("broker_connects_total", "Connections to the broker");
   readonly intakeToBackend = new Histogram({
     name: `${PREFIX}intake_to_backend_seconds`,
@@ -93,6 +106,7 @@ export class Metrics {
     for (const delivery of COMMAND_DELIVERIES) this.commandsAccepted.inc({ delivery }, 0);
     for (const state of COMMAND_STATES) this.commandStates.inc({ state }, 0);
     for (const outcome of BACKEND_OUTCOMES) this.backendOutcomes.inc({ outcome }, 0);
+    for (const fault of KEY_FAULTS) this.apiKeysRefused.inc({ fault }, 0);
     this.#gauge("pending", "Entries in the outbox", gauges.pending);
     const counts = async (name: keyof StoreCounts) => (await gauges.counts())[name];
     this.#gauge(

@@ -1,16 +1,40 @@
 /**
- * Mosquitto's access lists: who is denied, and whether Mosquitto could read the list. Pure.
+ * Mosquitto's access lists: what a new site's grant, what an older site's lack, who is denied, and
+ * whether Mosquitto could read a list. Pure.
  *
  * The rules are:
  * - what is above the mark is the operator's and stays; what is below is ours;
+ * - a list is only added to: a missing rule comes behind the one that it follows in a new site;
  * - a list that Mosquitto cannot read switches all access checks off when it is reloaded: it is
  *   read here first, by the same rules as in its `aclfile__parse`.
  */
 
+import aclDevicesTemplate from "../../../mosquitto/acl_devices.template" with { type: "text" };
+import aclGatewayTemplate from "../../../mosquitto/acl_gateway.template" with { type: "text" };
+
+/** Both lists as a new site has them; nothing in them depends on the site. */
+export const NEW_LISTS = { devices: aclDevicesTemplate, gateway: aclGatewayTemplate } as const;
+
+/** Lines that belong into a list. */
+export interface Insertion {
+  /** The line behind which they come, counted from 1; 0 is the beginning. */
+  readonly afterLine: number;
+  /** One rule or several, each with the comment above it. */
+  readonly lines: readonly string[];
+}
+
 /** Below this line, `device revoke` and `restore` write. */
 export const DENIALS_MARK = "# Revoked devices; written by secure-iot-gateway device revoke.";
 
-/** Without these rules no device could work, or one could publish as another. */
+/** Rules that a site of an earlier version lacks; what it could do, it does without them. */
+export const NEWER_RULES: readonly string[] = [
+  "pattern write device/%u/ack",
+  "pattern read device/%u/receipt",
+  "pattern read device/+/ack",
+  "pattern write device/+/receipt",
+];
+
+/** Without these rules no device could work; the newer ones can wait for `site upgrade`. */
 const DEVICE_RULES = [
   "pattern write device/%u/data",
   "pattern read device/%u/response",
@@ -18,6 +42,55 @@ const DEVICE_RULES = [
 ];
 
 const ACCESS = ["read", "write", "readwrite", "deny"];
+
+/** The rules of a list, in their order, without comments. */
+export function rulesOf(text: string): string[] {
+  return text.split("\n").map(ruleOf).filter((rule) => rule !== "");
+}
+
+/** What the list `text` lacks of the list `wanted`, with where it belongs, in the order of its lines. */
+export function missingLines(text: string, wanted: string): Insertion[] {
+  const [head = ""] = text.split(DENIALS_MARK);
+  const places = new Map(head.split("\n").map((line, i) => [ruleOf(line), i + 1]));
+  const missing = new Map<number, string[]>();
+  let afterLine = 0;
+  for (const lines of partsOf(wanted)) {
+    const place = places.get(ruleOf(lines.at(-1)!));
+    if (place === undefined) missing.set(afterLine, [...missing.get(afterLine) ?? [], ...lines]);
+    else afterLine = place;
+  }
+  return [...missing].map(([afterLine, lines]) => ({ afterLine, lines }))
+    .sort((a, b) => a.afterLine - b.afterLine);
+}
+
+/** The list `text` with what `missingLines` found in it. */
+export function withLines(text: string, insertions: readonly Insertion[]): string {
+  const lines = text.split("\n");
+  for (const { afterLine, lines: added } of insertions.toReversed()) {
+    lines.splice(afterLine, 0, ...added);
+  }
+  return lines.join("\n");
+}
+
+/** A list's rules, each with the comment above it. */
+function partsOf(list: string): string[][] {
+  const parts: string[][] = [];
+  let comment: string[] = [];
+  for (const line of list.split("\n")) {
+    if (ruleOf(line) === "") comment.push(line);
+    else {
+      parts.push([...comment, line]);
+      comment = [];
+    }
+  }
+  return parts;
+}
+
+/** A line as Mosquitto takes it; empty for a comment. */
+function ruleOf(line: string): string {
+  const rule = line.trim().replace(/ +/g, " ");
+  return rule.startsWith("#") ? "" : rule;
+}
 
 /** The list `text` with every topic denied to `deviceIds` only. */
 export function withDenials(text: string, deviceIds: readonly string[]): string {
@@ -31,7 +104,7 @@ export function withDenials(text: string, deviceIds: readonly string[]): string 
 
 /** Why the devices' list must not be given to the broker, each with its line. */
 export function deviceListFaults(text: string): string[] {
-  const rules = text.split("\n").map((line) => line.trim());
+  const rules = rulesOf(text);
   const missing = DEVICE_RULES.filter((rule) => !rules.includes(rule));
   return [...accessListFaults(text), ...missing.map((rule) => `there is no line "${rule}"`)];
 }

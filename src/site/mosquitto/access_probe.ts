@@ -4,7 +4,7 @@
  */
 
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
-import { commandTopic, dataTopic } from "../../core/topic.ts";
+import { commandTopic, dataTopic, receiptTopic } from "../../core/topic.ts";
 import type { IssuedCertificate } from "../pki/authority.ts";
 
 /** A listener of the broker, and the authority of its certificate, as PEM text. */
@@ -23,8 +23,10 @@ export interface Access {
   readonly canPublish: boolean;
   /** True if it may publish to another device's. */
   readonly canPublishAsOthers: boolean;
-  /** True if it receives what is sent to it. */
+  /** True if it receives anything that is sent to it. */
   readonly canReceive: boolean;
+  /** True if it receives its receipts; false with the access lists of an older site. */
+  readonly canReceiveReceipts: boolean;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -63,26 +65,50 @@ export async function probeAccess(
 ): Promise<Access> {
   const { credential, speaker, speak } = options;
   const client = await connect(listener, credential, clientId);
-  const gateway = await connect(
-    speaker.listener,
-    speaker.credential,
-    `probe-${crypto.randomUUID()}`,
-  )
+  const gateway = await connect(speaker.listener, speaker.credential, randomClientId())
     .catch(async (error) => {
       await client.endAsync(true);
       throw error;
     });
   try {
-    let canReceive = false;
-    client.on("message", () => canReceive = true);
-    await client.subscribeAsync(commandTopic(clientId), { qos: 1 });
-    await reasonOf(gateway, commandTopic(clientId));
+    const received: string[] = [];
+    client.on("message", (topic) => received.push(topic));
+    const topics = [commandTopic(clientId), receiptTopic(clientId)];
+    await client.subscribeAsync(topics, { qos: 1 });
+    for (const topic of topics) await reasonOf(gateway, topic);
     // The answers to these come behind whatever the broker has sent us before.
     const canPublishAsOthers = await reasonOf(client, dataTopic(NOBODY)) !== NOT_AUTHORIZED;
     const canPublish = speak && await reasonOf(client, dataTopic(clientId)) !== NOT_AUTHORIZED;
-    return { canPublish, canPublishAsOthers, canReceive };
+    const canReceive = received.length > 0;
+    const canReceiveReceipts = received.includes(receiptTopic(clientId));
+    return { canPublish, canPublishAsOthers, canReceive, canReceiveReceipts };
   } finally {
     await Promise.all([client.endAsync(!client.connected), gateway.endAsync(!gateway.connected)]);
+  }
+}
+
+/** Publishes texts by their topics, with QoS 1; what the broker refuses is left out in silence. */
+export async function publishAs(
+  credential: Credential,
+  listener: Listener,
+  texts: Readonly<Record<string, string>>,
+): Promise<void> {
+  const client = await connect(listener, credential, randomClientId());
+  try {
+    for (const [topic, text] of Object.entries(texts)) await reasonOf(client, topic, text);
+  } finally {
+    await client.endAsync(!client.connected);
+  }
+}
+
+/** False if nothing listens there; true also if that cannot be found out. */
+export async function isListening({ host: hostname, port }: Listener): Promise<boolean> {
+  try {
+    (await Deno.connect({ hostname, port })).close();
+    return true;
+  } catch (error) {
+    // Any other failure leaves open whether somebody is connected.
+    return !(error instanceof Deno.errors.ConnectionRefused);
   }
 }
 
@@ -106,12 +132,12 @@ async function connect(
   }
 }
 
-/** Publishes an empty text with QoS 1; resolves with the PUBACK's reason code. */
-function reasonOf(client: MqttClient, topic: string): Promise<number> {
+/** Publishes a text with QoS 1; resolves with the PUBACK's reason code. */
+function reasonOf(client: MqttClient, topic: string, text = "probe"): Promise<number> {
   return new Promise((resolve, reject) => {
     const lost = () => reject(new Error("the broker closed the connection"));
     client.once("close", lost);
-    client.publish(topic, "probe", {
+    client.publish(topic, text, {
       qos: 1,
       properties: { messageExpiryInterval: 1 },
     }, (error) => {
@@ -121,6 +147,10 @@ function reasonOf(client: MqttClient, topic: string): Promise<number> {
       else reject(error as Error);
     });
   });
+}
+
+function randomClientId(): string {
+  return `probe-${crypto.randomUUID()}`;
 }
 
 function clientOptions(

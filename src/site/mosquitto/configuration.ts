@@ -3,9 +3,8 @@
 import configurationTemplate from "../../../mosquitto/mosquitto.conf.template" with {
   type: "text",
 };
-import aclDevicesTemplate from "../../../mosquitto/acl_devices.template" with { type: "text" };
-import aclGatewayTemplate from "../../../mosquitto/acl_gateway.template" with { type: "text" };
 import type { SiteLayout } from "../layout.ts";
+import { NEW_LISTS } from "./access_list.ts";
 
 /** The common name of gateway.crt, and so the gateway's user name at the broker. */
 export const GATEWAY_COMMON_NAME = "gateway";
@@ -85,8 +84,8 @@ export function renderBrokerFiles(
   };
   return {
     brokerConfiguration: fill(configurationTemplate, values),
-    aclDevices: fill(aclDevicesTemplate, values),
-    aclGateway: fill(aclGatewayTemplate, values),
+    aclDevices: NEW_LISTS.devices,
+    aclGateway: NEW_LISTS.gateway,
   };
 }
 

@@ -1,7 +1,10 @@
 /** Use cases: devices are added with a certificate and a bundle, or adopted from another registry. */
 
 import type { RegistryStore } from "../../store/registry.ts";
+import type { SiteLayout } from "../layout.ts";
 import type { OpenSite } from "./broker_access.ts";
+import { updateBroker } from "./broker_update.ts";
+import { bundleNames, unfinishedRemoval } from "./device_bundle.ts";
 import { registerDevices } from "./device_registration.ts";
 import { enrolDevices, type EnrolmentRequest } from "./enrolment.ts";
 import { type EnrolmentFault, enrolmentFaults } from "./enrolment_fault.ts";
@@ -47,6 +50,8 @@ export async function addDevices(
     brokerHost: site.config.devices.host,
     mqttPort: site.config.devices.port,
     registry,
+    // A broker that cannot be told has the list for its next start.
+    onWithdrawn: () => updateBroker(registry, site),
     ...(progress && { progress }),
   });
   if (!result.ok) return result;
@@ -57,13 +62,14 @@ export async function addDevices(
 /** Registers all devices of another registry with their own secrets and no certificate, or none. */
 export async function adoptDevices(
   registry: RegistryStore,
+  layout: SiteLayout,
   devices: readonly ForeignDevice[],
 ): Promise<AdoptDevicesResult> {
   const holders = await registry.secretHolders();
   const isNew = devices.map(({ deviceId, secret }) => holders.get(secret) !== deviceId);
   const places = [...devices.keys()].filter((place) => isNew[place]);
   const added = places.map((place) => devices[place]!);
-  const known = await faultsOf(added, registry);
+  const known = await faultsOf(added, registry, await bundleNames(layout));
   const faults = known.length > 0 ? known : await registerDevices(
     registry,
     added.map(({ deviceId, secret: sharedSecret, createdAt }) => {
@@ -85,10 +91,15 @@ export async function adoptDevices(
 async function faultsOf(
   devices: readonly ForeignDevice[],
   registry: RegistryStore,
+  names: ReadonlyMap<string, string>,
 ): Promise<EnrolmentFault[]> {
   const others = await enrolmentFaults(devices, registry);
   const byPlace = new Map(others.map((fault) => [fault.place, fault]));
-  for (const [place, { damage }] of devices.entries()) {
+  for (const [place, { deviceId, damage }] of devices.entries()) {
+    const removed = unfinishedRemoval(deviceId, names);
+    if (removed !== undefined) {
+      byPlace.set(place, { place, kind: "removal_unfinished", deviceId: removed });
+    }
     if (damage !== undefined) byPlace.set(place, { place, kind: "damaged_row", reason: damage });
   }
   return [...byPlace.values()].sort((a, b) => (a.place ?? 0) - (b.place ?? 0));

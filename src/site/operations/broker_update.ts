@@ -12,5 +12,5 @@ export async function updateBroker(
 ): Promise<RevocationResult> {
   const read = await readBrokerAccess(site);
   if (!read.ok) return { steps: [], fault: read.fault };
-  return await enforceRevocations(registry, read.access, target);
+  return await enforceRevocations(registry, read.access, { ...(target && { target }) });
 }

@@ -4,7 +4,13 @@
  */
 
 import { DEVICE_FILES, isDeviceId } from "../../core/device.ts";
-import { commandTopic, dataTopic, responseTopic } from "../../core/topic.ts";
+import {
+  ackTopic,
+  commandTopic,
+  dataTopic,
+  receiptTopic,
+  responseTopic,
+} from "../../core/topic.ts";
 import {
   type Authority,
   certifyClient,
@@ -173,15 +179,22 @@ export function bundleFault(
   names: ReadonlyMap<string, string>,
 ): BundleFault | undefined {
   if (!isDeviceId(deviceId)) return { kind: "invalid_id", deviceId };
-  if (names.has(`${REMOVAL_PREFIX}${deviceId.toLowerCase()}`)) {
-    return { kind: "removal_unfinished", deviceId };
-  }
+  const removed = unfinishedRemoval(deviceId, names);
+  if (removed !== undefined) return { kind: "removal_unfinished", deviceId: removed };
   // Ids that differ only in case would share a folder on some file systems.
   const wanted = deviceId.toLowerCase();
   const existing = names.get(wanted) ?? names.get(pemPath(wanted));
   return existing === undefined
     ? undefined
     : { kind: "bundle_exists", path: `${layout.devicesFolder}/${existing}` };
+}
+
+/** The device of this id, or one that differs in case only, whose removal did not finish. */
+export function unfinishedRemoval(
+  deviceId: string,
+  names: ReadonlyMap<string, string>,
+): string | undefined {
+  return names.get(`${REMOVAL_PREFIX}${deviceId}`.toLowerCase())?.slice(REMOVAL_PREFIX.length);
 }
 
 /** Issues a device's certificate, which nobody else knows yet. */
@@ -245,6 +258,8 @@ function describe(options: DeviceBundleOptions, issued: DeviceCertificate): stri
       data: dataTopic(deviceId),
       response: responseTopic(deviceId),
       command: commandTopic(deviceId),
+      ack: ackTopic(deviceId),
+      receipt: receiptTopic(deviceId),
     },
     certificate_not_after: new Date(issued.notAfter * 1000).toISOString().replace(".000Z", "Z"),
   };

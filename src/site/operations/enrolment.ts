@@ -4,7 +4,8 @@
  * The rules are:
  * - everything is made beside its place first; what can be refused is refused until then;
  * - the bundles take their places right before the devices are registered, and a journal says which
- *   they are: if a run breaks off in between, the next one takes away what was not registered.
+ *   they are: if a run breaks off in between, the next one takes away what was not registered, and
+ *   withdraws the certificates in it.
  */
 
 import type { RegistryStore } from "../../store/registry.ts";
@@ -21,7 +22,7 @@ import {
 } from "./device_bundle.ts";
 import { registerDevices } from "./device_registration.ts";
 import { type EnrolmentFault, enrolmentFaults } from "./enrolment_fault.ts";
-import { clearLeftovers } from "./leftovers.ts";
+import { clearLeftovers, withdrawUnregistered } from "./leftovers.ts";
 import type { SiteLayout } from "../layout.ts";
 import { readText } from "../../config/operator_file.ts";
 import { makeOwnedDraftFolder } from "../../config/owned_file.ts";
@@ -38,6 +39,8 @@ interface RecoveryParts {
   readonly layout: SiteLayout;
   readonly nowMs: number;
   readonly registry: RegistryStore;
+  /** The revocation list is to name what an earlier run has left. */
+  onWithdrawn?(): Promise<unknown>;
 }
 
 /** What is the same for all. */
@@ -177,12 +180,17 @@ async function takeBack(placed: readonly Draft[], registry: RegistryStore): Prom
 }
 
 /** Takes away what a run that broke off has put into its place and what was not registered. */
-async function recover({ layout, registry, nowMs }: RecoveryParts): Promise<void> {
-  await clearLeftovers({ layout, registry, nowMs });
+async function recover(parts: RecoveryParts): Promise<void> {
+  const { layout, registry } = parts;
+  await clearLeftovers(parts);
+  let isWithdrawn = false;
   for (const deviceId of await readJournal(layout)) {
-    if (!await registry.find(deviceId)) await removeDeviceBundle(layout, deviceId);
+    if (await registry.find(deviceId)) continue;
+    if (await withdrawUnregistered(parts, deviceId)) isWithdrawn = true;
+    await removeDeviceBundle(layout, deviceId);
   }
   await Deno.remove(journalPath(layout)).catch(ignoreMissing);
+  if (isWithdrawn) await parts.onWithdrawn?.();
 }
 
 async function writeJournal(

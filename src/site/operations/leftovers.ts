@@ -11,6 +11,8 @@
 import { X509Certificate } from "node:crypto";
 import { readOperatorFile, readText } from "../../config/operator_file.ts";
 import { readCertificates } from "../../config/pem.ts";
+import { secondsOf } from "../../core/time.ts";
+import type { DeviceCertificate } from "../../store/device_record.ts";
 import type { RegistryStore } from "../../store/registry.ts";
 import { createOwnedFile, ensureOwnedFolder } from "../../config/owned_file.ts";
 import { isDraftName } from "../atomic_write.ts";
@@ -67,6 +69,23 @@ export async function moveAway({ devicesFolder }: SiteLayout, name: string): Pro
   if (await exists(path)) await Deno.rename(path, `${devicesFolder}/${OLD_PREFIX}${name}`);
 }
 
+/**
+ * Withdraws the certificates of a bundle that was placed for a device that was not registered then:
+ * somebody may have taken the bundle away. True if there were any.
+ */
+export async function withdrawUnregistered(
+  { layout, registry, nowMs }: LeftoverParts,
+  deviceId: string,
+): Promise<boolean> {
+  const withdrawn = new Set((await registry.revokedCertificates(0)).map(({ serial }) => serial));
+  const left = certificatesIn(layout, deviceId).filter(({ serial }) => !withdrawn.has(serial));
+  for (const certificate of left) {
+    await registry.addCertificate(deviceId, certificate);
+    await registry.withdrawCertificate(certificate.serial, secondsOf(nowMs));
+  }
+  return left.length > 0;
+}
+
 /** It goes back if nothing has taken its place, and the device is still there. */
 async function settleOld(path: string, name: string, parts: LeftoverParts): Promise<void> {
   const { layout: { devicesFolder }, registry } = parts;
@@ -82,8 +101,9 @@ async function settleRotation(deviceId: string, parts: LeftoverParts): Promise<v
   if (!device) return;
   const rotation = await readMark(`${layout.devicesFolder}/${ROTATION_PREFIX}${deviceId}`);
   if ("serial" in rotation) {
-    if (serialsOf(layout, deviceId).includes(rotation.serial)) return;
-    await registry.withdrawCertificate(rotation.serial, Math.floor(nowMs / 1000));
+    const placed = certificatesIn(layout, deviceId);
+    if (placed.some(({ serial }) => serial === rotation.serial)) return;
+    await registry.withdrawCertificate(rotation.serial, secondsOf(nowMs));
   } else if (rotation.generation === device.generation) {
     const draft = await draftSecret(layout, deviceId, device.sharedSecret);
     if (draft.ok) await draft.replacement.place();
@@ -94,18 +114,28 @@ async function readMark(path: string): Promise<Rotation> {
   return JSON.parse(await readText(path));
 }
 
-/** The serials of the certificates in a device's folder and file. */
-function serialsOf(layout: SiteLayout, deviceId: string): string[] {
+/** The certificates in a device's folder and file; their issuer is not known. */
+function certificatesIn(layout: SiteLayout, deviceId: string): DeviceCertificate[] {
   const { directory, certificate } = deviceFolder(layout, deviceId);
   return [certificate, pemPath(directory)].flatMap((path) => {
     try {
       const read = readCertificates(readOperatorFile(path));
-      return read.ok ? [new X509Certificate(read.value[0]).serialNumber.toLowerCase()] : [];
+      return read.ok ? [describe(new X509Certificate(read.value[0]))] : [];
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return [];
       throw error;
     }
   });
+}
+
+function describe(
+  { serialNumber, validFromDate, validToDate }: X509Certificate,
+): DeviceCertificate {
+  return {
+    serial: serialNumber.toLowerCase(),
+    notBefore: secondsOf(validFromDate.getTime()),
+    notAfter: secondsOf(validToDate.getTime()),
+  };
 }
 
 async function namesIn(folder: string): Promise<string[]> {

@@ -17,6 +17,10 @@ export type RevocationFault =
   | { readonly kind: "list_ignored" }
   /** It cannot be seen whether the broker uses the new list. */
   | { readonly kind: "list_unconfirmed"; readonly reason: string }
+  /** The authority cannot make a certificate with which to try what the broker allows. */
+  | { readonly kind: "probe_not_made"; readonly reason: string }
+  /** The broker does not use the lines that were added to its access lists. */
+  | { readonly kind: "receipt_not_received" }
   /** It cannot be tried what the broker allows. */
   | { readonly kind: "access_unconfirmed"; readonly reason: string }
   /** One device may publish as another; `stopped` says whether the broker could be stopped. */

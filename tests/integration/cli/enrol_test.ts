@@ -222,6 +222,29 @@ Deno.test("an import that was killed while it took place can be run again", asyn
   });
 });
 
+Deno.test("what a killed device add had put into place is on the revocation list after the next one", async () => {
+  await withSite(async ({ dir, run, bundles }) => {
+    assert.equal((await run("device", "add", "a")).code, 0);
+    const certificate = new X509Certificate(Deno.readTextFileSync(`${dir}/devices/a/client.crt`));
+    // As a kill between the last rename and the commit leaves it.
+    using database = new DatabaseSync(`${dir}/data/gateway.db`);
+    for (const table of ["device_certificates", "devices"]) {
+      database.exec(`DELETE FROM ${table} WHERE device_id = 'a'`);
+    }
+    await Deno.writeTextFile(`${dir}/devices/.enrolment`, "a\n");
+    const list = () => openssl("crl", "-in", `${dir}/certs/device-ca.crl`, "-noout", "-text");
+    const name = certificate.serialNumber;
+    assert.ok(!(await list()).includes(name));
+    const next = await run("device", "add", "b");
+    assert.equal(next.code, 0, next.stderr);
+    assert.deepEqual(bundles(), ["b"]);
+    assert.ok((await list()).includes(name));
+    const again = await run("device", "add", "a");
+    assert.equal(again.code, 0, again.stderr);
+    assert.ok((await list()).includes(name));
+  });
+});
+
 Deno.test("adopt brings an existing `devices` table along, or names every fault in it", async () => {
   await withSite(async ({ dir, run, list }) => {
     const path = `${dir}/old.db`;

@@ -132,6 +132,9 @@ async function changeDevices(site: JsonSite): Promise<void> {
     const { complete, fault } = await site.failed("device", verb, "sensor_002");
     assert.deepEqual([complete, fault.kind], [false, "broker_not_running"]);
   }
+  assert.deepEqual(await site.json("site", "upgrade", "--dry-run"), { changes: [] });
+  const upgraded = await site.json("site", "upgrade");
+  assert.deepEqual([upgraded.changes, upgraded.complete], [[], true]);
   assert.equal((await site.failed("rotate-authority")).steps[0].kind, "authority_issuing");
 }
 

@@ -25,6 +25,7 @@ const COMMANDS = [
   ["device", "rotate", "sensor_001", "--finish", "--force"],
   ["device", "revoke", "sensor_001"],
   ["device", "restore", "sensor_001"],
+  ["site", "upgrade"],
   ["device", "remove", "sensor_002"],
   ["rotate-authority"],
   ["rotate-authority", "--finish", "--force"],

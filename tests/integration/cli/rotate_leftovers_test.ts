@@ -209,6 +209,12 @@ Deno.test("a removal that was killed goes on, and its id is taken until then", a
     const early = await run("device", "add", "Moved");
     assert.equal(early.code, 1);
     assert.match(early.stderr, /its removal did not finish, run device remove Moved/);
+    using other = new DatabaseSync(`${dir}/other.db`);
+    other.exec(`CREATE TABLE devices (device_id TEXT, shared_secret TEXT, created_at INTEGER);
+      INSERT INTO devices VALUES ('free', 'one', 1), ('moved', 'two', 2)`);
+    const adopted = await run("device", "adopt", `${dir}/other.db`);
+    assert.equal(adopted.code, 1);
+    assert.match(adopted.stderr, /row 2: .*its removal did not finish, .* remove Moved/);
     const removed = await run("device", "remove", "Moved");
     assert.equal(removed.code, 0, removed.stderr);
     assert.deepEqual(names(), []);

@@ -26,6 +26,8 @@ interface Fault {
   readonly path: (layout: LiveSite["layout"]) => string;
   /** Also attack what runs, which goes by the file as it was. */
   readonly live?: true;
+  /** Rows of a live attack that cannot be made then. */
+  readonly skipped?: readonly string[];
   readonly change: (text: string, site: LiveSite) => string | Promise<string>;
 }
 
@@ -102,6 +104,7 @@ const FAULTS: readonly Fault[] = [
     what: "another certificate of the same name and authority",
     row: "key pairs",
     live: true,
+    skipped: ["acknowledgement, receipt"],
     path: ({ gateway }) => gateway.certificate,
     change: async (_text, { layout }) => {
       const authority = await authorityOf(layout.gatewayCa);
@@ -237,7 +240,9 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
       await t.step(`${fault.what}: ${fault.row}`, async () => {
         const findings = await withFault(site, fault);
         assert.deepEqual(named(findings, "fail"), [fault.row], JSON.stringify(findings));
-        assert.equal(named(findings, "skip").length === 0, fault.live ?? false);
+        const skipped = named(findings, "skip");
+        if (fault.live) assert.deepEqual(skipped, fault.skipped ?? []);
+        else assert.notEqual(skipped.length, 0);
         assert.ok(!isHealthy(findings));
       });
     }

@@ -126,6 +126,25 @@ Deno.test("SIGHUP with nothing new changes nothing, and says so", async () => {
   });
 });
 
+Deno.test("a new log level is the main process's own too, from the end of the reload", async () => {
+  await withLiveProcess(async ({ layout: { configuration } }, gateway) => {
+    const said = () =>
+      gateway.lines().map(({ event }) => event).filter((one) => /^reload/.test(one));
+    const toml = await Deno.readTextFile(configuration);
+    const change = async (text: string, count: number) => {
+      await Deno.writeTextFile(configuration, text);
+      gateway.kill("SIGHUP");
+      await poll(`${count} lines`, () => said().length === count, { timeoutMs: 30_000 });
+    };
+    const level = (name: string) => toml.replace('# level = "info"', `level = "${name}"`);
+    await change(level("error"), 1);
+    await change(`${toml}\n[nonsense]\n`, 2);
+    assert.deepEqual(said(), ["reloading", "reload_failed"]);
+    await change(level("debug"), 3);
+    assert.equal(said()[2], "reloaded");
+  });
+});
+
 Deno.test("bad files and settings are named, and the ones before stay", async () => {
   await withLiveProcess(async (site, gateway) => {
     const { layout } = site;

@@ -56,13 +56,17 @@ Deno.test("renderBrokerFiles() grants exact topics only", () => {
   });
   assert.deepEqual(rulesOf(aclDevices), [
     "pattern write device/%u/data",
+    "pattern write device/%u/ack",
     "pattern read device/%u/response",
     "pattern read device/%u/command",
+    "pattern read device/%u/receipt",
   ]);
   assert.deepEqual(rulesOf(aclGateway), [
     "pattern read device/+/data",
+    "pattern read device/+/ack",
     "pattern write device/+/response",
     "pattern write device/+/command",
+    "pattern write device/+/receipt",
     "pattern read $SYS/broker/publish/messages/dropped",
     "pattern readwrite gateway/caught_up",
   ]);

@@ -64,6 +64,8 @@ Deno.test("createDeviceBundle() describes where and how the device connects", as
         data: "device/sensor_001/data",
         response: "device/sensor_001/response",
         command: "device/sensor_001/command",
+        ack: "device/sensor_001/ack",
+        receipt: "device/sensor_001/receipt",
       },
     });
   });

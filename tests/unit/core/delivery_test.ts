@@ -5,6 +5,7 @@ import {
   RETRY_AFTER_MAX_MS,
   retryAfterMs,
   retryDelayMs,
+  shownLocation,
 } from "../../../src/core/delivery.ts";
 import { isStatusList, RETRY_STATUSES, statusesOf } from "../../../src/core/retry_statuses.ts";
 import { Fifo } from "../../../src/core/fifo.ts";
@@ -36,6 +37,20 @@ Deno.test("every status means what the contract says", () => {
   assert.equal(dispositionOf({ kind: "no_answer", reason: "refused" }, none), "retry");
   assert.equal(dispositionOf(answer(503), none), "rejected");
   assert.equal(dispositionOf(answer(422), statusesOf("408,422 , 5xx")), "retry");
+});
+
+Deno.test("a Location is shown without what may be a key, or may move a terminal's cursor", () => {
+  const rows = [
+    ["https://b.example/in/?key=s3cr3t", "https://b.example/in/"],
+    ["https://b.example/in/#s3cr3t", "https://b.example/in/"],
+    ["https://me:s3cr3t@b.example/in/", "https://b.example/in/"],
+    ["//s3cr3t@b.example/", "//b.example/"],
+    ["/a@b/", "/a@b/"],
+    ["/\u009b2J\n", "/?2J?"],
+    ["", ""],
+  ] as const;
+  for (const [location, shown] of rows) assert.equal(shownLocation(location), shown);
+  assert.equal(shownLocation("x".repeat(1_000)).length, 500);
 });
 
 Deno.test("a list of statuses has statuses and classes from 300 to 599, and nothing else", () => {

@@ -107,6 +107,7 @@ function makeApi(what: Case): ApiHandler {
       contentType: "text/plain; version=0.0.4; charset=utf-8",
     },
     commands: { send: what.isBroken ? broken : () => Promise.resolve(what.result ?? SENT) },
+    onRefused: () => {},
     bodyTimeoutMs: 10,
     emit: () => {},
   });

@@ -45,6 +45,7 @@ function fakeApi(): Fake {
         return Promise.resolve(fake.answer);
       },
     },
+    onRefused: (refusal) => fake.events.push({ kind: "command_refused", ...refusal, count: 1 }),
     emit: (event) => fake.events.push(event),
   });
   const fake: Fake = {
@@ -264,15 +265,16 @@ Deno.test("each command with a key is an event: whose, to which device, and what
   const names = { keyName: KEY, deviceId: "sensor_001" };
   assert.deepEqual(fake.events, [
     { kind: "command_accepted", ...names, messageId: "m", delivery: "queued" },
-    { kind: "command_refused", ...names, messageId: undefined, reason: "not-json" },
+    { kind: "command_refused", ...names, messageId: undefined, reason: "not-json", count: 1 },
     {
       kind: "command_refused",
       keyName: OTHER_KEY,
       deviceId: "sensor_003",
       messageId: undefined,
       reason: "unknown-device",
+      count: 1,
     },
-    { kind: "command_refused", ...names, messageId: "n", reason: "broker-unavailable" },
+    { kind: "command_refused", ...names, messageId: "n", reason: "broker-unavailable", count: 1 },
   ]);
 });
 

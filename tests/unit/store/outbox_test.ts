@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DeadLetters } from "../../../src/store/sqlite/dead_letters.ts";
 import { Outbox } from "../../../src/store/sqlite/outbox.ts";
+import { WaitingEntries } from "../../../src/store/sqlite/waiting_entries.ts";
 import { Database } from "../../../src/store/sqlite/database.ts";
 
 function withOutbox(work: (outbox: Outbox, store: Database) => void): void {
@@ -69,5 +70,20 @@ Deno.test("a sequence number is never used again", () => {
     const second = outbox.append(message("sensor_001", "2"));
     assert.ok(second.sequence > first.sequence);
     assert.deepEqual(outbox.read([first.sequence]), []);
+  });
+});
+
+Deno.test("an entry that is dropped dies by the clock of ages where this machine's is behind", () => {
+  withOutbox((outbox, store) => {
+    const waiting = new WaitingEntries(store);
+    const [reachedMs, hourMs] = [1_727_712_000_000, 3_600_000];
+    store.transaction(() => store.writeMark("age_clock_ms", reachedMs));
+    for (
+      const [nowMs, diedMs] of [[reachedMs - hourMs, reachedMs], [reachedMs + 1, reachedMs + 1]]
+    ) {
+      const { sequence } = outbox.append(message("sensor_001", "1"));
+      assert.ok(waiting.drop(sequence, nowMs!));
+      assert.equal(new DeadLetters(store).find(sequence)!.deadLetteredAtMs, diedMs);
+    }
   });
 });

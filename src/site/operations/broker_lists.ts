@@ -1,0 +1,191 @@
+/**
+ * The broker's lists: made from the registry and from what the operator wrote, checked, then written.
+ *
+ * The rules are:
+ * - nothing is written before everything that a reload reads was checked: a list that Mosquitto
+ *   cannot read opens the door instead of closing it;
+ * - each revocation list names the certificate of a probe that was made for it: when that one is
+ *   refused, the broker uses this list and no older one.
+ */
+
+import { keyPairFault } from "../../config/credentials.ts";
+import { readText } from "../../config/operator_file.ts";
+import type { RevokedDeviceCertificate } from "../../store/device_record.ts";
+import type { RegistryStore } from "../../store/registry.ts";
+import { atomicWrite } from "../atomic_write.ts";
+import type { SiteLayout } from "../layout.ts";
+import {
+  accessListFaults,
+  deviceListFaults,
+  type Insertion,
+  missingLines,
+  NEW_LISTS,
+  withDenials,
+  withLines,
+} from "../mosquitto/access_list.ts";
+import {
+  type Authority,
+  createRevocationList,
+  fingerprintOf,
+  type IssuedCertificate,
+  revocationListNames,
+} from "../pki/authority.ts";
+import { openDeviceAuthorities } from "../pki/device_authorities.ts";
+import type { BrokerAccess } from "./broker_access.ts";
+import { issueProbeCertificate, probeName } from "./broker_probe.ts";
+import { EnforcementError } from "./enforcement_error.ts";
+import type { BrokerFileFault } from "./revocation_fault.ts";
+
+/** What the broker's lists are made of, read from the registry under the lock. */
+export interface Revocations {
+  /** Ids of the revoked devices. */
+  readonly denied: readonly string[];
+  /** Every certificate that belongs on the list. */
+  readonly certificates: readonly RevokedDeviceCertificate[];
+  /** Higher than that of every list before. */
+  readonly listNumber: number;
+}
+
+/** Lists that were checked, and what proves that the broker uses them. */
+export interface BrokerLists {
+  /** What is written where, in this order. */
+  readonly files: readonly { readonly path: string; readonly text: string }[];
+  /** The access lists that lacked something and do not any longer. */
+  readonly upgraded: readonly AccessList[];
+  readonly authority: Authority;
+  /** Its certificate is on the revocation list. */
+  readonly proof: IssuedCertificate;
+}
+
+/** One of the site's access lists. */
+export interface AccessList {
+  readonly path: string;
+  /** As it is. */
+  readonly text: string;
+  /** What a new site's has and this one lacks; empty if nothing. */
+  readonly missing: readonly Insertion[];
+}
+
+/** A certificate that has expired needs no list, except for clocks that differ. */
+const LISTED_AFTER_END_SECONDS = 30 * 86_400;
+
+/** Reads them; `nowMs` is the wall clock. */
+export async function readRevocations(
+  registry: RegistryStore,
+  nowMs: number,
+): Promise<Revocations> {
+  const devices = await registry.list();
+  return {
+    denied: devices.filter((one) => one.revokedAt !== undefined).map((one) => one.deviceId),
+    certificates: await registry.revokedCertificates(
+      Math.floor(nowMs / 1000) - LISTED_AFTER_END_SECONDS,
+    ),
+    listNumber: await registry.nextRevocationListNumber(),
+  };
+}
+
+/** The site's access lists, with what they lack. */
+export async function readAccessLists(
+  { aclDevices, aclGateway }: SiteLayout,
+): Promise<{ readonly devices: AccessList; readonly gateway: AccessList }> {
+  return {
+    devices: await readAccessList(aclDevices, NEW_LISTS.devices),
+    gateway: await readAccessList(aclGateway, NEW_LISTS.gateway),
+  };
+}
+
+async function readAccessList(path: string, wanted: string): Promise<AccessList> {
+  const text = await readText(path);
+  return { path, text, missing: missingLines(text, wanted) };
+}
+
+/** What Mosquitto would stumble over in a list as it is. */
+export function listFaults({ path, text }: AccessList): BrokerFileFault[] {
+  return accessListFaults(text).map((reason) => unreadable(path, reason));
+}
+
+/** Makes all lists; `upgrade`: with what the access lists lack. Throws if one must not be used. */
+export async function makeLists(
+  { layout, nowMs }: BrokerAccess,
+  revocations: Revocations,
+  { upgrade }: { readonly upgrade: boolean },
+): Promise<BrokerLists> {
+  const opened = await openDeviceAuthorities(layout);
+  if (!opened.ok) throw new EnforcementError({ kind: "list_not_signed", reason: opened.fault });
+  const [authority] = opened.authorities;
+  const proof = await issueProbeCertificate(authority, { name: probeName(), nowMs });
+  const revocationLists = await Promise.all(
+    opened.authorities.map((one) => listOf(one, proof, { ...revocations, nowMs })),
+  );
+  const { devices, gateway } = await readAccessLists(layout);
+  const textOf = ({ text, missing }: AccessList) => upgrade ? withLines(text, missing) : text;
+  const aclDevices = withDenials(textOf(devices), revocations.denied);
+  const aclGateway = textOf(gateway);
+  await check(layout, { aclDevices, aclGateway });
+  const upgraded = upgrade ? [devices, gateway].filter(({ missing }) => missing.length > 0) : [];
+  const files = [
+    { path: layout.revocationList, text: revocationLists.join("") },
+    { path: layout.aclDevices, text: aclDevices },
+    ...(upgraded.includes(gateway) ? [{ path: layout.aclGateway, text: aclGateway }] : []),
+  ];
+  return { files, upgraded, authority, proof };
+}
+
+/** An authority's list; a certificate whose issuer is not known is on every one. */
+async function listOf(
+  authority: Authority,
+  proof: IssuedCertificate,
+  { certificates, listNumber, nowMs }: Revocations & { nowMs: number },
+): Promise<string> {
+  const issuer = fingerprintOf(authority.certificatePem);
+  const own = certificates.filter((one) => (one.issuer ?? issuer) === issuer);
+  const revoked = own.map(({ serial, revokedAt }) => ({ serial, revokedAtMs: revokedAt * 1000 }));
+  if (proof.issuer === issuer) revoked.push({ serial: proof.serial, revokedAtMs: nowMs });
+  const pem = await createRevocationList(authority, { revoked, number: listNumber, nowMs });
+  const serials = revoked.map(({ serial }) => serial);
+  if (await revocationListNames(pem, authority, serials)) return pem;
+  throw new Error("The revocation list does not contain what was put into it");
+}
+
+/** Everything that a reload reads, looked at beforehand. */
+async function check(layout: SiteLayout, lists: AccessListTexts): Promise<void> {
+  const faults = await faultsOf(layout, lists);
+  if (faults.length > 0) throw new EnforcementError({ kind: "lists_unusable", faults });
+}
+
+interface AccessListTexts {
+  readonly aclDevices: string;
+  readonly aclGateway: string;
+}
+
+async function faultsOf(layout: SiteLayout, lists: AccessListTexts): Promise<BrokerFileFault[]> {
+  const { brokerConfiguration, aclDevices, aclGateway } = layout;
+  const configuration = (await readText(brokerConfiguration)).split("\n");
+  const needed = [
+    `cafile ${layout.deviceCa.certificate}`,
+    `crlfile ${layout.revocationList}`,
+    `acl_file ${aclDevices}`,
+    `acl_file ${aclGateway}`,
+  ];
+  const missing = needed.filter((line) => !configuration.includes(line));
+  const unpaired = keyPairFault(layout.broker);
+  return [
+    ...missing.map((line) => ({ kind: "line_missing", path: brokerConfiguration, line }) as const),
+    ...deviceListFaults(lists.aclDevices).map((reason) => unreadable(aclDevices, reason)),
+    ...accessListFaults(lists.aclGateway).map((reason) => unreadable(aclGateway, reason)),
+    ...(unpaired === undefined ? [] : [{ kind: "credential_unusable", reason: unpaired } as const]),
+  ];
+}
+
+function unreadable(path: string, reason: string): BrokerFileFault {
+  return { kind: "list_unreadable", path, reason };
+}
+
+/** Puts them in place, each whole. */
+export async function writeLists({ files }: BrokerLists): Promise<void> {
+  try {
+    for (const { path, text } of files) await atomicWrite(path, text);
+  } catch (error) {
+    throw new EnforcementError({ kind: "lists_not_written", reason: (error as Error).message });
+  }
+}
