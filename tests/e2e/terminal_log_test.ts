@@ -13,7 +13,8 @@ async function shownOnTerminal(
 ): Promise<{ code: number; shown: string }> {
   const { path, args } = gatewayCommand(directory);
   const { NO_COLOR: _, ...inherited } = Deno.env.toObject();
-  const command = [path, ...args].map((word) => `'${word}'`).join(" ");
+  // Without `exec` some shells stay in between, and it is their end by Ctrl+C that is reported.
+  const command = ["exec", ...[path, ...args].map((word) => `'${word}'`)].join(" ");
   const child = new Deno.Command("script", {
     args: ["-qec", command, "/dev/null"],
     clearEnv: true,
