@@ -166,10 +166,12 @@ async function sayTable(
     print(`${" ".repeat(idWidth + 2 + deviceWidth)}  ${rest}`);
   };
   row("ID", "DEVICE", `${"DIED".padEnd(20)}  STATUS  REASON`);
-  for await (const { sequence, deviceId, deadLetteredAtMs, status, reason } of letters) {
+  for await (const letter of letters) {
+    const { sequence, deviceId, deadLetteredAtMs, status, commandState } = letter;
     const died = isoOf(deadLetteredAtMs)?.replace(/\.\d+Z$/, "Z") ?? "-";
     const code = String(status ?? "-").padEnd("STATUS".length);
-    const why = shortened(printable(reason), reasonWidth);
+    const kind = commandState === undefined ? "" : `callback ${commandState}: `;
+    const why = shortened(kind + printable(letter.reason), reasonWidth);
     row(String(sequence), deviceId, `${died.padEnd(20)}  ${code}  ${why}`);
   }
 }
@@ -195,6 +197,7 @@ function describe(letter: DeadLetterSummary) {
     device_id: letter.deviceId,
     message_id: letter.messageId,
     timestamp: letter.timestamp,
+    command_state: letter.commandState ?? null,
     queued_at: isoOf(letter.acceptedMs),
     died_at: isoOf(letter.deadLetteredAtMs),
     status: letter.status ?? null,

@@ -75,14 +75,15 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const committer = new Committer({
     ...{ store: messages, catchUp, policy: checks, clock, steadyMs, emit, failpoint },
   });
-  const address = { ...config.backend, ...checks, ...credentials.backend };
+  const { callbackPath } = config.commands;
+  const address = { ...config.backend, ...checks, ...credentials.backend, callbackPath };
   const clockWatch = new ClockWatch(clock, { emit, toleranceSeconds: checks.toleranceSeconds });
   const backend = new HttpBackend(address, clock, { clockWatch });
   const responder = new Responder({ broker, keys, clock, emit });
   const forwarder = new Forwarder({
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },
     ...{ responder, committer, emit, failpoint },
-  }, config.backend);
+  }, { ...config.backend, hasCallbacks: callbackPath !== undefined });
   const commandParts = { clock, keys, broker, committer, commands: store.commands };
   const commands = assembleCommands(commandParts, config, emit);
   const verifier = new Verifier(keys);
