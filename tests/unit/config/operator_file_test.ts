@@ -69,10 +69,6 @@ function pieces(length: number, pieceBytes: number): (buffer: Uint8Array) => num
   };
 }
 
-Deno.test("a file of the kernel, which says that it has no bytes, is read whole", () => {
-  assert.match(readOperatorText("/proc/self/status"), /^Name:[^]*\nPid:/);
-});
-
 Deno.test("what the system refuses is said as what it is", () => {
   const errorOf = (message: string, properties: object) =>
     Object.assign(new Error(message), properties);
