@@ -91,7 +91,7 @@ export class Gateway {
     this.#ready.resolve();
   }
 
-  /** They would wait for ever: there is no path to which they could go. */
+  /** There is no path to which they could go. */
   async #dropCallbacks(): Promise<void> {
     const count = await this.#parts.messages.dropCallbacks();
     if (count > 0) this.#parts.emit({ kind: "callbacks_dropped", count });

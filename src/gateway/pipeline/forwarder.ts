@@ -34,9 +34,6 @@ const ANSWERS_MAX = 256;
 /** Batches at once: they and their answers are in memory, and few requests make large batches. */
 const BATCHES_MAX = 8;
 
-/** Of what has no path to go to. */
-const NOT_SENT: Outcome = { kind: "no_answer", reason: "it was not sent" };
-
 /** What the forwarder works with. */
 interface ForwarderParts extends SettlerParts {
   readonly clock: Clock;
@@ -209,7 +206,7 @@ export class Forwarder {
     const callback = isCallback(entry);
     if (callback && !this.#options.hasCallbacks) {
       this.#leave(retried);
-      this.#settler.deadLetter(entry, "commands.callback is empty", NOT_SENT);
+      this.#settler.deadLetter(entry, "commands.callback is empty");
       return this.#next(lane);
     }
     const outcome = await this.#deliver(lane, entry);

@@ -50,11 +50,11 @@ export class Settler {
     if (responded) this.#settle(entry, answer);
   }
 
-  /** Makes an entry a dead letter. */
-  deadLetter(entry: OutboxEntry, reason: string, outcome: Outcome): void {
+  /** Makes an entry a dead letter; `outcome` is undefined if it was not sent. */
+  deadLetter(entry: OutboxEntry, reason: string, outcome?: Outcome): void {
     const deadLetteredAtMs = this.#parts.clock.wallMs();
-    const status = outcome.kind === "answer" ? outcome.status : undefined;
-    const deadLetter = { status, reason, deadLetteredAtMs, answer: keptAnswer(outcome) };
+    const status = outcome?.kind === "answer" ? outcome.status : undefined;
+    const deadLetter = { status, reason, deadLetteredAtMs, answer: outcome && keptAnswer(outcome) };
     this.#parts.committer.settle({ sequence: entry.sequence, deadLetter });
     const kind = isCallback(entry) ? "callback_dead_lettered" : "message_dead_lettered";
     this.#parts.emit({ kind, entry, reason });
