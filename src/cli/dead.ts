@@ -168,10 +168,12 @@ async function sayTable(
     print(`${" ".repeat(sequenceWidth + 2 + deviceWidth)}  ${rest}`);
   };
   row("SEQUENCE", "DEVICE", `${"DEAD LETTER SINCE".padEnd(20)}  STATUS  REASON`);
-  for await (const { sequence, deviceId, deadLetteredAtMs, status, reason } of letters) {
+  for await (const letter of letters) {
+    const { sequence, deviceId, deadLetteredAtMs, status, commandState } = letter;
     const since = isoOf(deadLetteredAtMs)?.replace(/\.\d+Z$/, "Z") ?? "-";
     const code = String(status ?? "-").padEnd("STATUS".length);
-    const why = shortened(printable(reason), reasonWidth);
+    const kind = commandState === undefined ? "" : `callback ${commandState}: `;
+    const why = shortened(kind + printable(letter.reason), reasonWidth);
     row(String(sequence), deviceId, `${since.padEnd(20)}  ${code}  ${why}`);
   }
 }
@@ -197,6 +199,7 @@ function describe(letter: DeadLetterSummary) {
     device_id: letter.deviceId,
     message_id: letter.messageId,
     timestamp: letter.timestamp,
+    command_state: letter.commandState ?? null,
     queued_at: isoOf(letter.acceptedMs),
     dead_lettered_at: isoOf(letter.deadLetteredAtMs),
     status: letter.status ?? null,

@@ -38,7 +38,7 @@ export interface DeadLetterStore {
   list(): AsyncIterable<DeadLetterSummary>;
   /** The dead letter of a sequence number; undefined if there is none. */
   find(sequence: number): Promise<DeadLetter | undefined>;
-  /** The dead letter of a device's message_id, in any case; undefined if there is none. */
+  /** The dead letter of a reading, by its message_id in any case; undefined if there is none. */
   findMessage(deviceId: string, messageId: string): Promise<DeadLetter | undefined>;
   /**
    * Puts those of a selection that are there now back into the outbox, in their order, step by step;

@@ -29,7 +29,7 @@ Deno.test("a reading that holds up its device is seen and dropped beside a runni
     const { sequence } = waiting[0];
     const table = (await run(site, "outbox", "list", "--device", "sensor_001")).split("\n");
     assert.ok(table.every((line) => line.length <= 80));
-    assert.match(table[1]!, / s {2}sensor_001$/);
+    assert.match(table[1]!, / s {2}- {12}sensor_001$/);
     assert.match(await run(site, "outbox", "show", `${sequence}`), /^payload: \{"ill":1\}$/m);
 
     await run(site, "outbox", "drop", `${sequence}`);

@@ -67,7 +67,8 @@ export class DeadLetters {
       ORDER BY died_ms, sequence LIMIT ${PAGE_MAX}`);
     this.#find = store.prepare("SELECT * FROM dead_letters WHERE sequence = ?");
     this.#byMessage = store.prepare(
-      "SELECT sequence FROM dead_letters WHERE device_id = ? AND lower(message_id) = lower(?)",
+      `SELECT sequence FROM dead_letters
+      WHERE device_id = ? AND lower(message_id) = lower(?) AND command_state IS NULL`,
     );
     this.#revive = store.prepare(`
       INSERT INTO outbox (device_id, message_id, timestamp, accepted_ms, payload, command_state)
@@ -123,7 +124,7 @@ export class DeadLetters {
     return row && { ...entryOf(row), ...deathOf(row), answer: answerOf(row) };
   }
 
-  /** The dead letter of a device's message_id, in any case; undefined if there is none. */
+  /** The dead letter of a reading, by its message_id in any case; undefined if there is none. */
   findMessage(deviceId: string, messageId: string): DeadLetter | undefined {
     const row = this.#byMessage.get(deviceId, messageId);
     return row && this.find(row["sequence"] as number);
