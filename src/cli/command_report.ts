@@ -15,13 +15,8 @@ const MEANINGS: { readonly [S in CommandState]: string } = {
   refused: "the device says that it will not do it",
   expired: "its time was over before a copy was sent; it will never be done",
   cancelled: "it was cancelled before a copy was sent; it will never be done",
-  unconfirmed: "its time is over, and the device has not said what it did: nobody knows",
+  unconfirmed: "its time is over, and the device has not said whether it did it",
 };
-
-/** The sentence that a state stands for. */
-export function meaningOf(state: CommandState): string {
-  return MEANINGS[state];
-}
 
 /** A command as `--json` prints it. */
 export function describeCommand(command: Command) {
@@ -51,7 +46,7 @@ export function sayCommand(command: Command, { json }: { readonly json?: true })
   if (json) return printJson(described);
   const { acknowledgement, state, ...rest } = described;
   printField("state", state);
-  printField("means", meaningOf(state));
+  printField("means", MEANINGS[state]);
   for (const [name, value] of Object.entries(rest)) printField(name, String(value ?? "-"));
   if (acknowledgement === null) return;
   printField("acknowledged_at", acknowledgement.received_at ?? "-");
