@@ -34,7 +34,7 @@ export interface DeadLetterStore {
   count(): Promise<number>;
   /** How much room a table of them needs. */
   extent(): Promise<Extent>;
-  /** Those that are there now, the one that was dead-lettered first first. */
+  /** Those that are there now, the oldest first. */
   list(): AsyncIterable<DeadLetterSummary>;
   /** The dead letter of a sequence number; undefined if there is none. */
   find(sequence: number): Promise<DeadLetter | undefined>;

@@ -54,12 +54,12 @@ Deno.test("what the backend said of a dead letter is kept, and shown escaped", a
       });
     await device.response((await device.send("1")).messageId);
     await poll("it to die", async () => await site.metric("dead_letters") === 1);
-    const [{ id }] = JSON.parse(await run(site, "dead", "list", "--json"));
-    const shown = await run(site, "dead", "show", `${id}`);
+    const [{ sequence }] = JSON.parse(await run(site, "dead", "list", "--json"));
+    const shown = await run(site, "dead", "show", `${sequence}`);
     assert.match(shown, /^answer_content_type: text\/x-why$/m);
     assert.match(shown, /^answer_location: \/why$/m);
     assert.match(shown, /^answer, escaped for the terminal: no\\u001b\[2J such field$/m);
-    const json = JSON.parse(await run(site, "dead", "show", `${id}`, "--json"));
+    const json = JSON.parse(await run(site, "dead", "show", `${sequence}`, "--json"));
     assert.equal(json.answer, "no\u001b[2J such field");
     assert.ok((await run(site, "dead", "list")).split("\n").every((line) => line.length <= 80));
   });

@@ -39,7 +39,7 @@ const IN_RANGE = "sequence BETWEEN ? AND ? AND (? IS NULL OR device_id = ?)";
 /** The dead letters. */
 export class DeadLetters {
   readonly #store: Database;
-  readonly #bury: StatementSync;
+  readonly #insert: StatementSync;
   readonly #count: StatementSync;
   readonly #extent: StatementSync;
   readonly #page: StatementSync;
@@ -52,7 +52,7 @@ export class DeadLetters {
 
   constructor(store: Database) {
     this.#store = store;
-    this.#bury = store.prepare(`
+    this.#insert = store.prepare(`
       INSERT INTO dead_letters
       SELECT sequence, device_id, message_id, timestamp, accepted_ms, payload, ?, ?, ?, ?, ?, ?,
         command_state
@@ -88,11 +88,11 @@ export class DeadLetters {
   }
 
   /** Copies an outbox entry; belongs inside the transaction that takes it out there. */
-  deadLetter(sequence: number, death: DeadLetterCause): void {
-    const { deadLetteredAtMs, status, reason, answer } = death;
+  deadLetter(sequence: number, cause: DeadLetterCause): void {
+    const { deadLetteredAtMs, status, reason, answer } = cause;
     const { contentType, location, body } = answer ?? {};
     const kept = [contentType ?? null, location ?? null, body ?? null] as const;
-    this.#bury.run(deadLetteredAtMs, status ?? null, reason, ...kept, sequence);
+    this.#insert.run(deadLetteredAtMs, status ?? null, reason, ...kept, sequence);
   }
 
   /** How many there are. */
@@ -106,7 +106,7 @@ export class DeadLetters {
     return { lastSequence: last as number, deviceIdMaxChars: chars as number };
   }
 
-  /** Those that are there now, oldest death first; the store is free while the caller has one. */
+  /** Those that are there now, the oldest first; the store is free while the caller has one. */
   *list(): Generator<DeadLetterSummary> {
     const { lastSequence } = this.extent();
     let page: DeadLetterSummary[] = [];
