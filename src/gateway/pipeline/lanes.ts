@@ -150,10 +150,13 @@ export class Lanes {
   dequeueBatch(places: Places): Lane[] {
     const lanes: Lane[] = [];
     let max = 1;
+    let waiting = 0;
     for (let next = this.dequeue(places); next !== undefined;) {
       max = lanes.length === 0 ? next.batchMax : Math.min(max, next.batchMax);
       lanes.push(next);
-      if (lanes.length >= max) break;
+      waiting += next.sequences.length;
+      const isFull = waiting >= max && (next.tries > 0 || this.#live.length === 0);
+      if (isFull || lanes.length >= max) break;
       const queue = next.tries > 0 ? this.#again : this.#nextFresh();
       if ((queue.peek()?.batchMax ?? 0) <= lanes.length) break;
       next = queue.shift();
