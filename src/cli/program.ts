@@ -184,15 +184,15 @@ function addDeadLetterCommands(program: Command): void {
   site(dead.command("list").description("List all dead letters"))
     .option("--json", "as JSON")
     .action(async (options) => (await import("./dead.ts")).listDeadLetters(options));
-  site(dead.command("show <id>").description("Show one dead letter with its payload"))
+  site(dead.command("show <sequence>").description("Show one dead letter with its payload"))
     .option("--json", "as JSON")
     .action(async (id, options) => (await import("./dead.ts")).showDeadLetter(id, options));
-  site(dead.command("retry [id]").description("Put dead letters back into the outbox"))
+  site(dead.command("retry [sequence]").description("Put dead letters back into the outbox"))
     .option("--json", "as JSON")
     .option("--device <id>", "all of one device")
     .option("--all", "all there are")
     .action(async (id, options) => (await import("./dead.ts")).retryDeadLetters(id, options));
-  site(dead.command("drop [id]").description("Drop dead letters permanently"))
+  site(dead.command("drop [sequence]").description("Drop dead letters permanently"))
     .option("--json", "as JSON")
     .option("--device <id>", "all of one device")
     .option("--all", "all there are")
