@@ -10,6 +10,8 @@
  *   entry that fails may keep its place until the time-out;
  * - lanes of one batch are all such as failed before, or none is; a batch that failed is followed by
  *   smaller ones, down to single entries, so that one that spoils its batch is soon alone;
+ * - a batch takes no more lanes than fill it, so that the others can go in another at the same time;
+ *   but as long as there are live lanes, each has its place before a second entry of a backlog;
  * - a lane whose front is known to be a callback is alone in its turn.
  */
 
