@@ -115,6 +115,8 @@ export interface StoreCounts {
 /** The messages in the store. Each call is one batch, and its changes are on the disk at its end. */
 export interface MessageStore {
   marks(): Promise<StoreMarks>;
+  /** Takes every callback out of the outbox; called before `backlog`. Resolves to how many. */
+  dropCallbacks(): Promise<number>;
   /** Every entry in the outbox at start, in order; read it once, before anything is committed. */
   backlog(): AsyncIterable<WaitingEntry>;
   /** One transaction: all of it is on the disk when this resolves; nothing is if it rejects. */
@@ -205,9 +207,9 @@ export interface Broker {
 
 /** The customer's backend. */
 export interface Backend {
-  /** Sends an entry's payload; total. `stop` ends the request early. */
+  /** Sends an entry's payload, a reading's or a callback's; total. `stop` ends the request early. */
   deliver(entry: OutboxEntry, stop: AbortSignal): Promise<Outcome>;
-  /** Sends entries in one request; total. No two may have the same message id. */
+  /** Sends readings in one request; total. No two may have the same message id. */
   deliverBatch(entries: readonly OutboxEntry[], stop: AbortSignal): Promise<BatchOutcome>;
   close(): void;
 }

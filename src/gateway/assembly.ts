@@ -75,14 +75,13 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const committer = new Committer({
     ...{ store: messages, catchUp, policy: checks, clock, steadyMs, emit, failpoint },
   });
-  const address = { ...config.backend, ...checks, ...credentials.backend };
   const clockWatch = new ClockWatch(clock, { emit, toleranceSeconds: checks.toleranceSeconds });
-  const backend = new HttpBackend(address, clock, { clockWatch });
+  const backend = new HttpBackend(addressOf(config, credentials), clock, { clockWatch });
   const responder = new Responder({ broker, keys, clock, emit });
   const forwarder = new Forwarder({
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },
     ...{ responder, committer, emit, failpoint },
-  }, config.backend);
+  }, { ...config.backend, hasCallbacks: config.commands.callbackPath !== undefined });
   const commandParts = { clock, keys, broker, committer, commands: store.commands };
   const commands = assembleCommands(commandParts, config, emit);
   const verifier = new Verifier(keys);
@@ -125,6 +124,12 @@ export async function assemble(config: Config, options: GatewayOptions) {
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
   };
+}
+
+/** Where the backend is, and who the gateway is to it. */
+function addressOf({ backend, checks, commands }: Config, credentials: Credentials) {
+  const { callbackPath } = commands;
+  return { ...backend, ...checks, ...credentials.backend, callbackPath };
 }
 
 /** What sends commands, what accepts them, and what tells of their changes. */

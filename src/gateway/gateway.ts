@@ -39,6 +39,7 @@ export class Gateway {
   async start(): Promise<void> {
     const { broker, committer, forwarder, intake, keys, gate, api, emit } = this.#parts;
     const { commands } = this.#parts;
+    if (this.#config.commands.callbackPath === undefined) await this.#dropCallbacks();
     let pending = 0;
     for await (const entry of this.#parts.messages.backlog()) {
       pending++;
@@ -88,6 +89,12 @@ export class Gateway {
     this.#parts.catchUp.end("broker");
     this.#parts.commands.sender.connected();
     this.#ready.resolve();
+  }
+
+  /** There is no path to which they could go. */
+  async #dropCallbacks(): Promise<void> {
+    const count = await this.#parts.messages.dropCallbacks();
+    if (count > 0) this.#parts.emit({ kind: "callbacks_dropped", count });
   }
 
   async #tellAuditHead(): Promise<void> {

@@ -86,6 +86,7 @@ function pipelineOn(store: Store, policy: Partial<AdmissionPolicy>): PipelineSto
 function failing(messages: MessageStore, batches: Batch[], faults: Error[]): MessageStore {
   return {
     marks: () => messages.marks(),
+    dropCallbacks: () => messages.dropCallbacks(),
     backlog: () => messages.backlog(),
     commit: (batch) => {
       batches.push(batch);

@@ -63,6 +63,13 @@ Deno.test("every command line in the docs names a task, a command and options th
   assert.deepEqual(faults, []);
 });
 
+Deno.test("every command is in the table of commands", () => {
+  const table = read("docs/operator/install.md");
+  for (const name of commandNames(createProgram())) {
+    assert.match(table, new RegExp(`\\| .*\`${name}[ \`].* \\|`), name);
+  }
+});
+
 Deno.test("the check of command lines finds what does not exist", () => {
   assert.deepEqual(faultsOfLine("deno task nonsense"), ["deno task nonsense: no task"]);
   assert.deepEqual(faultsOfLine("sudo secure-iot-gateway device melt x"), [
@@ -170,6 +177,14 @@ function faultsOfLine(line: string): string[] {
   const words = (program.at(-1) ?? "").match(/'[^']*'|"[^"]*"|\S+/g) ?? [];
   const fault = faultOfWords(createProgram(), words);
   return fault === undefined ? [] : [`${program[0]}: ${fault}`];
+}
+
+/** Of the commands that do something: "device add". */
+function commandNames(command: Command, parents: readonly string[] = []): string[] {
+  return command.commands.flatMap((one) => {
+    const path = [...parents, one.name()];
+    return one.commands.length > 0 ? commandNames(one, path) : [path.join(" ")];
+  });
 }
 
 const TASKS: Record<string, unknown> = JSON.parse(read("deno.json")).tasks;

@@ -21,7 +21,7 @@ import {
   type BatchOutcome,
   itemKey,
 } from "../../core/delivery_batch.ts";
-import type { OutboxEntry } from "../../core/outbox_entry.ts";
+import { idempotencyKey, isCallback, type OutboxEntry } from "../../core/outbox_entry.ts";
 import { lateSeconds } from "../../core/freshness.ts";
 import type { Backend } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
@@ -48,6 +48,8 @@ interface BackendAddress {
   readonly url: string;
   /** Appended to the URL; see `Endpoint`. */
   readonly path: string;
+  /** Appended to the URL for a command's state; undefined: there are no callbacks. */
+  readonly callbackPath: string | undefined;
   /** PEM text of its authority; undefined: the system's authorities. */
   readonly ca: string | undefined;
   /** Fields of each request, such as a token. */
@@ -80,6 +82,7 @@ export class HttpBackend implements Backend {
   readonly #clock: Clock;
   readonly #client: Deno.HttpClient;
   readonly #endpoint: Endpoint;
+  readonly #callbackEndpoint: Endpoint;
   readonly #batchUrl: string;
   readonly #fields: Readonly<Record<string, string>>;
   readonly #signer: WebhookSigner | undefined;
@@ -92,6 +95,7 @@ export class HttpBackend implements Backend {
     this.#clock = clock;
     this.#timeLimit = new SharedDeadline(address.timeoutMs);
     this.#endpoint = new Endpoint(address.url, address.path);
+    this.#callbackEndpoint = new Endpoint(address.url, address.callbackPath ?? "");
     const batchEndpoint = new Endpoint(address.url, address.batch?.path ?? "");
     this.#batchUrl = batchEndpoint.of({ deviceId: "", messageId: "" });
     this.#fields = { ...Object.fromEntries(address.fields), ...JSON_FIELDS };
@@ -109,7 +113,8 @@ export class HttpBackend implements Backend {
 
   /** Sends an entry's payload; `stop` ends the request early. */
   async deliver(entry: OutboxEntry, stop: AbortSignal): Promise<Outcome> {
-    return await this.#exchange(() => this.#readingOf(entry), ANSWER_MAX_BYTES, stop);
+    const requestOf = () => isCallback(entry) ? this.#callbackOf(entry) : this.#readingOf(entry);
+    return await this.#exchange(requestOf, ANSWER_MAX_BYTES, stop);
   }
 
   /** Sends entries in one request; `stop` ends it early. */
@@ -174,6 +179,19 @@ export class HttpBackend implements Backend {
         "idempotency-key": entry.messageId,
         "x-device-timestamp": entry.timestamp,
         ...(late !== undefined && { "x-gateway-late": String(late) }),
+        ...(this.#signer && await this.#signer.headers(entry, nowSeconds)),
+      },
+      body: entry.payload,
+    };
+  }
+
+  /** The record says all: no field of a reading belongs to it. */
+  async #callbackOf(entry: OutboxEntry): Promise<PostRequest> {
+    const nowSeconds = secondsOf(this.#clock.wallMs());
+    return {
+      url: this.#callbackEndpoint.of(entry),
+      fields: {
+        "idempotency-key": idempotencyKey(entry),
         ...(this.#signer && await this.#signer.headers(entry, nowSeconds)),
       },
       body: entry.payload,

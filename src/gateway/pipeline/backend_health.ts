@@ -5,6 +5,7 @@
  * The rules are:
  * - an entry that fails again and again says nothing new: it may be the entry. So only first tries
  *   shrink the limit, and a row of failures counts only with one of them in it;
+ * - a callback has a path of its own: its answer says nothing of readings; that none came does;
  * - what is wrong is said at once, said again when it changes, and repeated at growing pauses.
  */
 
@@ -37,6 +38,8 @@ export class BackendHealth {
   #failuresInARow = 0;
   /** True if one of these failures was an entry's first. */
   #freshFailed = false;
+  /** The last of these failures. */
+  #lastFailure: Outcome | undefined;
   /** The last failure, while the backend fails; undefined while it does its job. */
   #fault: Outcome | undefined;
 
@@ -56,11 +59,19 @@ export class BackendHealth {
   }
 
   /** Takes note of an outcome; true if it says that the backend has recovered. */
-  record(outcome: Outcome, { retried }: { readonly retried: boolean }): boolean {
-    if (dispositionOf(outcome, this.#parts.retryStatuses) === "retry") {
+  record(
+    outcome: Outcome,
+    { retried, callback = false }: { readonly retried: boolean; readonly callback?: boolean },
+  ): boolean {
+    const failed = dispositionOf(outcome, this.#parts.retryStatuses) === "retry";
+    const isOfItsPath = outcome.kind === "answer" &&
+      (failed || this.#lastFailure?.kind === "answer");
+    if (callback && isOfItsPath) return false;
+    if (failed) {
       this.#fail(outcome, retried);
       return false;
     }
+    this.#lastFailure = undefined;
     this.#concurrency.succeeded();
     this.#failuresInARow = 0;
     this.#freshFailed = false;
@@ -74,6 +85,7 @@ export class BackendHealth {
   #fail(outcome: Outcome, retried: boolean): void {
     if (!retried || this.#fault?.kind === "no_answer") this.#concurrency.failed();
     this.#failuresInARow++;
+    this.#lastFailure = outcome;
     this.#freshFailed ||= !retried;
     const isRow = this.#freshFailed && this.#failuresInARow >= FAILING_AFTER_FAILURES;
     if (this.#fault === undefined && !isRow) return;

@@ -7,20 +7,21 @@
  *   an entry and lose its answer;
  * - with batches, what waits when a request can be made goes in one request, and each lane goes on
  *   with its own part of the answer; a lane in a batch sends nothing else meanwhile;
+ * - a callback goes in its lane's order, and always in a request of its own;
  * - memory is bounded: what does not fit into the read-ahead is read from the store in its turn.
  */
 
 import { type Answer, dispositionOf, type Outcome, retryDelayMs } from "../../core/delivery.ts";
 import { type BatchLimits, type BatchOutcome, settledCount } from "../../core/delivery_batch.ts";
 import type { Waiting } from "../../core/event.ts";
-import type { OutboxEntry, WaitingEntry } from "../../core/outbox_entry.ts";
+import { isCallback, type OutboxEntry, type WaitingEntry } from "../../core/outbox_entry.ts";
 import type { Backend, MessageStore } from "../../core/ports.ts";
 import type { Clock } from "../../time/clock.ts";
 import { BackendHealth } from "./backend_health.ts";
 import type { BatchShare } from "./batch_collector.ts";
 import { BatchSender, wholeOf } from "./batch_sender.ts";
 import { LaneReader } from "./lane_reader.ts";
-import { type Lane, Lanes } from "./lanes.ts";
+import { isCallbackNext, type Lane, Lanes } from "./lanes.ts";
 import { Reminder } from "./reminder.ts";
 import { Settler, type SettlerParts } from "./settler.ts";
 
@@ -49,6 +50,8 @@ interface ForwarderOptions {
   readonly concurrency: number;
   /** Undefined: each entry goes in a request of its own. */
   readonly batch: BatchLimits | undefined;
+  /** False: there is no path to which a callback could go. */
+  readonly hasCallbacks: boolean;
   readonly retryFirstMs: number;
   readonly retryLongestMs: number;
   readonly giveUpAfterMs: number;
@@ -134,7 +137,7 @@ export class Forwarder {
     const { fault } = this.#health;
     const { stuck } = this.#lanes;
     const devices = stuck === 1 ? "1 device waits" : `${stuck} devices wait`;
-    const held = `${devices} behind a reading that the backend does not take`;
+    const held = `${devices} behind an entry that the backend does not take`;
     return [...fault === undefined ? [] : [fault], ...stuck === 0 ? [] : [held]];
   }
 
@@ -182,7 +185,7 @@ export class Forwarder {
       if (lanes.length === 0) break;
       this.#underWay++;
       if (lanes[0]!.tries > 0) this.#retrying++;
-      if (this.#batches) this.#sendBatch(lanes, this.#batches);
+      if (this.#batches && !isCallbackNext(lanes[0]!)) this.#sendBatch(lanes, this.#batches);
       else this.#send(lanes[0]!);
     }
     if (!this.#started && this.#underWay + this.#settler.answering === 0) this.#idle?.();
@@ -200,11 +203,17 @@ export class Forwarder {
       this.#leave(retried);
       return entry === undefined ? this.#skip(lane) : this.#wait(lane, UNREADABLE_WAIT_MS);
     }
+    const callback = isCallback(entry);
+    if (callback && !this.#options.hasCallbacks) {
+      this.#leave(retried);
+      this.#settler.deadLetter(entry, "commands.callback is empty");
+      return this.#next(lane);
+    }
     const outcome = await this.#deliver(lane, entry);
     this.#leave(retried);
     if (this.#stop.signal.aborted && outcome.kind === "no_answer") return this.#serve();
     this.#parts.emit({ kind: "backend_outcome", outcome });
-    if (this.#health.record(outcome, { retried })) this.#wakeUnanswered();
+    if (this.#health.record(outcome, { retried, callback })) this.#wakeUnanswered();
     if (outcome.kind === "answer" && this.#dispositionOf(outcome) !== "retry") {
       this.#answer(entry, outcome);
       return this.#next(lane);
@@ -217,7 +226,7 @@ export class Forwarder {
     const retried = lanes[0]!.tries > 0;
     const collected = await batches.collect(lanes);
     for (const { lane, missing } of collected.toReversed()) {
-      if (missing === "no_room") this.#lanes.putBack(lane);
+      if (missing === "no_room" || missing === "callback") this.#lanes.putBack(lane);
       else if (missing === "unreadable") this.#wait(lane, UNREADABLE_WAIT_MS);
       else if (missing === "gone") this.#skip(lane);
     }
@@ -273,7 +282,9 @@ export class Forwarder {
   async #deliver(lane: Lane, entry: OutboxEntry): Promise<Outcome> {
     const { steadyMs, backend, emit, failpoint } = this.#parts;
     const isFirst = ++lane.tries === 1 && entry.sequence > lane.requeuedUpTo;
-    const waitedMs = isFirst ? Math.max(0, steadyMs() - entry.acceptedMs) : undefined;
+    const waitedMs = isFirst && !isCallback(entry)
+      ? Math.max(0, steadyMs() - entry.acceptedMs)
+      : undefined;
     emit({ kind: "delivery_started", entry, waitedMs });
     const delivered = backend.deliver(entry, this.#stop.signal);
     failpoint("posted");

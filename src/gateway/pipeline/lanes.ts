@@ -9,11 +9,12 @@
  * - entries that failed before have half of the places, and the others never wait for them: an
  *   entry that fails may keep its place until the time-out;
  * - lanes of one batch are all such as failed before, or none is; a batch that failed is followed by
- *   smaller ones, down to single entries, so that one that spoils its batch is soon alone.
+ *   smaller ones, down to single entries, so that one that spoils its batch is soon alone;
+ * - a lane whose front is known to be a callback is alone in its turn.
  */
 
 import { Fifo } from "../../core/fifo.ts";
-import type { OutboxEntry } from "../../core/outbox_entry.ts";
+import { isCallback, type OutboxEntry } from "../../core/outbox_entry.ts";
 import type { Reminder } from "./reminder.ts";
 
 /** A lane with more entries than this has a backlog. */
@@ -151,11 +152,12 @@ export class Lanes {
     const lanes: Lane[] = [];
     let max = 1;
     for (let next = this.dequeue(places); next !== undefined;) {
-      max = lanes.length === 0 ? next.batchMax : Math.min(max, next.batchMax);
+      max = lanes.length === 0 ? mostWith(next) : Math.min(max, mostWith(next));
       lanes.push(next);
       if (lanes.length >= max) break;
       const queue = next.tries > 0 ? this.#again : this.#nextFresh();
-      if ((queue.peek()?.batchMax ?? 0) <= lanes.length) break;
+      const other = queue.peek();
+      if (other === undefined || mostWith(other) <= lanes.length) break;
       next = queue.shift();
     }
     return lanes;
@@ -185,4 +187,15 @@ export class Lanes {
       : [this.#live, this.#backlog];
     return first.length > 0 ? first : second;
   }
+}
+
+/** True if the front of a lane is in memory, and tells of a command's state. */
+export function isCallbackNext({ readAhead }: Pick<Lane, "readAhead">): boolean {
+  const front = readAhead.peek();
+  return front !== undefined && isCallback(front);
+}
+
+/** Most entries of a batch that a lane may be in now. */
+function mostWith(lane: Lane): number {
+  return isCallbackNext(lane) ? 1 : lane.batchMax;
 }

@@ -17,6 +17,7 @@ export class Outbox {
   readonly #removals: StatementSync;
   readonly #newest: StatementSync;
   readonly #count: StatementSync;
+  readonly #deleteCallbacks: StatementSync;
 
   constructor(store: Database) {
     this.#insert = store.prepare(`
@@ -35,6 +36,7 @@ export class Outbox {
     this.#removals = store.prepare("DELETE FROM outbox_removals RETURNING sequence, lane");
     this.#newest = store.prepare("SELECT max(accepted_ms) AS ms FROM outbox");
     this.#count = store.prepare("SELECT count(*) AS n FROM outbox");
+    this.#deleteCallbacks = store.prepare("DELETE FROM outbox WHERE command_state IS NOT NULL");
   }
 
   /** Adds an accepted message; returns the entry it has become. */
@@ -55,6 +57,11 @@ export class Outbox {
   /** Takes an entry out. */
   remove(sequence: number): void {
     this.#delete.run(sequence);
+  }
+
+  /** Takes out what tells of commands' states; returns how many there were. */
+  removeCallbacks(): number {
+    return Number(this.#deleteCallbacks.run().changes);
   }
 
   /** Those of the entries (at most `READ_MAX`) that are there, in the order of their numbers. */
