@@ -65,6 +65,26 @@ export const COMMANDS_CONTRACT: Contract = {
     assert.equal(first?.command.messageId, ids[0]);
   },
 
+  "all commands are read page by page, of a device or of all, in a state or in any": async (
+    open,
+  ) => {
+    const store = await open("gateway");
+    const messages = messagesOf(store, 1, { maxWaiting: 1000, maxWaitingPerDevice: 1000 });
+    const ids = Array.from({ length: 600 }, () => crypto.randomUUID());
+    const devices = [deviceId, "other"];
+    const changes = ids.map((messageId, i) =>
+      accept({ ...ACCEPTED, messageId, deviceId: devices[i % 2]! })
+    );
+    await make(messages, ...changes);
+    await make(messages, { kind: "cancel", name: { deviceId, messageId: ids[4]! } });
+    const read = async (which: Parameters<typeof store.commands.all>[0]) =>
+      (await all(store.commands.all(which))).map(({ messageId }) => messageId);
+    assert.deepEqual(await read({}), ids);
+    assert.deepEqual(await read({ deviceId }), ids.filter((_, i) => i % 2 === 0));
+    assert.deepEqual(await read({ state: "cancelled" }), [ids[4]]);
+    assert.deepEqual(await read({ deviceId: "other", state: "cancelled" }), []);
+  },
+
   "an intent, its outcome and the device's word are each on the disk": async (open) => {
     const messages = messagesOf(await open("gateway"));
     await make(messages, accept(ACCEPTED));
