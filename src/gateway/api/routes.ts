@@ -18,6 +18,7 @@ import type { CommandRefusal, Emit } from "../../core/event.ts";
 import { readJsonText } from "../../core/json_text.ts";
 import type { BearerAuth } from "./bearer_auth.ts";
 import type { CommandRequest, CommandResult } from "../pipeline/command_requests.ts";
+import { readBoundedBody } from "../bounded_body.ts";
 import { problem, type ProblemName } from "./problem.ts";
 import { namesOneHost } from "./request_host.ts";
 
@@ -167,31 +168,23 @@ function isJson(contentType: string | null): boolean {
 }
 
 /** The whole body, or the name of the problem with it. */
-async function readBody(request: Request, timeoutMs: number): Promise<Uint8Array | ProblemName> {
-  if (Number(request.headers.get("content-length")) > COMMAND_MAX_BYTES) return "too-large";
-  const reader = request.body?.getReader();
-  const body = new Uint8Array(COMMAND_MAX_BYTES);
-  let length = 0;
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    reader?.cancel(); // Deno keeps some 64 kB of such a request; only who has the key can make one
-  }, timeoutMs);
+async function readBody(
+  { body, headers }: Request,
+  timeoutMs: number,
+): Promise<Uint8Array | ProblemName> {
+  if (Number(headers.get("content-length")) > COMMAND_MAX_BYTES) return "too-large";
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), timeoutMs);
+  const options = { maxBytes: COMMAND_MAX_BYTES, headers, stop: late.signal };
   try {
-    for (let next = await reader?.read(); next && !next.done; next = await reader!.read()) {
-      if (length + next.value.length > COMMAND_MAX_BYTES) {
-        await reader!.cancel();
-        return "too-large";
-      }
-      body.set(next.value, length);
-      length += next.value.length;
-    }
+    const bytes = await readBoundedBody(body, options);
+    return late.signal.aborted ? "timeout" : bytes ?? "too-large";
   } catch {
-    return "not-json"; // the client went away in the middle; no one reads the answer
+    // Unless it is late, the client went away in the middle: no one reads the answer.
+    return late.signal.aborted ? "timeout" : "not-json";
   } finally {
     clearTimeout(timer);
   }
-  return late ? "timeout" : body.subarray(0, length);
 }
 
 function retryAfter(): Record<string, string> {

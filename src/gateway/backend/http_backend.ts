@@ -26,6 +26,7 @@ import { lateSeconds } from "../../core/freshness.ts";
 import type { Backend } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { Clock } from "../../time/clock.ts";
+import { readBoundedBody } from "../bounded_body.ts";
 import { Endpoint } from "../../core/endpoint.ts";
 import type { ClockWatch } from "./clock_watch.ts";
 import { SharedDeadline } from "./shared_deadline.ts";
@@ -39,9 +40,6 @@ const ANSWER_MAX_BYTES = 65_536;
 const BATCH_BODIES_MAX_BYTES = 16 * ANSWER_MAX_BYTES;
 /** What each item may have beside. */
 const BATCH_ITEM_MAX_BYTES = 1024;
-
-/** Where an answer goes that does not announce its length, before it proves longer. */
-const FIRST_BUFFER_BYTES = 4096;
 
 const JSON_FIELDS = { "content-type": "application/json", "accept-encoding": "identity" } as const;
 
@@ -154,7 +152,7 @@ export class HttpBackend implements Backend {
       return {
         kind: "answer",
         status: response.status,
-        body: await bodyOf(response, answerMaxBytes).catch(() => undefined),
+        body: await bodyOf(response, answerMaxBytes),
         retryAfter: response.headers.get("retry-after"),
         contentType: response.headers.get("content-type"),
         location: response.headers.get("location"),
@@ -239,38 +237,9 @@ function itemsOf(answer: Answer, entries: readonly OutboxEntry[]): BatchOutcome 
   return { kind: "items", answer: { ...answer, body: undefined }, outcomes };
 }
 
-/**
- * An answer's body, counted while it comes; undefined if it is too large. It is read into buffers of
- * our own: a chunk that the client allocates holds on to some 40 KiB, though it has one byte.
- */
-async function bodyOf(response: Response, maxBytes: number): Promise<Uint8Array | undefined> {
-  if (response.body === null) return new Uint8Array();
-  const reader = response.body.getReader({ mode: "byob" });
-  let buffer = new Uint8Array(firstBufferBytes(response.headers, maxBytes));
-  let length = 0;
-  while (length <= maxBytes) {
-    if (length === buffer.length) buffer = enlarged(buffer, maxBytes);
-    const { done, value } = await reader.read(buffer.subarray(length));
-    if (value) buffer = new Uint8Array(value.buffer);
-    if (done) return buffer.subarray(0, length);
-    length += value.length;
-  }
-  await reader.cancel();
-  return undefined;
-}
-
-/** One byte more than was announced, to see the end; what is announced is no bound. */
-function firstBufferBytes(headers: Headers, maxBytes: number): number {
-  const announced = Number(headers.get("content-length") ?? NaN);
-  const isExact = announced <= maxBytes && !headers.has("content-encoding");
-  return 1 + (isExact ? announced : Math.min(maxBytes, FIRST_BUFFER_BYTES));
-}
-
-/** The same bytes with room for as many again, and never for more than one byte too many. */
-function enlarged(buffer: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {
-  const larger = new Uint8Array(Math.min(2 * buffer.length, maxBytes + 1));
-  larger.set(buffer);
-  return larger;
+/** An answer's body; undefined if it is too large or breaks off. */
+function bodyOf({ body, headers }: Response, maxBytes: number) {
+  return readBoundedBody(body, { maxBytes, headers }).catch(() => undefined);
 }
 
 /** Two lengths: a program in between may go by the other one (RFC 9112 §6.3). */
