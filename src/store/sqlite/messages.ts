@@ -89,11 +89,6 @@ export class SqliteMessages implements MessageStore {
     };
   }
 
-  // deno-lint-ignore require-await -- as above
-  async dropCallbacks(): Promise<number> {
-    return this.#database.transaction(() => this.#outbox.removeCallbacks());
-  }
-
   async *backlog(): AsyncIterable<WaitingEntry> {
     for (const entry of this.#outbox.after(0)) {
       this.#pending++;

@@ -17,7 +17,6 @@ export class Outbox {
   readonly #removals: StatementSync;
   readonly #newest: StatementSync;
   readonly #count: StatementSync;
-  readonly #deleteCallbacks: StatementSync;
 
   constructor(store: Database) {
     this.#insert = store.prepare(`
@@ -28,15 +27,16 @@ export class Outbox {
     this.#read = store.prepare(
       `SELECT * FROM outbox WHERE sequence IN (${places}) ORDER BY sequence`,
     );
-    this.#lanes = store.prepare(
-      "SELECT sequence, device_id FROM outbox WHERE sequence > ? ORDER BY sequence",
-    );
+    // The column of the state is behind the payload, and costs reading all of that: the index has it.
+    this.#lanes = store.prepare(`
+      SELECT sequence, device_id, sequence IN
+        (SELECT sequence FROM outbox WHERE command_state IS NOT NULL) AS is_callback
+      FROM outbox WHERE sequence > ? ORDER BY sequence`);
     this.#setAcceptTime = store.prepare("UPDATE outbox SET accepted_ms = ? WHERE sequence > ?");
     this.#oldest = store.prepare("SELECT accepted_ms FROM outbox ORDER BY sequence LIMIT 1");
     this.#removals = store.prepare("DELETE FROM outbox_removals RETURNING sequence, lane");
     this.#newest = store.prepare("SELECT max(accepted_ms) AS ms FROM outbox");
     this.#count = store.prepare("SELECT count(*) AS n FROM outbox");
-    this.#deleteCallbacks = store.prepare("DELETE FROM outbox WHERE command_state IS NOT NULL");
   }
 
   /** Adds an accepted message; returns the entry it has become. */
@@ -59,11 +59,6 @@ export class Outbox {
     this.#delete.run(sequence);
   }
 
-  /** Takes out what tells of commands' states; returns how many there were. */
-  removeCallbacks(): number {
-    return Number(this.#deleteCallbacks.run().changes);
-  }
-
   /** Those of the entries (at most `READ_MAX`) that are there, in the order of their numbers. */
   read(sequences: readonly number[]): OutboxEntry[] {
     const places = Array.from({ length: READ_MAX }, (_, i) => sequences[i] ?? null);
@@ -73,7 +68,8 @@ export class Outbox {
   /** Sequence number and device of every entry after `sequence`, in order. */
   *after(sequence: number): Iterable<WaitingEntry> {
     for (const row of this.#lanes.iterate(sequence)) {
-      yield { sequence: row["sequence"] as number, deviceId: row["device_id"] as string };
+      const entry = { sequence: row["sequence"] as number, deviceId: row["device_id"] as string };
+      yield row["is_callback"] === 1 ? { ...entry, isCallback: true } : entry;
     }
   }
 
