@@ -16,6 +16,7 @@ import { BearerAuth } from "./api/bearer_auth.ts";
 import { importFirstKey } from "./api/first_key.ts";
 import type { RequestGate } from "./api/request_gate.ts";
 import { ApiRefusals } from "./api/refusals.ts";
+import { CommandWaits } from "./api/command_waits.ts";
 import { BODY_TIMEOUT_MS, createRoutes } from "./api/routes.ts";
 import { ClockWatch } from "./backend/clock_watch.ts";
 import { HttpBackend } from "./backend/http_backend.ts";
@@ -104,12 +105,18 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
   await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
   const refusals = new ApiRefusals(emit);
+  const held = new AbortController();
   const api = createRoutes({
+    ...{ clock, keys, requests: commands.requests, commands: store.commands },
+    waits: new CommandWaits({
+      ...{ clock, commands: store.commands, watch: commands.watch, stop: held.signal },
+      longestMs: config.commands.waitLongestMs,
+    }),
+    ttlLongestSeconds: config.commands.ttlLongestSeconds,
     auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
     unreadiness: () => unreadiness({ broker, intake, committer }),
     degraded: () => [...broker.faults, ...forwarder.faults],
     metrics,
-    commands: commands.requests,
     onRefused: (refusal) => refusals.addCommand(refusal),
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
     emit,
@@ -119,7 +126,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
-    ...{ emit, eventLog, refusals, gate: options.gate, commands },
+    ...{ emit, eventLog, refusals, gate: options.gate, commands, held },
     dropCounter: new DropCounter(messages, emit),
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
