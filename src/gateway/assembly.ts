@@ -105,14 +105,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
   await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
   const refusals = new ApiRefusals(emit);
-  const held = new AbortController();
   const api = createRoutes({
-    ...{ clock, keys, requests: commands.requests, commands: store.commands },
-    waits: new CommandWaits({
-      ...{ clock, commands: store.commands, watch: commands.watch, stop: held.signal },
-      longestMs: config.commands.waitLongestMs,
-    }),
-    ttlLongestSeconds: config.commands.ttlLongestSeconds,
+    ...commands.api,
     auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
     unreadiness: () => unreadiness({ broker, intake, committer }),
     degraded: () => [...broker.faults, ...forwarder.faults],
@@ -126,7 +120,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
-    ...{ emit, eventLog, refusals, gate: options.gate, commands, held },
+    ...{ emit, eventLog, refusals, gate: options.gate, commands },
     dropCounter: new DropCounter(messages, emit),
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
@@ -139,7 +133,7 @@ function addressOf({ backend, checks, commands }: Config, credentials: Credentia
   return { ...backend, ...checks, ...credentials.backend, callbackPath };
 }
 
-/** What sends commands, what accepts them, and what tells of their changes. */
+/** What sends commands, what accepts them, what tells of their changes, and all that as the API's. */
 function assembleCommands(
   parts: ConstructorParameters<typeof CommandSender>[0],
   { checks, commands }: Config,
@@ -147,5 +141,8 @@ function assembleCommands(
 ) {
   const sender = new CommandSender(parts, { ...checks, ...commands });
   const requests = new CommandRequests({ ...parts, sender }, checks);
-  return { sender, requests, watch: new CommandWatch(emit) };
+  const watch = new CommandWatch(emit);
+  const waits = new CommandWaits({ ...parts, watch }, commands.waitLongestMs);
+  const { ttlLongestSeconds } = commands;
+  return { sender, watch, waits, api: { ...parts, requests, waits, ttlLongestSeconds } };
 }

@@ -72,7 +72,7 @@ export class Gateway {
     this.#ready.resolve();
     this.#parts.expiryWatch.close();
     intake.stopTaking();
-    this.#parts.held.abort(); // no answer is held any longer
+    this.#parts.commands.waits.close();
     await Promise.all([forwarder.stop(graceMs), gate?.hold(graceMs)]);
     await this.#parts.commands.sender.stop();
     this.#parts.refusals.close();

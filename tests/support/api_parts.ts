@@ -16,7 +16,7 @@ export function apiParts(over: Partial<ApiParts> & Pick<ApiParts, "auth">): ApiP
     ...{ clock, commands, ttlLongestSeconds: 604_800, bodyTimeoutMs: 1_000 },
     keys: { refresh: () => Promise.resolve(), statusOf: () => "active" },
     requests: { send: never, cancel: never },
-    waits: waitsOn({ clock, commands, watch: new CommandWatch(() => {}) }),
+    waits: new CommandWaits({ clock, commands, watch: new CommandWatch(() => {}) }, 60_000),
     unreadiness: () => [],
     degraded: () => [],
     metrics: { text: () => Promise.resolve("x 1\n"), contentType: "text/plain" },
@@ -24,13 +24,4 @@ export function apiParts(over: Partial<ApiParts> & Pick<ApiParts, "auth">): ApiP
     emit: () => {},
     ...over,
   };
-}
-
-/** Waits that end with their time or with their client. */
-export function waitsOn(
-  parts: Pick<ConstructorParameters<typeof CommandWaits>[0], "clock" | "commands" | "watch">,
-  options: { readonly stop?: AbortSignal; readonly longestMs?: number } = {},
-): CommandWaits {
-  const { stop = new AbortController().signal, longestMs = 60_000 } = options;
-  return new CommandWaits({ ...parts, stop, longestMs });
 }

@@ -12,7 +12,7 @@ import { problem } from "./problem.ts";
 import { hasEntityTag, readWait } from "./request_fields.ts";
 
 /** Most commands in one answer. */
-export const LIST_MAX = 100;
+const LIST_MAX = 100;
 
 /** Hex digits of an entity tag. */
 const ETAG_DIGITS = 32;
@@ -22,7 +22,7 @@ const JSON_FIELDS = { "content-type": "application/json" };
 const PARAMETERS = ["state", "after", "limit"];
 
 /** A command of a device. */
-export interface CommandTarget extends Target {
+interface CommandTarget extends Target {
   /** As in the path, any text. */
   readonly messageId: string;
 }

@@ -17,10 +17,6 @@ interface WaitParts {
   readonly clock: Clock;
   readonly commands: Pick<CommandReader, "find">;
   readonly watch: Pick<CommandWatch, "follow">;
-  /** The gateway stops. */
-  readonly stop: AbortSignal;
-  /** Longest time that an answer is held; 0: none is. */
-  readonly longestMs: number;
 }
 
 /** One wait. */
@@ -42,18 +38,27 @@ interface Waited {
 /** The waits. */
 export class CommandWaits {
   readonly #parts: WaitParts;
+  readonly #longestMs: number;
+  readonly #closed = new AbortController();
 
-  constructor(parts: WaitParts) {
+  /** `longestMs` is the longest time that an answer is held; 0: none is. */
+  constructor(parts: WaitParts, longestMs: number) {
     this.#parts = parts;
+    this.#longestMs = longestMs;
+  }
+
+  /** Ends every wait, and from now on each at once. */
+  close(): void {
+    this.#closed.abort();
   }
 
   /** The command after the wait; undefined if there is none, or no more may wait. */
   async until(name: CommandName, { seconds, isOver, stops }: Wait): Promise<Waited | undefined> {
-    const { clock, commands, watch, stop, longestMs } = this.#parts;
-    const follower = longestMs === 0 ? undefined : watch.follow(name.messageId);
+    const { clock, commands, watch } = this.#parts;
+    const follower = this.#longestMs === 0 ? undefined : watch.follow(name.messageId);
     if (follower === undefined) return undefined;
-    const end = new FirstOf([stop, ...stops]);
-    const granted = Math.min(seconds, Math.floor(longestMs / 1000));
+    const end = new FirstOf([this.#closed.signal, ...stops]);
+    const granted = Math.min(seconds, Math.floor(this.#longestMs / 1000));
     const endMs = clock.monotonicMs() + 1000 * granted;
     try {
       while (true) {

@@ -7,10 +7,10 @@
  */
 
 /** Shortest TTL, seconds. */
-export const TTL_MIN_SECONDS = 5;
+const TTL_MIN_SECONDS = 5;
 
 /** Most characters of an Idempotency-Key. */
-export const IDEMPOTENCY_KEY_MAX = 255;
+const IDEMPOTENCY_KEY_MAX = 255;
 
 /** A field's value; undefined if the field is not there. */
 type Field<Value> =
