@@ -42,6 +42,8 @@ interface DeliveryRun {
   readonly perSecond: number;
   readonly cpuMicros: number;
   readonly mostAtOnce: number;
+  /** Readings in a request, on average. */
+  readonly readings: number;
   readonly rssPeakMib: number;
 }
 
@@ -98,6 +100,7 @@ function costsOf(what: string, runs: readonly DeliveryRun[]): Figure[] {
   const of = (read: (run: DeliveryRun) => number) => median(runs.map(read));
   return [
     { what: `${what}, requests at once`, value: of((run) => run.mostAtOnce), unit: "" },
+    { what: `${what}, readings in a request`, value: of(({ readings }) => readings), unit: "" },
     { what: `${what}, CPU time`, value: of(({ cpuMicros }) => cpuMicros), unit: "µs a message" },
     { what: `${what}, largest RSS`, value: of(({ rssPeakMib }) => rssPeakMib), unit: "MiB" },
   ];
@@ -121,6 +124,7 @@ async function deliver(delivery: Delivery): Promise<DeliveryRun> {
         perSecond: rateOfSecondHalf((await backend.received()).map(({ atMs }) => atMs)),
         cpuMicros: cpuMs * 1000 / count,
         mostAtOnce: await backend.mostAtOnce(),
+        readings: count / await backend.requests(),
         rssPeakMib,
       };
     });

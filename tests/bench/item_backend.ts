@@ -40,6 +40,11 @@ export class ItemBackend implements BenchBackend {
     return Number(await this.#get("count"));
   }
 
+  /** Requests so far, each with one reading or a batch of them. */
+  async requests(): Promise<number> {
+    return Number(await this.#get("requests"));
+  }
+
   /** Requests that were under way at once, at most. */
   async mostAtOnce(): Promise<number> {
     return Number(await this.#get("most_at_once"));

@@ -10,6 +10,8 @@
  *   entry that fails may keep its place until the time-out;
  * - lanes of one batch are all such as failed before, or none is; a batch that failed is followed by
  *   smaller ones, down to single entries, so that one that spoils its batch is soon alone;
+ * - a batch takes no more lanes than fill it, so that the others can go in another at the same time;
+ *   but as long as there are live lanes, each has its place before a second entry of a backlog;
  * - a lane whose front is known to be a callback is alone in its turn.
  */
 
@@ -151,10 +153,13 @@ export class Lanes {
   dequeueBatch(places: Places): Lane[] {
     const lanes: Lane[] = [];
     let max = 1;
+    let waiting = 0;
     for (let next = this.dequeue(places); next !== undefined;) {
       max = lanes.length === 0 ? mostWith(next) : Math.min(max, mostWith(next));
       lanes.push(next);
-      if (lanes.length >= max) break;
+      waiting += next.sequences.length;
+      const isFull = waiting >= max && (next.tries > 0 || this.#live.length === 0);
+      if (isFull || lanes.length >= max) break;
       const queue = next.tries > 0 ? this.#again : this.#nextFresh();
       const other = queue.peek();
       if (other === undefined || mostWith(other) <= lanes.length) break;
