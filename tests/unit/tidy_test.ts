@@ -339,6 +339,16 @@ Deno.test("the task for the gateway gives the runtime the same flags as everythi
   for (const flag of RUNTIME_FLAGS) assert.ok(tasks.gateway.command.includes(` ${flag} `), flag);
 });
 
+Deno.test("the changelog's sections come in one order", () => {
+  const sections = ["Upgrade notes", "Added", "Changed", "Fixed", "Security"];
+  const [, ...versions] = Deno.readTextFileSync(join(ROOT, "CHANGELOG.md")).split(/^## /m);
+  assert.ok(versions.length > 0);
+  for (const version of versions) {
+    const found = [...version.matchAll(/^### (.*)$/gm)].map(([, name]) => name!);
+    assert.deepEqual(found, sections.filter((name) => found.includes(name)));
+  }
+});
+
 Deno.test("the changelog begins with the version in deno.json", () => {
   const { version } = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json")));
   const changelog = Deno.readTextFileSync(join(ROOT, "CHANGELOG.md"));
