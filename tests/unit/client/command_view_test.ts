@@ -26,7 +26,7 @@ Deno.test("readCommandView() reads a record without a word of the device", () =>
 
 Deno.test("readCommandView() refuses what is no record", () => {
   for (const text of ["{}", "null", "1", '{"state":"delivered"}', "<html>"]) {
-    assert.throws(() => readCommandView(text), undefined, text);
+    assert.throws(() => readCommandView(text), Error, text);
   }
 });
 
