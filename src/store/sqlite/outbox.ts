@@ -6,13 +6,13 @@ import type { OutboxEntry, WaitingEntry } from "../../core/outbox_entry.ts";
 import { READ_MAX } from "../../core/ports.ts";
 import type { Database } from "./database.ts";
 
-/** The outbox; `append`, `restamp` and `remove` belong inside a transaction. */
+/** The outbox; `append`, `reassignAcceptTime` and `remove` belong inside a transaction. */
 export class Outbox {
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
   readonly #read: StatementSync;
   readonly #lanes: StatementSync;
-  readonly #restamp: StatementSync;
+  readonly #setAcceptTime: StatementSync;
   readonly #oldest: StatementSync;
   readonly #removals: StatementSync;
   readonly #newest: StatementSync;
@@ -32,7 +32,7 @@ export class Outbox {
       SELECT sequence, device_id, sequence IN
         (SELECT sequence FROM outbox WHERE command_state IS NOT NULL) AS is_callback
       FROM outbox WHERE sequence > ? ORDER BY sequence`);
-    this.#restamp = store.prepare("UPDATE outbox SET accepted_ms = ? WHERE sequence > ?");
+    this.#setAcceptTime = store.prepare("UPDATE outbox SET accepted_ms = ? WHERE sequence > ?");
     this.#oldest = store.prepare("SELECT accepted_ms FROM outbox ORDER BY sequence LIMIT 1");
     this.#removals = store.prepare("DELETE FROM outbox_removals RETURNING sequence, lane");
     this.#newest = store.prepare("SELECT max(accepted_ms) AS ms FROM outbox");
@@ -51,7 +51,7 @@ export class Outbox {
 
   /** Sets the accept time of every entry after `sequence`. */
   reassignAcceptTime(sequence: number, acceptedMs: number): void {
-    this.#restamp.run(acceptedMs, sequence);
+    this.#setAcceptTime.run(acceptedMs, sequence);
   }
 
   /** Takes an entry out. */

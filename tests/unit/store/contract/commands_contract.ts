@@ -33,7 +33,7 @@ async function make(messages: MessageStore, ...commandChanges: CommandChange[]) 
 
 async function acknowledge(messages: MessageStore, state: Parameters<typeof wordOf>[0]) {
   const acknowledgement = wordOf(state);
-  const word = { kind: "command_word", identity: deviceId, messageId, acknowledgement } as const;
+  const word = { kind: "acknowledgement", identity: deviceId, messageId, acknowledgement } as const;
   return await messages.commit(batch({ examined: [word] }));
 }
 
@@ -119,7 +119,7 @@ export const COMMANDS_CONTRACT: Contract = {
     const messages = messagesOf(store);
     await make(messages, accept(ACCEPTED, { copy: COPY }));
     const acknowledgement = wordOf("done");
-    const word = { kind: "command_word", identity: "b", messageId, acknowledgement } as const;
+    const word = { kind: "acknowledgement", identity: "b", messageId, acknowledgement } as const;
     const { committed: [one] } = await messages.commit(batch({ examined: [word] }));
     assert.equal(one?.kind, "acknowledgement_unmatched");
     assert.equal((await store.commands.find(NAME))?.state, "sent");
