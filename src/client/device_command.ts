@@ -22,15 +22,15 @@ const TOLERANCE_SECONDS = 300;
 const DEPTH_MAX = 64;
 
 /** Reads a command and checks its signature and freshness; throws if it is not JSON. */
-export async function readDeviceCommand(
+export function readDeviceCommand(
   message: Uint8Array,
   options: { deviceId: string; key: SecretKey; nowSeconds: number },
-): Promise<DeviceCommand> {
+): DeviceCommand {
   const raw = text(message);
   const { timestamp, message_id: messageId, signature } = JSON.parse(raw);
   const payload = payloadOf(message);
   const fields = { deviceId: options.deviceId, timestamp: String(timestamp), messageId };
-  const signed = await verify(
+  const signed = verify(
     options.key,
     signingInput(fields, payload),
     bytesOfHex(String(signature)) ?? new Uint8Array(),
