@@ -21,16 +21,16 @@ export interface DeviceCommand {
 const TOLERANCE_SECONDS = 300;
 
 /** Reads a command and checks its signature and freshness; throws if it is not JSON. */
-export async function readDeviceCommand(
+export function readDeviceCommand(
   message: Uint8Array,
   options: { deviceId: string; key: SecretKey; nowSeconds: number },
-): Promise<DeviceCommand> {
+): DeviceCommand {
   const raw = text(message);
   const { timestamp, message_id: messageId, signature } = JSON.parse(raw);
   const payload = jsonMember(message, "payload");
   if (payload === undefined) throw new Error("Cannot read the command: it has no payload");
   const fields = { deviceId: options.deviceId, timestamp: String(timestamp), messageId };
-  const signed = await verify(
+  const signed = verify(
     options.key,
     signingInput(fields, payload),
     bytesOfHex(String(signature)) ?? new Uint8Array(),
