@@ -226,8 +226,12 @@ export class Device {
     if (before) {
       const newest = Math.max(before.timestamp, timestamp);
       await this.#keep({ ...before, timestamp: newest });
-      return { ...command, result: "repeated", state: before.state,
-        acknowledgement: await this.#acknowledgementOf(uptime, before) };
+      return {
+        ...command,
+        result: "repeated",
+        state: before.state,
+        acknowledgement: await this.#acknowledgementOf(uptime, before),
+      };
     }
     if (this.#clockAtStart === null) return { result: "no_clock" };
     const now = this.now(uptime);

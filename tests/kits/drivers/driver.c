@@ -16,7 +16,7 @@
 static struct { char id[SIOT_ID_SIZE]; size_t size; char payload[LONGEST]; } readings[READINGS];
 static size_t first, held;
 static siot_known kept[PLACES], known[PLACES];
-static char line[3 * LONGEST], text[LONGEST], more[LONGEST], buffer[LONGEST];
+static char line[2 * LONGEST + 2000], text[LONGEST], more[LONGEST], buffer[LONGEST];
 static char device_id[65], secret[1025], last_id[SIOT_ID_SIZE];
 static siot_device device;
 static unsigned long seed = 1;
@@ -63,6 +63,21 @@ static int keep(void *context, size_t place, const siot_known *one) {
 }
 
 static const siot_functions functions = {siot_builtin_hmac, random_bytes, append, front, drop, keep};
+
+#ifdef SEMIHOSTING /* under an emulated processor that has no operating system */
+#include <semihost.h>
+static char *read_line(void) {
+  static int input = -1;
+  size_t size = 0;
+  if (input < 0) input = (int)sys_semihost_open(":tt", 0);
+  while (size < sizeof line - 1 && !sys_semihost_read(input, line + size, 1))
+    if (line[size++] == '\n') break;
+  line[size] = 0;
+  return size ? line : NULL;
+}
+#else
+static char *read_line(void) { return fgets(line, sizeof line, stdin); }
+#endif
 
 /* The next word of the line, "-" for an empty one. */
 static char *word(void) {
@@ -175,7 +190,7 @@ static void enqueue(void) {
 }
 
 int main(void) {
-  while (fgets(line, sizeof line, stdin)) {
+  while (read_line()) {
     const char *verb = strtok(line, " \r\n");
     uint32_t uptime;
     if (!verb) continue;
