@@ -9,6 +9,7 @@ It knows no time but the `uptime` you give it: seconds since the start, from a c
 steps, as int(time.monotonic()).
 """
 
+import binascii
 import hashlib
 import json
 import os
@@ -35,7 +36,7 @@ def hmac_sha256(key, message):
 
 
 def _hex(data):
-    return "".join("%02x" % byte for byte in data)
+    return binascii.hexlify(data).decode()
 
 
 def _same(one, other):
@@ -115,17 +116,18 @@ class Device:
     """A device: its id, its secret and what it keeps. All times are whole seconds.
 
     `known_seconds` is the longest TTL that your backend gives a command, and no more commands than
-    `known_most` come within it.
+    `known_most` come within it. `random` gives so many bytes fit for cryptography; without it
+    os.urandom does, which some ports of MicroPython lack.
     """
 
     def __init__(self, device_id, secret, store, known_most=1000, known_seconds=SEVEN_DAYS,
-                 random=os.urandom):
+                 random=None):
         self.id = device_id
         self._secret = _text(secret)
         self._store = store
         self._known_most = known_most
         self._known_seconds = known_seconds
-        self._random = random
+        self._random = random or os.urandom
         self._known = store.commands()
         self._clock_at_start = None  # Unix time when uptime was 0
         self._newest = 0  # newest time the gateway signed: the clock is never set back behind it
@@ -234,8 +236,7 @@ class Device:
             return command
         message_id, timestamp = command["message_id"].lower(), command["timestamp"]
         digits = message_id.replace("-", "")
-        random = bytes(int(digits[at:at + 2], 16) for at in range(0, 20, 2))
-        if self._id_code(random) == digits[20:]:
+        if self._id_code(binascii.unhexlify(digits[:20])) == digits[20:]:
             return {"result": "forged"}  # our own reading, sent back
         known = self._known.get(message_id)
         if known:
@@ -353,8 +354,7 @@ class Device:
                 % (self.id, timestamp, message_id, payload, signature))
 
     def _verifies(self, signed, signature):
-        given = bytes(int(signature[at:at + 2], 16) for at in range(0, 64, 2))
-        return _same(hmac_sha256(self._secret, signed), given)
+        return _same(hmac_sha256(self._secret, signed), binascii.unhexlify(signature))
 
     def _id_code(self, random):
         """An id of ours ends in a code over its random part, so that it is known without a memory.

@@ -13,7 +13,7 @@ for (const form of KIT_FORMS) {
       const command = await form.build(folder);
       for (const [claim, check] of [...READING_CASES, ...RECEIPT_CASES, ...COMMAND_CASES]) {
         await t.step(claim, async () => {
-          const kit = new Kit(command);
+          const kit = new Kit(command, !form.hasLooseJson);
           await check(kit).finally(() => kit.end());
         });
       }

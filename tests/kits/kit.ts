@@ -10,6 +10,7 @@
 
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
+import { fetchPackage } from "../support/npm_programs.ts";
 
 const DRIVERS = new URL("drivers/", import.meta.url).pathname;
 const KITS = new URL("../../kits/", import.meta.url).pathname;
@@ -21,6 +22,8 @@ export interface KitForm {
   /** Programs that must be there: without one of them, the form is skipped. */
   readonly needs: readonly string[];
   build(folder: string): Promise<readonly string[]>;
+  /** Its JSON parser takes what is no JSON, and nests less deep. */
+  readonly hasLooseJson?: boolean;
 }
 
 /** Strict enough to find what a board's compiler would, and with sanitizers. */
@@ -95,6 +98,15 @@ export const KIT_FORMS: readonly KitForm[] = [
     build: () => Promise.resolve(["python3", `${DRIVERS}driver.py`]),
   },
   {
+    name: "Python in MicroPython",
+    needs: ["node", "npm"],
+    hasLooseJson: true,
+    async build() {
+      const folder = await fetchPackage("@micropython/micropython-webassembly-pyscript@1.27.0");
+      return ["node", `${DRIVERS}micropython.mjs`, folder];
+    },
+  },
+  {
     name: "JavaScript in Deno",
     needs: [],
     build: () => Promise.resolve([Deno.execPath(), "run", "-q", `${DRIVERS}driver.mjs`]),
@@ -127,11 +139,14 @@ export interface Answer {
 
 /** One device in a kit's process. */
 export class Kit {
+  /** Whether it knows JSON from what only looks like it. */
+  readonly hasStrictJson: boolean;
   readonly #process: Deno.ChildProcess;
   readonly #to: WritableStreamDefaultWriter<Uint8Array>;
   readonly #answers: AsyncIterator<string>;
 
-  constructor([program = "", ...args]: readonly string[]) {
+  constructor([program = "", ...args]: readonly string[], hasStrictJson = true) {
+    this.hasStrictJson = hasStrictJson;
     this.#process = new Deno.Command(program, {
       args,
       env: { PYTHONPATH: `${KITS}python`, PYTHONDONTWRITEBYTECODE: "1" },

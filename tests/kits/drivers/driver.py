@@ -1,5 +1,8 @@
 """Drives the Python kit by lines on standard input, one answer a line: see kit_driver.ts."""
 
+import binascii
+import os
+import random
 import sys
 
 from secure_iot_device import Device, MemoryStore
@@ -7,19 +10,26 @@ from secure_iot_device import Device, MemoryStore
 device = store = settings = None
 
 
+def weak_random(size):
+    """For the port of MicroPython that has no other."""
+    return bytes(random.getrandbits(8) for _ in range(size))
+
+
+RANDOM = getattr(os, "urandom", weak_random)
+
+
 def text(word):
-    return bytes(int(word[at:at + 2], 16) for at in range(0, len(word), 2))
+    return binascii.unhexlify(word)
 
 
 def shown(message):
-    data = message.encode()
-    return "".join("%02x" % byte for byte in data)
+    return binascii.hexlify(message.encode()).decode()
 
 
 def start():
     global device
     device_id, secret, places, seconds = settings
-    device = Device(device_id, text(secret), store, int(places), int(seconds))
+    device = Device(device_id, text(secret), store, int(places), int(seconds), RANDOM)
 
 
 def answer(verb, words):
@@ -68,11 +78,18 @@ def answer(verb, words):
     return "unknown"
 
 
-while True:
-    line = sys.stdin.readline()
+def answer_line(line):
+    """What is printed for a line."""
     words = ["" if word == "-" else word for word in line.split()]
-    if not words or words[0] == "end":
-        break
-    print(answer(words[0], words[1:]))
-    if hasattr(sys.stdout, "flush"):
-        sys.stdout.flush()
+    return answer(words[0], words[1:])
+
+
+def main():
+    for line in sys.stdin:
+        if line.strip() == "end":
+            break
+        print(answer_line(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()
