@@ -183,7 +183,8 @@ int siot_builtin_hmac(void *context, siot_span key, const siot_span *parts, size
 #endif
 #endif /* SECURE_IOT_DEVICE_H */
 
-#ifdef SIOT_IMPLEMENTATION
+#if defined(SIOT_IMPLEMENTATION) && !defined(SIOT_IMPLEMENTED)
+#define SIOT_IMPLEMENTED
 #include <string.h>
 
 #define SIOT_FIRST_WAIT 30u
@@ -873,4 +874,4 @@ int siot_builtin_hmac(void *context, siot_span key, const siot_span *parts, size
   return 0;
 }
 #endif /* SIOT_BUILTIN_SHA256 */
-#endif /* SIOT_IMPLEMENTATION */
+#endif /* SIOT_IMPLEMENTED */

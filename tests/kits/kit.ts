@@ -119,7 +119,7 @@ export const KIT_FORMS: readonly KitForm[] = [
 ];
 
 /** Whether the programs that a form needs are on this machine. */
-export async function canRun({ needs }: KitForm): Promise<boolean> {
+export async function canRun({ needs }: Pick<KitForm, "needs">): Promise<boolean> {
   for (const program of needs) {
     const { success } = await new Deno.Command("sh", {
       args: ["-c", `command -v ${program}`],
