@@ -11,6 +11,12 @@ const ENTRY = {
   sequence: 17,
 };
 
+const CALLBACK = {
+  ...ENTRY,
+  messageId: "660f9500-f30c-42e5-b827-557766551111",
+  commandState: "done",
+} as const;
+
 const WAITING = { devices: 12, oldest: { deviceId: ENTRY.deviceId, ageMs: 3_725_000 } };
 
 /** A kind that is missing here is a type error. */
@@ -54,6 +60,7 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
   audit_head: { kind: "audit_head", sequence: 1204, hash: new Uint8Array(32) },
   delivery_started: { kind: "delivery_started", entry: ENTRY, waitedMs: 1 },
   message_delivered: { kind: "message_delivered", entry: ENTRY },
+  callback_delivered: { kind: "callback_delivered", entry: CALLBACK },
   delivery_retried: {
     kind: "delivery_retried",
     entry: ENTRY,
@@ -61,6 +68,12 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     delayMs: 500,
   },
   message_dead_lettered: { kind: "message_dead_lettered", entry: ENTRY, reason: "status 422" },
+  callback_dead_lettered: {
+    kind: "callback_dead_lettered",
+    entry: CALLBACK,
+    reason: "status 422",
+  },
+  callbacks_dropped: { kind: "callbacks_dropped", count: 12 },
   delivery_stuck: {
     kind: "delivery_stuck",
     entry: ENTRY,
@@ -185,6 +198,8 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   clock_differs: "Synchronise both clocks; `doctor` says what else it can compare",
   device_damaged: "`device rotate ID --secret`, and find out who wrote to the database",
   message_dead_lettered: "`dead show SEQUENCE`; then `dead retry` or `dead drop`",
+  callback_dead_lettered: "`dead show SEQUENCE`; then `dead retry` or `dead drop`",
+  callbacks_dropped: "Nothing, if `commands.callback` was to be switched off",
   delivery_stuck: "`outbox show SEQUENCE`; fix the backend, or `outbox drop SEQUENCE`",
   batch_answer_invalid: "Correct what the backend answers to a batch; readings wait",
   backend_failing: "See the backend's log; at 3xx, 401, 403, 404: `backend.url`; readings wait",

@@ -30,7 +30,7 @@ const REASON_MIN_CHARS = 12;
 
 const SEE_LIST = "See secure-iot-gateway dead list";
 
-/** Lists all dead letters, the one that died first on top; without their payloads. */
+/** Lists all dead letters, the oldest first; without their payloads. */
 export async function listDeadLetters(options: JsonOption): Promise<void> {
   await withLetters(options, async ({ deadLetters }) => {
     if (options.json) await printJsonList(deadLetters.list(), describe);
@@ -80,10 +80,12 @@ function selectionOf(id: string | undefined, { device, all }: SelectionOptions):
   const given = [id, device, all].filter((one) => one !== undefined).length;
   if (given !== 1) {
     throw new CommandError(
-      given === 0 ? "No dead letter was named" : "Only one of ID, --device and --all may be given",
+      given === 0
+        ? "No dead letter was named"
+        : "Only one of SEQUENCE, --device and --all may be given",
       {
         exit: EXIT.wrongUse,
-        hint: "Give exactly one: an ID from dead list, --device ID, or --all",
+        hint: "Give exactly one: a SEQUENCE from dead list, --device ID, or --all",
       },
     );
   }
@@ -93,7 +95,7 @@ function selectionOf(id: string | undefined, { device, all }: SelectionOptions):
 
 function sequenceOf(id: string): number {
   if (/^[1-9][0-9]{0,14}$/.test(id)) return Number(id);
-  throw new CommandError(`There is no dead letter "${id}": an ID is a whole number`, {
+  throw new CommandError(`There is no dead letter "${id}": its sequence number is a whole number`, {
     exit: EXIT.wrongUse,
     hint: `${SEE_LIST}; for all of one device: --device ID`,
   });
@@ -153,24 +155,26 @@ async function sayTable(
   letters: AsyncIterable<DeadLetterSummary>,
   extent: Extent,
 ): Promise<void> {
-  const idWidth = Math.max("ID".length, String(extent.lastSequence).length);
+  const sequenceWidth = Math.max("SEQUENCE".length, String(extent.lastSequence).length);
   const deviceWidth = Math.min(
     DEVICE_MAX_CHARS,
     Math.max("DEVICE".length, extent.deviceIdMaxChars),
   );
-  const reasonWidth = Math.max(REASON_MIN_CHARS, lineChars() - idWidth - deviceWidth - 34);
-  const row = (id: string, device: string, rest: string) => {
-    const head = `${id.padStart(idWidth)}  ${printable(device).padEnd(deviceWidth)}`;
+  const reasonWidth = Math.max(REASON_MIN_CHARS, lineChars() - sequenceWidth - deviceWidth - 34);
+  const row = (sequence: string, device: string, rest: string) => {
+    const head = `${sequence.padStart(sequenceWidth)}  ${printable(device).padEnd(deviceWidth)}`;
     if (device.length <= deviceWidth) return print(`${head}  ${rest}`);
     print(head); // a long id has a line of its own
-    print(`${" ".repeat(idWidth + 2 + deviceWidth)}  ${rest}`);
+    print(`${" ".repeat(sequenceWidth + 2 + deviceWidth)}  ${rest}`);
   };
-  row("ID", "DEVICE", `${"DIED".padEnd(20)}  STATUS  REASON`);
-  for await (const { sequence, deviceId, deadLetteredAtMs, status, reason } of letters) {
-    const died = isoOf(deadLetteredAtMs)?.replace(/\.\d+Z$/, "Z") ?? "-";
+  row("SEQUENCE", "DEVICE", `${"DEAD LETTER SINCE".padEnd(20)}  STATUS  REASON`);
+  for await (const letter of letters) {
+    const { sequence, deviceId, deadLetteredAtMs, status, commandState } = letter;
+    const since = isoOf(deadLetteredAtMs)?.replace(/\.\d+Z$/, "Z") ?? "-";
     const code = String(status ?? "-").padEnd("STATUS".length);
-    const why = shortened(printable(reason), reasonWidth);
-    row(String(sequence), deviceId, `${died.padEnd(20)}  ${code}  ${why}`);
+    const kind = commandState === undefined ? "" : `callback ${commandState}: `;
+    const why = shortened(kind + printable(letter.reason), reasonWidth);
+    row(String(sequence), deviceId, `${since.padEnd(20)}  ${code}  ${why}`);
   }
 }
 
@@ -191,12 +195,13 @@ function answerOf({ answer }: DeadLetter) {
 
 function describe(letter: DeadLetterSummary) {
   return {
-    id: letter.sequence,
+    sequence: letter.sequence,
     device_id: letter.deviceId,
     message_id: letter.messageId,
     timestamp: letter.timestamp,
+    command_state: letter.commandState ?? null,
     queued_at: isoOf(letter.acceptedMs),
-    died_at: isoOf(letter.deadLetteredAtMs),
+    dead_lettered_at: isoOf(letter.deadLetteredAtMs),
     status: letter.status ?? null,
     reason: letter.reason,
   };

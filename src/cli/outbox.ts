@@ -1,5 +1,6 @@
 /** `outbox list`, `show` and `drop`: what was accepted and waits for the backend. */
 
+import { COMMAND_STATES } from "../core/command_life.ts";
 import type { OutboxSummary } from "../store/outbox.ts";
 import type { Store } from "../store/store.ts";
 import { isoOf, payloadOf, printField } from "./message_report.ts";
@@ -7,6 +8,9 @@ import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
 import { type JsonOption, printJson, printJsonList } from "./json_output.ts";
 import { CommandError, EXIT, print, printable } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
+
+/** The longest state of a command: of an entry that tells of it. */
+const COMMAND_CHARS = Math.max(...COMMAND_STATES.map((state) => state.length));
 
 const SEE_LIST = "See secure-iot-gateway outbox list";
 
@@ -67,22 +71,24 @@ function unknownEntry(sequence: number): CommandError {
 
 /** Within 80 columns, as long as device ids are short. */
 async function sayTable(entries: AsyncIterable<OutboxSummary>, nowMs: number): Promise<void> {
-  const row = (sequence: string, queued: string, age: string, device: string) =>
-    print(`${sequence.padStart(8)}  ${queued.padEnd(20)}  ${age.padStart(10)}  ${device}`);
-  row("SEQUENCE", "QUEUED", "AGE", "DEVICE");
-  for await (const { sequence, acceptedMs, deviceId } of entries) {
+  const row = (sequence: string, queued: string, age: string, rest: string) =>
+    print(`${sequence.padStart(8)}  ${queued.padEnd(20)}  ${age.padStart(10)}  ${rest}`);
+  const rest = (command: string, device: string) => `${command.padEnd(COMMAND_CHARS)}  ${device}`;
+  row("SEQUENCE", "QUEUED", "AGE", rest("COMMAND", "DEVICE"));
+  for await (const { sequence, acceptedMs, deviceId, commandState } of entries) {
     const queued = isoOf(acceptedMs)?.replace(/\.\d+Z$/, "Z") ?? "-";
     const age = `${Math.max(0, Math.floor((nowMs - acceptedMs) / 1000))} s`;
-    row(String(sequence), queued, age, printable(deviceId));
+    row(String(sequence), queued, age, rest(commandState ?? "-", printable(deviceId)));
   }
 }
 
-function describe({ sequence, deviceId, messageId, timestamp, acceptedMs }: OutboxSummary) {
+function describe(entry: OutboxSummary) {
   return {
-    sequence,
-    device_id: deviceId,
-    message_id: messageId,
-    timestamp,
-    queued_at: isoOf(acceptedMs),
+    sequence: entry.sequence,
+    device_id: entry.deviceId,
+    message_id: entry.messageId,
+    timestamp: entry.timestamp,
+    command_state: entry.commandState ?? null,
+    queued_at: isoOf(entry.acceptedMs),
   };
 }

@@ -5,6 +5,7 @@ import { StartError } from "../config/credentials.ts";
 import { forgetProxies } from "../config/environment.ts";
 import { integer, port as portType, type SettingType } from "../config/setting_types.ts";
 import { VALID_DAYS_MAX } from "./device_file.ts";
+import { COMMAND_STATES } from "../core/command_life.ts";
 import { COMMIT, VERSION } from "../config/version.ts";
 import { systemFault } from "../config/system_fault.ts";
 import { SiteLockedError } from "../site/site_lock.ts";
@@ -40,6 +41,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.fine }): Command {
   addUpgradeCommands(program);
   addDeviceCommands(program);
   addAuthorityCommands(program);
+  addCommandCommands(program);
   addOutboxCommands(program);
   addDeadLetterCommands(program);
   addKeyCommands(program);
@@ -184,19 +186,31 @@ function addDeadLetterCommands(program: Command): void {
   site(dead.command("list").description("List all dead letters"))
     .option("--json", "as JSON")
     .action(async (options) => (await import("./dead.ts")).listDeadLetters(options));
-  site(dead.command("show <id>").description("Show one dead letter with its payload"))
+  site(dead.command("show <sequence>").description("Show one dead letter with its payload"))
     .option("--json", "as JSON")
     .action(async (id, options) => (await import("./dead.ts")).showDeadLetter(id, options));
-  site(dead.command("retry [id]").description("Put dead letters back into the outbox"))
+  site(dead.command("retry [sequence]").description("Put dead letters back into the outbox"))
     .option("--json", "as JSON")
     .option("--device <id>", "all of one device")
     .option("--all", "all there are")
     .action(async (id, options) => (await import("./dead.ts")).retryDeadLetters(id, options));
-  site(dead.command("drop [id]").description("Drop dead letters permanently"))
+  site(dead.command("drop [sequence]").description("Drop dead letters permanently"))
     .option("--json", "as JSON")
     .option("--device <id>", "all of one device")
     .option("--all", "all there are")
     .action(async (id, options) => (await import("./dead.ts")).dropDeadLetters(id, options));
+}
+
+function addCommandCommands(program: Command): void {
+  const commands = program.command("commands").description("What became of commands to devices")
+    .helpCommand(false);
+  site(commands.command("list [id]").description("List commands, of one device or of all"))
+    .addOption(new Option("--state <state>", "only those in this state").choices(COMMAND_STATES))
+    .option("--json", "as JSON")
+    .action(async (id, options) => (await import("./commands.ts")).listCommands(id, options));
+  site(commands.command("show <message-id>").description("Show one command with its state"))
+    .option("--json", "as JSON")
+    .action(async (id, options) => (await import("./commands.ts")).showCommand(id, options));
 }
 
 function addOutboxCommands(program: Command): void {

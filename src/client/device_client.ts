@@ -40,7 +40,7 @@ interface SignOverrides {
 }
 
 /** What a device says of a command. */
-interface CommandWord {
+interface AcknowledgementPayload {
   readonly state: AcknowledgedState;
   /** Any JSON. */
   readonly result?: unknown;
@@ -176,14 +176,14 @@ export class DeviceClient {
     return { ...signed, ...await this.publish(signed.message) };
   }
 
-  /** Acknowledges the command of that id: signs a word on it and publishes it to its ack topic. */
+  /** Acknowledges the command of that id: signs what it says of it, and publishes that to its ack topic. */
   async acknowledge(
     messageId: string,
-    word: CommandWord,
+    payload: AcknowledgementPayload,
     overrides: SignOverrides = {},
   ): Promise<SignedMessage & { reasonCode: number }> {
     const kind = "acknowledgement";
-    const signed = await this.sign(JSON.stringify(word), { kind, messageId, ...overrides });
+    const signed = await this.sign(JSON.stringify(payload), { kind, messageId, ...overrides });
     return { ...signed, ...await this.publish(signed.message, { topic: ackTopic(this.deviceId) }) };
   }
 

@@ -7,12 +7,12 @@
  * - no more is read than the limit, whatever size the file says it has.
  */
 
-import { Buffer } from "node:buffer";
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 
 /** Largest file that is read unless a limit is given, in bytes: a long list of a large fleet. */
 const FILE_MAX_BYTES = 64 * 1_048_576;
 
+/** What is made room for if no size is known, in bytes. */
 const CHUNK_BYTES = 65_536;
 
 /** The bytes of a regular file; throws the system's error, or one that says what the file is. */
@@ -22,7 +22,7 @@ export function readOperatorFile(path: string, maxBytes: number = FILE_MAX_BYTES
   try {
     const info = fstatSync(file);
     if (!info.isFile()) throw new Error(`it is ${kindOf(info)}, not a regular file`);
-    return readBounded((buffer) => readSync(file, buffer), maxBytes);
+    return readBounded((buffer) => readSync(file, buffer), maxBytes, info.size);
   } finally {
     closeSync(file);
   }
@@ -54,17 +54,31 @@ export function readText(path: string, maxBytes?: number): Promise<string> {
   return Promise.try(() => readOperatorText(path, maxBytes));
 }
 
-/** Everything up to the end that `read` says by 0; throws beyond `maxBytes`. */
-export function readBounded(read: (buffer: Uint8Array) => number, maxBytes: number): Uint8Array {
-  const chunks: Uint8Array[] = [];
+/**
+ * Everything up to the end that `read` says by 0; throws beyond `maxBytes`. What is as long as
+ * expected takes that many bytes and one: the one that would be more.
+ */
+export function readBounded(
+  read: (buffer: Uint8Array) => number,
+  maxBytes: number,
+  expectedBytes: number = CHUNK_BYTES - 1,
+): Uint8Array {
+  let buffer = new Uint8Array(Math.min(expectedBytes, maxBytes) + 1);
   for (let length = 0;;) {
-    const chunk = new Uint8Array(CHUNK_BYTES);
-    const count = read(chunk);
-    if (count === 0) return Buffer.concat(chunks);
+    const count = read(buffer.subarray(length));
+    if (count === 0) return buffer.subarray(0, length);
     length += count;
     if (length > maxBytes) throw new Error(`it has over ${maxBytes} bytes`);
-    chunks.push(chunk.subarray(0, count));
+    if (length === buffer.length) buffer = grown(buffer, maxBytes + 1);
   }
+}
+
+/** Twice as large, so that what grows is not copied for each piece. */
+function grown(buffer: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {
+  const size = Math.max(2 * buffer.length, CHUNK_BYTES);
+  const larger = new Uint8Array(Math.min(size, maxBytes));
+  larger.set(buffer);
+  return larger;
 }
 
 /** With the errors that the rest of Deno throws. */

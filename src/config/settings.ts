@@ -126,8 +126,8 @@ export const SETTINGS = {
     callback: setting(
       callbackPath(),
       "",
-      'Appended to backend.url to tell of each state, such as "/device/{device_id}/command"; ' +
-        "empty: nobody is told",
+      "Appended to backend.url for the POST of each new state of a command, such as " +
+        '"/device/{device_id}/command/{message_id}"; empty: no callbacks',
     ),
     ttl_longest: setting(duration("5s", "365d"), "7d", "Longest TTL that a request may ask for"),
     wait_longest: setting(

@@ -1,8 +1,8 @@
-/** Where a reading is POSTed: `backend.url` and `backend.path`, with the reading's names filled in. */
+/** Where an entry is POSTed: `backend.url` and a path, with the entry's names filled in. */
 
 import type { EntryNames } from "./event.ts";
 
-/** The URL of each reading; both parts may have a query. */
+/** The URL of each entry; both parts may have a query. */
 export class Endpoint {
   /** Texts and placeholders in turns, the first and the last a text. */
   readonly #parts: readonly string[];
@@ -16,7 +16,7 @@ export class Endpoint {
     this.#parts = text.split(/\{(device_id|message_id)\}/);
   }
 
-  /** The URL for a reading. */
+  /** The URL for an entry. */
   of({ deviceId, messageId }: Pick<EntryNames, "deviceId" | "messageId">): string {
     let url = this.#parts[0]!;
     for (let i = 1; i < this.#parts.length; i += 2) {

@@ -11,8 +11,11 @@ import type { ExpiredDeadLetters, Outcome } from "./delivery.ts";
 import type { OutboxEntry } from "./outbox_entry.ts";
 import type { Rejection, RejectionCode } from "./rejection.ts";
 
-/** How an event identifies an entry: its device and its message. */
-export type EntryNames = Pick<OutboxEntry, "deviceId" | "messageId" | "sequence">;
+/** How an event identifies an entry: its device and its message, and of a callback the state. */
+export type EntryNames = Pick<
+  OutboxEntry,
+  "deviceId" | "messageId" | "sequence" | "commandState"
+>;
 
 /** What waits for the backend. */
 export interface Waiting {
@@ -75,7 +78,10 @@ type DeliveryEvent =
     readonly entry: EntryNames;
     readonly waitedMs: number | undefined;
   }
+  /** The backend has taken a reading. */
   | { readonly kind: "message_delivered"; readonly entry: EntryNames }
+  /** It has taken a command's new state. */
+  | { readonly kind: "callback_delivered"; readonly entry: EntryNames }
   | {
     readonly kind: "delivery_retried";
     readonly entry: EntryNames;
@@ -87,7 +93,14 @@ type DeliveryEvent =
     readonly entry: EntryNames;
     readonly reason: string;
   }
-  /** A reading that holds up its device; said again at growing pauses. */
+  | {
+    readonly kind: "callback_dead_lettered";
+    readonly entry: EntryNames;
+    readonly reason: string;
+  }
+  /** So many that an earlier run has left: nobody is told any longer. */
+  | { readonly kind: "callbacks_dropped"; readonly count: number }
+  /** An entry that holds up its device; said again at growing pauses. */
   | {
     readonly kind: "delivery_stuck";
     readonly entry: EntryNames;

@@ -15,5 +15,20 @@ export interface OutboxEntry extends SignedFields {
   readonly commandState?: CommandState | undefined;
 }
 
+/** True if an entry tells of a command's state; its payload is the command's record. */
+export function isCallback({ commandState }: Pick<OutboxEntry, "commandState">): boolean {
+  return commandState !== undefined;
+}
+
+/** By which the backend knows an entry again: no two of one device have the same. */
+export function idempotencyKey(
+  { messageId, commandState }: Pick<OutboxEntry, "messageId" | "commandState">,
+): string {
+  return commandState === undefined ? messageId : `${messageId}-${commandState}`;
+}
+
 /** An entry without its payload, which is still in the store. */
-export type WaitingEntry = Pick<OutboxEntry, "sequence" | "deviceId">;
+export interface WaitingEntry extends Pick<OutboxEntry, "sequence" | "deviceId"> {
+  /** True of a callback; an entry that was accepted just now does not say it. */
+  readonly isCallback?: true;
+}

@@ -205,9 +205,9 @@ export interface Broker {
 
 /** The customer's backend. */
 export interface Backend {
-  /** Sends an entry's payload; total. `stop` ends the request early. */
+  /** Sends an entry's payload, a reading's or a callback's; total. `stop` ends the request early. */
   deliver(entry: OutboxEntry, stop: AbortSignal): Promise<Outcome>;
-  /** Sends entries in one request; total. No two may have the same message id. */
+  /** Sends readings in one request; total. No two may have the same message id. */
   deliverBatch(entries: readonly OutboxEntry[], stop: AbortSignal): Promise<BatchOutcome>;
   close(): void;
 }

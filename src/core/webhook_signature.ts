@@ -1,15 +1,16 @@
 /**
- * Signatures by which the backend knows that a reading comes from its gateway: Standard Webhooks
+ * Signatures by which the backend knows that a request comes from its gateway: Standard Webhooks
  * (https://www.standardwebhooks.com), symmetric, `v1`.
  *
  * The rules are:
  * - what is signed is `{webhook-id}.{webhook-timestamp}.{body}`, with HMAC-SHA256;
  * - with two keys there are two signatures, so that a backend can change from one to the other;
- * - the scheme signs no URL, so the id names the device too. It must have no dot of its own;
+ * - the scheme signs no URL, so the id names the device too, and of a callback the state. It must
+ *   have no dot of its own;
  * - the id of a batch, whose body names the devices, is its Idempotency-Key.
  */
 
-import type { OutboxEntry } from "./outbox_entry.ts";
+import { idempotencyKey, type OutboxEntry } from "./outbox_entry.ts";
 import { importKey, type SecretKey } from "./signature.ts";
 
 /** Signs requests with one or two keys. */
@@ -21,13 +22,13 @@ export class WebhookSigner {
     this.#keys = Promise.all(keys.map((key) => importKey(new Uint8Array(key))));
   }
 
-  /** The fields of one attempt to send a reading; `nowSeconds` is the wall clock, Unix seconds. */
+  /** The fields of one attempt to send an entry; `nowSeconds` is the wall clock, Unix seconds. */
   async headers(
-    { deviceId, messageId, payload }: Pick<OutboxEntry, "deviceId" | "messageId" | "payload">,
+    entry: Pick<OutboxEntry, "deviceId" | "messageId" | "payload" | "commandState">,
     nowSeconds: number,
   ): Promise<Record<string, string>> {
-    const id = `${deviceId.replaceAll(".", "%2E")}:${messageId}`;
-    return await this.headersOf({ id, body: payload }, nowSeconds);
+    const id = `${entry.deviceId.replaceAll(".", "%2E")}:${idempotencyKey(entry)}`;
+    return await this.headersOf({ id, body: entry.payload }, nowSeconds);
   }
 
   /** The same for any request; `id` must have no dot. */

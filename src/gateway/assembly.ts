@@ -16,6 +16,7 @@ import { BearerAuth } from "./api/bearer_auth.ts";
 import { importFirstKey } from "./api/first_key.ts";
 import type { RequestGate } from "./api/request_gate.ts";
 import { ApiRefusals } from "./api/refusals.ts";
+import { CommandWaits } from "./api/command_waits.ts";
 import { BODY_TIMEOUT_MS, createRoutes } from "./api/routes.ts";
 import { ClockWatch } from "./backend/clock_watch.ts";
 import { HttpBackend } from "./backend/http_backend.ts";
@@ -75,14 +76,13 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const committer = new Committer({
     ...{ store: messages, catchUp, policy: checks, clock, steadyMs, emit, failpoint },
   });
-  const address = { ...config.backend, ...checks, ...credentials.backend };
   const clockWatch = new ClockWatch(clock, { emit, toleranceSeconds: checks.toleranceSeconds });
-  const backend = new HttpBackend(address, clock, { clockWatch });
+  const backend = new HttpBackend(addressOf(config, credentials), clock, { clockWatch });
   const responder = new Responder({ broker, keys, clock, emit });
   const forwarder = new Forwarder({
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },
     ...{ responder, committer, emit, failpoint },
-  }, config.backend);
+  }, { ...config.backend, hasCallbacks: config.commands.callbackPath !== undefined });
   const commandParts = { clock, keys, broker, committer, commands: store.commands };
   const commands = assembleCommands(commandParts, config, emit);
   const verifier = new Verifier(keys);
@@ -106,11 +106,11 @@ export async function assemble(config: Config, options: GatewayOptions) {
   await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
   const refusals = new ApiRefusals(emit);
   const api = createRoutes({
+    ...commands.api,
     auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
     unreadiness: () => unreadiness({ broker, intake, committer }),
     degraded: () => [...broker.faults, ...forwarder.faults],
     metrics,
-    commands: commands.requests,
     onRefused: (refusal) => refusals.addCommand(refusal),
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
     emit,
@@ -127,7 +127,13 @@ export async function assemble(config: Config, options: GatewayOptions) {
   };
 }
 
-/** What sends commands, what accepts them, and what tells of their changes. */
+/** Where the backend is, and who the gateway is to it. */
+function addressOf({ backend, checks, commands }: Config, credentials: Credentials) {
+  const { callbackPath } = commands;
+  return { ...backend, ...checks, ...credentials.backend, callbackPath };
+}
+
+/** What sends commands, what accepts them, what tells of their changes, and all that as the API's. */
 function assembleCommands(
   parts: ConstructorParameters<typeof CommandSender>[0],
   { checks, commands }: Config,
@@ -135,5 +141,8 @@ function assembleCommands(
 ) {
   const sender = new CommandSender(parts, { ...checks, ...commands });
   const requests = new CommandRequests({ ...parts, sender }, checks);
-  return { sender, requests, watch: new CommandWatch(emit) };
+  const watch = new CommandWatch(emit);
+  const waits = new CommandWaits({ ...parts, watch }, commands.waitLongestMs);
+  const { ttlLongestSeconds } = commands;
+  return { sender, watch, waits, api: { ...parts, requests, waits, ttlLongestSeconds } };
 }

@@ -8,6 +8,7 @@
 import { counted } from "../core/counted.ts";
 import { type Outcome, shownLocation } from "../core/delivery.ts";
 import type { EntryNames, EventOf, GatewayEvent, Waiting } from "../core/event.ts";
+import { isCallback } from "../core/outbox_entry.ts";
 import { type Rejection, rejectionSentence } from "../core/rejection.ts";
 import { isWrongBackend } from "../core/retry_statuses.ts";
 import { secondsOf } from "../core/time.ts";
@@ -97,6 +98,7 @@ const LINES = {
     info(`The audit log ends with entry ${sequence}`, { sequence, head: hash.toHex() }),
   delivery_started: undefined,
   message_delivered: undefined,
+  callback_delivered: undefined,
   delivery_retried: ({ entry, outcome, delayMs }) =>
     debug(
       `Trying again in ${Math.round(delayMs)} ms: ` +
@@ -108,10 +110,20 @@ const LINES = {
       ...namesOf(entry),
       sequence: entry.sequence,
     }),
+  callback_dead_lettered: ({ entry, reason }) =>
+    error(
+      `The callback that a command to ${entry.deviceId} is ${entry.commandState} became a dead ` +
+        `letter: ${reason}`,
+      { ...namesOf(entry), sequence: entry.sequence },
+    ),
+  callbacks_dropped: ({ count }) =>
+    warning(`Dropped ${counted(count, "callback")} that waited: commands.callback is empty`, {
+      count,
+    }),
   delivery_stuck: ({ entry, outcome, ageMs, tries }) =>
     warning(
-      `A reading holds up ${entry.deviceId}: ${lastOf(outcome)}, ${tries} tries, ` +
-        `${secondsOf(ageMs)} s old`,
+      `A ${isCallback(entry) ? "callback" : "reading"} holds up ${entry.deviceId}: ` +
+        `${lastOf(outcome)}, ${tries} tries, ${secondsOf(ageMs)} s old${pathDoubt(entry, outcome)}`,
       {
         ...namesOf(entry),
         sequence: entry.sequence,
@@ -295,6 +307,12 @@ function waitingOf({ devices, oldest }: Waiting): LogProperties {
   };
 }
 
-function namesOf({ deviceId, messageId }: EntryNames): LogProperties {
-  return { device_id: deviceId, message_id: messageId };
+/** A callback has a path of its own, which no reading shows to be right. */
+function pathDoubt(entry: EntryNames, outcome: Outcome): string {
+  const isDoubtful = outcome.kind === "answer" && isWrongBackend(outcome.status);
+  return isCallback(entry) && isDoubtful ? ": is commands.callback right?" : "";
+}
+
+function namesOf({ deviceId, messageId, commandState }: EntryNames): LogProperties {
+  return { device_id: deviceId, message_id: messageId, state: commandState };
 }

@@ -34,11 +34,11 @@ export interface DeadLetterStore {
   count(): Promise<number>;
   /** How much room a table of them needs. */
   extent(): Promise<Extent>;
-  /** Those that are there now, the one that was dead-lettered first first. */
+  /** Those that are there now, the oldest first. */
   list(): AsyncIterable<DeadLetterSummary>;
   /** The dead letter of a sequence number; undefined if there is none. */
   find(sequence: number): Promise<DeadLetter | undefined>;
-  /** The dead letter of a device's message_id, in any case; undefined if there is none. */
+  /** The dead letter of a reading, by its message_id in any case; undefined if there is none. */
   findMessage(deviceId: string, messageId: string): Promise<DeadLetter | undefined>;
   /**
    * Puts those of a selection that are there now back into the outbox, in their order, step by step;

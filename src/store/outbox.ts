@@ -12,7 +12,7 @@ export interface OutboxStore {
   list(deviceId?: string): AsyncIterable<OutboxSummary>;
   /** The entry of a sequence number; undefined if there is none. */
   find(sequence: number): Promise<OutboxEntry | undefined>;
-  /** The entry of a device's message_id, in any case; undefined if there is none. */
+  /** The entry of a reading, by its message_id in any case; undefined if there is none. */
   findMessage(deviceId: string, messageId: string): Promise<OutboxEntry | undefined>;
   /**
    * Makes an entry a dead letter; a gateway that runs notices, and goes on with the device's next

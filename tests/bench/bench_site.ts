@@ -7,6 +7,7 @@ import { Database } from "../../src/store/sqlite/database.ts";
 import { createSite } from "../../src/site/operations/site_creation.ts";
 import { createDeviceBundle } from "../../src/site/operations/device_bundle.ts";
 import type { SiteLayout } from "../../src/site/layout.ts";
+import type { BenchBackend } from "./bench_backend.ts";
 import { NginxBackend } from "./nginx_backend.ts";
 import { withTemporaryFolder } from "./temporary_folder.ts";
 
@@ -18,6 +19,8 @@ export interface BenchSiteOptions {
   readonly store?: string | undefined;
   /** Lines to be added to the broker's configuration. */
   readonly brokerLines?: string;
+  /** Starts the backend, with its files in `folder`; nginx where not given. */
+  readonly startBackend?: (folder: string) => Promise<BenchBackend>;
 }
 
 /** A device that can connect: its folder and its secret. */
@@ -35,7 +38,7 @@ export interface BenchSite {
   /** Where devices find the broker, the gateway does, and backends the API. */
   readonly ports: { readonly mqtt: number; readonly gateway: number; readonly api: number };
   readonly broker: BrokerProcess;
-  readonly backend: NginxBackend;
+  readonly backend: BenchBackend;
   readonly devices: readonly BenchDevice[];
 }
 
@@ -45,7 +48,7 @@ export async function withBenchSite<T>(
   work: (site: BenchSite) => Promise<T>,
 ): Promise<T> {
   return await withTemporaryFolder(async (folder) => {
-    const backend = await NginxBackend.start(`${folder}/backend`);
+    const backend = await (options.startBackend ?? NginxBackend.start)(`${folder}/backend`);
     let broker: BrokerProcess | undefined;
     try {
       const made = await makeSite(folder, { ...options, backendUrl: backend.url });

@@ -1,9 +1,9 @@
 /** One burst of messages through a contender, and what it cost whom. */
 
+import type { BenchBackend } from "./bench_backend.ts";
 import type { BenchSite } from "./bench_site.ts";
 import type { Rate } from "./comparison.ts";
 import { type Contender, gateway, type RunningContender, withContender } from "./contender.ts";
-import type { NginxBackend } from "./nginx_backend.ts";
 import { processStats } from "./process_stats.ts";
 import { readable } from "./table.ts";
 import { type MessageFiles, publishAll, writeMessages } from "./publishers.ts";
@@ -29,7 +29,7 @@ export interface Burst {
   readonly contender: string;
   readonly messages: number;
   readonly lost: number;
-  /** Messages a second, from the backend's first request to its last. */
+  /** Messages a second, from the backend's first reading to its last. */
   readonly perSecond: number;
   /** Messages a second at which the publishers brought them to the broker. */
   readonly offeredPerSecond: number;
@@ -79,10 +79,10 @@ async function burst(
   const { backend, broker } = site;
   const files = await writeMessages(site, count);
   const pids = [running.pid, broker.pid, backend.pid];
-  const requestsBefore = await backend.requests();
+  const readingsBefore = await backend.readings();
   const before = await processStats(...pids);
   const publishing = publishAll(site, files);
-  const arriving = arrivals(backend, { from: requestsBefore, count: files.count, publishing });
+  const arriving = arrivals(backend, { from: readingsBefore, count: files.count, publishing });
   const [published, arrived] = await Promise.all([publishing, arriving]);
   const after = await processStats(...pids);
   const micros = (i: number, messages: number) =>
@@ -104,15 +104,15 @@ async function burst(
   };
 }
 
-/** Requests that have come, and their rate. */
+/** Readings that have come, and their rate. */
 export interface Arrivals {
   readonly count: number;
   readonly perSecond: number;
 }
 
-/** Waits until the backend has `count` requests more than `from`, or gets no more. */
+/** Waits until the backend has `count` readings more than `from`, or gets no more. */
 export async function arrivals(
-  backend: NginxBackend,
+  backend: BenchBackend,
   { from, count, publishing }: { from: number; count: number; publishing: Promise<unknown> },
 ): Promise<Arrivals> {
   const startMs = performance.now();
@@ -121,7 +121,7 @@ export async function arrivals(
   let first: { count: number; atMs: number } | undefined;
   let last = { count: 0, atMs: startMs };
   while (last.count < count && performance.now() - startMs < TIMEOUT_MS) {
-    const now = { count: await backend.requests() - from, atMs: performance.now() };
+    const now = { count: await backend.readings() - from, atMs: performance.now() };
     if (now.count > 0) first ??= now;
     if (now.count > last.count) last = now;
     else if (now.atMs - Math.max(last.atMs, publishedMs) > QUIET_MS) break;
@@ -134,7 +134,7 @@ export async function arrivals(
 }
 
 async function countLost(
-  backend: NginxBackend,
+  backend: BenchBackend,
   { contender }: RunningContender,
   { files, arrived }: { files: MessageFiles; arrived: number },
 ): Promise<number> {

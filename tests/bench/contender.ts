@@ -29,12 +29,15 @@ export interface RunningContender {
 }
 
 /** This gateway as it is packed; `settings` are environment variables without their prefix. */
-export function gateway(settings: Readonly<Record<string, string>> = {}): Contender {
+export function gateway(
+  settings: Readonly<Record<string, string>> = {},
+  name = "this gateway",
+): Contender {
   const environment = Object.fromEntries(
     Object.entries(settings).map(([name, value]) => [`SECURE_IOT_GATEWAY_${name}`, value]),
   );
   return {
-    name: "this gateway",
+    name,
     command: async ({ layout }) => {
       const command = await packedCommand("run", "--dir", layout.directory);
       return { ...command, environment: { ...command.environment, ...environment } };

@@ -3,8 +3,10 @@
 import { Database } from "../../src/store/sqlite/database.ts";
 import { Outbox } from "../../src/store/sqlite/outbox.ts";
 import { poll } from "../../src/time/poll.ts";
+import { BATCH_SETTINGS } from "./batches.ts";
 import { withBenchSite } from "./bench_site.ts";
 import { gateway, withContender } from "./contender.ts";
+import { ItemBackend } from "./item_backend.ts";
 import type { Figure, Findings, Part } from "./part.ts";
 import { processStats } from "./process_stats.ts";
 import type { Scale } from "./scale.ts";
@@ -12,118 +14,132 @@ import { median } from "./statistics.ts";
 import { knownDevice } from "./store_filling.ts";
 import { readable } from "./table.ts";
 
-const ANSWER_AFTER_MS = 50;
+const FAR_MS = 50;
 const TIMEOUT_MS = 300_000;
+
+/** Readings a second that few devices and many are to have, with one POST each. */
+const SINGLE_MIN = [900, 2_300] as const;
+/** What batches to a far backend are to have, of those to a near one. */
+const FAR_MIN_PERCENT = 90;
 
 /** The part. */
 export const FAR: Part = {
   name: "far",
-  purpose: "a backend that answers after 50 ms, with few devices and with many",
+  purpose: "a backend that answers after 50 ms, with few devices and many, single and in batches",
   measure,
 };
 
-interface FarRun {
+/** What waits, and how it goes. */
+interface Delivery {
   readonly devices: number;
+  /** Readings of each device. */
+  readonly each: number;
+  readonly delayMs: number;
+  readonly inBatches: boolean;
+}
+
+interface DeliveryRun {
   readonly perSecond: number;
   readonly cpuMicros: number;
   readonly mostAtOnce: number;
+  /** Readings in a request, on average. */
+  readonly readings: number;
   readonly rssPeakMib: number;
 }
 
-async function measure({ rounds, farDevices, farReadings }: Scale): Promise<Findings> {
-  const runs: FarRun[][] = [];
-  for (let round = 0; round < rounds; round++) {
-    for (const [i, devices] of farDevices.entries()) {
-      (runs[i] ??= []).push(await deliver(devices, Math.ceil(farReadings[i]! / devices)));
-    }
-  }
-  const targets = [900, 2_300];
-  return { figures: runs.flatMap((own, i) => figuresOf(own, targets[i])), data: runs };
+/** The three ways for one number of devices, each with a run for every round. */
+interface Fleet {
+  readonly devices: number;
+  readonly single: DeliveryRun[];
+  readonly farBatches: DeliveryRun[];
+  readonly nearBatches: DeliveryRun[];
 }
 
-function figuresOf(runs: readonly FarRun[], atLeast: number | undefined): Figure[] {
-  const what = `${readable(runs[0]!.devices)} devices`;
-  const of = (read: (run: FarRun) => number) => median(runs.map(read));
+async function measure({ rounds, ...scale }: Scale): Promise<Findings> {
+  const fleets = scale.farDevices.map((devices): Fleet => ({
+    devices,
+    ...{ single: [], farBatches: [], nearBatches: [] },
+  }));
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, { devices, single, farBatches, nearBatches }] of fleets.entries()) {
+      const each = Math.ceil(scale.farReadings[i]! / devices);
+      const batched = { devices, each: Math.ceil(scale.farBatched / devices), inBatches: true };
+      single.push(await deliver({ devices, each, delayMs: FAR_MS, inBatches: false }));
+      farBatches.push(await deliver({ ...batched, delayMs: FAR_MS }));
+      nearBatches.push(await deliver({ ...batched, delayMs: 0 }));
+    }
+  }
+  return { figures: fleets.flatMap((fleet, i) => figuresOf(fleet, SINGLE_MIN[i]!)), data: fleets };
+}
+
+function figuresOf({ devices, single, ...batches }: Fleet, atLeast: number): Figure[] {
+  const what = `${readable(devices)} devices`;
+  const { farBatches, nearBatches } = batches;
+  const share = median(farBatches.map((far, i) => far.perSecond / nearBatches[i]!.perSecond));
   return [
+    { ...rateOf(what, single), target: { atLeast } },
+    ...costsOf(what, single),
+    rateOf(`${what} in batches`, farBatches),
+    ...costsOf(`${what} in batches`, farBatches),
+    rateOf(`${what} in batches, near`, nearBatches),
     {
-      what,
-      value: of(({ perSecond }) => perSecond),
-      unit: "readings/s",
-      ...(atLeast !== undefined && { target: { atLeast } }),
+      what: `${what} in batches, of that`,
+      value: 100 * share,
+      unit: "%",
+      target: { atLeast: FAR_MIN_PERCENT },
     },
+  ];
+}
+
+function rateOf(what: string, runs: readonly DeliveryRun[]): Figure {
+  const value = median(runs.map(({ perSecond }) => perSecond));
+  return { what, value, unit: "readings/s" };
+}
+
+function costsOf(what: string, runs: readonly DeliveryRun[]): Figure[] {
+  const of = (read: (run: DeliveryRun) => number) => median(runs.map(read));
+  return [
     { what: `${what}, requests at once`, value: of((run) => run.mostAtOnce), unit: "" },
+    { what: `${what}, readings in a request`, value: of(({ readings }) => readings), unit: "" },
     { what: `${what}, CPU time`, value: of(({ cpuMicros }) => cpuMicros), unit: "µs a message" },
     { what: `${what}, largest RSS`, value: of(({ rssPeakMib }) => rssPeakMib), unit: "MiB" },
   ];
 }
 
-/** Delivers what waits for so many devices, `each` readings of each. */
-async function deliver(devices: number, each: number): Promise<FarRun> {
+/** Delivers what waits for so many devices, as an earlier run has left it. */
+async function deliver(delivery: Delivery): Promise<DeliveryRun> {
+  const { devices, each, delayMs, inBatches } = delivery;
   const count = devices * each;
-  const far = new FarBackend();
-  try {
-    return await withBenchSite({ devices: 0 }, async (site) => {
-      fillOutbox(site.layout.database, { devices, each });
-      const settings = { BACKEND_URL: far.url };
-      return await withContender(gateway(settings), site, async ({ pid }) => {
-        await poll("all readings", () => far.answeredAtMs.length >= count, {
-          timeoutMs: TIMEOUT_MS,
-        });
-        const { cpuMs, rssPeakMib } = (await processStats(pid))[0]!;
-        return {
-          devices,
-          perSecond: far.rate(count),
-          cpuMicros: cpuMs * 1000 / count,
-          mostAtOnce: far.mostAtOnce,
-          rssPeakMib,
-        };
+  const backend = await ItemBackend.start({ delayMs });
+  const startBackend = () => Promise.resolve(backend);
+  return await withBenchSite({ devices: 0, startBackend }, async (site) => {
+    fillOutbox(site.layout.database, delivery);
+    const contender = gateway(inBatches ? BATCH_SETTINGS : {});
+    return await withContender(contender, site, async ({ pid }) => {
+      await poll("all readings", async () => await backend.readings() >= count, {
+        timeoutMs: TIMEOUT_MS,
       });
+      const { cpuMs, rssPeakMib } = (await processStats(pid))[0]!;
+      return {
+        perSecond: rateOfSecondHalf((await backend.received()).map(({ atMs }) => atMs)),
+        cpuMicros: cpuMs * 1000 / count,
+        mostAtOnce: await backend.mostAtOnce(),
+        readings: count / await backend.requests(),
+        rssPeakMib,
+      };
     });
-  } finally {
-    await far.stop();
-  }
+  });
 }
 
-/** Answers each reading after a while. */
-class FarBackend {
-  /** When each was answered, monotonic milliseconds. */
-  readonly answeredAtMs: number[] = [];
-  mostAtOnce = 0;
-  readonly url: string;
-  #now = 0;
-  readonly #server: Deno.HttpServer<Deno.NetAddr>;
-
-  constructor() {
-    this.#server = Deno.serve(
-      { hostname: "127.0.0.1", port: 0, onListen: () => {} },
-      (request) => this.#answer(request),
-    );
-    this.url = `http://127.0.0.1:${this.#server.addr.port}`;
-  }
-
-  async stop(): Promise<void> {
-    await this.#server.shutdown();
-  }
-
-  /** Readings a second over the second half, when the limit has been found. */
-  rate(count: number): number {
-    const half = Math.floor(count / 2);
-    const startMs = this.answeredAtMs[half - 1]!;
-    return (count - half) / ((this.answeredAtMs[count - 1]! - startMs) / 1000);
-  }
-
-  async #answer(request: Request): Promise<Response> {
-    this.mostAtOnce = Math.max(this.mostAtOnce, ++this.#now);
-    await request.bytes();
-    await new Promise((resolve) => setTimeout(resolve, ANSWER_AFTER_MS));
-    this.#now--;
-    this.answeredAtMs.push(performance.now());
-    return new Response('{"status":"received"}');
-  }
+/** Readings a second over the second half, when the gateway has found how much it may send. */
+function rateOfSecondHalf(atMs: readonly number[]): number {
+  const half = Math.floor(atMs.length / 2);
+  const seconds = (atMs.at(-1)! - atMs[half - 1]!) / 1000;
+  return (atMs.length - half) / seconds;
 }
 
 /** Entries of many devices, as an earlier run would have left them. */
-function fillOutbox(path: string, { devices, each }: { devices: number; each: number }): void {
+function fillOutbox(path: string, { devices, each }: Delivery): void {
   const store = new Database(path);
   const outbox = new Outbox(store);
   const payload = new TextEncoder().encode('{"temperature":22.5,"humidity":60}');

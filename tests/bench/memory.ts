@@ -97,14 +97,14 @@ async function publishWave(
 ): Promise<number> {
   const files = await writeMessages(site, count);
   await poll("room for the next wave", async () => {
-    return sent - await site.backend.requests() < count;
+    return sent - await site.backend.readings() < count;
   }, { timeoutMs: SETTLE_TIMEOUT_MS });
   await publishAll(site, files);
   return files.count;
 }
 
 async function allArrived({ backend }: BenchSite, sent: number): Promise<void> {
-  const arrived = async () => await backend.requests() >= sent;
+  const arrived = async () => await backend.readings() >= sent;
   await poll(`the backend to have ${sent} messages`, arrived, { timeoutMs: SETTLE_TIMEOUT_MS });
 }
 

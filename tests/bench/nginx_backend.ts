@@ -3,20 +3,13 @@
 import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
 import { freePorts } from "../support/free_ports.ts";
 import { poll } from "../../src/time/poll.ts";
+import type { BenchBackend, ReceivedReading } from "./bench_backend.ts";
 
 /** Where Debian puts it. */
 export const NGINX = "/usr/sbin/nginx";
 
-/** One request that the backend has answered. */
-export interface ReceivedRequest {
-  /** Unix milliseconds. */
-  readonly atMs: number;
-  /** Its Idempotency-Key; "-" where it had none. */
-  readonly messageId: string;
-}
-
 /** One running nginx. */
-export class NginxBackend {
+export class NginxBackend implements BenchBackend {
   readonly port: number;
   readonly pid: number;
   readonly #child: ChildProcess;
@@ -42,26 +35,24 @@ export class NginxBackend {
     const backend = new NginxBackend(port, child, logPath);
     await poll("nginx", async () => {
       if (!child.running) throw new Error(`nginx ended at once: ${child.stderr}`);
-      return await backend.requests().then(() => true, () => false);
+      return await backend.readings().then(() => true, () => false);
     });
     return backend;
   }
 
-  /** What readings are POSTed to. */
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Requests so far, less those of this method. */
-  async requests(): Promise<number> {
+  /** Requests so far, less those of this method: each has one reading. */
+  async readings(): Promise<number> {
     const response = await fetch(`${this.url}/count`);
     const [, , , requests] = /^ (\d+) (\d+) (\d+)/m.exec(await response.text()) ?? [];
     return Number(requests) - ++this.#asked;
   }
 
-  /** Every request so far, in the order in which they were answered. */
-  async received(): Promise<ReceivedRequest[]> {
-    const count = await this.requests();
+  async received(): Promise<ReceivedReading[]> {
+    const count = await this.readings();
     return await poll("nginx's log", async () => {
       const lines = (await Deno.readTextFile(this.#logPath)).split("\n").slice(0, -1);
       return lines.length >= count && lines.map(readLine);
@@ -73,7 +64,7 @@ export class NginxBackend {
   }
 }
 
-function readLine(line: string): ReceivedRequest {
+function readLine(line: string): ReceivedReading {
   const [seconds = "", messageId = ""] = line.split(" ");
   return { atMs: Math.round(Number(seconds) * 1000), messageId };
 }

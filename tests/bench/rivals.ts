@@ -10,6 +10,9 @@ export type Rival =
   | { readonly installed: true; readonly contender: Contender }
   | { readonly installed: false; readonly name: string; readonly hint: string };
 
+/** What the reference script is called. */
+export const REFERENCE_NAME = "the reference script";
+
 const NODE_RED_FOLDER = "bench-results";
 
 /** The rivals, in the order in which they run. */
@@ -17,8 +20,9 @@ export function rivals(): Rival[] {
   return [referenceScript(), nodeRed()];
 }
 
-function referenceScript(): Rival {
-  const name = "the reference script";
+/** The reference script. */
+export function referenceScript(): Rival {
+  const name = REFERENCE_NAME;
   const python = ["/usr/bin/python3", "python3"].find((path) =>
     succeeds(path, "-c", "import paho.mqtt.client, requests")
   );

@@ -16,6 +16,8 @@ import { parseArgs } from "node:util";
 import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
 import { findMosquitto } from "../../src/demo/sandbox/broker_process.ts";
 import { barChart } from "./bar_chart.ts";
+import { BATCHES } from "./batches.ts";
+import type { ContenderSummary } from "./contest.ts";
 import { DRAIN } from "./drain.ts";
 import { FAR } from "./far.ts";
 import { LATENCY } from "./latency.ts";
@@ -30,11 +32,12 @@ import { FULL, type Scale, SHORT } from "./scale.ts";
 import { STARTUP } from "./startup.ts";
 import { readable, renderTable } from "./table.ts";
 import { removeTemporaryFolders } from "./temporary_folder.ts";
-import { type ContenderSummary, THROUGHPUT } from "./throughput.ts";
+import { THROUGHPUT } from "./throughput.ts";
 
 const PARTS: readonly Part[] = [
   LATENCY, // first, while the disk rests
   THROUGHPUT,
+  BATCHES,
   REGISTRY_SIZE,
   REMEMBERED_IDS,
   PRUNING,

@@ -18,6 +18,8 @@ export interface Scale {
   /** Devices whose readings wait for a far backend, and how many readings: few and many. */
   readonly farDevices: readonly [few: number, many: number];
   readonly farReadings: readonly [few: number, many: number];
+  /** The same in batches. */
+  readonly farBatched: number;
   /** A steady flow: devices, messages a second, for how long. */
   readonly steadyDevices: number;
   readonly steadyPerSecond: number;
@@ -40,6 +42,7 @@ export const FULL: Scale = {
   backlog: 100_000,
   farDevices: [50, 1_000],
   farReadings: [5_000, 20_000],
+  farBatched: 40_000,
   steadyDevices: 20,
   steadyPerSecond: 200,
   steadySeconds: 30,
@@ -60,6 +63,7 @@ export const SHORT: Scale = {
   backlog: 100,
   farDevices: [2, 4],
   farReadings: [8, 8],
+  farBatched: 1_000,
   steadyDevices: 2,
   steadyPerSecond: 50,
   steadySeconds: 0.4,

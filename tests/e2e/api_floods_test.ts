@@ -74,6 +74,41 @@ Deno.test("a body of 1 GB is refused at once, and takes no memory", async () => 
   });
 });
 
+/** Lengths of bodies about which the gateway's buffer grows, and more. */
+const CUT_LENGTHS = [1, 4080, 4095, 4096, 4097, 4112, 4113, 8192, 8209, 16_000, 32_000, 65_536];
+
+Deno.test("bodies in chunks of one byte arrive whole, and cost little more than their bytes", async () => {
+  await withOutsideGateway(async (site, gateway) => {
+    const access = accessTo(site);
+    const device = await site.device("sensor_001");
+    assert.equal((await ask({}, access)).status, 202);
+    await device.command();
+    const before = await rssBytes(gateway);
+    let most = 0;
+    const look = setInterval(async () => most = Math.max(most, await rssBytes(gateway)), 50);
+    const send = async (length: number): Promise<number> => {
+      const client = await RawClient.open(access);
+      await client.write(textOf({ length: CHUNKED, body: "" }, access.key));
+      for (let sent = 0; sent < length; sent += 1024) {
+        await client.write("1\r\n1\r\n".repeat(Math.min(1024, length - sent)));
+      }
+      await client.write("0\r\n\r\n");
+      const status = await client.status({ timeoutMs: 60_000 });
+      await client.close();
+      return status;
+    };
+    const statuses = await Promise.all(CUT_LENGTHS.map(send));
+    assert.deepEqual(statuses, CUT_LENGTHS.map(() => 202));
+    clearInterval(look);
+    await poll("the last look", () => most > 0);
+    const arrived: number[] = [];
+    for (const _ of CUT_LENGTHS) arrived.push((await device.command()).payload.length);
+    assert.deepEqual(arrived.sort((a, b) => a - b), CUT_LENGTHS);
+    assert.ok(most - before < 64 * MIB, `${before} to ${most} bytes`);
+    assert.equal(await send(65_537), 413);
+  });
+});
+
 Deno.test("sockets that send nothing, no handshake, or half a request, slow nobody down", async () => {
   await withOutsideGateway(async (site, gateway) => {
     const access = accessTo(site);

@@ -15,7 +15,7 @@ async function dead(site: LiveSite, ...args: string[]): Promise<string> {
 }
 
 interface Listed {
-  readonly id: number;
+  readonly sequence: number;
   readonly device_id: string;
   readonly message_id: string;
   readonly status: number | null;
@@ -68,11 +68,11 @@ Deno.test("a running gateway sends what is retried, with the same bytes and key,
     );
     assert.match(
       await dead(site, "list"),
-      new RegExp(`^ *${letter!.id}  sensor_001 .*  422 `, "m"),
+      new RegExp(`^ *${letter!.sequence}  sensor_001 .*  422 `, "m"),
     );
-    assert.ok((await dead(site, "show", `${letter!.id}`)).endsWith(`payload: ${payload}\n`));
+    assert.ok((await dead(site, "show", `${letter!.sequence}`)).endsWith(`payload: ${payload}\n`));
     assert.equal(
-      await dead(site, "retry", `${letter!.id}`),
+      await dead(site, "retry", `${letter!.sequence}`),
       "Put 1 dead letter back into the outbox\n",
     );
     const [again] = await receivedAfter(site, 1, 1);
@@ -148,14 +148,14 @@ Deno.test("what the backend refuses again is a dead letter again, with the same 
     for (const status of [400, 410]) {
       site.backend.answer = () => new Response("still no", { status });
       await dead(site, "retry", "--all");
-      const buried = await poll(
-        "its next death",
+      const again = await poll(
+        "the next dead letter",
         async () => (await list(site)).find((letter) => letter.status === status),
       );
-      assert.equal(buried.message_id, messageId);
-      assert.match(buried.reason, new RegExp(`refused it with status ${status}`));
-      assert.ok(buried.id > first!.id, "a number of its own");
-      assert.ok((await dead(site, "show", `${buried.id}`)).endsWith('payload: {"v":22.50}\n'));
+      assert.equal(again.message_id, messageId);
+      assert.match(again.reason, new RegExp(`refused it with status ${status}`));
+      assert.ok(again.sequence > first!.sequence, "a number of its own");
+      assert.ok((await dead(site, "show", `${again.sequence}`)).endsWith('payload: {"v":22.50}\n'));
     }
     assert.equal((await list(site)).length, 1);
     const [one, ...repetitions] = site.backend.received;
@@ -220,7 +220,7 @@ Deno.test("a retried message is no way around the checks: its id stays used", as
     const device = await site.device("sensor_001");
     site.backend.answer = () => new Response(null, { status: 422 });
     const { message } = await device.send('{"v":1}');
-    await poll("its death", async () => await site.metric("dead_letters") === 1);
+    await poll("its dead letter", async () => await site.metric("dead_letters") === 1);
     await device.publish(message);
     await site.logged("message_rejected", ({ code }) => code === "replayed");
     await dead(site, "drop", "--all");
@@ -238,7 +238,7 @@ Deno.test("dead drop takes them away from a running gateway's count, and nothing
     const device = await site.device("sensor_001");
     await refused(site, device, "1", "2", "3");
     const [, second] = await list(site);
-    assert.equal(await dead(site, "drop", `${second!.id}`), "Dropped 1 dead letter\n");
+    assert.equal(await dead(site, "drop", `${second!.sequence}`), "Dropped 1 dead letter\n");
     assert.equal(await site.metric("dead_letters"), 2);
     assert.equal(await dead(site, "drop", "--all"), "Dropped 2 dead letters\n");
     assert.equal(await site.metric("dead_letters"), 0);

@@ -29,7 +29,7 @@ Deno.test("a reading that holds up its device is seen and dropped beside a runni
     const { sequence } = waiting[0];
     const table = (await run(site, "outbox", "list", "--device", "sensor_001")).split("\n");
     assert.ok(table.every((line) => line.length <= 80));
-    assert.match(table[1]!, / s {2}sensor_001$/);
+    assert.match(table[1]!, / s {2}- {12}sensor_001$/);
     assert.match(await run(site, "outbox", "show", `${sequence}`), /^payload: \{"ill":1\}$/m);
 
     await run(site, "outbox", "drop", `${sequence}`);
@@ -54,12 +54,12 @@ Deno.test("what the backend said of a dead letter is kept, and shown escaped", a
       });
     await device.response((await device.send("1")).messageId);
     await poll("it to die", async () => await site.metric("dead_letters") === 1);
-    const [{ id }] = JSON.parse(await run(site, "dead", "list", "--json"));
-    const shown = await run(site, "dead", "show", `${id}`);
+    const [{ sequence }] = JSON.parse(await run(site, "dead", "list", "--json"));
+    const shown = await run(site, "dead", "show", `${sequence}`);
     assert.match(shown, /^answer_content_type: text\/x-why$/m);
     assert.match(shown, /^answer_location: \/why$/m);
     assert.match(shown, /^answer, escaped for the terminal: no\\u001b\[2J such field$/m);
-    const json = JSON.parse(await run(site, "dead", "show", `${id}`, "--json"));
+    const json = JSON.parse(await run(site, "dead", "show", `${sequence}`, "--json"));
     assert.equal(json.answer, "no\u001b[2J such field");
     assert.ok((await run(site, "dead", "list")).split("\n").every((line) => line.length <= 80));
   });

@@ -21,11 +21,12 @@ import {
   type BatchOutcome,
   itemKey,
 } from "../../core/delivery_batch.ts";
-import type { OutboxEntry } from "../../core/outbox_entry.ts";
+import { idempotencyKey, isCallback, type OutboxEntry } from "../../core/outbox_entry.ts";
 import { lateSeconds } from "../../core/freshness.ts";
 import type { Backend } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { Clock } from "../../time/clock.ts";
+import { readBoundedBody } from "../bounded_body.ts";
 import { Endpoint } from "../../core/endpoint.ts";
 import type { ClockWatch } from "./clock_watch.ts";
 import { SharedDeadline } from "./shared_deadline.ts";
@@ -40,9 +41,6 @@ const BATCH_BODIES_MAX_BYTES = 16 * ANSWER_MAX_BYTES;
 /** What each item may have beside. */
 const BATCH_ITEM_MAX_BYTES = 1024;
 
-/** Where an answer goes that does not announce its length, before it proves longer. */
-const FIRST_BUFFER_BYTES = 4096;
-
 const JSON_FIELDS = { "content-type": "application/json", "accept-encoding": "identity" } as const;
 
 /** Where the backend is, and who the gateway is to it. */
@@ -50,6 +48,8 @@ interface BackendAddress {
   readonly url: string;
   /** Appended to the URL; see `Endpoint`. */
   readonly path: string;
+  /** Appended to the URL for a command's state; undefined: there are no callbacks. */
+  readonly callbackPath: string | undefined;
   /** PEM text of its authority; undefined: the system's authorities. */
   readonly ca: string | undefined;
   /** Fields of each request, such as a token. */
@@ -82,6 +82,7 @@ export class HttpBackend implements Backend {
   readonly #clock: Clock;
   readonly #client: Deno.HttpClient;
   readonly #endpoint: Endpoint;
+  readonly #callbackEndpoint: Endpoint;
   readonly #batchUrl: string;
   readonly #fields: Readonly<Record<string, string>>;
   readonly #signer: WebhookSigner | undefined;
@@ -94,6 +95,7 @@ export class HttpBackend implements Backend {
     this.#clock = clock;
     this.#timeLimit = new SharedDeadline(address.timeoutMs);
     this.#endpoint = new Endpoint(address.url, address.path);
+    this.#callbackEndpoint = new Endpoint(address.url, address.callbackPath ?? "");
     const batchEndpoint = new Endpoint(address.url, address.batch?.path ?? "");
     this.#batchUrl = batchEndpoint.of({ deviceId: "", messageId: "" });
     this.#fields = { ...Object.fromEntries(address.fields), ...JSON_FIELDS };
@@ -111,7 +113,8 @@ export class HttpBackend implements Backend {
 
   /** Sends an entry's payload; `stop` ends the request early. */
   async deliver(entry: OutboxEntry, stop: AbortSignal): Promise<Outcome> {
-    return await this.#exchange(() => this.#readingOf(entry), ANSWER_MAX_BYTES, stop);
+    const requestOf = () => isCallback(entry) ? this.#callbackOf(entry) : this.#readingOf(entry);
+    return await this.#exchange(requestOf, ANSWER_MAX_BYTES, stop);
   }
 
   /** Sends entries in one request; `stop` ends it early. */
@@ -149,7 +152,7 @@ export class HttpBackend implements Backend {
       return {
         kind: "answer",
         status: response.status,
-        body: await bodyOf(response, answerMaxBytes).catch(() => undefined),
+        body: await bodyOf(response, answerMaxBytes),
         retryAfter: response.headers.get("retry-after"),
         contentType: response.headers.get("content-type"),
         location: response.headers.get("location"),
@@ -176,6 +179,19 @@ export class HttpBackend implements Backend {
         "idempotency-key": entry.messageId,
         "x-device-timestamp": entry.timestamp,
         ...(late !== undefined && { "x-gateway-late": String(late) }),
+        ...(this.#signer && await this.#signer.headers(entry, nowSeconds)),
+      },
+      body: entry.payload,
+    };
+  }
+
+  /** The record says all: no field of a reading belongs to it. */
+  async #callbackOf(entry: OutboxEntry): Promise<PostRequest> {
+    const nowSeconds = secondsOf(this.#clock.wallMs());
+    return {
+      url: this.#callbackEndpoint.of(entry),
+      fields: {
+        "idempotency-key": idempotencyKey(entry),
         ...(this.#signer && await this.#signer.headers(entry, nowSeconds)),
       },
       body: entry.payload,
@@ -221,38 +237,9 @@ function itemsOf(answer: Answer, entries: readonly OutboxEntry[]): BatchOutcome 
   return { kind: "items", answer: { ...answer, body: undefined }, outcomes };
 }
 
-/**
- * An answer's body, counted while it comes; undefined if it is too large. It is read into buffers of
- * our own: a chunk that the client allocates holds on to some 40 KiB, though it has one byte.
- */
-async function bodyOf(response: Response, maxBytes: number): Promise<Uint8Array | undefined> {
-  if (response.body === null) return new Uint8Array();
-  const reader = response.body.getReader({ mode: "byob" });
-  let buffer = new Uint8Array(firstBufferBytes(response.headers, maxBytes));
-  let length = 0;
-  while (length <= maxBytes) {
-    if (length === buffer.length) buffer = enlarged(buffer, maxBytes);
-    const { done, value } = await reader.read(buffer.subarray(length));
-    if (value) buffer = new Uint8Array(value.buffer);
-    if (done) return buffer.subarray(0, length);
-    length += value.length;
-  }
-  await reader.cancel();
-  return undefined;
-}
-
-/** One byte more than was announced, to see the end; what is announced is no bound. */
-function firstBufferBytes(headers: Headers, maxBytes: number): number {
-  const announced = Number(headers.get("content-length") ?? NaN);
-  const isExact = announced <= maxBytes && !headers.has("content-encoding");
-  return 1 + (isExact ? announced : Math.min(maxBytes, FIRST_BUFFER_BYTES));
-}
-
-/** The same bytes with room for as many again, and never for more than one byte too many. */
-function enlarged(buffer: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {
-  const larger = new Uint8Array(Math.min(2 * buffer.length, maxBytes + 1));
-  larger.set(buffer);
-  return larger;
+/** An answer's body; undefined if it is too large or breaks off. */
+function bodyOf({ body, headers }: Response, maxBytes: number) {
+  return readBoundedBody(body, { maxBytes, headers }).catch(() => undefined);
 }
 
 /** Two lengths: a program in between may go by the other one (RFC 9112 §6.3). */

@@ -5,6 +5,8 @@
  * The rules are:
  * - an entry that fails again and again says nothing new: it may be the entry. So only first tries
  *   shrink the limit, and a row of failures counts only with one of them in it;
+ * - a callback has a path of its own: its answer says nothing of readings. That none came does, but
+ *   not how much the backend takes at once;
  * - what is wrong is said at once, said again when it changes, and repeated at growing pauses.
  */
 
@@ -37,6 +39,8 @@ export class BackendHealth {
   #failuresInARow = 0;
   /** True if one of these failures was an entry's first. */
   #freshFailed = false;
+  /** The last of these failures. */
+  #lastFailure: Outcome | undefined;
   /** The last failure, while the backend fails; undefined while it does its job. */
   #fault: Outcome | undefined;
 
@@ -56,12 +60,21 @@ export class BackendHealth {
   }
 
   /** Takes note of an outcome; true if it says that the backend has recovered. */
-  record(outcome: Outcome, { retried }: { readonly retried: boolean }): boolean {
-    if (dispositionOf(outcome, this.#parts.retryStatuses) === "retry") {
+  record(
+    outcome: Outcome,
+    { retried, callback = false }: { readonly retried: boolean; readonly callback?: boolean },
+  ): boolean {
+    const failed = dispositionOf(outcome, this.#parts.retryStatuses) === "retry";
+    const isOfItsPath = outcome.kind === "answer" &&
+      (failed || this.#lastFailure?.kind === "answer");
+    if (callback && isOfItsPath) return false;
+    if (failed) {
+      if (!callback && (!retried || this.#fault?.kind === "no_answer")) this.#concurrency.failed();
       this.#fail(outcome, retried);
       return false;
     }
-    this.#concurrency.succeeded();
+    if (!callback) this.#concurrency.succeeded();
+    this.#lastFailure = undefined;
     this.#failuresInARow = 0;
     this.#freshFailed = false;
     if (this.#fault === undefined) return false;
@@ -72,8 +85,8 @@ export class BackendHealth {
   }
 
   #fail(outcome: Outcome, retried: boolean): void {
-    if (!retried || this.#fault?.kind === "no_answer") this.#concurrency.failed();
     this.#failuresInARow++;
+    this.#lastFailure = outcome;
     this.#freshFailed ||= !retried;
     const isRow = this.#freshFailed && this.#failuresInARow >= FAILING_AFTER_FAILURES;
     if (this.#fault === undefined && !isRow) return;

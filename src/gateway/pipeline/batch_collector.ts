@@ -2,7 +2,8 @@
  * Which entries of some lanes go into one batch.
  *
  * The rules are:
- * - of each lane its front, in order, up to what another process has taken out;
+ * - of each lane its front, in order, up to what another process has taken out, and up to a
+ *   callback, which goes in a request of its own;
  * - each lane has an equal share of what the batch can hold, and what it does not use goes to the
  *   others: a backlog does not take the room of live lanes;
  * - no two entries have the same message id, which two devices may use: the answer could not tell
@@ -11,7 +12,7 @@
  */
 
 import { type BatchLimits, itemBytes, itemKey } from "../../core/delivery_batch.ts";
-import type { OutboxEntry } from "../../core/outbox_entry.ts";
+import { isCallback, type OutboxEntry } from "../../core/outbox_entry.ts";
 import type { LaneReader } from "./lane_reader.ts";
 import type { Lane } from "./lanes.ts";
 
@@ -20,8 +21,11 @@ export interface BatchShare {
   readonly lane: Lane;
   /** Its entries in the batch. If there are none, `missing` says why. */
   readonly entries: readonly OutboxEntry[];
-  /** `no_room`: it has its turn in the next batch; `gone`: its front is not in the store. */
-  readonly missing?: "no_room" | "unreadable" | "gone";
+  /**
+   * `no_room`: it has its turn in the next batch; `callback`: its front is in none; `gone`: its front
+   * is not in the store.
+   */
+  readonly missing?: "no_room" | "callback" | "unreadable" | "gone";
 }
 
 /** What a batch has so far. */
@@ -70,8 +74,10 @@ export class BatchCollector {
     if (front.length === 0 || lane.removed.has(front[0]!.sequence)) {
       return { lane, entries: [], missing: "gone" };
     }
+    if (isCallback(front[0]!)) return { lane, entries: [], missing: "callback" };
     const entries: OutboxEntry[] = [];
     for (const entry of front) {
+      if (isCallback(entry)) break;
       if (lane.removed.has(entry.sequence) || filling.keys.has(itemKey(entry))) break;
       const bytes = filling.bytes + itemBytes(entry);
       const end = entries.length === 0 ? this.#limits.bytes : allowance.bytesEnd;

@@ -1,5 +1,6 @@
 /**
- * How an entry leaves the outbox: its answer goes to the device, and then it is settled.
+ * How an entry leaves the outbox: its answer goes to the device, and then it is settled. The answer
+ * to a callback goes to nobody.
  *
  * The lane does not wait for that, so the answers under way are counted here.
  */
@@ -8,7 +9,7 @@ import { type Answer, dispositionOf, keptAnswer, type Outcome } from "../../core
 import type { Settlement } from "../../core/delivery.ts";
 import type { Emit } from "../../core/event.ts";
 import type { OnFailpoint } from "../../core/failpoint.ts";
-import type { OutboxEntry } from "../../core/outbox_entry.ts";
+import { isCallback, type OutboxEntry } from "../../core/outbox_entry.ts";
 import type { Clock } from "../../time/clock.ts";
 
 /** What the settler works with. */
@@ -41,6 +42,7 @@ export class Settler {
 
   /** Brings a final answer to the device, then settles the entry, unless `stop` comes first. */
   async answer(entry: OutboxEntry, answer: Answer, stop: AbortSignal): Promise<void> {
+    if (isCallback(entry)) return this.#settle(entry, answer);
     this.#answering++;
     const responded = await this.#parts.responder.respond(entry, answer, stop);
     this.#answering--;
@@ -48,13 +50,14 @@ export class Settler {
     if (responded) this.#settle(entry, answer);
   }
 
-  /** Makes an entry a dead letter. */
-  deadLetter(entry: OutboxEntry, reason: string, outcome: Outcome): void {
+  /** Makes an entry a dead letter; `outcome` is undefined if it was not sent. */
+  deadLetter(entry: OutboxEntry, reason: string, outcome?: Outcome): void {
     const deadLetteredAtMs = this.#parts.clock.wallMs();
-    const status = outcome.kind === "answer" ? outcome.status : undefined;
-    const deadLetter = { status, reason, deadLetteredAtMs, answer: keptAnswer(outcome) };
+    const status = outcome?.kind === "answer" ? outcome.status : undefined;
+    const deadLetter = { status, reason, deadLetteredAtMs, answer: outcome && keptAnswer(outcome) };
     this.#parts.committer.settle({ sequence: entry.sequence, deadLetter });
-    this.#parts.emit({ kind: "message_dead_lettered", entry, reason });
+    const kind = isCallback(entry) ? "callback_dead_lettered" : "message_dead_lettered";
+    this.#parts.emit({ kind, entry, reason });
   }
 
   /** Another process has taken this entry out of the store. */
@@ -67,6 +70,9 @@ export class Settler {
       return this.deadLetter(entry, `the backend refused it with status ${answer.status}`, answer);
     }
     this.#parts.committer.settle({ sequence: entry.sequence, deadLetter: undefined });
-    this.#parts.emit({ kind: "message_delivered", entry });
+    this.#parts.emit({
+      kind: isCallback(entry) ? "callback_delivered" : "message_delivered",
+      entry,
+    });
   }
 }

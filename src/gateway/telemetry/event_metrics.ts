@@ -35,8 +35,11 @@ const COUNTS = {
     if (waitedMs !== undefined) metrics.intakeToBackend.observe(waitedMs / 1000);
   },
   message_delivered: (_event, metrics) => metrics.delivered.inc(),
+  callback_delivered: (_event, metrics) => metrics.callbacksDelivered.inc(),
   delivery_retried: (_event, metrics) => metrics.retried.inc(),
   message_dead_lettered: (_event, metrics) => metrics.deadLettered.inc(),
+  callback_dead_lettered: (_event, metrics) => metrics.deadLettered.inc(),
+  callbacks_dropped: ({ count }, metrics) => metrics.callbacksDropped.inc(count),
   delivery_stuck: undefined,
   backend_outcome: ({ outcome }, metrics) =>
     metrics.backendOutcomes.inc({ outcome: classOf(outcome) }),

@@ -35,7 +35,15 @@ export class Metrics {
   readonly accepted = this.#counter("accepted_total", "Messages accepted and stored");
   readonly duplicates = this.#counter("duplicates_total", "Repeated deliveries by the broker");
   readonly rejected = this.#labelled("rejected_total", "Messages rejected, by code", "code");
-  readonly delivered = this.#counter("delivered_total", "Entries that the backend took");
+  readonly delivered = this.#counter("delivered_total", "Readings that the backend took");
+  readonly callbacksDelivered = this.#counter(
+    "callbacks_delivered_total",
+    "Callbacks that the backend took",
+  );
+  readonly callbacksDropped = this.#counter(
+    "callbacks_dropped_total",
+    "Callbacks dropped because commands.callback is empty",
+  );
   readonly retried = this.#counter("retried_total", "Tries that failed and will be repeated");
   readonly backendOutcomes = this.#labelled(
     "backend_outcomes_total",
@@ -115,7 +123,7 @@ export class Metrics {
       async () => Math.max(0, secondsOf(gauges.steadyMs() - await counts("oldestAcceptedMs"))),
     );
     const { forwarder } = gauges;
-    this.#gauge("stuck_lanes", "Devices held up by one reading", () => forwarder.stuckLanes);
+    this.#gauge("stuck_lanes", "Devices held up by one entry", () => forwarder.stuckLanes);
     this.#gauge(
       "backend_failing",
       "1 while the backend takes nothing",

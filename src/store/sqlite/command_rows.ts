@@ -20,6 +20,9 @@ import type { Database } from "./database.ts";
 /** Most commands that are sent again in one turn of a device. */
 const UNACKNOWLEDGED_MAX = 16;
 
+/** Most commands that are read at one time: the gateway is held up for a moment only. */
+const PAGE_MAX = 256;
+
 /** A command's row. */
 export interface CommandRow extends StoredCommand {
   /** True if the backend was told that it is sent. */
@@ -36,6 +39,7 @@ export class CommandRows {
   readonly #hasAcknowledged: StatementSync;
   readonly #devices: StatementSync;
   readonly #byMessage: StatementSync;
+  readonly #page: StatementSync;
 
   constructor(database: Database) {
     this.#find = database.prepare("SELECT * FROM commands WHERE message_id = ? AND device_id = ?");
@@ -44,6 +48,9 @@ export class CommandRows {
       SELECT * FROM commands WHERE (? IS NULL OR device_id = ?) AND (? IS NULL OR state = ?)
         AND number > coalesce((SELECT number FROM commands WHERE message_id = ?), 0)
       ORDER BY number LIMIT ?`);
+    this.#page = database.prepare(`
+      SELECT * FROM commands WHERE number > ? AND (? IS NULL OR device_id = ?)
+        AND (? IS NULL OR state = ?) ORDER BY number LIMIT ${PAGE_MAX}`);
     this.#nextWaiting = database.prepare(`
       SELECT * FROM commands WHERE device_id = ? AND state = 'waiting' AND payload IS NOT NULL
         AND is_kept = 1 AND expires > ? ORDER BY number LIMIT 1`);
@@ -86,6 +93,18 @@ export class CommandRows {
     const from = after?.toLowerCase() ?? null;
     const rows = this.#list.all(...[device, device, wanted, wanted, from, limit]);
     return rows.map((row) => rowOf(row).command);
+  }
+
+  /** Those that are there now, in the order of acceptance. */
+  *all(which: { readonly deviceId?: string; readonly state?: CommandState }): Generator<Command> {
+    const [device, state] = [which.deviceId ?? null, which.state ?? null];
+    let page: Record<string, SQLOutputValue>[] = [];
+    let number = 0;
+    do {
+      page = this.#page.all(number, device, device, state, state);
+      for (const row of page) yield rowOf(row).command;
+      number = page.at(-1)?.["number"] as number ?? number;
+    } while (page.length === PAGE_MAX);
   }
 
   /** The first that waits for the device. */

@@ -49,6 +49,7 @@ export const COMMANDS_MIGRATION = `
 
   ALTER TABLE outbox ADD COLUMN command_state TEXT;       -- NULL: it is a reading
   ALTER TABLE dead_letters ADD COLUMN command_state TEXT; -- as above
+  CREATE INDEX outbox_callbacks ON outbox (command_state) WHERE command_state IS NOT NULL;
 
   -- A device that is added again under the same id is another one.
   CREATE TRIGGER devices_delete_commands AFTER DELETE ON devices BEGIN

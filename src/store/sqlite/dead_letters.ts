@@ -39,7 +39,7 @@ const IN_RANGE = "sequence BETWEEN ? AND ? AND (? IS NULL OR device_id = ?)";
 /** The dead letters. */
 export class DeadLetters {
   readonly #store: Database;
-  readonly #bury: StatementSync;
+  readonly #insert: StatementSync;
   readonly #count: StatementSync;
   readonly #extent: StatementSync;
   readonly #page: StatementSync;
@@ -52,7 +52,7 @@ export class DeadLetters {
 
   constructor(store: Database) {
     this.#store = store;
-    this.#bury = store.prepare(`
+    this.#insert = store.prepare(`
       INSERT INTO dead_letters
       SELECT sequence, device_id, message_id, timestamp, accepted_ms, payload, ?, ?, ?, ?, ?, ?,
         command_state
@@ -67,7 +67,8 @@ export class DeadLetters {
       ORDER BY died_ms, sequence LIMIT ${PAGE_MAX}`);
     this.#find = store.prepare("SELECT * FROM dead_letters WHERE sequence = ?");
     this.#byMessage = store.prepare(
-      "SELECT sequence FROM dead_letters WHERE device_id = ? AND lower(message_id) = lower(?)",
+      `SELECT sequence FROM dead_letters
+      WHERE device_id = ? AND lower(message_id) = lower(?) AND command_state IS NULL`,
     );
     this.#revive = store.prepare(`
       INSERT INTO outbox (device_id, message_id, timestamp, accepted_ms, payload, command_state)
@@ -87,11 +88,11 @@ export class DeadLetters {
   }
 
   /** Copies an outbox entry; belongs inside the transaction that takes it out there. */
-  deadLetter(sequence: number, death: DeadLetterCause): void {
-    const { deadLetteredAtMs, status, reason, answer } = death;
+  deadLetter(sequence: number, cause: DeadLetterCause): void {
+    const { deadLetteredAtMs, status, reason, answer } = cause;
     const { contentType, location, body } = answer ?? {};
     const kept = [contentType ?? null, location ?? null, body ?? null] as const;
-    this.#bury.run(deadLetteredAtMs, status ?? null, reason, ...kept, sequence);
+    this.#insert.run(deadLetteredAtMs, status ?? null, reason, ...kept, sequence);
   }
 
   /** How many there are. */
@@ -105,7 +106,7 @@ export class DeadLetters {
     return { lastSequence: last as number, deviceIdMaxChars: chars as number };
   }
 
-  /** Those that are there now, oldest death first; the store is free while the caller has one. */
+  /** Those that are there now, the oldest first; the store is free while the caller has one. */
   *list(): Generator<DeadLetterSummary> {
     const { lastSequence } = this.extent();
     let page: DeadLetterSummary[] = [];
@@ -123,7 +124,7 @@ export class DeadLetters {
     return row && { ...entryOf(row), ...deathOf(row), answer: answerOf(row) };
   }
 
-  /** The dead letter of a device's message_id, in any case; undefined if there is none. */
+  /** The dead letter of a reading, by its message_id in any case; undefined if there is none. */
   findMessage(deviceId: string, messageId: string): DeadLetter | undefined {
     const row = this.#byMessage.get(deviceId, messageId);
     return row && this.find(row["sequence"] as number);
@@ -140,7 +141,7 @@ export class DeadLetters {
     });
   }
 
-  /** Drops those of a selection that are there now for good, in steps as `retry` does. */
+  /** Drops those of a selection that are there now permanently, in steps as `retry` does. */
   *drop(selection: Selection): Generator<number> {
     yield* this.#inBatches(selection, (range) => Number(this.#remove.run(...range).changes));
   }

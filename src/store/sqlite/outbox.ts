@@ -6,13 +6,13 @@ import type { OutboxEntry, WaitingEntry } from "../../core/outbox_entry.ts";
 import { READ_MAX } from "../../core/ports.ts";
 import type { Database } from "./database.ts";
 
-/** The outbox; `append`, `restamp` and `remove` belong inside a transaction. */
+/** The outbox; `append`, `reassignAcceptTime` and `remove` belong inside a transaction. */
 export class Outbox {
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
   readonly #read: StatementSync;
   readonly #lanes: StatementSync;
-  readonly #restamp: StatementSync;
+  readonly #setAcceptTime: StatementSync;
   readonly #oldest: StatementSync;
   readonly #removals: StatementSync;
   readonly #newest: StatementSync;
@@ -27,10 +27,12 @@ export class Outbox {
     this.#read = store.prepare(
       `SELECT * FROM outbox WHERE sequence IN (${places}) ORDER BY sequence`,
     );
-    this.#lanes = store.prepare(
-      "SELECT sequence, device_id FROM outbox WHERE sequence > ? ORDER BY sequence",
-    );
-    this.#restamp = store.prepare("UPDATE outbox SET accepted_ms = ? WHERE sequence > ?");
+    // The column of the state is behind the payload, and costs reading all of that: the index has it.
+    this.#lanes = store.prepare(`
+      SELECT sequence, device_id, sequence IN
+        (SELECT sequence FROM outbox WHERE command_state IS NOT NULL) AS is_callback
+      FROM outbox WHERE sequence > ? ORDER BY sequence`);
+    this.#setAcceptTime = store.prepare("UPDATE outbox SET accepted_ms = ? WHERE sequence > ?");
     this.#oldest = store.prepare("SELECT accepted_ms FROM outbox ORDER BY sequence LIMIT 1");
     this.#removals = store.prepare("DELETE FROM outbox_removals RETURNING sequence, lane");
     this.#newest = store.prepare("SELECT max(accepted_ms) AS ms FROM outbox");
@@ -49,7 +51,7 @@ export class Outbox {
 
   /** Sets the accept time of every entry after `sequence`. */
   reassignAcceptTime(sequence: number, acceptedMs: number): void {
-    this.#restamp.run(acceptedMs, sequence);
+    this.#setAcceptTime.run(acceptedMs, sequence);
   }
 
   /** Takes an entry out. */
@@ -66,7 +68,8 @@ export class Outbox {
   /** Sequence number and device of every entry after `sequence`, in order. */
   *after(sequence: number): Iterable<WaitingEntry> {
     for (const row of this.#lanes.iterate(sequence)) {
-      yield { sequence: row["sequence"] as number, deviceId: row["device_id"] as string };
+      const entry = { sequence: row["sequence"] as number, deviceId: row["device_id"] as string };
+      yield row["is_callback"] === 1 ? { ...entry, isCallback: true } : entry;
     }
   }
 

@@ -39,7 +39,8 @@ export class WaitingEntries {
       SELECT sequence, device_id, message_id, timestamp, accepted_ms, command_state FROM outbox
       WHERE sequence > ? AND (? IS NULL OR device_id = ?) ORDER BY sequence LIMIT ${PAGE_MAX}`);
     this.#byMessage = database.prepare(
-      "SELECT sequence FROM outbox WHERE device_id = ? AND lower(message_id) = lower(?)",
+      `SELECT sequence FROM outbox
+      WHERE device_id = ? AND lower(message_id) = lower(?) AND command_state IS NULL`,
     );
     this.#tell = database.prepare("INSERT OR REPLACE INTO outbox_removals VALUES (?, ?)");
   }
@@ -70,7 +71,7 @@ export class WaitingEntries {
     return entry && this.#byWallClock(entry);
   }
 
-  /** The entry of a device's message_id, in any case; undefined if there is none. */
+  /** The entry of a reading, by its message_id in any case; undefined if there is none. */
   findMessage(deviceId: string, messageId: string): OutboxEntry | undefined {
     const row = this.#byMessage.get(deviceId, messageId);
     return row && this.find(row["sequence"] as number);

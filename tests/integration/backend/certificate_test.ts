@@ -26,6 +26,7 @@ async function deliverTo(certificate: string, key: string) {
   const backend = new HttpBackend({
     url: `https://localhost:${server.addr.port}`,
     path: "/",
+    callbackPath: undefined,
     ca: await Deno.readTextFile(certificate),
     fields: [],
     pair: undefined,

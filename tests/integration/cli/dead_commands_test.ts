@@ -11,7 +11,7 @@ import { withFolder } from "../../support/with_folder.ts";
 import type { FinishedRun } from "../../support/finished_run.ts";
 import { shell } from "../../support/shell.ts";
 
-const DIED_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+const DEAD_LETTERED_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 
 // deno-lint-ignore no-control-regex
 const UNPRINTABLE = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/; // newlines end our lines
@@ -44,11 +44,11 @@ class DeadSite {
     }
   }
 
-  /** Lets messages die; returns their ids and message ids. */
-  die(...all: Letter[]): { id: number; messageId: string }[] {
+  /** Makes dead letters; returns their sequence numbers and message ids. */
+  add(...all: Letter[]): { sequence: number; messageId: string }[] {
     return this.withStore((store) => {
       const [outbox, dead] = [new Outbox(store), new DeadLetters(store)];
-      return store.transaction(() => all.map((letter) => bury(letter, outbox, dead)));
+      return store.transaction(() => all.map((letter) => addLetter(letter, outbox, dead)));
     });
   }
 
@@ -71,15 +71,19 @@ class DeadSite {
   }
 }
 
-function bury(letter: Letter, outbox: Outbox, dead: DeadLetters) {
-  const { deviceId = "sensor_001", payload = "1", deadLetteredAtMs = DIED_MS, reason = "refused" } =
-    letter;
+function addLetter(letter: Letter, outbox: Outbox, dead: DeadLetters) {
+  const {
+    deviceId = "sensor_001",
+    payload = "1",
+    deadLetteredAtMs = DEAD_LETTERED_MS,
+    reason = "refused",
+  } = letter;
   const messageId = crypto.randomUUID();
   const { sequence } = outbox.append({
     deviceId,
     messageId,
     timestamp: "1727712000",
-    acceptedMs: DIED_MS - 1_000,
+    acceptedMs: DEAD_LETTERED_MS - 1_000,
     payload: typeof payload === "string" ? new TextEncoder().encode(payload) : payload,
   });
   dead.deadLetter(sequence, {
@@ -88,7 +92,7 @@ function bury(letter: Letter, outbox: Outbox, dead: DeadLetters) {
     deadLetteredAtMs,
   });
   outbox.remove(sequence);
-  return { id: sequence, messageId };
+  return { sequence, messageId };
 }
 
 async function withSite(work: (site: DeadSite) => Promise<void>): Promise<void> {
@@ -108,21 +112,21 @@ function assertError(result: FinishedRun, code: number, stderr: string): void {
   assert.deepEqual(result, { code, stdout: "", stderr: `${stderr}\n` });
 }
 
-Deno.test("dead list shows aligned lines of 80 characters, the one that died first on top", async () => {
+Deno.test("dead list shows aligned lines of 80 characters, the oldest first", async () => {
   await withSite(async (site) => {
     const long = "d".repeat(64);
     const reason = "not delivered within its time";
-    site.die(
-      { deadLetteredAtMs: DIED_MS + 5_000, status: undefined, reason },
+    site.add(
+      { deadLetteredAtMs: DEAD_LETTERED_MS + 5_000, status: undefined, reason },
       { deviceId: long },
     );
     assertFine(
       await site.dead("list"),
       [
-        `ID  ${"DEVICE".padEnd(24)}  ${"DIED".padEnd(20)}  STATUS  REASON`,
-        ` 2  ${long}`,
-        `${" ".repeat(28)}  2026-01-02T03:04:05Z  422     refused`,
-        ` 1  ${"sensor_001".padEnd(24)}  2026-01-02T03:04:10Z  -       not delivered withi…`,
+        `SEQUENCE  ${"DEVICE".padEnd(24)}  ${"DEAD LETTER SINCE".padEnd(20)}  STATUS  REASON`,
+        `       2  ${long}`,
+        `${" ".repeat(34)}  2026-01-02T03:04:05Z  422     refused`,
+        `       1  ${"sensor_001".padEnd(24)}  2026-01-02T03:04:10Z  -       not delivered…`,
       ].join("\n"),
     );
   });
@@ -132,19 +136,20 @@ Deno.test("dead list and show as JSON give every property, and only show the pay
   await withSite(async (site) => {
     assert.deepEqual(JSON.parse((await site.dead("list", "--json")).stdout), []);
     const payload = '{"v":22.50,\n "é":"☕\u202e"}';
-    const made = site.die({ payload }, { status: undefined, reason: "no answer" });
-    const expected = made.map(({ id, messageId }, i) => ({
-      id,
+    const made = site.add({ payload }, { status: undefined, reason: "no answer" });
+    const expected = made.map(({ sequence, messageId }, i) => ({
+      sequence,
       device_id: "sensor_001",
       message_id: messageId,
       timestamp: "1727712000",
+      command_state: null,
       queued_at: "2026-01-02T03:04:04.678Z",
-      died_at: "2026-01-02T03:04:05.678Z",
+      dead_lettered_at: "2026-01-02T03:04:05.678Z",
       status: i === 0 ? 422 : null,
       reason: i === 0 ? "refused" : "no answer",
     }));
     assert.deepEqual(JSON.parse((await site.dead("list", "--json")).stdout), expected);
-    const shown = (await site.dead("show", String(made[0]!.id), "--json")).stdout;
+    const shown = (await site.dead("show", String(made[0]!.sequence), "--json")).stdout;
     const answer = {
       answer_content_type: null,
       answer_location: null,
@@ -163,24 +168,32 @@ Deno.test("dead list and show as JSON give every property, and only show the pay
 
 Deno.test("dead show prints everything, the payload's bytes as the text that they are", async () => {
   await withSite(async (site) => {
-    const [plain, odd, binary] = site.die(
+    const [plain, odd, binary] = site.add(
       { payload: '{"v":22.50,"é":"☕"}' },
       { payload: '{"a":\n1,"b":"\u202e"}' },
       { payload: new Uint8Array([0xff, 0x00, 0x31]), status: undefined },
     );
-    const lines = ({ id, messageId }: { id: number; messageId: string }, status: string) => [
-      `id: ${id}`,
+    const lines = (
+      { sequence, messageId }: { sequence: number; messageId: string },
+      status: string,
+    ) => [
+      `sequence: ${sequence}`,
       "device_id: sensor_001",
       `message_id: ${messageId}`,
       "timestamp: 1727712000",
+      "command_state: -",
       "queued_at: 2026-01-02T03:04:04.678Z",
-      "died_at: 2026-01-02T03:04:05.678Z",
+      "dead_lettered_at: 2026-01-02T03:04:05.678Z",
       `status: ${status}`,
       "reason: refused",
     ];
-    const show = async (letter: { id: number; messageId: string }, status: string, end: string) =>
+    const show = async (
+      letter: { sequence: number; messageId: string },
+      status: string,
+      end: string,
+    ) =>
       assertFine(
-        await site.dead("show", String(letter.id)),
+        await site.dead("show", String(letter.sequence)),
         [...lines(letter, status), end].join("\n"),
       );
     await show(plain!, "422", 'payload: {"v":22.50,"é":"☕"}');
@@ -196,8 +209,16 @@ Deno.test("dead show prints everything, the payload's bytes as the text that the
 Deno.test("text from outside starts no line and moves no cursor", async () => {
   await withSite(async (site) => {
     const hostile = 'gone\u001b[2J\r\n"\u009b\u202eerror: you';
-    const { id } = site.die({ reason: hostile, deviceId: "a\u001b[Hb", payload: hostile })[0]!;
-    const views = [["list"], ["list", "--json"], ["show", `${id}`], ["show", `${id}`, "--json"]];
+    const { sequence } = site.add({
+      reason: hostile,
+      deviceId: "a\u001b[Hb",
+      payload: hostile,
+    })[0]!;
+    const views = [["list"], ["list", "--json"], ["show", `${sequence}`], [
+      "show",
+      `${sequence}`,
+      "--json",
+    ]];
     for (const args of views) {
       const { code, stdout } = await site.dead(...args);
       assert.equal(code, 0);
@@ -214,17 +235,17 @@ Deno.test("text from outside starts no line and moves no cursor", async () => {
 Deno.test("dead retry and drop say how many, for one, for a device and for all", async () => {
   await withSite(async (site) => {
     const payloads = ['"a1"', '"b1"', '"a2"', '"b2"', '"a3"'];
-    const made = site.die(
+    const made = site.add(
       ...payloads.map((payload) => ({ payload, deviceId: payload.slice(1, 2) })),
     );
-    const third = String(made[2]!.id);
+    const third = String(made[2]!.sequence);
     assertFine(await site.dead("retry", third), "Put 1 dead letter back into the outbox");
     assertFine(
       await site.dead("retry", "--device", "a"),
       "Put 2 dead letters back into the outbox",
     );
     assert.deepEqual(site.waiting(), ['"a2"', '"a1"', '"a3"']);
-    assertFine(await site.dead("drop", String(made[1]!.id)), "Dropped 1 dead letter");
+    assertFine(await site.dead("drop", String(made[1]!.sequence)), "Dropped 1 dead letter");
     assertFine(await site.dead("drop", "--device", "b"), "Dropped 1 dead letter");
     assertFine(await site.dead("drop", "--all"), "Dropped 0 dead letters");
     assertFine(await site.dead("retry", "--all"), "Put 0 dead letters back into the outbox");
@@ -257,17 +278,17 @@ Deno.test("a name that nothing has is a failure; a known device without dead let
   });
 });
 
-Deno.test("retry and drop take exactly one of ID, --device and --all, and touch nothing otherwise", async () => {
+Deno.test("retry and drop take exactly one of SEQUENCE, --device and --all, and touch nothing otherwise", async () => {
   await withSite(async (site) => {
-    const { id } = site.die({})[0]!;
-    const hint = "hint: Give exactly one: an ID from dead list, --device ID, or --all";
-    const several = `error: Only one of ID, --device and --all may be given\n${hint}`;
+    const { sequence } = site.add({})[0]!;
+    const hint = "hint: Give exactly one: a SEQUENCE from dead list, --device ID, or --all";
+    const several = `error: Only one of SEQUENCE, --device and --all may be given\n${hint}`;
     const noId = (text: string) =>
-      `error: There is no dead letter "${text}": an ID is a whole number\n` +
+      `error: There is no dead letter "${text}": its sequence number is a whole number\n` +
       "hint: See secure-iot-gateway dead list; for all of one device: --device ID";
     for (const verb of ["retry", "drop"]) {
       assertError(await site.dead(verb), 2, `error: No dead letter was named\n${hint}`);
-      assertError(await site.dead(verb, `${id}`, "--all"), 2, several);
+      assertError(await site.dead(verb, `${sequence}`, "--all"), 2, several);
       assertError(await site.dead(verb, "--all", "--device", "sensor_001"), 2, several);
       assertError(await site.dead(verb, "sensor_001"), 2, noId("sensor_001"));
     }
@@ -281,7 +302,7 @@ Deno.test("retry and drop take exactly one of ID, --device and --all, and touch 
 
 Deno.test("dead list gives all of very many, and ends with its reader", async () => {
   await withSite(async (site) => {
-    site.die(...Array<Letter>(20_000).fill({}));
+    site.add(...Array<Letter>(20_000).fill({}));
     const { code, stdout } = await site.dead("list", "--json");
     assert.equal(code, 0);
     assert.equal(JSON.parse(stdout).length, 20_000);
@@ -291,7 +312,7 @@ Deno.test("dead list gives all of very many, and ends with its reader", async ()
       args: ["-c", '"$@" | head -1', "sh", path, ...args],
     });
     assert.equal((await child.exited).code, 0);
-    assert.match(child.stdout, /^ +ID +DEVICE +.*\n$/);
+    assert.match(child.stdout, /^SEQUENCE +DEVICE +.*\n$/);
     assert.equal(child.stderr, "", "a reader that had enough is no error");
   });
 });
@@ -320,7 +341,7 @@ Deno.test("a store that does not work is named, and is no fault of the program",
 Deno.test("two retries at once put each dead letter back once", async () => {
   await withSite(async (site) => {
     const payloads = Array.from({ length: 500 }, (_, i) => String(i));
-    site.die(...payloads.map((payload) => ({ payload })));
+    site.add(...payloads.map((payload) => ({ payload })));
     const both = await Promise.all([site.dead("retry", "--all"), site.dead("retry", "--all")]);
     const counts = both.map(({ stdout }) => Number(/^Put (\d+) /.exec(stdout)![1]));
     assert.equal(counts[0]! + counts[1]!, payloads.length, String(counts));

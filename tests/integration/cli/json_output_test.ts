@@ -11,6 +11,8 @@ import { openStore } from "../../../src/store/open_store.ts";
 import { assertJsonForm } from "../../support/json_form.ts";
 import { shell } from "../../support/shell.ts";
 import { withFolder } from "../../support/with_folder.ts";
+import { ACCEPTED } from "../../support/sample_command.ts";
+import { accept } from "../../unit/store/contract/commands_contract.ts";
 import {
   batch,
   candidate,
@@ -61,6 +63,19 @@ class JsonSite {
     const name = [args.slice(0, 2).join(" "), args[0]!].find((one) => COMMANDS.has(one));
     this.tried.add(name!);
     return result;
+  }
+
+  /** Accepts a command to a device, as a gateway does; returns its message_id. */
+  async command(deviceId: string): Promise<string> {
+    const { database } = siteLayout(this.directory);
+    const store = await openStore({ database }, { author: "gateway" });
+    try {
+      const change = accept({ ...ACCEPTED, deviceId });
+      await messagesOf(store).commit(batch({ commandChanges: [change] }));
+      return ACCEPTED.messageId;
+    } finally {
+      await store.close();
+    }
   }
 
   /** Accepts two readings of a device, as a gateway does; one becomes a dead letter. */
@@ -147,6 +162,9 @@ async function readMessages(site: JsonSite): Promise<void> {
   assert.equal((await site.json("dead", "show", `${dead}`)).status, 422);
   assert.equal((await site.json("dead", "retry", `${dead}`)).requeued, 1);
   assert.equal((await site.json("dead", "drop", "--all")).dropped, 1);
+  const command = await site.command("sensor_001");
+  assert.equal((await site.json("commands", "list"))[0].message_id, command);
+  assert.equal((await site.json("commands", "show", command)).state, "waiting");
   const signed = await site.json("sign", "sensor_002", "[ 1 ]");
   assert.equal(signed.signed_text, `sensor_002${signed.timestamp}${signed.message_id}[1]`);
   assert.equal(JSON.parse(signed.message).signature, signed.signature);

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import { readOperatorFile, readOperatorText } from "../../../src/config/operator_file.ts";
+import {
+  readBounded,
+  readOperatorFile,
+  readOperatorText,
+} from "../../../src/config/operator_file.ts";
 import { systemFault } from "../../../src/config/system_fault.ts";
 import { withFolder } from "../../support/with_folder.ts";
 
@@ -33,6 +37,37 @@ Deno.test("a file is read up to its limit, and must be UTF-8 as text", async () 
     assert.throws(() => readOperatorText(path), /it is not UTF-16/);
   });
 });
+
+Deno.test("a buffer is as large as the file, and one byte", () => {
+  for (const [expected, length] of [[0, 0], [1, 1], [700, 700], [100_000, 100_000]] as const) {
+    const bytes = readBounded(pieces(length, length), 1_000_000, expected);
+    assert.equal(bytes.length, length);
+    assert.equal(bytes.buffer.byteLength, expected + 1);
+  }
+  assert.equal(readBounded(pieces(1, 1), 100, 1e15).buffer.byteLength, 101, "the limit goes first");
+});
+
+Deno.test("what is longer than its file said is read whole, in pieces of any size", () => {
+  for (const expected of [undefined, 0, 1, 700, 200_000]) {
+    for (const piece of [1, 999, 65_536, 1_000_000]) {
+      const bytes = readBounded(pieces(150_000, piece), 150_000, expected);
+      assert.ok(bytes.length === 150_000 && bytes.every((byte, place) => byte === place % 251));
+      const longer = pieces(150_001, piece);
+      assert.throws(() => readBounded(longer, 150_000, expected), /it has over 150000 bytes/);
+    }
+  }
+});
+
+/** A `read` of so many bytes, at most `pieceBytes` at once; none of them is read twice. */
+function pieces(length: number, pieceBytes: number): (buffer: Uint8Array) => number {
+  let place = 0;
+  return (buffer) => {
+    assert.ok(buffer.length > 0, "no room to see the end by");
+    const count = Math.min(buffer.length, pieceBytes, length - place);
+    for (let i = 0; i < count; i++) buffer[i] = place++ % 251;
+    return count;
+  };
+}
 
 Deno.test("what the system refuses is said as what it is", () => {
   const errorOf = (message: string, properties: object) =>

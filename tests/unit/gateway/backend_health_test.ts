@@ -21,7 +21,10 @@ const downWith = (code: number, tries: number) =>
   Array.from({ length: tries }, (_, i) => [status(code), i > 0] as const);
 
 /** What is said of outcomes that come so far apart. */
-function healthOf(outcomes: readonly (readonly [Outcome, boolean])[], everyMs = 0): string[] {
+function healthOf(
+  outcomes: readonly (readonly [outcome: Outcome, retried: boolean, callback?: boolean])[],
+  everyMs = 0,
+): string[] {
   const events: string[] = [];
   let nowMs = 0;
   const health = new BackendHealth({
@@ -32,7 +35,9 @@ function healthOf(outcomes: readonly (readonly [Outcome, boolean])[], everyMs = 
       events.push(event.kind === "backend_failing" ? `${event.kind} ${event.status}` : event.kind),
     waiting: () => ({ devices: 1, oldest: undefined }),
   });
-  for (const [outcome, retried] of outcomes) health.record(outcome, { retried });
+  for (const [outcome, retried, callback = false] of outcomes) {
+    health.record(outcome, { retried, callback });
+  }
   return events;
 }
 
@@ -66,4 +71,18 @@ Deno.test("three failures in a row with a first try in it mean unreachable, said
 
 Deno.test("an entry that fails again and again says nothing of the backend", () => {
   assert.deepEqual(healthOf(Array(10).fill([REFUSED, true])), []);
+});
+
+Deno.test("what a callback is answered says nothing of readings, that no answer comes does", () => {
+  const wrongPath = downWith(404, 20).map((one) => [...one, true] as const);
+  assert.deepEqual(healthOf(wrongPath), []);
+  const interleaved = downWith(404, 5).flatMap((one) => [one, [OK, false, true] as const]);
+  assert.deepEqual(healthOf(interleaved), ["backend_failing 404"]);
+  const gone = [[REFUSED, false, true], [REFUSED, true, true], [REFUSED, true, true]] as const;
+  assert.deepEqual(healthOf(gone), ["backend_unreachable"]);
+  assert.deepEqual(healthOf([...gone, [status(503), true, true]]), ["backend_unreachable"]);
+  assert.deepEqual(healthOf([...gone, [OK, true, true]]), [
+    "backend_unreachable",
+    "backend_recovered",
+  ]);
 });

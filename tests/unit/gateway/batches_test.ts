@@ -52,6 +52,7 @@ function forwarderWith(
     {
       concurrency: 256,
       batch: { max, bytes: 262_144 },
+      hasCallbacks: false,
       retryFirstMs: 2,
       retryLongestMs: 8,
       giveUpAfterMs,

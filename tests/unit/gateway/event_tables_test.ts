@@ -10,6 +10,7 @@ const NO_LINE = [
   "delivery_started",
   "backend_outcome",
   "message_delivered",
+  "callback_delivered",
   "file_expiry",
   "devices_expiring",
 ];

@@ -66,6 +66,7 @@ function forwarderWith(
     {
       concurrency: over.concurrency ?? 8,
       batch: undefined,
+      hasCallbacks: false,
       retryFirstMs: 2,
       retryLongestMs: 8,
       giveUpAfterMs: over.giveUpAfterMs ?? 60_000,
@@ -137,7 +138,7 @@ Deno.test("an entry that holds up its device is named, while others go on", asyn
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   assert.equal(forwarder.stuckLanes, 1);
-  assert.match(forwarder.faults.join(), /1 device waits behind a reading/);
+  assert.match(forwarder.faults.join(), /1 device waits behind an entry/);
   await forwarder.stop(1_000);
 });
 

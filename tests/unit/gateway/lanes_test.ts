@@ -73,6 +73,30 @@ Deno.test("a batch takes the lanes in their turns, up to what each of them may b
   assert.deepEqual(batch(), []);
 });
 
+/** Lanes of batches of up to 8; `batch` gives the devices of the next one. */
+function batchesOf(...lanes: readonly (readonly [string, number, number?])[]) {
+  const all = new Lanes(8);
+  for (const [deviceId, waiting, tries = 0] of lanes) {
+    const lane = all.open(deviceId);
+    for (let i = 0; i < waiting; i++) lane.sequences.push(i);
+    lane.tries = tries;
+    all.enqueue(lane);
+  }
+  return () => all.dequeueBatch(IDLE).map(({ deviceId }) => deviceId).join();
+}
+
+Deno.test("a batch takes no more backlogs than fill it, the others go in the next ones", () => {
+  const batch = batchesOf(["a", 9], ["b", 3], ["c", 4], ["d", 5], ["e", 3]);
+  assert.deepEqual([batch(), batch(), batch(), batch()], ["a", "b,c,d", "e", ""]);
+  const failed = batchesOf(["a", 9, 1], ["b", 9, 1], ["live", 1]);
+  assert.deepEqual([failed(), failed(), failed()], ["a", "b", "live"]);
+});
+
+Deno.test("a backlog that fills a batch alone does not keep live lanes out of it", () => {
+  const live = ["a", "b", "c", "d", "e"].map((id) => [id, 1] as const);
+  assert.equal(batchesOf(["long", 99], ["longer", 99], ...live)(), "a,b,c,long,d,e");
+});
+
 Deno.test("a lane's batches grow slowly after a failed one, and at once when the backend recovers", () => {
   const lanes = new Lanes(16);
   const lane = lanes.open("a");

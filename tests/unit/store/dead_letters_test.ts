@@ -12,7 +12,7 @@ interface Place {
   readonly outbox: Outbox;
   readonly letters: DeadLetters;
   /** Puts a message of a device into the outbox and buries it; returns its number. */
-  die(deviceId: string, over?: { text?: string; deadLetteredAtMs?: number }): number;
+  deadLetter(deviceId: string, over?: { text?: string; deadLetteredAtMs?: number }): number;
   /** The payload texts in the outbox, in order. */
   waiting(): string[];
 }
@@ -22,7 +22,10 @@ function placeAt(path: string): Place {
   const outbox = new Outbox(store);
   const letters = new DeadLetters(store);
   let made = 0;
-  const die: Place["die"] = (deviceId, { text = String(++made), deadLetteredAtMs = made } = {}) =>
+  const deadLetter: Place["deadLetter"] = (
+    deviceId,
+    { text = String(++made), deadLetteredAtMs = made } = {},
+  ) =>
     store.transaction(() => {
       const { sequence } = outbox.append({
         deviceId,
@@ -39,7 +42,7 @@ function placeAt(path: string): Place {
     [...outbox.after(0)].map(({ sequence }) =>
       new TextDecoder().decode(outbox.read([sequence])[0]!.payload)
     );
-  return { store, outbox, letters, die, waiting };
+  return { store, outbox, letters, deadLetter, waiting };
 }
 
 function withPlace(work: (place: Place) => void): void {
@@ -57,10 +60,10 @@ function sum(steps: Iterable<number>): number {
 
 const numbers = (letters: DeadLetters) => [...letters.list()].map(({ sequence }) => sequence);
 
-Deno.test("list() gives every dead letter once, oldest death first, without payloads", () => {
-  withPlace(({ letters, die }) => {
-    const inThreesMs = (i: number) => 1_000_000 - Math.floor(i / 3); // three die at a time
-    for (let i = 0; i < MANY; i++) die("sensor_001", { deadLetteredAtMs: inThreesMs(i) });
+Deno.test("list() gives every dead letter once, the oldest first, without payloads", () => {
+  withPlace(({ letters, deadLetter }) => {
+    const inThreesMs = (i: number) => 1_000_000 - Math.floor(i / 3); // three at one time
+    for (let i = 0; i < MANY; i++) deadLetter("sensor_001", { deadLetteredAtMs: inThreesMs(i) });
     const listed = [...letters.list()];
     assert.equal(listed.length, MANY);
     assert.equal(new Set(listed.map(({ sequence }) => sequence)).size, MANY);
@@ -79,13 +82,13 @@ Deno.test("list() gives every dead letter once, oldest death first, without payl
   });
 });
 
-Deno.test("list() ends, though as many die as it lists", () => {
-  withPlace(({ letters, die }) => {
-    for (let i = 0; i < MANY; i++) die("sensor_001");
+Deno.test("list() ends, though as many are added as it lists", () => {
+  withPlace(({ letters, deadLetter }) => {
+    for (let i = 0; i < MANY; i++) deadLetter("sensor_001");
     let listed = 0;
     for (const _ of letters.list()) {
       assert.ok(++listed <= MANY, "it would never end");
-      die("sensor_001", { deadLetteredAtMs: 1_000_000 + listed });
+      deadLetter("sensor_001", { deadLetteredAtMs: 1_000_000 + listed });
     }
     assert.equal(listed, MANY);
   });
@@ -93,13 +96,13 @@ Deno.test("list() ends, though as many die as it lists", () => {
 
 Deno.test("list() holds no lock while its reader takes its time: the log of writes stays short", async () => {
   await withFolder((folder) => {
-    const { store, letters, die } = placeAt(`${folder}/gateway.db`);
+    const { store, letters, deadLetter } = placeAt(`${folder}/gateway.db`);
     const other = placeAt(`${folder}/gateway.db`);
-    for (let i = 0; i < MANY; i++) die("sensor_001");
+    for (let i = 0; i < MANY; i++) deadLetter("sensor_001");
     let listed = 0;
     for (const _ of letters.list()) {
       if (listed++ % 50 > 0) continue;
-      other.die("sensor_002");
+      other.deadLetter("sensor_002");
       const checkpoint = other.store.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get()!;
       assert.equal(checkpoint["busy"], 0);
     }
@@ -110,8 +113,11 @@ Deno.test("list() holds no lock while its reader takes its time: the log of writ
 });
 
 Deno.test("find() gives a dead letter with its bytes, and nothing for another number", () => {
-  withPlace(({ letters, die }) => {
-    const sequence = die("sensor_001", { text: '{"v":22.50,"é":"☕"}', deadLetteredAtMs: 5 });
+  withPlace(({ letters, deadLetter }) => {
+    const sequence = deadLetter("sensor_001", {
+      text: '{"v":22.50,"é":"☕"}',
+      deadLetteredAtMs: 5,
+    });
     const letter = letters.find(sequence)!;
     assert.equal(new TextDecoder().decode(letter.payload), '{"v":22.50,"é":"☕"}');
     assert.deepEqual([letter.status, letter.reason, letter.deadLetteredAtMs], [422, "refused", 5]);
@@ -120,8 +126,8 @@ Deno.test("find() gives a dead letter with its bytes, and nothing for another nu
 });
 
 Deno.test("retry() puts it behind what waits, with the same bytes, key and timestamp", () => {
-  withPlace(({ outbox, letters, die }) => {
-    const sequence = die("sensor_001", { text: '{"v":22.50}' });
+  withPlace(({ outbox, letters, deadLetter }) => {
+    const sequence = deadLetter("sensor_001", { text: '{"v":22.50}' });
     const before = letters.find(sequence)!;
     const waiting = outbox.append({ ...before, messageId: crypto.randomUUID() });
     assert.deepEqual([...letters.requeue({ sequence }, 1_800_000_000_000)], [1]);
@@ -141,9 +147,9 @@ Deno.test("retry() puts it behind what waits, with the same bytes, key and times
 
 Deno.test("retry() and drop() take one, all of one device, or all, and say how many", () => {
   for (const verb of ["retry", "drop"] as const) {
-    withPlace(({ outbox, letters, die }) => {
+    withPlace(({ outbox, letters, deadLetter }) => {
       const devices = ["a", "b", "a", "c", "a"];
-      const [, second] = devices.map((device) => die(device));
+      const [, second] = devices.map((device) => deadLetter(device));
       const take = (selection: Parameters<DeadLetters["drop"]>[0]) =>
         sum(verb === "drop" ? letters.drop(selection) : letters.requeue(selection, 1));
       assert.equal(take({ sequence: 99 }), 0);
@@ -158,10 +164,12 @@ Deno.test("retry() and drop() take one, all of one device, or all, and say how m
   }
 });
 
-Deno.test("retry() keeps the order of the outbox, not that of death, over all its batches", () => {
-  withPlace(({ letters, die, waiting }) => {
+Deno.test("retry() keeps the order of the outbox, not that in which they became dead letters, over all its batches", () => {
+  withPlace(({ letters, deadLetter, waiting }) => {
     const texts = Array.from({ length: MANY }, (_, i) => String(i));
-    texts.forEach((text, i) => die("sensor_001", { text, deadLetteredAtMs: (i * 7919) % MANY }));
+    texts.forEach((text, i) =>
+      deadLetter("sensor_001", { text, deadLetteredAtMs: (i * 7919) % MANY })
+    );
     const steps = [...letters.requeue("all", 1)];
     assert.ok(steps.length > 1 && Math.max(...steps) <= 64, String(steps));
     assert.equal(sum(steps), MANY);
@@ -170,8 +178,8 @@ Deno.test("retry() keeps the order of the outbox, not that of death, over all it
 });
 
 Deno.test("retry() ends, though the backend refuses all of it again meanwhile", () => {
-  withPlace(({ store, outbox, letters, die }) => {
-    for (let i = 0; i < MANY; i++) die("sensor_001");
+  withPlace(({ store, outbox, letters, deadLetter }) => {
+    for (let i = 0; i < MANY; i++) deadLetter("sensor_001");
     let retried = 0;
     for (const step of letters.requeue({ deviceId: "sensor_001" }, 1)) {
       retried += step;
@@ -193,8 +201,8 @@ Deno.test("retry() ends, though the backend refuses all of it again meanwhile", 
 });
 
 Deno.test("a retry that is cut short leaves each one in one place only", () => {
-  withPlace(({ outbox, letters, die }) => {
-    for (let i = 0; i < MANY; i++) die("sensor_001");
+  withPlace(({ outbox, letters, deadLetter }) => {
+    for (let i = 0; i < MANY; i++) deadLetter("sensor_001");
     const names = new Set([...letters.list()].map(({ messageId }) => messageId));
     for (const step of letters.requeue("all", 1)) if (step > 0) break;
     const moved = [...outbox.after(0)].map(({ sequence }) => outbox.read([sequence])[0]!.messageId);
@@ -205,9 +213,9 @@ Deno.test("a retry that is cut short leaves each one in one place only", () => {
   });
 });
 
-Deno.test("a dead letter's number is never another's, also when it is retried and dies again", () => {
-  withPlace(({ store, outbox, letters, die }) => {
-    const first = die("sensor_001", { text: "same bytes" });
+Deno.test("a dead letter's number is never another's, also when it is retried and deadLetters again", () => {
+  withPlace(({ store, outbox, letters, deadLetter }) => {
+    const first = deadLetter("sensor_001", { text: "same bytes" });
     sum(letters.requeue({ sequence: first }, 1));
     const [entry] = [...outbox.after(0)];
     store.transaction(() => {
@@ -227,19 +235,19 @@ Deno.test("a dead letter's number is never another's, also when it is retried an
 });
 
 Deno.test("extent() is how much room a table needs", () => {
-  withPlace(({ letters, die }) => {
+  withPlace(({ letters, deadLetter }) => {
     assert.deepEqual(letters.extent(), { lastSequence: 0, deviceIdMaxChars: 0 });
-    die("a".repeat(64));
-    die("b");
+    deadLetter("a".repeat(64));
+    deadLetter("b");
     assert.deepEqual(letters.extent(), { lastSequence: 2, deviceIdMaxChars: 64 });
   });
 });
 
 Deno.test("trim() drops the oldest deaths over the count, and only those", () => {
-  withPlace(({ store, letters, die }) => {
-    const late = die("sensor_001", { deadLetteredAtMs: 30 });
-    const early = die("sensor_001", { deadLetteredAtMs: 10 });
-    const middle = die("sensor_001", { deadLetteredAtMs: 20 });
+  withPlace(({ store, letters, deadLetter }) => {
+    const late = deadLetter("sensor_001", { deadLetteredAtMs: 30 });
+    const early = deadLetter("sensor_001", { deadLetteredAtMs: 10 });
+    const middle = deadLetter("sensor_001", { deadLetteredAtMs: 20 });
     const trim = (maxCount: number) =>
       store.transaction(() => letters.expire({ maxCount, maxAgeMs: 1_000 }, 40)).count;
     assert.equal(trim(3), 0);
@@ -252,8 +260,8 @@ Deno.test("trim() drops the oldest deaths over the count, and only those", () =>
 });
 
 Deno.test("what is dropped is named up to a limit, then summed up by device", () => {
-  withPlace(({ store, letters, die }) => {
-    for (let i = 0; i < 50; i++) die(i % 2 ? "a" : "b", { deadLetteredAtMs: i });
+  withPlace(({ store, letters, deadLetter }) => {
+    for (let i = 0; i < 50; i++) deadLetter(i % 2 ? "a" : "b", { deadLetteredAtMs: i });
     const limits = { maxCount: 0, maxAgeMs: 1_000 };
     const { count, named, others } = store.transaction(() => letters.expire(limits, 100));
     assert.deepEqual([count, named.length], [50, 20]);
@@ -262,10 +270,10 @@ Deno.test("what is dropped is named up to a limit, then summed up by device", ()
   });
 });
 
-Deno.test("trim() drops what died longer ago than the age, to the millisecond", () => {
-  withPlace(({ store, letters, die }) => {
-    die("sensor_001", { deadLetteredAtMs: 1_000 });
-    const kept = die("sensor_001", { deadLetteredAtMs: 1_001 });
+Deno.test("trim() drops what deadLetterd longer ago than the age, to the millisecond", () => {
+  withPlace(({ store, letters, deadLetter }) => {
+    deadLetter("sensor_001", { deadLetteredAtMs: 1_000 });
+    const kept = deadLetter("sensor_001", { deadLetteredAtMs: 1_001 });
     const limits = { maxCount: 10, maxAgeMs: 500 };
     assert.equal(store.transaction(() => letters.expire(limits, 1_500)).count, 0);
     assert.equal(store.transaction(() => letters.expire(limits, 1_501)).count, 1);

@@ -5,7 +5,7 @@ import type { MessageStore } from "../../../../src/core/ports.ts";
 import { NOW } from "../../../support/judge.ts";
 import { ACCEPTED, wordOf } from "../../../support/sample_command.ts";
 import { all, type Contract } from "./contract.ts";
-import { batch, messagesOf } from "./sample_batch.ts";
+import { batch, candidate, messagesOf } from "./sample_batch.ts";
 
 const PAYLOAD = new TextEncoder().encode('{"unlock":1.50}');
 const COPY = { timestampSeconds: NOW, nowSeconds: NOW };
@@ -33,7 +33,7 @@ async function make(messages: MessageStore, ...commandChanges: CommandChange[]) 
 
 async function acknowledge(messages: MessageStore, state: Parameters<typeof wordOf>[0]) {
   const acknowledgement = wordOf(state);
-  const word = { kind: "command_word", identity: deviceId, messageId, acknowledgement } as const;
+  const word = { kind: "acknowledgement", identity: deviceId, messageId, acknowledgement } as const;
   return await messages.commit(batch({ examined: [word] }));
 }
 
@@ -63,6 +63,26 @@ export const COMMANDS_CONTRACT: Contract = {
     assert.deepEqual(listed.map(({ messageId }) => messageId), [ids[1]]);
     const first = await store.commands.nextWaiting(deviceId, NOW);
     assert.equal(first?.command.messageId, ids[0]);
+  },
+
+  "all commands are read page by page, of a device or of all, in a state or in any": async (
+    open,
+  ) => {
+    const store = await open("gateway");
+    const messages = messagesOf(store, 1, { maxWaiting: 1000, maxWaitingPerDevice: 1000 });
+    const ids = Array.from({ length: 600 }, () => crypto.randomUUID());
+    const devices = [deviceId, "other"];
+    const changes = ids.map((messageId, i) =>
+      accept({ ...ACCEPTED, messageId, deviceId: devices[i % 2]! })
+    );
+    await make(messages, ...changes);
+    await make(messages, { kind: "cancel", name: { deviceId, messageId: ids[4]! } });
+    const read = async (which: Parameters<typeof store.commands.all>[0]) =>
+      (await all(store.commands.all(which))).map(({ messageId }) => messageId);
+    assert.deepEqual(await read({}), ids);
+    assert.deepEqual(await read({ deviceId }), ids.filter((_, i) => i % 2 === 0));
+    assert.deepEqual(await read({ state: "cancelled" }), [ids[4]]);
+    assert.deepEqual(await read({ deviceId: "other", state: "cancelled" }), []);
   },
 
   "an intent, its outcome and the device's word are each on the disk": async (open) => {
@@ -99,7 +119,7 @@ export const COMMANDS_CONTRACT: Contract = {
     const messages = messagesOf(store);
     await make(messages, accept(ACCEPTED, { copy: COPY }));
     const acknowledgement = wordOf("done");
-    const word = { kind: "command_word", identity: "b", messageId, acknowledgement } as const;
+    const word = { kind: "acknowledgement", identity: "b", messageId, acknowledgement } as const;
     const { committed: [one] } = await messages.commit(batch({ examined: [word] }));
     assert.equal(one?.kind, "acknowledgement_unmatched");
     assert.equal((await store.commands.find(NAME))?.state, "sent");
@@ -189,6 +209,45 @@ export const COMMANDS_CONTRACT: Contract = {
     assert.deepEqual(told, ["sent", "running", "done"]);
     const waiting = await all(messagesOf(await open("gateway")).backlog());
     assert.deepEqual(waiting.map(({ deviceId }) => deviceId), [deviceId, deviceId, deviceId]);
+  },
+
+  "a callback says what it is wherever it is, and it is no reading": async (open) => {
+    const store = await open("gateway");
+    const messages = messagesOf(store, 10, { callbackPath: "/states" });
+    await make(messages, accept(ACCEPTED));
+    const { callbacks: [callback] } = await acknowledge(messages, "done");
+    assert.equal(await store.outbox.findMessage(deviceId, messageId), undefined);
+    const [waiting] = await all(store.outbox.list());
+    assert.equal(waiting?.commandState, "done");
+    const { sequence } = callback!;
+    assert.deepEqual(await messages.read([sequence]), [callback]);
+    assert.equal(JSON.parse(new TextDecoder().decode(callback!.payload)).state, "done");
+    const deadLetter = { status: 422, reason: "refused", deadLetteredAtMs: 1000 * NOW };
+    await messages.commit(batch({ settlements: [{ sequence, deadLetter }] }));
+    assert.equal((await store.deadLetters.find(sequence))?.commandState, "done");
+    assert.equal(await store.deadLetters.findMessage(deviceId, messageId), undefined);
+    await all(store.deadLetters.requeue("all", 1000 * NOW));
+    const [requeued] = await all(store.outbox.list());
+    const [again] = await messages.read([requeued!.sequence]);
+    assert.deepEqual(
+      [again!.commandState, again!.messageId, again!.payload],
+      ["done", messageId, callback!.payload],
+    );
+  },
+
+  "what an earlier run has left says which of it are callbacks": async (open) => {
+    const messages = messagesOf(await open("gateway"), 10, { callbackPath: "/states" });
+    await make(messages, accept(ACCEPTED));
+    for (const state of ["received", "running", "done"] as const) {
+      await acknowledge(messages, state);
+      await messages.commit(batch({ examined: [candidate(deviceId)] }));
+    }
+    const waiting = await all(messagesOf(await open("gateway")).backlog());
+    const reading = undefined;
+    assert.deepEqual(
+      waiting.map(({ isCallback }) => isCallback),
+      [true, reading, true, reading, true, reading],
+    );
   },
 
   "a device that is removed has no commands any longer": async (open) => {

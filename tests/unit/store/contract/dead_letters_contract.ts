@@ -13,7 +13,7 @@ async function sum(steps: AsyncIterable<number>): Promise<number> {
 
 /** What holds for the dead letters. */
 export const DEAD_LETTERS_CONTRACT: Contract = {
-  "dead letters are listed, the oldest death first, without payloads": async (open) => {
+  "dead letters are listed, the oldest first, without payloads": async (open) => {
     const store = await open();
     const messages = messagesOf(store);
     const late = await deadLetter(messages, "a", { atMs: 2_000 });
