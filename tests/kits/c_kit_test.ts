@@ -12,9 +12,9 @@ const LARGEST = 6 * 1024;
 const FUZZ_SECONDS = Number(Deno.env.get("KIT_FUZZ_SECONDS") ?? 5);
 const LIBRARIES = ["crypto", "mbedcrypto", "wolfssl", "bearssl"].map((name) => `-l${name}`);
 
-const hasCrossCompiler = await canRun({ needs: ["arm-none-eabi-gcc"] });
-const hasLibraries = await canRun({ needs: ["gcc"] }) && await hasHeaders();
-const hasFuzzer = await canRun({ needs: ["clang"] }) && await hasFuzzerRuntime();
+const hasCrossCompiler = await canRun(["arm-none-eabi-gcc"]);
+const hasLibraries = await canRun(["gcc"]) && await hasHeaders();
+const hasFuzzer = await canRun(["clang"]) && await hasFuzzerRuntime();
 
 Deno.test("the kit takes at most 6 KiB on a Cortex-M", { ignore: !hasCrossCompiler }, async () => {
   await withFolder(async (folder) => {

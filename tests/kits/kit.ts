@@ -8,8 +8,6 @@
  * as `ok`, `send`, `forged`, and what belongs to it.
  */
 
-import { createInterface } from "node:readline";
-import { Readable } from "node:stream";
 import { fetchPackage } from "../support/npm_programs.ts";
 
 const DRIVERS = new URL("drivers/", import.meta.url).pathname;
@@ -17,7 +15,7 @@ const KITS = new URL("../../kits/", import.meta.url).pathname;
 const UTF_8 = new TextEncoder();
 
 /** How a kit's driver is started; `build` makes what it needs in a folder and returns the command. */
-export interface KitForm {
+interface KitForm {
   readonly name: string;
   /** Programs that must be there: without one of them, the form is skipped. */
   readonly needs: readonly string[];
@@ -118,8 +116,8 @@ export const KIT_FORMS: readonly KitForm[] = [
   },
 ];
 
-/** Whether the programs that a form needs are on this machine. */
-export async function canRun({ needs }: Pick<KitForm, "needs">): Promise<boolean> {
+/** Whether these programs are on this machine. */
+export async function canRun(needs: readonly string[]): Promise<boolean> {
   for (const program of needs) {
     const { success } = await new Deno.Command("sh", {
       args: ["-c", `command -v ${program}`],
@@ -131,7 +129,7 @@ export async function canRun({ needs }: Pick<KitForm, "needs">): Promise<boolean
 }
 
 /** What a kit answered: the word, and what stands behind it, a text from its hex digits. */
-export interface Answer {
+interface Answer {
   readonly word: string;
   readonly rest: string;
   readonly text: string;
@@ -143,7 +141,7 @@ export class Kit {
   readonly hasStrictJson: boolean;
   readonly #process: Deno.ChildProcess;
   readonly #to: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #answers: AsyncIterator<string>;
+  readonly #answers: AsyncGenerator<string, undefined>;
 
   constructor([program = "", ...args]: readonly string[], hasStrictJson = true) {
     this.hasStrictJson = hasStrictJson;
@@ -155,8 +153,7 @@ export class Kit {
       stderr: "inherit",
     }).spawn();
     this.#to = this.#process.stdin.getWriter();
-    const lines = createInterface({ input: Readable.fromWeb(this.#process.stdout as never) });
-    this.#answers = lines[Symbol.asyncIterator]();
+    this.#answers = linesOf(this.#process.stdout);
   }
 
   /** A new device: its queue is empty and it remembers no command. */
@@ -169,16 +166,26 @@ export class Kit {
     await this.#to.write(UTF_8.encode(`${line}\n`));
     const { value, done } = await this.#answers.next();
     if (done) throw new Error(`the kit ended at: ${line.slice(0, 200)}`);
-    const [word = "", rest = ""] = (value as string).trim().split(" ");
+    const [word = "", rest = ""] = value.trim().split(" ");
     return { word, rest, text: textOf(rest) };
   }
 
   async end(): Promise<void> {
     await this.#to.write(UTF_8.encode("end\n")).catch(() => {}); // it ended by itself
     await this.#to.close().catch(() => {});
-    await this.#answers.return?.();
+    for await (const _ of this.#answers); // what it still says
     await this.#process.status;
   }
+}
+
+async function* linesOf(bytes: ReadableStream<Uint8Array<ArrayBuffer>>) {
+  let begun = "";
+  for await (const text of bytes.pipeThrough(new TextDecoderStream())) {
+    const lines = (begun + text).split("\n");
+    begun = lines.pop() ?? "";
+    yield* lines;
+  }
+  return undefined;
 }
 
 /** The hex digits of a text, `-` for an empty one. */
