@@ -32,7 +32,7 @@ const device = { deviceId: "bench_00000", secret: "a secret that is long enough"
 const key = await importSecret(device.secret);
 const nodeKey = createSecretKey(UTF_8.encode(device.secret));
 const nowSeconds = Math.floor(Date.now() / 1000);
-const messages = (signMessages(device, BATCH)).map(({ text }) => UTF_8.encode(text));
+const messages = (await signMessages(device, BATCH)).map(({ text }) => UTF_8.encode(text));
 const message = messages[0]!;
 const envelopes = messages.map((bytes) => readEnvelope(bytes) as Envelope);
 
