@@ -127,11 +127,14 @@ Deno.test("a callback that is refused is a dead letter that says so, and goes ag
     const [letter] = JSON.parse(await run(site, "dead", "list", "--json"));
     assert.deepEqual([letter.message_id, letter.command_state], [messageId, "sent"]);
     assert.match(await run(site, "dead", "list"), / {2}callback sent: /);
-    assert.match(await run(site, "dead", "show", `${letter.id}`), /^command_state: sent$/m);
+    assert.match(
+      await run(site, "dead", "show", `${letter.sequence}`),
+      /^command_state: sent$/m,
+    );
 
     site.backend.answer = (reading) =>
       new Response(null, { status: isCallback(reading) ? 503 : 200 });
-    await run(site, "dead", "retry", `${letter.id}`);
+    await run(site, "dead", "retry", `${letter.sequence}`);
     await poll("it to be tried", () => site.backend.received.length > 2);
     const [entry] = JSON.parse(await run(site, "outbox", "list", "--json"));
     assert.deepEqual([entry.message_id, entry.command_state], [messageId, "sent"]);
