@@ -37,7 +37,7 @@ export async function sign(deviceId: string, json: string, options: SignOptions)
   if (!text.ok) {
     faults.push(`Cannot sign the payload: ${text.fault.what}, at byte ${text.fault.at}`);
   }
-  if (!text.ok || faults.length > 0) throw new CommandError(faults, { exit: EXIT.wrongUse });
+  if (!text.ok || faults.length > 0) throw new CommandError(faults, { exit: EXIT.usage });
   const payload = new TextDecoder().decode(text.compact);
   refuseOversize(writeMessage(fields, { payload, signature: NO_SIGNATURE }));
   const key = await importSecret(await secretOf(deviceId, options));
@@ -93,7 +93,7 @@ function refuseOversize(message: string): void {
   if (length <= MESSAGE_MAX_BYTES) return;
   throw new CommandError(
     `Cannot sign the payload: the message has ${length} bytes, at most ${MESSAGE_MAX_BYTES} allowed`,
-    { exit: EXIT.wrongUse },
+    { exit: EXIT.usage },
   );
 }
 

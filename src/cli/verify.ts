@@ -58,7 +58,7 @@ export async function verify(
     if (earlier?.kind === "delivered") note(`note: ${ONLY_ID}`);
     else if (isAccepted(examination) && !earlier) note(`note: ${ONLY_BYTES}`);
   }
-  return isAccepted(examination) ? EXIT.fine : EXIT.failed;
+  return isAccepted(examination) ? EXIT.ok : EXIT.failed;
 }
 
 /** A judged message, and what became of it if the gateway has had it before. */
@@ -85,7 +85,7 @@ function refuseWrongArguments(deviceId: string, { at }: VerifyOptions): void {
   if (at !== undefined && !/^[0-9]{10}$/.test(at)) {
     faults.push(`Cannot judge at "${at}": it must be ten digits of Unix seconds`);
   }
-  if (faults.length > 0) throw new CommandError(faults, { exit: EXIT.wrongUse });
+  if (faults.length > 0) throw new CommandError(faults, { exit: EXIT.usage });
 }
 
 async function examine(
@@ -124,7 +124,7 @@ function readFile(path: string): Uint8Array {
       : readOperatorFile(path, FILE_MAX_BYTES);
   } catch (error) {
     throw new CommandError(`Cannot read the message from "${path}": ${(error as Error).message}`, {
-      exit: EXIT.wrongUse,
+      exit: EXIT.usage,
     });
   }
 }
