@@ -110,6 +110,10 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
   },
   backend_recovered: { kind: "backend_recovered", waiting: WAITING },
   response_refused: { kind: "response_refused", entry: ENTRY, reason: "Not authorized" },
+  receipt_sent: { kind: "receipt_sent", result: "rejected" },
+  receipt_dropped: { kind: "receipt_dropped", why: "limit" },
+  receipts_refused: { kind: "receipts_refused" },
+  receipts_allowed: { kind: "receipts_allowed" },
   broker_connected: { kind: "broker_connected" },
   broker_disconnected: { kind: "broker_disconnected" },
   broker_unreachable: {

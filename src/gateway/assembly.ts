@@ -28,6 +28,7 @@ import { CommandWatch } from "./pipeline/command_watch.ts";
 import { Committer } from "./pipeline/committer.ts";
 import { Forwarder } from "./pipeline/forwarder.ts";
 import { Intake } from "./pipeline/intake.ts";
+import { Receipts } from "./pipeline/receipts.ts";
 import { Responder } from "./pipeline/responder.ts";
 import { Verifier } from "./pipeline/verifier.ts";
 import { enterEvent } from "./telemetry/event_audit.ts";
@@ -78,15 +79,19 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const clockWatch = new ClockWatch(clock, { emit, toleranceSeconds: checks.toleranceSeconds });
   const backend = new HttpBackend(addressOf(config, credentials), clock, { clockWatch });
   const responder = new Responder({ broker, keys, clock, emit });
+  const receipts = new Receipts(
+    { broker, keys, store: messages, clock, emit },
+    { ...config.receipts, ...checks, ...config.backend },
+  );
   const forwarder = new Forwarder({
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },
-    ...{ responder, committer, emit, failpoint },
+    ...{ responder: receipts.alongside(responder), committer, emit, failpoint },
   }, { ...config.backend, hasCallbacks: config.commands.callbackPath !== undefined });
   const commandParts = { clock, keys, broker, committer, commands: store.commands };
   const commands = assembleCommands(commandParts, config, emit);
   const verifier = new Verifier(keys);
   const intake = new Intake(
-    { clock, verifier, committer, commands: commands.sender, catchUp, emit, failpoint },
+    { clock, verifier, committer, commands: commands.sender, receipts, catchUp, emit, failpoint },
     { ...config.store, ...checks },
   );
   const metrics = new Metrics({
@@ -107,7 +112,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const api = createRoutes({
     auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
     unreadiness: () => unreadiness({ broker, intake, committer }),
-    degraded: () => [...broker.faults, ...forwarder.faults],
+    degraded: () => [...broker.faults, ...forwarder.faults, ...receipts.faults],
     metrics,
     commands: commands.requests,
     onRefused: (refusal) => refusals.addCommand(refusal),
@@ -119,7 +124,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
-    ...{ emit, eventLog, refusals, gate: options.gate, commands },
+    ...{ emit, eventLog, refusals, gate: options.gate, commands, receipts },
     dropCounter: new DropCounter(messages, emit),
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),

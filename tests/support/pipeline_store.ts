@@ -94,6 +94,7 @@ function failing(messages: MessageStore, batches: Batch[], faults: Error[]): Mes
       return fault ? Promise.reject(fault) : messages.commit(batch);
     },
     read: (sequences) => messages.read(sequences),
+    held: (deviceId, messageId) => messages.held(deviceId, messageId),
     countBrokerDrops: (total) => messages.countBrokerDrops(total),
     counts: () => messages.counts(),
     isLost: (error) => messages.isLost(error),

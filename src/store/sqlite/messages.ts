@@ -28,6 +28,7 @@ import type {
   StoreMarks,
   Tidying,
 } from "../../core/ports.ts";
+import type { Held } from "../../core/receipt.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { Accepted } from "../../core/verdict.ts";
 import { AgeClock } from "./age_clock.ts";
@@ -158,6 +159,12 @@ export class SqliteMessages implements MessageStore {
   // deno-lint-ignore require-await -- as above
   async read(sequences: readonly number[]): Promise<readonly OutboxEntry[]> {
     return this.#outbox.read(sequences);
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async held(deviceId: string, messageId: string): Promise<Held> {
+    if (this.#outbox.has(deviceId, messageId)) return "pending";
+    return this.#deadLetters.findMessage(deviceId, messageId) ? "dead" : "settled";
   }
 
   /** The broker's counter is of its own life; a lower one than the last is a new broker's. */

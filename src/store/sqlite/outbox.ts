@@ -18,6 +18,7 @@ export class Outbox {
   readonly #newest: StatementSync;
   readonly #count: StatementSync;
   readonly #deleteCallbacks: StatementSync;
+  readonly #has: StatementSync;
 
   constructor(store: Database) {
     this.#insert = store.prepare(`
@@ -36,6 +37,9 @@ export class Outbox {
     this.#removals = store.prepare("DELETE FROM outbox_removals RETURNING sequence, lane");
     this.#newest = store.prepare("SELECT max(accepted_ms) AS ms FROM outbox");
     this.#count = store.prepare("SELECT count(*) AS n FROM outbox");
+    this.#has = store.prepare(`
+      SELECT 1 FROM outbox
+      WHERE device_id = ? AND lower(message_id) = lower(?) AND command_state IS NULL`);
     this.#deleteCallbacks = store.prepare("DELETE FROM outbox WHERE command_state IS NOT NULL");
   }
 
@@ -68,6 +72,11 @@ export class Outbox {
   read(sequences: readonly number[]): OutboxEntry[] {
     const places = Array.from({ length: READ_MAX }, (_, i) => sequences[i] ?? null);
     return this.#read.all(...places).map(entryOf);
+  }
+
+  /** True if a reading waits, by its message_id in any case. */
+  has(deviceId: string, messageId: string): boolean {
+    return this.#has.get(deviceId, messageId) !== undefined;
   }
 
   /** Sequence number and device of every entry after `sequence`, in order. */
