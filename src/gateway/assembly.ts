@@ -81,7 +81,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const responder = new Responder({ broker, keys, clock, emit });
   const receipts = new Receipts(
     { broker, keys, store: messages, clock, emit },
-    { ...config.receipts, ...checks, ...config.backend },
+    { ...checks, ...config.backend, ...config.receipts },
   );
   const forwarder = new Forwarder({
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },

@@ -144,9 +144,7 @@ export class Receipts {
     const isVerified = !isUnverified(rejection.code);
     const key = await keys.receiptKey(deviceId, nowSeconds, { isVerified });
     if (key === undefined) return this.#drop("store");
-    const held = rejection.code === "replayed"
-      ? await store.held(deviceId, messageId!)
-      : undefined;
+    const held = rejection.code === "replayed" ? await store.held(deviceId, messageId!) : undefined;
     const payload = rejectedPayload(rejection, held);
     const body = await receipt(key, payload, { deviceId, messageId, nowSeconds });
     const published = await broker.publish(receiptTopic(deviceId), body, {

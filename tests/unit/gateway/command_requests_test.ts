@@ -61,7 +61,8 @@ Deno.test("a device that is not active, or has no key, is sent nothing", async (
 
 Deno.test("without a TTL nothing is kept of what was not sent", async () => {
   await withCommandPipeline(async ({ requests, words, broker, copies, store }) => {
-    words.push({ kind: "refused", reason: "quota" }, { kind: "unsent", reason: "gone" });
+    words.push({ kind: "refused", reason: "quota", reasonCode: 0x97 });
+    words.push({ kind: "unsent", reason: "gone" });
     assert.deepEqual(await requests.send(request()), { kind: "unsent" });
     assert.deepEqual(await requests.send(request({ idempotencyKey: "k" })), { kind: "unsent" });
     broker.isConnected = false;
