@@ -19,7 +19,7 @@ export type Exit = typeof EXIT[keyof typeof EXIT];
 
 /** Ends a command with an error; caught and printed in one place. */
 export class CommandError extends Error {
-  override readonly name = "Failure";
+  override readonly name = "CommandError";
   readonly faults: readonly string[];
   readonly exit: Exit;
   readonly hint: string | undefined;

@@ -5,6 +5,7 @@ import type { Envelope } from "../core/envelope.ts";
 import { REJECTION_CODES, type RejectionCode, rejectionSentence } from "../core/rejection.ts";
 import { importSecret, sign } from "../core/signature.ts";
 import { signingInput } from "../core/signing_input.ts";
+import { secondsOf } from "../core/time.ts";
 import { durationMs } from "../config/setting_types.ts";
 import { readBounded, readOperatorFile } from "../config/operator_file.ts";
 import { SETTINGS } from "../config/settings.ts";
@@ -93,7 +94,7 @@ async function examine(
   options: VerifyOptions,
 ): Promise<Examination> {
   const { at, secretFile } = options;
-  const nowSeconds = at === undefined ? Math.floor(Date.now() / 1000) : Number(at);
+  const nowSeconds = at === undefined ? secondsOf(Date.now()) : Number(at);
   const retained = options.retained === true;
   const subject = { bytes, identity, nowSeconds, now: at === undefined, retained };
   const secret = secretFile === undefined ? undefined : readSecret(secretFile);

@@ -9,6 +9,7 @@ import { importSecret, type SecretKey, sign } from "../core/signature.ts";
 import type { AcknowledgedState } from "../core/command_life.ts";
 import { type SignedKind, signingInput } from "../core/signing_input.ts";
 import { ackTopic, commandTopic, dataTopic, receiptTopic, responseTopic } from "../core/topic.ts";
+import { secondsOf } from "../core/time.ts";
 import {
   type DeviceCommand,
   type DeviceReceipt,
@@ -45,7 +46,7 @@ interface SignOverrides {
 }
 
 /** What a device says of a command. */
-interface CommandWord {
+interface AcknowledgementPayload {
   readonly state: AcknowledgedState;
   /** Any JSON. */
   readonly result?: unknown;
@@ -182,14 +183,14 @@ export class DeviceClient {
     return { ...signed, ...await this.publish(signed.message) };
   }
 
-  /** Acknowledges the command of that id: signs a word on it and publishes it to its ack topic. */
+  /** Acknowledges the command of that id: signs what it says of it, and publishes that to its ack topic. */
   async acknowledge(
     messageId: string,
-    word: CommandWord,
+    payload: AcknowledgementPayload,
     overrides: SignOverrides = {},
   ): Promise<SignedMessage & { reasonCode: number }> {
     const kind = "acknowledgement";
-    const signed = await this.sign(JSON.stringify(word), { kind, messageId, ...overrides });
+    const signed = await this.sign(JSON.stringify(payload), { kind, messageId, ...overrides });
     return { ...signed, ...await this.publish(signed.message, { topic: ackTopic(this.deviceId) }) };
   }
 
@@ -302,7 +303,7 @@ function connected(client: MqttClient): Promise<void> {
 }
 
 function nowSeconds(): number {
-  return Math.floor(Date.now() / 1000);
+  return secondsOf(Date.now());
 }
 
 function text(bytes: Uint8Array): string {

@@ -39,9 +39,9 @@ export interface Refused {
   readonly rejection: Rejection;
 }
 
-/** A device's word on a command, with a signature that verified. */
-export interface CommandWord {
-  readonly kind: "command_word";
+/** What a device says of a command, under a signature that verified. */
+export interface SignedAcknowledgement {
+  readonly kind: "acknowledgement";
   readonly identity: string;
   /** As in the message. */
   readonly messageId: string;
@@ -52,7 +52,7 @@ export interface CommandWord {
 export type ExaminedReading = Candidate | Refused;
 
 /** A message after the verifier. */
-export type Examined = ExaminedReading | CommandWord;
+export type Examined = ExaminedReading | SignedAcknowledgement;
 
 /** The ids that devices have used. */
 export interface KnownIds {

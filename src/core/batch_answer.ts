@@ -84,7 +84,7 @@ function scanObject(
     const end = scanner.value(valueAt);
     if (end === FAULT) return FAULT;
     if (name !== undefined && names.includes(name)) {
-      if (Object.hasOwn(spans, name)) return scanner.fail(`"${name}" stands twice`, at);
+      if (Object.hasOwn(spans, name)) return scanner.fail(`"${name}" appears twice`, at);
       spans[name] = [valueAt, end];
     }
     at = scanner.space(end);
@@ -127,7 +127,7 @@ function scanItem(scanner: JsonScanner, start: number, { ids, items }: Found): n
   if (id === undefined || !ids.has(id)) {
     return scanner.fail('a "message_id" that is not in the batch', idSpan[0]);
   }
-  if (items.has(id)) return scanner.fail("a message that stands in two items", idSpan[0]);
+  if (items.has(id)) return scanner.fail("a message that is in two items", idSpan[0]);
   const status = statusOf(bytes, statusSpan);
   if (status === undefined) {
     return scanner.fail('a "status" that is not a number from 200 to 999', statusSpan[0]);

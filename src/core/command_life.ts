@@ -5,8 +5,8 @@
  * - a state says what is known, and never more: `sent` is that a copy may be with the device;
  * - a copy counts before it is published, and counts no longer only if the broker says that nobody
  *   had it: so a crash in between leaves a state that is true;
- * - the device's word only moves a command forward, and a final word stays;
- * - what is final is sent no more; `unconfirmed` is final but for a late word of the device.
+ * - an acknowledgement only moves a command forward, and a final one stays;
+ * - what is final is sent no more; `unconfirmed` is final but for a late acknowledgement.
  */
 
 /** Every state there is. */
@@ -35,7 +35,7 @@ export const COMMAND_DELIVERIES = ["queued", "no_subscriber", "stored"] as const
 
 export type CommandDelivery = typeof COMMAND_DELIVERIES[number];
 
-/** The device's last word. */
+/** The device's last acknowledgement. */
 export interface Acknowledgement {
   readonly state: AcknowledgedState;
   /** When it came, Unix seconds. */
@@ -139,7 +139,7 @@ export function copyConcluded(command: Command, outcome: CopyOutcome): Command {
   }
 }
 
-/** The device has spoken; the same command if that is no news. */
+/** The device has acknowledged; the same command if that is no news. */
 export function acknowledged(command: Command, acknowledgement: Acknowledgement): Command {
   const { state } = acknowledgement;
   if (command.state === "expired" || command.state === "cancelled") return command;

@@ -5,7 +5,7 @@ import type { Acknowledgement, Command } from "./command_life.ts";
 
 const TEXT = new TextEncoder();
 
-/** The record, as JSON; the payload of the acknowledgement stands in it byte for byte. */
+/** The record, as JSON; the payload of the acknowledgement is in it byte for byte. */
 export function commandRecord(command: Command): Uint8Array<ArrayBuffer> {
   const { acknowledgement } = command;
   const fields = JSON.stringify({

@@ -108,7 +108,7 @@ export interface CommandReader {
   request(key: Pick<RequestKey, "keyName" | "key">): Promise<KeptRequest | undefined>;
   /** The first that waits for the device, in the order of acceptance. */
   nextWaiting(deviceId: string, nowSeconds: number): Promise<StoredCommand | undefined>;
-  /** Those that may have to be sent again: kept, sent, and without a word of the device. */
+  /** Those that may have to be sent again: kept, sent, and not acknowledged. */
   unacknowledged(deviceId: string, nowSeconds: number): Promise<readonly StoredCommand[]>;
   /** True if the device has ever acknowledged a command. */
   hasAcknowledged(deviceId: string): Promise<boolean>;

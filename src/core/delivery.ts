@@ -103,7 +103,7 @@ export function keptAnswer(outcome: Outcome): KeptAnswer | undefined {
   };
 }
 
-/** A `Location` field as it may be shown: its query, or what stands before an "@", may be a key. */
+/** A `Location` field as it may be shown: its query, or what comes before an "@", may be a key. */
 export function shownLocation(location: string): string {
   return location.replace(/[?#].*$/s, "")
     .replace(/^([a-z][a-z0-9+.-]*:)?\/\/[^/]*@/i, "$1//")

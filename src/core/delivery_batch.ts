@@ -2,9 +2,9 @@
  * Readings that go to the backend in one request.
  *
  * The rules are:
- * - the body is a JSON array; each payload stands in it byte for byte as it was signed;
+ * - the body is a JSON array; each payload is in it byte for byte as it was signed;
  * - the key of a batch is of its message ids, so that a repetition of the same batch has the same key;
- * - of one device only what stands before its first "again" is settled: what stands behind goes
+ * - of one device only what comes before its first "again" is settled: what comes after goes
  *   again, whatever its status, so that the order is kept.
  */
 
@@ -72,7 +72,7 @@ export async function batchKey(entries: readonly OutboxEntry[]): Promise<string>
   return new Uint8Array(await crypto.subtle.digest("SHA-256", ids)).toHex();
 }
 
-/** How many of one device's outcomes, in their order, stand before the first "again". */
+/** How many of one device's outcomes, in their order, come before the first "again". */
 export function settledCount(
   outcomes: readonly Outcome[],
   retryStatuses: ReadonlySet<number>,

@@ -83,7 +83,7 @@ function scanFields(scanner: JsonScanner, onField: OnField): number {
     const field = fieldOf(bytes, at, nameEnd);
     if (field === undefined) return scanner.fail("a field that is not part of a message", at);
     const bit = 1 << FIELDS.indexOf(field);
-    if (seen & bit) return scanner.fail(`"${field}" stands twice`, at);
+    if (seen & bit) return scanner.fail(`"${field}" appears twice`, at);
     seen |= bit;
     at = scanner.space(nameEnd);
     if (bytes[at] !== 0x3a) return scanner.unexpected(at);

@@ -49,10 +49,10 @@ export async function examineAcknowledgement(
   );
   const payload = await keys.signedPayload(origin, receivedSeconds, "acknowledgement");
   if (payload === undefined) return refuse(reject("invalid_signature"));
-  const word = readAcknowledgement(payload);
-  if (!word.ok) return refuse(reject("malformed", word.fault));
-  const acknowledgement = { state: word.state, receivedSeconds, timestamp, payload };
-  return { kind: "command_word", identity, messageId, acknowledgement };
+  const said = readAcknowledgement(payload);
+  if (!said.ok) return refuse(reject("malformed", said.fault));
+  const acknowledgement = { state: said.state, receivedSeconds, timestamp, payload };
+  return { kind: "acknowledgement", identity, messageId, acknowledgement };
 }
 
 /** The envelope, or why it is refused before any key is used. */

@@ -28,4 +28,7 @@ export function idempotencyKey(
 }
 
 /** An entry without its payload, which is still in the store. */
-export type WaitingEntry = Pick<OutboxEntry, "sequence" | "deviceId">;
+export interface WaitingEntry extends Pick<OutboxEntry, "sequence" | "deviceId"> {
+  /** True of a callback; an entry that was accepted just now does not say it. */
+  readonly isCallback?: true;
+}

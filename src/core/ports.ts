@@ -116,8 +116,6 @@ export interface StoreCounts {
 /** The messages in the store. Each call is one batch, and its changes are on the disk at its end. */
 export interface MessageStore {
   marks(): Promise<StoreMarks>;
-  /** Takes every callback out of the outbox; called before `backlog`. Resolves to how many. */
-  dropCallbacks(): Promise<number>;
   /** Every entry in the outbox at start, in order; read it once, before anything is committed. */
   backlog(): AsyncIterable<WaitingEntry>;
   /** One transaction: all of it is on the disk when this resolves; nothing is if it rejects. */

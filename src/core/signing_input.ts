@@ -3,9 +3,9 @@
  *
  * The rules are:
  * - signing input = device_id + timestamp + message_id + payload, all UTF-8, nothing between them;
- *   of every kind but readings and commands a word and a colon stand before it: no device id has a
+ *   of every kind but readings and commands a word and a colon come before it: no device id has a
  *   colon, and digits follow it, so no input of one kind is an input of another;
- * - of a response the status, three digits, and the body stand where the payload does;
+ * - of a response the status, three digits, and the body are where the payload is;
  * - timestamp and message_id are their text in the message, the payload its text in the message;
  * - the fields cannot run into each other: a timestamp has exactly ten digits and a message_id
  *   exactly 36 characters, so every boundary after the device_id is at a fixed place.

@@ -124,7 +124,7 @@ async function strangerFails(sandbox: Sandbox, narrator: Narrator): Promise<void
     return "connected";
   }, (error: Error) => error.message);
   const line = await poll(
-    "the broker's word on it",
+    "the broker's log line",
     () => NO_CERTIFICATE.exec(sandbox.broker.log())?.[0],
   );
   narrator.quote(line);
@@ -156,7 +156,7 @@ async function refused(
   const linesBefore = sandbox.gateway.lines().length;
   const receivedBefore = sandbox.backend.received.length;
   await attack();
-  const [line, ...more] = await poll("the gateway's word on it", () => {
+  const [line, ...more] = await poll("the gateway's log line", () => {
     const lines = sandbox.gateway.lines().slice(linesBefore);
     return lines.length > 0 && lines;
   });

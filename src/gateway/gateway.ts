@@ -39,11 +39,13 @@ export class Gateway {
   async start(): Promise<void> {
     const { broker, committer, forwarder, intake, keys, gate, api, emit } = this.#parts;
     const { commands } = this.#parts;
-    if (this.#config.commands.callbackPath === undefined) await this.#dropCallbacks();
+    const tells = this.#config.commands.callbackPath !== undefined;
+    const untold: number[] = [];
     let pending = 0;
     for await (const entry of this.#parts.messages.backlog()) {
       pending++;
-      forwarder.addBacklog(entry);
+      if (entry.isCallback && !tells) untold.push(entry.sequence);
+      else forwarder.addBacklog(entry);
     }
     committer.start({ pending, entries: forwarder, commands: commands.watch });
     forwarder.start();
@@ -60,6 +62,7 @@ export class Gateway {
     clearTimeout(hold);
     if (this.#stopping) return;
     gate?.open(api);
+    this.#drop(untold);
     const counts = { devices: keys.size, pending: committer.pending };
     emit({ kind: "gateway_started", ...startFacts(this.#config), ...counts });
     await this.#tellAuditHead();
@@ -72,6 +75,7 @@ export class Gateway {
     this.#ready.resolve();
     this.#parts.expiryWatch.close();
     intake.stopTaking();
+    this.#parts.commands.waits.close();
     await Promise.all([forwarder.stop(graceMs), gate?.hold(graceMs)]);
     await this.#parts.commands.sender.stop();
     this.#parts.refusals.close();
@@ -92,10 +96,12 @@ export class Gateway {
     this.#ready.resolve();
   }
 
-  /** There is no path to which they could go. */
-  async #dropCallbacks(): Promise<void> {
-    const count = await this.#parts.messages.dropCallbacks();
-    if (count > 0) this.#parts.emit({ kind: "callbacks_dropped", count });
+  /** There is no path to which these callbacks could go, and these settings are here to stay. */
+  #drop(callbacks: readonly number[]): void {
+    if (callbacks.length === 0) return;
+    const { committer, emit } = this.#parts;
+    for (const sequence of callbacks) committer.settle({ sequence, deadLetter: undefined });
+    emit({ kind: "callbacks_dropped", count: callbacks.length });
   }
 
   async #tellAuditHead(): Promise<void> {

@@ -76,9 +76,12 @@ Deno.test("run stops on SIGTERM also while it waits for the broker", async () =>
   await withProcess(async (site) => {
     await site.stopBroker();
     const child = new ChildProcess(gatewayCommand(site.layout.directory));
-    await poll("the fault", () => child.stderr.includes("broker_unreachable"));
-    const { code } = await child.stop();
-    assert.equal(code, 0);
+    try {
+      await poll("the fault", () => child.stderr.includes("broker_unreachable"));
+    } finally {
+      await child.stop();
+    }
+    assert.equal((await child.exited).code, 0);
   });
 });
 

@@ -27,8 +27,11 @@ async function shownOnTerminal(
   const reading = child.stdout.pipeThrough(new TextDecoderStream())
     .pipeTo(new WritableStream({ write: (text) => void (shown += text) }));
   const keyboard = child.stdin.getWriter();
-  await poll("it to be ready", () => /^ready\r?$/m.test(shown), { timeoutMs: 20_000 });
-  await keyboard.write(new TextEncoder().encode(INTERRUPT));
+  try {
+    await poll("it to be ready", () => /^ready\r?$/m.test(shown), { timeoutMs: 20_000 });
+  } finally {
+    await keyboard.write(new TextEncoder().encode(INTERRUPT)).catch(() => {}); // it has ended
+  }
   const { code } = await child.status;
   await reading;
   await keyboard.close().catch(() => {}); // its reader is gone
@@ -43,6 +46,7 @@ Deno.test("on a terminal the log is lines of text, in colour unless NO_COLOR is 
     assert.equal(coloured.code, 0, coloured.shown);
     assert.match(coloured.shown, new RegExp(`^${TIME} \x1b\\[32mINFO   \x1b\\[0m ${said}`, "m"));
     const plain = await shownOnTerminal(directory, { NO_COLOR: "1" });
+    assert.equal(plain.code, 0, plain.shown);
     assert.match(plain.shown, new RegExp(`^${TIME} INFO    ${said}`, "m"));
     assert.ok(!plain.shown.includes("\x1b"));
     const json = await shownOnTerminal(directory, { SECURE_IOT_GATEWAY_LOG_FORMAT: "json" });

@@ -86,7 +86,6 @@ function pipelineOn(store: Store, policy: Partial<AdmissionPolicy>): PipelineSto
 function failing(messages: MessageStore, batches: Batch[], faults: Error[]): MessageStore {
   return {
     marks: () => messages.marks(),
-    dropCallbacks: () => messages.dropCallbacks(),
     backlog: () => messages.backlog(),
     commit: (batch) => {
       batches.push(batch);

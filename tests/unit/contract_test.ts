@@ -6,7 +6,7 @@ import project from "../../deno.json" with { type: "json" };
 import { dispositionOf } from "../../src/core/delivery.ts";
 import { isDeviceId } from "../../src/core/device.ts";
 import { isWrongBackend, RETRY_STATUSES, statusesOf } from "../../src/core/retry_statuses.ts";
-import { ACKNOWLEDGED_STATES } from "../../src/core/command_life.ts";
+import { ACKNOWLEDGED_STATES, COMMAND_STATES } from "../../src/core/command_life.ts";
 import { REJECTION_CODES } from "../../src/core/rejection.ts";
 import {
   ackTopic,
@@ -164,25 +164,40 @@ Deno.test("a command lives as long as the default tolerance", () => {
   assert.equal(`${bindings!["mqtt"]!["messageExpiryInterval"]}s`, tolerance!.defaultValue);
 });
 
-Deno.test("the backend's statuses mean what the program makes of them", () => {
-  const answers = BACKEND.root["paths"]!["/device/{device_id}/data"]!["post"]!["responses"]!;
-  const listed = RETRY_STATUSES.toUpperCase().split(", ");
-  assert.deepEqual(Object.keys(answers).sort(), ["2XX", "4XX", ...listed].sort());
-  const retryStatuses = statusesOf(RETRY_STATUSES);
-  for (let status = 200; status < 600; status++) {
-    const described = answers[status] ?? answers[`${String(status)[0]}XX`]!;
-    const answer = { kind: "answer", status, body: undefined, retryAfter: null } as const;
-    const outcome = { ...answer, location: null, contentType: null };
-    const again = isWrongBackend(status) ? "WrongBackend" : "Again";
-    const meaning = { delivered: "Delivered", rejected: "DeadLetter", retry: again };
-    const name = meaning[dispositionOf(outcome, retryStatuses)];
-    assert.equal(described["$ref"], `#/components/responses/${name}`, String(status));
-  }
+/** What a backend is asked, and the names of what its final answers mean. */
+const ASKED = [
+  ["/device/{device_id}/data", "Delivered", "DeadLetter"],
+  ["/device/{device_id}/command/{message_id}", "StateTaken", "StateDeadLetter"],
+  ["/batch", "BatchTaken", "BatchRefused"],
+] as const;
+
+for (const [path, delivered, rejected] of ASKED) {
+  Deno.test(`the backend's statuses mean what the program makes of them: ${path}`, () => {
+    const answers = BACKEND.root["paths"]![path]!["post"]!["responses"]!;
+    const listed = RETRY_STATUSES.toUpperCase().split(", ");
+    assert.deepEqual(Object.keys(answers).sort(), ["2XX", "4XX", ...listed].sort());
+    const retryStatuses = statusesOf(RETRY_STATUSES);
+    for (let status = 200; status < 600; status++) {
+      const described = answers[status] ?? answers[`${String(status)[0]}XX`]!;
+      const answer = { kind: "answer", status, body: undefined, retryAfter: null } as const;
+      const outcome = { ...answer, location: null, contentType: null };
+      const retry = isWrongBackend(status) ? "WrongBackend" : "Again";
+      const name = { delivered, rejected, retry }[dispositionOf(outcome, retryStatuses)];
+      assert.equal(described["$ref"], `#/components/responses/${name}`, String(status));
+    }
+  });
+}
+
+Deno.test("the backend's paths are the defaults of the settings, and the example of the callback's", () => {
+  const settings = listSettings();
+  const of = (name: string) => settings.find(({ section, key }) => `${section}.${key}` === name)!;
+  assert.deepEqual(Object.keys(BACKEND.root["paths"]!), ASKED.map(([path]) => path));
+  assert.equal(of("backend.path").defaultValue, ASKED[0][0]);
+  assert.ok(of("commands.callback").purpose.includes(`"${ASKED[1][0]}"`));
+  assert.equal(of("backend.batch_path").defaultValue, ASKED[2][0]);
 });
 
-Deno.test("the backend's path is the default of the setting", () => {
-  const setting = listSettings().find(({ section, key }) =>
-    section === "backend" && key === "path"
-  );
-  assert.deepEqual(Object.keys(BACKEND.root["paths"]!), [setting!.defaultValue]);
+Deno.test("the backend may be told of every state but waiting", () => {
+  const { state } = BACKEND.root["components"]!["schemas"]!["CommandRecord"]!["properties"]!;
+  assert.deepEqual(state!["enum"], COMMAND_STATES.filter((one) => one !== "waiting"));
 });

@@ -142,6 +142,17 @@ Deno.test("core/ is pure: no packages, no clock, no chance, no console, nothing 
   }
 });
 
+Deno.test("milliseconds become seconds, and a day has its length, in core/time.ts", () => {
+  for (const { path, text } of OURS) {
+    if (path === "src/core/time.ts") continue;
+    const found = /^.*(Math\.floor\([^;]* \/ 1_?000\)(?! \/)|(SECONDS|MS) = 86_400(_000)?;).*$/m
+      .exec(
+        text,
+      );
+    assert.equal(found?.[0], undefined, `${path}: secondsOf(), DAY_SECONDS and DAY_MS are there`);
+  }
+});
+
 Deno.test("each half of the decision has one caller, so that `verify` cannot differ", () => {
   const callers = (called: string) =>
     OURS.filter(({ text }) => text.includes(`${called}(`)).map(({ path }) => path).sort();

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { writeToStderr } from "../../log/log.ts";
-import { ChildProcess } from "./child_process.ts";
+import { ChildProcess, StartedProcess } from "./child_process.ts";
 import { poll } from "../../time/poll.ts";
 
 /** Where Mosquitto is, or what keeps it from being there, and what to do about it. */
@@ -45,18 +45,7 @@ export async function ensureMosquitto(): Promise<MosquittoResult> {
 }
 
 /** One running Mosquitto. */
-export class BrokerProcess {
-  readonly pid: number;
-  /** Resolves when the process has ended and all its output is read. */
-  readonly exited: Promise<Deno.CommandStatus>;
-  readonly #child: ChildProcess;
-
-  private constructor(child: ChildProcess) {
-    this.#child = child;
-    this.pid = child.pid;
-    this.exited = child.exited;
-  }
-
+export class BrokerProcess extends StartedProcess {
   /** Starts Mosquitto; resolves when all its listeners accept, rejects with its output otherwise. */
   static async start(
     configuration: string,
@@ -77,22 +66,17 @@ export class BrokerProcess {
 
   /** All that it has written so far. */
   log(): string {
-    return this.#child.stdout + this.#child.stderr;
-  }
-
-  /** Sends a signal; does nothing if the process has ended. */
-  kill(signal: Deno.Signal): void {
-    this.#child.kill(signal);
+    return this.child.stdout + this.child.stderr;
   }
 
   /** Stops it with SIGTERM, or with SIGKILL if that does not work. */
   async stop(): Promise<void> {
-    await this.#child.stop();
+    await this.child.stop();
   }
 
   async #accepts(listener: Deno.ConnectOptions): Promise<void> {
     await poll(`Mosquitto on port ${listener.port}`, async () => {
-      if (this.#child.running) return await accepts(listener);
+      if (this.child.running) return await accepts(listener);
       await this.exited;
       throw new Error("Mosquitto ended at once");
     }, { timeoutMs: START_TIMEOUT_MS });

@@ -94,3 +94,22 @@ export class ChildProcess {
     for await (const text of texts) this.#output[name] += text;
   }
 }
+
+/** A child process that has come up: how it is made is its class's. */
+export class StartedProcess {
+  readonly pid: number;
+  /** Resolves when the process has ended and all its output is read. */
+  readonly exited: Promise<Deno.CommandStatus>;
+  protected readonly child: ChildProcess;
+
+  protected constructor(child: ChildProcess) {
+    this.child = child;
+    this.pid = child.pid;
+    this.exited = child.exited;
+  }
+
+  /** Sends a signal; does nothing if the process has ended. */
+  kill(signal: Deno.Signal): void {
+    this.child.kill(signal);
+  }
+}

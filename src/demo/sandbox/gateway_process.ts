@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 import { PROGRAM_VARIABLE } from "../../config/config.ts";
 import { RUNTIME_FLAGS } from "../../process/runtime_flags.ts";
-import { ChildProcess, type ProgramCommand } from "./child_process.ts";
+import { ChildProcess, type ProgramCommand, StartedProcess } from "./child_process.ts";
 import { poll } from "../../time/poll.ts";
 
 /** One line of the gateway's log. */
@@ -46,18 +46,7 @@ export function programCommand(...args: string[]): ProgramCommand {
 }
 
 /** One running gateway. */
-export class GatewayProcess {
-  readonly pid: number;
-  /** Resolves when the process has ended and all its output is read. */
-  readonly exited: Promise<Deno.CommandStatus>;
-  readonly #child: ChildProcess;
-
-  private constructor(child: ChildProcess) {
-    this.#child = child;
-    this.pid = child.pid;
-    this.exited = child.exited;
-  }
-
+export class GatewayProcess extends StartedProcess {
   /** Starts a gateway; resolves once it takes messages, rejects with its output otherwise. */
   static async start(
     directory: string,
@@ -79,7 +68,7 @@ export class GatewayProcess {
 
   /** All that it has written to stderr so far. */
   log(): string {
-    return this.#child.stderr;
+    return this.child.stderr;
   }
 
   /** The records in its log so far. */
@@ -88,14 +77,9 @@ export class GatewayProcess {
     return complete.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
   }
 
-  /** Sends a signal; does nothing if the process has ended. */
-  kill(signal: Deno.Signal): void {
-    this.#child.kill(signal);
-  }
-
   /** Stops it with SIGTERM; returns its exit code. */
   async stop(): Promise<number> {
-    const { code } = await this.#child.stop({ timeoutMs: STOP_TIMEOUT_MS });
+    const { code } = await this.child.stop({ timeoutMs: STOP_TIMEOUT_MS });
     return code;
   }
 }

@@ -7,7 +7,7 @@
  *   back as a reading is replayed;
  * - a command's payload is gone once it is final;
  * - each new state is told to the backend from the device's lane, if it wants to hear of them: `sent`
- *   only when the broker has spoken, since a try that finds nobody is none.
+ *   only when the broker has answered, since a try that finds nobody is none.
  */
 
 import type { StatementSync } from "node:sqlite";
@@ -154,7 +154,7 @@ export class Commands {
     }
   }
 
-  /** Takes the device's word for one of its commands; undefined if it is of none. */
+  /** Takes a device's acknowledgement of one of its commands; undefined if it is of none. */
   acknowledge(name: CommandName, acknowledgement: Acknowledgement): Command | undefined {
     const row = this.#rows.row(name);
     if (row === undefined) return undefined;

@@ -141,7 +141,7 @@ export class DeadLetters {
     });
   }
 
-  /** Drops those of a selection that are there now for good, in steps as `retry` does. */
+  /** Drops those of a selection that are there now permanently, in steps as `retry` does. */
   *drop(selection: Selection): Generator<number> {
     yield* this.#inBatches(selection, (range) => Number(this.#remove.run(...range).changes));
   }

@@ -14,7 +14,7 @@ import type { AuditLimits } from "../audit.ts";
 import type { CommandLimits } from "../store.ts";
 import { StoreLostError, StoreReopenError } from "../store_error.ts";
 import type { DeadLetterLimits } from "../dead_letters.ts";
-import { admit, type CommandWord, type Decided } from "../../core/admission.ts";
+import { admit, type Decided, type SignedAcknowledgement } from "../../core/admission.ts";
 import type { Settlement } from "../../core/delivery.ts";
 import type { Envelope } from "../../core/envelope.ts";
 import { oldestRemembered } from "../../core/freshness.ts";
@@ -90,11 +90,6 @@ export class SqliteMessages implements MessageStore {
     };
   }
 
-  // deno-lint-ignore require-await -- as above
-  async dropCallbacks(): Promise<number> {
-    return this.#database.transaction(() => this.#outbox.removeCallbacks());
-  }
-
   async *backlog(): AsyncIterable<WaitingEntry> {
     for (const entry of this.#outbox.after(0)) {
       this.#pending++;
@@ -128,11 +123,11 @@ export class SqliteMessages implements MessageStore {
         const commandResults = batch.commandChanges.map((one) => this.#commands.change(one));
         const forgottenSeconds = this.#replayGuard.forgottenSeconds();
         const facts = { ...batch.facts, forgottenSeconds };
-        const readings = examined.filter((one) => one.kind !== "command_word");
+        const readings = examined.filter((one) => one.kind !== "acknowledgement");
         const { decided, late, spent } = admit(readings, this.#replayGuard, { ...batch, facts });
         const verdicts = decided.values();
         const committed = examined.map((one) =>
-          one.kind === "command_word"
+          one.kind === "acknowledgement"
             ? this.#acknowledge(one)
             : this.#write(verdicts.next().value!, batch.acceptedMs)
         );
@@ -228,7 +223,7 @@ export class SqliteMessages implements MessageStore {
     return { kind: "accepted", identity, entry: this.#accept(envelope!, verdict, acceptedMs) };
   }
 
-  #acknowledge({ identity, messageId, acknowledgement }: CommandWord): Committed {
+  #acknowledge({ identity, messageId, acknowledgement }: SignedAcknowledgement): Committed {
     const command = this.#commands.acknowledge({ deviceId: identity, messageId }, acknowledgement);
     return command === undefined
       ? { kind: "acknowledgement_unmatched", identity, messageId }

@@ -6,18 +6,17 @@ import type { OutboxEntry, WaitingEntry } from "../../core/outbox_entry.ts";
 import { READ_MAX } from "../../core/ports.ts";
 import type { Database } from "./database.ts";
 
-/** The outbox; `append`, `restamp` and `remove` belong inside a transaction. */
+/** The outbox; `append`, `reassignAcceptTime` and `remove` belong inside a transaction. */
 export class Outbox {
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
   readonly #read: StatementSync;
   readonly #lanes: StatementSync;
-  readonly #restamp: StatementSync;
+  readonly #setAcceptTime: StatementSync;
   readonly #oldest: StatementSync;
   readonly #removals: StatementSync;
   readonly #newest: StatementSync;
   readonly #count: StatementSync;
-  readonly #deleteCallbacks: StatementSync;
   readonly #has: StatementSync;
 
   constructor(store: Database) {
@@ -29,10 +28,12 @@ export class Outbox {
     this.#read = store.prepare(
       `SELECT * FROM outbox WHERE sequence IN (${places}) ORDER BY sequence`,
     );
-    this.#lanes = store.prepare(
-      "SELECT sequence, device_id FROM outbox WHERE sequence > ? ORDER BY sequence",
-    );
-    this.#restamp = store.prepare("UPDATE outbox SET accepted_ms = ? WHERE sequence > ?");
+    // The column of the state is behind the payload, and costs reading all of that: the index has it.
+    this.#lanes = store.prepare(`
+      SELECT sequence, device_id, sequence IN
+        (SELECT sequence FROM outbox WHERE command_state IS NOT NULL) AS is_callback
+      FROM outbox WHERE sequence > ? ORDER BY sequence`);
+    this.#setAcceptTime = store.prepare("UPDATE outbox SET accepted_ms = ? WHERE sequence > ?");
     this.#oldest = store.prepare("SELECT accepted_ms FROM outbox ORDER BY sequence LIMIT 1");
     this.#removals = store.prepare("DELETE FROM outbox_removals RETURNING sequence, lane");
     this.#newest = store.prepare("SELECT max(accepted_ms) AS ms FROM outbox");
@@ -40,7 +41,6 @@ export class Outbox {
     this.#has = store.prepare(`
       SELECT 1 FROM outbox
       WHERE device_id = ? AND lower(message_id) = lower(?) AND command_state IS NULL`);
-    this.#deleteCallbacks = store.prepare("DELETE FROM outbox WHERE command_state IS NOT NULL");
   }
 
   /** Adds an accepted message; returns the entry it has become. */
@@ -55,17 +55,12 @@ export class Outbox {
 
   /** Sets the accept time of every entry after `sequence`. */
   reassignAcceptTime(sequence: number, acceptedMs: number): void {
-    this.#restamp.run(acceptedMs, sequence);
+    this.#setAcceptTime.run(acceptedMs, sequence);
   }
 
   /** Takes an entry out. */
   remove(sequence: number): void {
     this.#delete.run(sequence);
-  }
-
-  /** Takes out what tells of commands' states; returns how many there were. */
-  removeCallbacks(): number {
-    return Number(this.#deleteCallbacks.run().changes);
   }
 
   /** Those of the entries (at most `READ_MAX`) that are there, in the order of their numbers. */
@@ -82,7 +77,8 @@ export class Outbox {
   /** Sequence number and device of every entry after `sequence`, in order. */
   *after(sequence: number): Iterable<WaitingEntry> {
     for (const row of this.#lanes.iterate(sequence)) {
-      yield { sequence: row["sequence"] as number, deviceId: row["device_id"] as string };
+      const entry = { sequence: row["sequence"] as number, deviceId: row["device_id"] as string };
+      yield row["is_callback"] === 1 ? { ...entry, isCallback: true } : entry;
     }
   }
 

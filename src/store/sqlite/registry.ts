@@ -1,5 +1,5 @@
 /**
- * The devices that may speak, in the database.
+ * The registered devices, in the database.
  *
  * The rules are:
  * - two ids that differ only in case are refused: file names and people cannot tell them apart;

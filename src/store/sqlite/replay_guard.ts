@@ -9,7 +9,7 @@
  *   of one small segment only;
  * - every segment has a filter in memory, which mostly knows that an id is new without a look into the
  *   segment; a filter may know of too many ids, which costs a look, but never of too few;
- * - the newest timestamp ever forgotten is kept for good (`forgotten_seconds`), and a message that
+ * - the newest timestamp ever forgotten is kept permanently (`forgotten_seconds`), and a message that
  *   old or older is never accepted, so a clock that steps back makes nothing fresh again; a clock
  *   that stepped far ahead and came back costs nothing, since only what was really held moves it;
  * - an id is compared as its 16 bytes, so that its case does not matter.

@@ -91,7 +91,7 @@ Deno.test("MqttBroker acknowledges nothing by itself: what is not acknowledged c
 Deno.test("MqttBroker keeps its connection alive while acknowledgements wait", async () => {
   await withLiveSite(async (site) => {
     const arrivals: InboundMessage[] = [];
-    const link = brokerOf(site, { keepaliveSeconds: 1 });
+    const link = brokerOf(site, { keepaliveSeconds: 2 });
     let losses = 0;
     link.open({ ...keeping(arrivals), disconnected: () => losses++ });
     await poll("the link", () => link.isConnected);
@@ -99,7 +99,7 @@ Deno.test("MqttBroker keeps its connection alive while acknowledgements wait", a
     await device.publish("held");
     await poll("the arrival", () => arrivals.length === 1);
     // Longer than one and a half keepalives, after which either side gives up.
-    await new Promise((resolve) => setTimeout(resolve, 1_600));
+    await new Promise((resolve) => setTimeout(resolve, 3_200));
     assert.equal(losses, 0);
     await link.close();
   }, { start: false });

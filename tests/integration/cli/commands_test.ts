@@ -49,7 +49,7 @@ async function write(
     const messages = messagesOf(store);
     await messages.commit(batch({ commandChanges: commands.map((one) => accept(one)) }));
     const { deviceId: identity, messageId } = commands.at(-1)!;
-    const word = { kind: "command_word", identity, messageId, acknowledgement } as const;
+    const word = { kind: "acknowledgement", identity, messageId, acknowledgement } as const;
     await messages.commit(batch({ examined: [word] }));
   } finally {
     await store.close();

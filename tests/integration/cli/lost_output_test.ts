@@ -88,10 +88,13 @@ Deno.test("a gateway whose log cannot be written goes on, and stops as it should
       const script = `exec "$@" ${log}`;
       const command = { path: "bash", args: ["-c", script, "bash", path, ...args], environment };
       const gateway = new ChildProcess(command);
-      await poll("the gateway to answer", () => answers(directory, port), { timeoutMs: 20_000 });
-      assert.ok(gateway.running);
-      const { code } = await gateway.stop({ timeoutMs: 15_000 });
-      assert.equal(code, 0, log);
+      try {
+        await poll("the gateway to answer", () => answers(directory, port), { timeoutMs: 20_000 });
+        assert.ok(gateway.running);
+      } finally {
+        await gateway.stop({ timeoutMs: 15_000 });
+      }
+      assert.equal((await gateway.exited).code, 0, log);
     }
   });
 });

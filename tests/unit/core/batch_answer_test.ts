@@ -64,7 +64,7 @@ Deno.test("what is not as agreed is named, with its place", () => {
     ['{"items":[]} {}', "text after the object, at byte 13"],
     ['{"items":null}', '"items" is not an array, at byte 9'],
     [`{"items":${item}}`, '"items" is not an array, at byte 9'],
-    ['{"items":[],"items":[]}', '"items" stands twice, at byte 12'],
+    ['{"items":[],"items":[]}', '"items" appears twice, at byte 12'],
     ['{"items":[1]}', "an item is not an object, at byte 10"],
     ['{"items":[{}]}', 'an item without "message_id", at byte 10'],
     [`{"items":[{"message_id":"${A}"}]}`, 'an item without "status", at byte 10'],
@@ -76,10 +76,10 @@ Deno.test("what is not as agreed is named, with its place", () => {
       '{"items":[{"message_id":"770e8400-e29b-41d4-a716-446655440000","status":200}]}',
       'a "message_id" that is not in the batch, at byte 24',
     ],
-    [`{"items":[${item},${item}]}`, "a message that stands in two items, at byte 91"],
+    [`{"items":[${item},${item}]}`, "a message that is in two items, at byte 91"],
     [
       `{"items":[{"message_id":"${A}","status":200,"status":500}]}`,
-      '"status" stands twice, at byte 76',
+      '"status" appears twice, at byte 76',
     ],
     ...["99", "100", "199", "1000", "200.0", '"200"', "2e2", "-20", "null"].map((status) =>
       [

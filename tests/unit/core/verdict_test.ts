@@ -157,7 +157,10 @@ Deno.test("every code has its sentence, word for word", () => {
 Deno.test("a malformed message is described by place, never by what stands there", async () => {
   const good = await message('{"t":1}');
   const cases: [string, RegExp][] = [
-    [good.replace('"payload":', '"pay\\u006coad":1,"payload":'), /"payload" stands twice, at byte/],
+    [
+      good.replace('"payload":', '"pay\\u006coad":1,"payload":'),
+      /"payload" appears twice, at byte/,
+    ],
     [good.replace('"payload":{"t":1},', ""), /"payload" is missing, in the object/],
     [good.replace("{", '{"hunter2":1,'), /a field that is not part of a message, at byte 1/],
     [good.replace(/"timestamp":\d+/, '"timestamp":172771200'), /"timestamp" is not ten digits/],

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { Webhook } from "standardwebhooks";
+import { COMMAND_STATES, type CommandState } from "../../../src/core/command_life.ts";
 import { WebhookSigner } from "../../../src/core/webhook_signature.ts";
 
 const KEYS = [1, 2].map((seed) => new Uint8Array(32).fill(seed));
@@ -39,4 +40,14 @@ Deno.test("a batch is signed under its key, as its webhook-id", async () => {
   assert.deepEqual(new Webhook(`whsec_${KEYS[0]!.toBase64()}`).verify(body, headers), [
     { device_id: "line.1" },
   ]);
+});
+
+Deno.test("the webhook-id of a callback is its own in each state, and no reading's", async () => {
+  const idOf = async (commandState?: CommandState) =>
+    (await new WebhookSigner(KEYS).headers({ ...READING, commandState }, 1))["webhook-id"];
+  const ids = await Promise.all([undefined, ...COMMAND_STATES].map(idOf));
+  assert.equal(new Set(ids).size, 1 + COMMAND_STATES.length);
+  assert.ok(ids.includes(`line%2E1:${READING.messageId}-done`));
+  const isVerifiable = (id: string | undefined) => id !== undefined && !id.includes(".");
+  assert.ok(ids.every(isVerifiable), "a dot would end the id in the signed text");
 });

@@ -69,7 +69,7 @@ Deno.test("one that acknowledges gets another when it is heard, until it has spo
     const acknowledge = async ({ messageId }: typeof first) => {
       const acknowledgement = wordOf("done");
       const word = {
-        ...{ kind: "command_word", identity: DEVICE_ID, messageId, acknowledgement } as const,
+        ...{ kind: "acknowledgement", identity: DEVICE_ID, messageId, acknowledgement } as const,
       };
       await committer.commit({
         ...{ examine: () => Promise.resolve([word]), tidying: () => undefined },
