@@ -79,14 +79,11 @@ export async function assemble(config: Config, options: GatewayOptions) {
   });
   const clockWatch = new ClockWatch(clock, { emit, toleranceSeconds: checks.toleranceSeconds });
   const backend = new HttpBackend(addressOf(config, credentials), clock, { clockWatch });
-  const responder = new Responder({ broker, keys, clock, emit });
-  const receipts = new Receipts(
-    { broker, keys, store: messages, clock, emit },
-    { ...checks, ...config.backend, ...config.receipts },
-  );
+  const answers = { broker, keys, store: messages, clock, emit };
+  const { responder, receipts } = assembleAnswers(answers, config);
   const forwarder = new Forwarder({
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },
-    ...{ responder: receipts.alongside(responder), committer, emit, failpoint },
+    ...{ responder, committer, emit, failpoint },
   }, { ...config.backend, hasCallbacks: config.commands.callbackPath !== undefined });
   const commandParts = { clock, keys, broker, committer, commands: store.commands };
   const commands = assembleCommands(commandParts, config, emit);
@@ -136,6 +133,15 @@ export async function assemble(config: Config, options: GatewayOptions) {
 function addressOf({ backend, checks, commands }: Config, credentials: Credentials) {
   const { callbackPath } = commands;
   return { ...backend, ...checks, ...credentials.backend, callbackPath };
+}
+
+/** What tells devices what became of their messages. */
+function assembleAnswers(
+  parts: ConstructorParameters<typeof Receipts>[0],
+  { checks, backend, receipts: settings }: Config,
+) {
+  const receipts = new Receipts(parts, { ...checks, ...backend, ...settings });
+  return { receipts, responder: receipts.alongside(new Responder(parts)) };
 }
 
 /** What sends commands, what accepts them, what tells of their changes, and all that as the API's. */
