@@ -3,8 +3,8 @@
  * message, never rewritten.
  */
 
-import { FAULT, JsonScanner } from "../core/json_scanner.ts";
 import { bytesOfHex, type SecretKey, verify } from "../core/signature.ts";
+import { jsonMember } from "./json_member.ts";
 import { type SignedKind, signingInput } from "../core/signing_input.ts";
 
 /** A command and what the device thinks of it. */
@@ -22,7 +22,6 @@ export interface DeviceCommand {
 
 /** How far a command's timestamp may be from now, either way. */
 const TOLERANCE_SECONDS = 300;
-const DEPTH_MAX = 64;
 
 /** A receipt and what the device thinks of it. */
 export interface DeviceReceipt {
@@ -43,46 +42,29 @@ interface Recipient {
 }
 
 /** Reads a command and checks its signature and freshness; throws if it is not JSON. */
-export async function readDeviceCommand(
+export function readDeviceCommand(
   message: Uint8Array,
   { nowSeconds, ...recipient }: Recipient & { readonly nowSeconds: number },
-): Promise<DeviceCommand> {
-  const { raw, ...command } = await readSigned(message, recipient, "message");
+): DeviceCommand {
+  const { raw, ...command } = readSigned(message, recipient, "message");
   const fresh = Math.abs(nowSeconds - command.timestamp) <= TOLERANCE_SECONDS;
   return { ...command, valid: command.valid && fresh, raw };
 }
 
 /** Reads a receipt and checks its signature; throws if it is not JSON. */
-export async function readDeviceReceipt(
-  message: Uint8Array,
-  recipient: Recipient,
-): Promise<DeviceReceipt> {
-  const { raw: _, ...receipt } = await readSigned(message, recipient, "receipt");
+export function readDeviceReceipt(message: Uint8Array, recipient: Recipient): DeviceReceipt {
+  const { raw: _, ...receipt } = readSigned(message, recipient, "receipt");
   return receipt;
 }
 
-async function readSigned(message: Uint8Array, { deviceId, key }: Recipient, kind: SignedKind) {
+function readSigned(message: Uint8Array, { deviceId, key }: Recipient, kind: SignedKind) {
   const raw = text(message);
   const { timestamp, message_id: messageId, signature } = JSON.parse(raw);
-  const payload = payloadOf(message);
+  const payload = jsonMember(message, "payload");
+  if (payload === undefined) throw new Error("Cannot read the message: it has no payload");
   const input = signingInput({ deviceId, timestamp: String(timestamp), messageId }, payload, kind);
-  const valid = await verify(key, input, bytesOfHex(String(signature)) ?? new Uint8Array());
+  const valid = verify(key, input, bytesOfHex(String(signature)) ?? new Uint8Array());
   return { payload: text(payload), messageId, timestamp, valid, raw };
-}
-
-/** The bytes of the value named "payload" in the one object that `message` is. */
-function payloadOf(message: Uint8Array): Uint8Array {
-  const scanner = new JsonScanner(message, DEPTH_MAX);
-  let at = scanner.space(scanner.space(0) + 1);
-  while (message[at] !== undefined) {
-    const nameEnd = scanner.string(at);
-    const start = scanner.space(scanner.space(nameEnd) + 1); // past the colon
-    const end = scanner.value(start);
-    if (nameEnd === FAULT || end === FAULT) break;
-    if (text(message.subarray(at, nameEnd)) === '"payload"') return message.subarray(start, end);
-    at = scanner.space(scanner.space(end) + 1); // past the comma
-  }
-  throw new Error("Cannot read the message: it has no payload");
 }
 
 function text(bytes: Uint8Array): string {

@@ -28,13 +28,12 @@ export const SHARED_SUBSCRIPTION_CHECK: Check<TestSession> = {
   look: sharedSubscription,
 };
 
-/** What the backend gets. */
-
 /** What the gateway needs besides the backend's own time. */
 const OWN_TIME_MS = 5_000;
 const BUG_REMEDY =
   "Stop the gateway (systemctl stop secure-iot-gateway) and report this, see SECURITY.md";
-const LOG_REMEDY = "See the gateway's log: journalctl -u secure-iot-gateway";
+/** Where the gateway says more. */
+export const LOG_REMEDY = "See the gateway's log: journalctl -u secure-iot-gateway";
 
 async function rejectsUnsigned(session: TestSession): Promise<CheckOutcome> {
   const { message } = await session.device.sign(TRIAL_PAYLOAD);
