@@ -42,28 +42,31 @@ interface Recipient {
 }
 
 /** Reads a command and checks its signature and freshness; throws if it is not JSON. */
-export function readDeviceCommand(
+export async function readDeviceCommand(
   message: Uint8Array,
   { nowSeconds, ...recipient }: Recipient & { readonly nowSeconds: number },
-): DeviceCommand {
-  const { raw, ...command } = readSigned(message, recipient, "message");
+): Promise<DeviceCommand> {
+  const { raw, ...command } = await readSigned(message, recipient, "message");
   const fresh = Math.abs(nowSeconds - command.timestamp) <= TOLERANCE_SECONDS;
   return { ...command, valid: command.valid && fresh, raw };
 }
 
 /** Reads a receipt and checks its signature; throws if it is not JSON. */
-export function readDeviceReceipt(message: Uint8Array, recipient: Recipient): DeviceReceipt {
-  const { raw: _, ...receipt } = readSigned(message, recipient, "receipt");
+export async function readDeviceReceipt(
+  message: Uint8Array,
+  recipient: Recipient,
+): Promise<DeviceReceipt> {
+  const { raw: _, ...receipt } = await readSigned(message, recipient, "receipt");
   return receipt;
 }
 
-function readSigned(message: Uint8Array, { deviceId, key }: Recipient, kind: SignedKind) {
+async function readSigned(message: Uint8Array, { deviceId, key }: Recipient, kind: SignedKind) {
   const raw = text(message);
   const { timestamp, message_id: messageId, signature } = JSON.parse(raw);
   const payload = jsonMember(message, "payload");
   if (payload === undefined) throw new Error("Cannot read the message: it has no payload");
   const input = signingInput({ deviceId, timestamp: String(timestamp), messageId }, payload, kind);
-  const valid = verify(key, input, bytesOfHex(String(signature)) ?? new Uint8Array());
+  const valid = await verify(key, input, bytesOfHex(String(signature)) ?? new Uint8Array());
   return { payload: text(payload), messageId, timestamp, valid, raw };
 }
 

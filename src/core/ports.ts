@@ -148,9 +148,9 @@ export interface DeviceKeys {
     envelope: Envelope,
     nowSeconds: number,
     kind: SignedKind,
-  ): Uint8Array | undefined;
+  ): Promise<Uint8Array | undefined>;
   /** The key that signs commands for the device; undefined if there is none. */
-  key(deviceId: string, nowSeconds: number): SecretKey | undefined;
+  key(deviceId: string, nowSeconds: number): Promise<SecretKey | undefined>;
   /**
    * The key that signs receipts for the device: of the secret that last verified a message of its
    * own, if that is what the receipt is about, or else of the newest; undefined if there is none.
@@ -159,7 +159,7 @@ export interface DeviceKeys {
     deviceId: string,
     nowSeconds: number,
     about: { readonly isVerified: boolean },
-  ): SecretKey | undefined;
+  ): Promise<SecretKey | undefined>;
 }
 
 /** A message from the broker that has not been acknowledged yet. */

@@ -142,11 +142,11 @@ export class Receipts {
     const { keys, clock, store, broker } = this.#parts;
     const nowSeconds = secondsOf(clock.wallMs());
     const isVerified = !isUnverified(rejection.code);
-    const key = keys.receiptKey(deviceId, nowSeconds, { isVerified });
+    const key = await keys.receiptKey(deviceId, nowSeconds, { isVerified });
     if (key === undefined) return this.#drop("store");
     const held = rejection.code === "replayed" ? await store.held(deviceId, messageId!) : undefined;
     const payload = rejectedPayload(rejection, held);
-    const body = receipt(key, payload, { deviceId, messageId, nowSeconds });
+    const body = await receipt(key, payload, { deviceId, messageId, nowSeconds });
     const published = await broker.publish(receiptTopic(deviceId), body, {
       messageExpiryInterval: this.#options.toleranceSeconds,
     });
@@ -158,13 +158,13 @@ export class Receipts {
     const { keys, clock, broker } = this.#parts;
     const { deviceId, messageId } = entry;
     const nowSeconds = secondsOf(clock.wallMs());
-    const key = keys.key(deviceId, nowSeconds);
+    const key = await keys.key(deviceId, nowSeconds);
     if (key === undefined || this.#isOff()) {
       this.#drop(key === undefined ? "store" : "refused");
       return true;
     }
     const payload = await settledPayload(answer, this.#options.retryStatuses);
-    const body = receipt(key, payload, { deviceId, messageId, nowSeconds });
+    const body = await receipt(key, payload, { deviceId, messageId, nowSeconds });
     const message = { topic: receiptTopic(deviceId), body, properties: {} };
     const published = await publishUntilTaken(broker, message, stop);
     if (published === undefined) return false;
@@ -192,7 +192,7 @@ export class Receipts {
 }
 
 /** The signed message of a receipt. */
-function receipt(
+async function receipt(
   key: SecretKey,
   said: ReceiptPayload,
   about: {
@@ -200,11 +200,11 @@ function receipt(
     readonly messageId: string | undefined;
     readonly nowSeconds: number;
   },
-): Uint8Array {
+): Promise<Uint8Array> {
   const messageId = receiptMessageId(about.messageId);
   const fields = { deviceId: about.deviceId, timestamp: String(about.nowSeconds), messageId };
   const payload = new TextEncoder().encode(JSON.stringify(said));
-  const signature = sign(key, signingInput(fields, payload, "receipt"));
+  const signature = await sign(key, signingInput(fields, payload, "receipt"));
   return writeCommand({ ...fields, payload, signature });
 }
 

@@ -62,12 +62,10 @@ function bench(over: {
       ...{ kind: "rejected", identity, messageId, rejection: reject(code, "what, where") },
     });
   /** What each receipt says, if its signature is right. */
-  const said = (secret: string) => {
-    const key = importSecret(secret)!;
-    return messages.map(({ body }) => {
-      const { valid, payload } = readDeviceReceipt(body, { deviceId: DEVICE_ID, key });
-      return valid && payload;
-    });
+  const said = async (secret: string) => {
+    const key = (await importSecret(secret))!;
+    const read = messages.map(({ body }) => readDeviceReceipt(body, { deviceId: DEVICE_ID, key }));
+    return (await Promise.all(read)).map(({ valid, payload }) => valid && payload);
   };
   const dropped = () => events.flatMap((one) => one.kind === "receipt_dropped" ? [one.why] : []);
   return { receipts, refuse, said, messages, events, dropped, now };
@@ -79,10 +77,10 @@ Deno.test("a receipt is signed under the secret that verified, or else the newes
   refuse("timestamp_out_of_range", DEVICE_ID, MESSAGE_ID);
   refuse("replayed", DEVICE_ID, MESSAGE_ID);
   await receipts.close();
-  assert.deepEqual(said(NEWEST).filter(Boolean), [
+  assert.deepEqual((await said(NEWEST)).filter(Boolean), [
     '{"result":"rejected","code":"malformed","detail":"what, where"}',
   ]);
-  assert.deepEqual(said(SECRET).filter(Boolean).toSorted(), [
+  assert.deepEqual((await said(SECRET)).filter(Boolean).toSorted(), [
     '{"result":"rejected","code":"replayed","held":"dead"}',
     '{"result":"rejected","code":"timestamp_out_of_range"}',
   ]);
@@ -165,7 +163,7 @@ Deno.test("what the backend did is told along with its answer, as surely", async
   assert.ok(await responder.respond({ ...ENTRY, deviceId: DEVICE_ID }, refused, signal));
   const sha256 = createHash("sha256").update("{}").digest("hex");
   const delivered = `{"result":"delivered","status":200,"sha256":"${sha256}"}`;
-  assert.deepEqual(said(SECRET), [delivered, delivered, '{"result":"dead","status":422}']);
+  assert.deepEqual(await said(SECRET), [delivered, delivered, '{"result":"dead","status":422}']);
   assert.deepEqual(events, [
     { kind: "receipt_sent", result: "delivered" },
     { kind: "receipt_sent", result: "dead" },
