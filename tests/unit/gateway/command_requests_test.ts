@@ -206,7 +206,7 @@ Deno.test("without room among what waits, nothing is kept of what found nobody",
   await withCommandPipeline(async ({ requests, words, store, copies }) => {
     const others = ["a", "b", "c"].map((deviceId) => ({
       deviceId,
-      sharedSecret: SECRET,
+      sharedSecret: SECRET + deviceId,
       createdAt: 1,
     }));
     await store.registry.addAll(others);
