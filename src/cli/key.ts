@@ -3,6 +3,7 @@
 import { API_KEYS_MAX, type ApiKey } from "../store/api_keys.ts";
 import { isDeviceId } from "../core/device.ts";
 import { wrapped } from "../core/line_wrap.ts";
+import { secondsOf } from "../core/time.ts";
 import { apiKeyDigest } from "../config/credentials.ts";
 import type { RegistryStore } from "../store/registry.ts";
 import { createApiKey } from "../site/operations/site_creation.ts";
@@ -34,7 +35,7 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
         `Cannot add a key: there are ${API_KEYS_MAX} already, the most; remove one first`,
       );
     }
-    const createdAt = Math.floor(Date.now() / 1000);
+    const createdAt = secondsOf(Date.now());
     if (!await apiKeys.add(apiKeyDigest(key), { name, createdAt, deviceIds })) {
       throw new CommandError(`Key "${name}" exists already`, {
         hint: `To replace it, remove it first: secure-iot-gateway key remove ${name}`,

@@ -77,6 +77,9 @@ function addSiteCommands(program: Command): void {
     .option("--no-message", "send no message to the backend")
     .action(async (options) => (await import("./doctor.ts")).doctor(options));
   site(program.command("command <id> <json>").description("Send a command to a device"))
+    .option("--ttl <duration>", "keep it until the device is there, for at most that long")
+    .option("--wait <duration>", "wait for what the device says; exit 0 only if that is done")
+    .option("--key <text>", "its Idempotency-Key: asked again with it, it is the same command")
     .option("--json", "as JSON")
     .action(async (id, json, options) =>
       (await import("./command.ts")).sendCommand(id, json, options)
@@ -211,6 +214,9 @@ function addCommandCommands(program: Command): void {
   site(commands.command("show <message-id>").description("Show one command with its state"))
     .option("--json", "as JSON")
     .action(async (id, options) => (await import("./commands.ts")).showCommand(id, options));
+  site(commands.command("cancel <message-id>").description("Send no further copy of one command"))
+    .option("--json", "as JSON")
+    .action(async (id, options) => (await import("./commands.ts")).cancelCommand(id, options));
 }
 
 function addOutboxCommands(program: Command): void {

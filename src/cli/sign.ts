@@ -5,6 +5,7 @@ import { MESSAGE_MAX_BYTES, PAYLOAD_DEPTH_MAX, readEnvelope } from "../core/enve
 import { readJsonText } from "../core/json_text.ts";
 import { importSecret, sign as signatureOf, SIGNATURE_BYTES } from "../core/signature.ts";
 import { type SignedFields, signingInput } from "../core/signing_input.ts";
+import { secondsOf } from "../core/time.ts";
 import { readSecret } from "./secret_file.ts";
 import { unknownDevice } from "./unknown_device.ts";
 import { type JsonOption, printJson } from "./json_output.ts";
@@ -28,7 +29,7 @@ interface SignOptions extends JsonOption {
 export async function sign(deviceId: string, json: string, options: SignOptions): Promise<void> {
   const fields = {
     deviceId,
-    timestamp: options.timestamp ?? String(Math.floor(Date.now() / 1000)),
+    timestamp: options.timestamp ?? String(secondsOf(Date.now())),
     messageId: options.messageId ?? crypto.randomUUID(),
   };
   const text = readJsonText(new TextEncoder().encode(json), PAYLOAD_DEPTH_MAX);
@@ -39,10 +40,10 @@ export async function sign(deviceId: string, json: string, options: SignOptions)
   if (!text.ok || faults.length > 0) throw new CommandError(faults, { exit: EXIT.wrongUse });
   const payload = new TextDecoder().decode(text.compact);
   refuseOversize(writeMessage(fields, { payload, signature: NO_SIGNATURE }));
-  const key = await importSecret(await secretOf(deviceId, options));
+  const key = importSecret(await secretOf(deviceId, options));
   if (key === undefined) throw new CommandError(`Cannot sign for ${deviceId}: its secret is empty`);
   const input = signingInput(fields, text.compact);
-  const signature = await signatureOf(key, input);
+  const signature = signatureOf(key, input);
   const message = writeMessage(fields, { payload, signature });
   if (!options.json) return print(message);
   printJson({

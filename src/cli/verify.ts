@@ -5,6 +5,7 @@ import type { Envelope } from "../core/envelope.ts";
 import { REJECTION_CODES, type RejectionCode, rejectionSentence } from "../core/rejection.ts";
 import { importSecret, sign } from "../core/signature.ts";
 import { signingInput } from "../core/signing_input.ts";
+import { secondsOf } from "../core/time.ts";
 import { durationMs } from "../config/setting_types.ts";
 import { readBounded, readOperatorFile } from "../config/operator_file.ts";
 import { SETTINGS } from "../config/settings.ts";
@@ -48,11 +49,11 @@ export async function verify(
   refuseWrongArguments(deviceId, options);
   const examination = await examine(deviceId, readFile(file), options);
   const { earlier } = examination;
-  const hints = earlier ? [] : await likelyMistakes(examination);
+  const hints = earlier ? [] : likelyMistakes(examination);
   if (options.json) {
     printJson({ ...describe(examination), hints });
   } else {
-    await sayReport(examination);
+    sayReport(examination);
     for (const hint of hints) note(`hint: ${printable(hint)}`);
     if (earlier?.kind === "delivered") note(`note: ${ONLY_ID}`);
     else if (isAccepted(examination) && !earlier) note(`note: ${ONLY_BYTES}`);
@@ -93,7 +94,7 @@ async function examine(
   options: VerifyOptions,
 ): Promise<Examination> {
   const { at, secretFile } = options;
-  const nowSeconds = at === undefined ? Math.floor(Date.now() / 1000) : Number(at);
+  const nowSeconds = at === undefined ? secondsOf(Date.now()) : Number(at);
   const retained = options.retained === true;
   const subject = { bytes, identity, nowSeconds, now: at === undefined, retained };
   const secret = secretFile === undefined ? undefined : readSecret(secretFile);
@@ -128,12 +129,12 @@ function readFile(path: string): Uint8Array {
   }
 }
 
-async function sayReport(examination: Examination): Promise<void> {
+function sayReport(examination: Examination): void {
   const { identity, bytes, nowSeconds, read } = examination;
   const date = new Date(nowSeconds * 1000).toISOString().replace(".000Z", "Z");
   print(`A message of ${bytes.length} bytes from ${identity}, judged at ${nowSeconds} (${date})\n`);
   for (const code of REJECTION_CODES) print(checkLine(code, examination));
-  if (read.kind === "envelope") await saySignatures(read, examination);
+  if (read.kind === "envelope") saySignatures(read, examination);
   print(`\n${printable(sentenceOf(examination))}`);
 }
 
@@ -198,9 +199,9 @@ const RESTS_ON: Readonly<Record<RejectionCode, "message" | "site" | "traffic">> 
 };
 
 /** Each text that may be signed, and the signature that it must have. */
-async function saySignatures(envelope: Envelope, { secretOf }: MessageTrial): Promise<void> {
+function saySignatures(envelope: Envelope, { secretOf }: MessageTrial): void {
   const { payload, compactPayload, signature, deviceId } = envelope;
-  const key = await importSecret(secretOf(deviceId) ?? "");
+  const key = importSecret(secretOf(deviceId) ?? "");
   const spaced = payload !== compactPayload;
   const candidates = spaced
     ? [["compact payload", compactPayload], ["payload as sent", payload]] as const
@@ -210,7 +211,7 @@ async function saySignatures(envelope: Envelope, { secretOf }: MessageTrial): Pr
     const shown = printable(textOf(input));
     const escaped = shown === textOf(input) ? "" : ", escaped for the terminal";
     print(`\nSigned text, ${name}, ${input.length} bytes${escaped}:\n  ${shown}`);
-    const rightSignature = key && await sign(key, input);
+    const rightSignature = key && sign(key, input);
     print(`Its signature:\n  ${rightSignature ?? "unknown: there is no secret for this device"}`);
   }
   print(`\nThe message's signature:\n  ${signature.toHex()}`);

@@ -9,6 +9,7 @@ import { importSecret, type SecretKey, sign } from "../core/signature.ts";
 import type { AcknowledgedState } from "../core/command_life.ts";
 import { type SignedKind, signingInput } from "../core/signing_input.ts";
 import { ackTopic, commandTopic, dataTopic, responseTopic } from "../core/topic.ts";
+import { secondsOf } from "../core/time.ts";
 import { type DeviceCommand, readDeviceCommand } from "./device_command.ts";
 import { poll } from "../time/poll.ts";
 
@@ -110,7 +111,7 @@ export class DeviceClient {
     options: ConnectOptions,
   ): Promise<DeviceClient> {
     const identity = typeof device === "string" ? await readIdentity(device) : device;
-    const key = await importSecret(identity.secret);
+    const key = importSecret(identity.secret);
     if (key === undefined) throw new Error(`The secret of ${identity.deviceId} is empty`);
     const client = mqtt.connect(clientOptions(identity, options));
     // Before it is connected: what waited for it comes at once.
@@ -137,15 +138,15 @@ export class DeviceClient {
   }
 
   /** Makes a signed message around `payloadText`, which is put in unchanged. */
-  async sign(payloadText: string, overrides: SignOverrides = {}): Promise<SignedMessage> {
+  sign(payloadText: string, overrides: SignOverrides = {}): SignedMessage {
     const deviceId = overrides.deviceId ?? this.deviceId;
     const timestamp = overrides.timestamp ?? nowSeconds();
     const messageId = overrides.messageId ?? crypto.randomUUID();
-    const key = await importSecret(overrides.secret ?? this.#secret);
+    const key = importSecret(overrides.secret ?? this.#secret);
     if (key === undefined) throw new Error("Cannot sign with an empty secret");
     const payload = compactJson(new TextEncoder().encode(payloadText));
     const fields = { deviceId, timestamp: String(timestamp), messageId };
-    const signature = await sign(key, signingInput(fields, payload, overrides.kind));
+    const signature = sign(key, signingInput(fields, payload, overrides.kind));
     const message =
       `{"device_id":"${deviceId}","timestamp":${timestamp},"message_id":"${messageId}",` +
       `"payload":${payloadText},"signature":"${signature}"}`;
@@ -172,7 +173,7 @@ export class DeviceClient {
 
   /** Signs and publishes a payload. */
   async send(payloadText: string): Promise<SignedMessage & { reasonCode: number }> {
-    const signed = await this.sign(payloadText);
+    const signed = this.sign(payloadText);
     return { ...signed, ...await this.publish(signed.message) };
   }
 
@@ -183,7 +184,7 @@ export class DeviceClient {
     overrides: SignOverrides = {},
   ): Promise<SignedMessage & { reasonCode: number }> {
     const kind = "acknowledgement";
-    const signed = await this.sign(JSON.stringify(payload), { kind, messageId, ...overrides });
+    const signed = this.sign(JSON.stringify(payload), { kind, messageId, ...overrides });
     return { ...signed, ...await this.publish(signed.message, { topic: ackTopic(this.deviceId) }) };
   }
 
@@ -197,7 +198,7 @@ export class DeviceClient {
   async command(options: { timeoutMs?: number } = {}): Promise<DeviceCommand> {
     const message = await poll("a command", () => this.#commands.shift(), options);
     const { deviceId } = this;
-    return await readDeviceCommand(message, { deviceId, key: this.#key, nowSeconds: nowSeconds() });
+    return readDeviceCommand(message, { deviceId, key: this.#key, nowSeconds: nowSeconds() });
   }
 
   /** Disconnects. */
@@ -284,7 +285,7 @@ function connected(client: MqttClient): Promise<void> {
 }
 
 function nowSeconds(): number {
-  return Math.floor(Date.now() / 1000);
+  return secondsOf(Date.now());
 }
 
 function text(bytes: Uint8Array): string {

@@ -145,9 +145,9 @@ export interface DeviceKeys {
     envelope: Envelope,
     nowSeconds: number,
     kind: SignedKind,
-  ): Promise<Uint8Array | undefined>;
+  ): Uint8Array | undefined;
   /** The key that signs commands for the device; undefined if there is none. */
-  key(deviceId: string, nowSeconds: number): Promise<SecretKey | undefined>;
+  key(deviceId: string, nowSeconds: number): SecretKey | undefined;
 }
 
 /** A message from the broker that has not been acknowledged yet. */

@@ -16,6 +16,7 @@ import { BearerAuth } from "./api/bearer_auth.ts";
 import { importFirstKey } from "./api/first_key.ts";
 import type { RequestGate } from "./api/request_gate.ts";
 import { ApiRefusals } from "./api/refusals.ts";
+import { CommandWaits } from "./api/command_waits.ts";
 import { BODY_TIMEOUT_MS, createRoutes } from "./api/routes.ts";
 import { ClockWatch } from "./backend/clock_watch.ts";
 import { HttpBackend } from "./backend/http_backend.ts";
@@ -105,11 +106,11 @@ export async function assemble(config: Config, options: GatewayOptions) {
   await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
   const refusals = new ApiRefusals(emit);
   const api = createRoutes({
+    ...commands.api,
     auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
     unreadiness: () => unreadiness({ broker, intake, committer }),
     degraded: () => [...broker.faults, ...forwarder.faults],
     metrics,
-    commands: commands.requests,
     onRefused: (refusal) => refusals.addCommand(refusal),
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
     emit,
@@ -132,7 +133,7 @@ function addressOf({ backend, checks, commands }: Config, credentials: Credentia
   return { ...backend, ...checks, ...credentials.backend, callbackPath };
 }
 
-/** What sends commands, what accepts them, and what tells of their changes. */
+/** What sends commands, what accepts them, what tells of their changes, and all that as the API's. */
 function assembleCommands(
   parts: ConstructorParameters<typeof CommandSender>[0],
   { checks, commands }: Config,
@@ -140,5 +141,8 @@ function assembleCommands(
 ) {
   const sender = new CommandSender(parts, { ...checks, ...commands });
   const requests = new CommandRequests({ ...parts, sender }, checks);
-  return { sender, requests, watch: new CommandWatch(emit) };
+  const watch = new CommandWatch(emit);
+  const waits = new CommandWaits({ ...parts, watch }, commands.waitLongestMs);
+  const { ttlLongestSeconds } = commands;
+  return { sender, watch, waits, api: { ...parts, requests, waits, ttlLongestSeconds } };
 }

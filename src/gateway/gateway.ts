@@ -75,6 +75,7 @@ export class Gateway {
     this.#ready.resolve();
     this.#parts.expiryWatch.close();
     intake.stopTaking();
+    this.#parts.commands.waits.close();
     await Promise.all([forwarder.stop(graceMs), gate?.hold(graceMs)]);
     await this.#parts.commands.sender.stop();
     this.#parts.refusals.close();

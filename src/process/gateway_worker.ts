@@ -110,7 +110,7 @@ export class GatewayWorker {
     return new ApiServer({ host: LOOPBACK, port: 0 }, {
       emit,
       credentials,
-      receive: (request, address) => this.#gate.handle(request, address),
+      receive: (...one) => this.#gate.handle(...one),
       addressOf: (ends) => this.#clients.addressOf(ends),
       onListenAgain: (port) => this.#listening(port),
     });

@@ -4,6 +4,7 @@ import { BearerAuth } from "../../src/gateway/api/bearer_auth.ts";
 import { type ApiHandler, createRoutes } from "../../src/gateway/api/routes.ts";
 import { median } from "../bench/statistics.ts";
 import { accessTo } from "../support/api_request.ts";
+import { apiParts } from "../support/api_parts.ts";
 import { withLiveSite } from "../support/live_site.ts";
 
 /** Every key that is nearly the key. */
@@ -65,17 +66,9 @@ Deno.test("a missing, a short and a nearly right key take the same time to refus
   const key = "x".repeat(43);
   const keys = [{ name: "a", digest: apiKeyDigest(key), createdAt: 0, deviceIds: undefined }];
   const clock = { wallMs: () => 0, monotonicMs: () => 0 };
-  const never = () => Promise.reject(new Error("nobody has the key"));
-  const api = createRoutes({
+  const api = createRoutes(apiParts({
     auth: new BearerAuth(() => Promise.resolve(keys), clock),
-    unreadiness: () => [],
-    degraded: () => [],
-    metrics: { text: never, contentType: "" },
-    commands: { send: never },
-    onRefused: () => {},
-    bodyTimeoutMs: 1_000,
-    emit: () => {},
-  });
+  }));
   const wrong = [`y${key.slice(1)}`, `${key.slice(1)}y`, "x", key + key];
   const kinds = ["", ...wrong.map((key) => `Bearer ${key}`)];
   await medianTimes(api, kinds, 500); // warms up

@@ -6,32 +6,47 @@ import { Contract } from "../support/contract.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 import { ValidatingProxy, WANTS_PROXY } from "../support/validating_proxy.ts";
 
-const COMMAND = "/command/{id}";
+const COMMAND = "POST /command/{id}";
+const LIST = "GET /command/{id}";
+const ONE = "GET /command/{id}/{message_id}";
+const CANCEL = "DELETE /command/{id}/{message_id}";
+const NO_COMMAND = "660f9500-f39c-42e5-b827-557766551111";
 const NOT_ASKED = "skipped: no TEST_PRISM=1, which lets npm fetch Prism";
 
-/** What is asked, by which described path, and the status that must come. */
-type Row = readonly [path: string, url: string, status: number, init?: RequestInit];
+/** What is asked, by which described operation, and the status that must come. */
+type Row = readonly [operation: string, url: string, status: number, init?: RequestInit];
 
 const REBOOT = { method: "POST", body: '{"action":"reboot"}' };
 const WRONG_KEY = { headers: { authorization: "Bearer wrong" } };
 
 /** Those that a proxy lets through too, since the request is as described. */
 const DESCRIBED: readonly Row[] = [
-  ["/healthz", "/healthz", 200],
-  ["/readyz", "/readyz", 200],
-  ["/metrics", "/metrics", 200],
-  ["/openapi.json", "/openapi.json", 200],
+  ["GET /healthz", "/healthz", 200],
+  ["GET /readyz", "/readyz", 200],
+  ["GET /metrics", "/metrics", 200],
+  ["GET /openapi.json", "/openapi.json", 200],
   [COMMAND, "/command/sensor_001", 202, REBOOT],
   [COMMAND, "/command/nobody", 404, REBOOT],
   [COMMAND, "/command/sensor_001", 401, { ...REBOOT, ...WRONG_KEY }],
-  ["/metrics", "/metrics", 401, WRONG_KEY],
+  [COMMAND, "/command/sensor_001", 200, { ...REBOOT, headers: { prefer: "wait=0" } }],
+  [COMMAND, "/command/nobody", 404, { ...REBOOT, headers: { ttl: "60" } }],
+  [LIST, "/command/sensor_001", 200],
+  [LIST, "/command/nobody", 404],
+  [ONE, `/command/sensor_001/${NO_COMMAND}`, 404],
+  [CANCEL, `/command/sensor_001/${NO_COMMAND}`, 404, { method: "DELETE" }],
+  ["GET /metrics", "/metrics", 401, WRONG_KEY],
 ];
 
 /** Those that it would answer itself; to Prism, `null` is no body. */
 const ODD: readonly Row[] = [
   [COMMAND, "/command/sensor_001", 202, { method: "POST", body: "null" }],
-  ["/healthz", "/healthz", 405, { method: "POST" }],
-  [COMMAND, "/command/sensor_001", 405],
+  ["GET /healthz", "/healthz", 405, { method: "POST" }],
+  [COMMAND, "/command/sensor_001", 405, { method: "PUT" }],
+  [COMMAND, "/command/sensor_001", 400, { ...REBOOT, headers: { ttl: "4" } }],
+  [COMMAND, "/command/sensor_001", 400, { ...REBOOT, headers: { "idempotency-key": "a b" } }],
+  [LIST, "/command/sensor_001?limit=0", 400],
+  [ONE, "/command/sensor_001/660f9500", 404],
+  [CANCEL, "/command/sensor_001/660f9500", 404, { method: "DELETE" }],
   [COMMAND, "/command/sensor_001", 400, { method: "POST", body: "{" }],
   [COMMAND, "/command/sensor_001", 413, { method: "POST", body: `"${"x".repeat(65_536)}"` }],
   [COMMAND, "/command/sensor_001", 415, { ...REBOOT, headers: { "content-type": "text/plain" } }],
@@ -40,11 +55,11 @@ const ODD: readonly Row[] = [
 
 Deno.test("a live gateway answers as docs/openapi.json says", async () => {
   const contract = new Contract("openapi.json");
-  const assertDescribed = async (site: LiveSite, [path, url, status, init]: Row) => {
+  const assertDescribed = async (site: LiveSite, [of, url, status, init]: Row) => {
     const response = await site.api(url, init);
     assert.equal(response.status, status, url);
-    const item = contract.root["paths"]![path]!;
-    const operation = item["post"] ?? item["get"]!;
+    const [method, path] = of.split(" ");
+    const operation = contract.root["paths"]![path!]![method!.toLowerCase()]!;
     assert.deepEqual(await contract.faultsOfAnswer(operation, response), [], `${url} ${status}`);
   };
   await withLiveSite(async (site) => {
@@ -53,10 +68,10 @@ Deno.test("a live gateway answers as docs/openapi.json says", async () => {
     const served = await site.api("/openapi.json", { headers: { authorization: "" } });
     assert.deepEqual(await served.json(), contract.root);
     for (let i = 0; i < 8; i++) await site.api("/metrics", WRONG_KEY);
-    await assertDescribed(site, ["/metrics", "/metrics", 429, WRONG_KEY]);
+    await assertDescribed(site, ["GET /metrics", "/metrics", 429, WRONG_KEY]);
     await site.stopBroker();
     await site.logged("broker_disconnected");
-    await assertDescribed(site, ["/readyz", "/readyz", 503]);
+    await assertDescribed(site, ["GET /readyz", "/readyz", 503]);
     await assertDescribed(site, [COMMAND, "/command/sensor_001", 503, REBOOT]);
   });
 });

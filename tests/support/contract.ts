@@ -38,16 +38,17 @@ export class Contract {
   async faultsOfAnswer(operation: Json, response: Response): Promise<string[]> {
     const described = operation["responses"]![response.status];
     if (described === undefined) return [`${response.status} is not described`];
-    const { headers = {}, content = {} } = this.follow(described);
+    const { headers = {}, content } = this.follow(described);
     const faults = Object.entries(headers).flatMap(([name, header]) => {
       const field = response.headers.get(name);
-      if (field === null) return [`${name} is missing`];
-      const { schema } = this.follow(header);
+      const { schema, required } = this.follow(header);
+      if (field === null) return required as unknown === true ? [`${name} is missing`] : [];
       const value = schema!["type"] as unknown === "integer" ? Number(field) : field;
       return this.faults(schema!, value).map((fault) => `${name}: ${fault}`);
     });
     const type = response.headers.get("content-type")?.split(";")[0] ?? "";
     const text = await response.text();
+    if (content === undefined) return text === "" ? faults : [...faults, "there is a body"];
     if (content[type] === undefined) return [...faults, `a body of "${type}" is not described`];
     const body = type.endsWith("json") ? JSON.parse(text) : text;
     return [...faults, ...this.faults(content[type]!["schema"]!, body)];

@@ -29,10 +29,10 @@ export class RequestGate {
     this.open(unavailable);
   }
 
-  /** Answers one request; `address` is the client's. */
-  async handle(request: Request, address: string): Promise<Response> {
+  /** Answers one request, as `ApiHandler` says. */
+  async handle(request: Request, address: string, stop?: AbortSignal): Promise<Response> {
     const api = await this.#api.promise;
-    const answer = api(request, address);
+    const answer = api(request, address, stop);
     this.#underWay.add(answer);
     return await answer.finally(() => this.#underWay.delete(answer));
   }

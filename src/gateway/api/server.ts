@@ -2,7 +2,8 @@
  * One TLS listener of the API.
  *
  * The rules are:
- * - before it ends it lets clients know: each connection ends with its next response;
+ * - before it ends it lets clients know: no answer is held any longer, and each connection ends with
+ *   its next response;
  * - if the listener fails, it listens again.
  */
 
@@ -35,7 +36,8 @@ export class ApiServer {
   readonly #options: ApiServerOptions;
   readonly #abort = new AbortController();
   #server: Deno.HttpServer<Deno.NetAddr>;
-  #draining = false;
+  /** No answer is held any longer, and each connection ends with its next response. */
+  readonly #drained = new AbortController();
   #closing: Promise<void> | undefined;
 
   /** Listens at once; throws a `StartError` if it cannot. */
@@ -50,9 +52,9 @@ export class ApiServer {
     return this.#server.addr.port;
   }
 
-  /** Ends each connection with its next response, so that none is idle at the end. */
+  /** Answers what is held, and ends each connection with its next response: none is idle at the end. */
   drain(): void {
-    this.#draining = true;
+    this.#drained.abort();
   }
 
   /** Stops listening; resolves when every request is answered, or aborted after the grace. */
@@ -61,6 +63,7 @@ export class ApiServer {
   }
 
   async #shutdown(graceMs: number): Promise<void> {
+    this.drain();
     const timer = setTimeout(() => this.#abort.abort(), graceMs);
     await this.#server.shutdown();
     clearTimeout(timer);
@@ -88,7 +91,7 @@ export class ApiServer {
 
   /** The listener has failed, for example because the system grants no more sockets. */
   #listenAgain(error: Error): void {
-    if (this.#closing || this.#draining) return;
+    if (this.#closing || this.#drained.signal.aborted) return;
     this.#options.emit({ kind: "api_failed", part: "server", reason: error.message });
     setTimeout(() => {
       if (this.#closing) return;
@@ -103,12 +106,13 @@ export class ApiServer {
 
   async #answer(request: Request, remote: Deno.NetAddr, listener: number): Promise<Response> {
     const { addressOf, receive } = this.#options;
+    const drained = this.#drained.signal;
     const address = addressOf({ listener, port: remote.port });
     if (address === undefined) return new Response(null, { status: 403 });
     const answer = namesNoHost(request, listener)
       ? problem("bad-host")
-      : await receive(request, address);
-    if (this.#draining) answer.headers.set("connection", "close"); // RFC 9112 §9.6
+      : await receive(request, address, drained);
+    if (drained.aborted) answer.headers.set("connection", "close"); // RFC 9112 §9.6
     return answer;
   }
 }

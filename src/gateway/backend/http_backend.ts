@@ -128,7 +128,7 @@ export class HttpBackend implements Backend {
   }
 
   async #exchange(
-    requestOf: () => Promise<PostRequest>,
+    requestOf: () => PostRequest | Promise<PostRequest>,
     answerMaxBytes: number,
     stop: AbortSignal,
   ): Promise<Outcome> {
@@ -169,7 +169,7 @@ export class HttpBackend implements Backend {
     this.#client.close();
   }
 
-  async #readingOf(entry: OutboxEntry): Promise<PostRequest> {
+  #readingOf(entry: OutboxEntry): PostRequest {
     const nowSeconds = secondsOf(this.#clock.wallMs());
     const { toleranceSeconds } = this.#address;
     const late = lateSeconds(Number(entry.timestamp), nowSeconds, toleranceSeconds);
@@ -179,20 +179,20 @@ export class HttpBackend implements Backend {
         "idempotency-key": entry.messageId,
         "x-device-timestamp": entry.timestamp,
         ...(late !== undefined && { "x-gateway-late": String(late) }),
-        ...(this.#signer && await this.#signer.headers(entry, nowSeconds)),
+        ...this.#signer?.headers(entry, nowSeconds),
       },
       body: entry.payload,
     };
   }
 
   /** The record says all: no field of a reading belongs to it. */
-  async #callbackOf(entry: OutboxEntry): Promise<PostRequest> {
+  #callbackOf(entry: OutboxEntry): PostRequest {
     const nowSeconds = secondsOf(this.#clock.wallMs());
     return {
       url: this.#callbackEndpoint.of(entry),
       fields: {
         "idempotency-key": idempotencyKey(entry),
-        ...(this.#signer && await this.#signer.headers(entry, nowSeconds)),
+        ...this.#signer?.headers(entry, nowSeconds),
       },
       body: entry.payload,
     };
@@ -207,7 +207,7 @@ export class HttpBackend implements Backend {
       url: this.#batchUrl,
       fields: {
         "idempotency-key": id,
-        ...(this.#signer && await this.#signer.headersOf({ id, body }, nowSeconds)),
+        ...this.#signer?.headersOf({ id, body }, nowSeconds),
       },
       body,
     };

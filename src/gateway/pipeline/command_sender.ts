@@ -189,7 +189,7 @@ export class CommandSender {
     const { deviceId } = stored.command;
     const queue = this.#queues.get(deviceId);
     if (queue) queue.lastCopyMs = clock.monotonicMs();
-    const body = await this.#sign(stored, copy).catch(() => undefined); // the store's fault
+    const body = this.#sign(stored, copy);
     const messageExpiryInterval = this.#secondsLeft(copy);
     if (body === undefined || messageExpiryInterval <= 0) return "unsent";
     const properties = { messageExpiryInterval };
@@ -197,14 +197,14 @@ export class CommandSender {
   }
 
   /** The signed message; undefined if the device has no key any longer. */
-  async #sign(
+  #sign(
     { command: { deviceId, messageId }, payload }: StoredCommand,
     { timestampSeconds, nowSeconds }: IntendedCopy,
-  ): Promise<Uint8Array | undefined> {
-    const key = await this.#parts.keys.key(deviceId, nowSeconds);
+  ): Uint8Array | undefined {
+    const key = this.#parts.keys.key(deviceId, nowSeconds);
     if (key === undefined) return undefined;
     const fields = { deviceId, messageId, timestamp: String(timestampSeconds) };
-    const signature = await sign(key, signingInput(fields, payload));
+    const signature = sign(key, signingInput(fields, payload));
     return writeCommand({ ...fields, payload, signature });
   }
 

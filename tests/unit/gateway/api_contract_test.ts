@@ -6,12 +6,30 @@ import { BearerAuth, WRONG_KEYS_MAX } from "../../../src/gateway/api/bearer_auth
 import { problem, type ProblemName, PROBLEMS } from "../../../src/gateway/api/problem.ts";
 import { RequestGate } from "../../../src/gateway/api/request_gate.ts";
 import { type ApiHandler, createRoutes } from "../../../src/gateway/api/routes.ts";
-import type { CommandResult } from "../../../src/gateway/pipeline/command_requests.ts";
+import type { Command } from "../../../src/core/command_life.ts";
+import { commandRecord } from "../../../src/core/command_record.ts";
+import type {
+  CommandRequests,
+  CommandResult,
+} from "../../../src/gateway/pipeline/command_requests.ts";
+import { apiParts } from "../../support/api_parts.ts";
 import { Contract, type Json } from "../../support/contract.ts";
 
 const CONTRACT = new Contract("openapi.json");
-const COMMAND = "/command/{id}";
-const PATHS = [COMMAND, "/healthz", "/readyz", "/metrics", "/openapi.json"] as const;
+const POST = "POST /command/{id}";
+const LIST = "GET /command/{id}";
+const GET = "GET /command/{id}/{message_id}";
+const DELETE = "DELETE /command/{id}/{message_id}";
+const OPERATIONS = [
+  POST,
+  LIST,
+  GET,
+  DELETE,
+  "GET /healthz",
+  "GET /readyz",
+  "GET /metrics",
+  "GET /openapi.json",
+] as const;
 const CONTENT_FIELDS = ["content-type", "content-length"];
 const MESSAGE_ID = "660f9500-f39c-42e5-b827-557766551111";
 const SENT: CommandResult & { kind: "accepted" } = {
@@ -22,9 +40,23 @@ const SENT: CommandResult & { kind: "accepted" } = {
   replayed: false,
 };
 
+const REPLAYED = { ...SENT, replayed: true };
+const RECORD: Command = {
+  ...{ deviceId: "sensor_001", messageId: MESSAGE_ID, keyName: "backend", state: "done" },
+  ...{ delivery: "queued", createdSeconds: 1_727_712_100, expiresSeconds: 1_727_715_700 },
+  ...{ isKept: true, sends: 1, copies: 1, lastSentSeconds: 1_727_712_100, withdrawn: false },
+  acknowledgement: {
+    ...{ state: "done", receivedSeconds: 1_727_712_102, timestamp: "1727712102" },
+    payload: new TextEncoder().encode('{"state":"done"}'),
+  },
+};
+
 /** What is different about a gateway and a request; the rest is as it should be. */
 interface Case {
   readonly result?: CommandResult;
+  readonly cancelled?: Awaited<ReturnType<CommandRequests["cancel"]>>;
+  readonly commands?: readonly Command[];
+  readonly isUnknown?: boolean;
   readonly reasons?: readonly string[];
   readonly degraded?: readonly string[];
   readonly isBroken?: boolean;
@@ -41,50 +73,85 @@ const BAD_HOST = { headers: { host: "a/b" } };
 const WRONG_KEY = { headers: { authorization: "Bearer wrong" } };
 const FLOODED = { ...WRONG_KEY, wrongKeys: WRONG_KEYS_MAX };
 const UNSENT: CommandResult = { kind: "unsent" };
+const UNACKNOWLEDGED: CommandResult = {
+  ...{ kind: "unacknowledged", messageId: MESSAGE_ID, replayed: false },
+};
 const ENDLESS = () => new ReadableStream<Uint8Array<ArrayBuffer>>();
+const WAITING = { headers: { prefer: "wait=1" } };
+const DIGEST = createHash("sha256").update(commandRecord(RECORD)).digest("hex");
+const KNOWN = { "if-none-match": `"${DIGEST.slice(0, 32)}"` };
 
 /** Every answer there is: an operation, its status, what leads to it, and its problem. */
 const ANSWERS: readonly (readonly [
-  path: typeof PATHS[number],
+  operation: typeof OPERATIONS[number],
   status: number,
   what: Case,
   problem?: ProblemName,
 ])[] = [
-  [COMMAND, 202, {}],
-  [COMMAND, 202, { result: { ...SENT, delivery: "no_subscriber" } }],
-  [COMMAND, 400, { body: "{" }, "not-json"],
-  [COMMAND, 401, WRONG_KEY, "unauthorized"],
-  [COMMAND, 404, { result: { kind: "unknown_device" } }, "unknown-device"],
-  [COMMAND, 404, { url: "/command/sensor_001/more" }, "not-found"],
-  [COMMAND, 408, { body: ENDLESS() }, "timeout"],
-  [COMMAND, 413, { body: `"${"x".repeat(65_536)}"` }, "too-large"],
-  [COMMAND, 415, { headers: { "content-type": "text/plain" } }, "not-application-json"],
-  [COMMAND, 429, FLOODED, "too-many-wrong-keys"],
-  [COMMAND, 500, { isBroken: true }, "internal"],
-  [COMMAND, 503, { result: UNSENT }, "broker-unavailable"],
-  [COMMAND, 503, { result: { kind: "unstored" } }, "store-unavailable"],
-  ["/healthz", 200, {}],
-  ["/readyz", 200, {}],
-  ["/readyz", 200, { degraded: ["the backend answers 401"] }],
-  ["/readyz", 500, { isBroken: true }, "internal"],
-  ["/readyz", 503, { reasons: ["the broker is not connected"] }, "not-ready"],
-  ["/metrics", 200, {}],
-  ["/metrics", 401, WRONG_KEY, "unauthorized"],
-  ["/metrics", 429, FLOODED, "too-many-wrong-keys"],
-  ["/metrics", 500, { isBroken: true }, "internal"],
-  ["/openapi.json", 200, {}],
-  ...PATHS.flatMap((path) =>
+  [POST, 200, WAITING],
+  [POST, 200, { ...WAITING, result: REPLAYED }],
+  [POST, 202, {}],
+  [POST, 202, { result: { ...SENT, delivery: "no_subscriber" } }],
+  [POST, 202, { result: { ...SENT, delivery: "stored" } }],
+  [POST, 202, { result: REPLAYED }],
+  [POST, 400, { body: "{" }, "not-json"],
+  [POST, 400, { headers: { ttl: "soon" } }, "bad-ttl"],
+  [POST, 400, { headers: { "idempotency-key": "" } }, "bad-idempotency-key"],
+  [POST, 404, { result: { kind: "unknown_device" } }, "unknown-device"],
+  [POST, 404, { url: "/command/sensor_001/more/more" }, "not-found"],
+  [POST, 408, { body: ENDLESS() }, "timeout"],
+  [POST, 409, { result: { kind: "key_under_way" } }, "key-under-way"],
+  [POST, 413, { body: `"${"x".repeat(65_536)}"` }, "too-large"],
+  [POST, 415, { headers: { "content-type": "text/plain" } }, "not-application-json"],
+  [POST, 422, { result: { kind: "key_reused" } }, "key-reused"],
+  [POST, 429, { result: { kind: "too_many_waiting" } }, "too-many-waiting"],
+  [POST, 503, { result: UNSENT }, "broker-unavailable"],
+  [POST, 503, { result: UNACKNOWLEDGED }, "broker-unavailable"],
+  [POST, 503, { result: { ...UNACKNOWLEDGED, replayed: true } }, "broker-unavailable"],
+  [POST, 503, { result: { kind: "unstored" } }, "store-unavailable"],
+  [LIST, 200, {}],
+  [LIST, 200, { url: "/command/sensor_001?limit=1", commands: [RECORD, RECORD] }],
+  [LIST, 400, { url: "/command/sensor_001?limit=0" }, "bad-query"],
+  [LIST, 404, { isUnknown: true, commands: [] }, "unknown-device"],
+  [GET, 200, {}],
+  [GET, 200, {
+    headers: { ...KNOWN, ...WAITING.headers },
+    commands: [RECORD, { ...RECORD, sends: 2 }],
+  }],
+  [GET, 304, { headers: KNOWN }],
+  [GET, 304, { headers: { ...KNOWN, prefer: "wait=0" } }],
+  [GET, 404, { commands: [] }, "unknown-command"],
+  [DELETE, 200, {}],
+  [DELETE, 202, { cancelled: { kind: "withdrawn", command: RECORD } }],
+  [DELETE, 404, { cancelled: { kind: "unknown" } }, "unknown-command"],
+  [DELETE, 409, { cancelled: { kind: "already_final", command: RECORD } }, "already-final"],
+  [DELETE, 503, { cancelled: { kind: "unstored" } }, "store-unavailable"],
+  ["GET /healthz", 200, {}],
+  ["GET /readyz", 200, {}],
+  ["GET /readyz", 200, { degraded: ["the backend answers 401"] }],
+  ["GET /readyz", 500, { isBroken: true }, "internal"],
+  ["GET /readyz", 503, { reasons: ["the broker is not connected"] }, "not-ready"],
+  ["GET /metrics", 200, {}],
+  ["GET /openapi.json", 200, {}],
+  ...OPERATIONS.flatMap((operation) =>
     [
-      [path, 400, BAD_HOST, "bad-host"],
-      [path, 405, OTHER_METHOD, "method-not-allowed"],
-      [path, 503, { isStopping: true }, "not-ready"],
+      [operation, 400, BAD_HOST, "bad-host"],
+      [operation, 405, OTHER_METHOD, "method-not-allowed"],
+      [operation, 503, { isStopping: true }, "not-ready"],
+    ] as const
+  ),
+  ...([POST, LIST, GET, DELETE, "GET /metrics"] as const).flatMap((operation) =>
+    [
+      [operation, 401, WRONG_KEY, "unauthorized"],
+      [operation, 429, FLOODED, "too-many-wrong-keys"],
+      [operation, 500, { isBroken: true }, "internal"],
     ] as const
   ),
 ];
 
-function operationAt(path: string): Json {
-  const item = CONTRACT.root["paths"]![path]!;
-  return item["post"] ?? item["get"]!;
+function operationOf(operation: string): Json {
+  const [method, path] = operation.split(" ");
+  return CONTRACT.root["paths"]![path!]![method!.toLowerCase()]!;
 }
 
 function makeApi(what: Case): ApiHandler {
@@ -98,28 +165,42 @@ function makeApi(what: Case): ApiHandler {
     deviceIds: undefined,
   }];
   const clock = { wallMs: () => 0, monotonicMs: () => 0 };
-  return createRoutes({
+  const found = [...what.commands ?? [RECORD]];
+  const find = () => Promise.resolve(found.length > 1 ? found.shift() : found[0]);
+  const resolved = <T>(value: T) => what.isBroken ? broken : () => Promise.resolve(value);
+  const commands = {
+    find: what.isBroken ? broken : find,
+    list: resolved(what.commands ?? [RECORD]),
+  };
+  return createRoutes(apiParts({
+    ...{ clock, commands, bodyTimeoutMs: 10 },
     auth: new BearerAuth(() => Promise.resolve(keys), clock),
+    keys: {
+      refresh: () => Promise.resolve(),
+      statusOf: () => what.isUnknown ? "unknown" : "active",
+    },
     unreadiness: what.isBroken ? broken : () => what.reasons ?? [],
     degraded: () => what.degraded ?? [],
     metrics: {
-      text: what.isBroken ? broken : () => Promise.resolve("x 1\n"),
+      text: resolved("x 1\n"),
       contentType: "text/plain; version=0.0.4; charset=utf-8",
     },
-    commands: { send: what.isBroken ? broken : () => Promise.resolve(what.result ?? SENT) },
-    onRefused: () => {},
-    bodyTimeoutMs: 10,
-    emit: () => {},
-  });
+    requests: {
+      send: resolved(what.result ?? SENT),
+      cancel: resolved(what.cancelled ?? { kind: "cancelled", command: RECORD }),
+    },
+  }));
 }
 
-async function ask(path: string, what: Case): Promise<Response> {
+async function ask(operation: string, what: Case): Promise<Response> {
   const gate = new RequestGate();
   if (what.isStopping) gate.close();
   else gate.open(makeApi(what));
-  const method = what.method ?? (path === COMMAND ? "POST" : "GET");
+  const [ofOperation, path] = operation.split(" ");
+  const method = what.method ?? ofOperation!;
+  const url = path!.replace("{id}", "sensor_001").replace("{message_id}", MESSAGE_ID);
   const request = () =>
-    new Request(`https://gateway${what.url ?? path.replace("{id}", "sensor_001")}`, {
+    new Request(`https://gateway${what.url ?? url}`, {
       method,
       headers: {
         authorization: "Bearer right",
@@ -132,35 +213,55 @@ async function ask(path: string, what: Case): Promise<Response> {
   return await gate.handle(request(), "192.0.2.1");
 }
 
-for (const [path, status, what, name] of ANSWERS) {
-  Deno.test(`${path} answers ${status} ${name ?? ""} as described`, async () => {
-    const response = await ask(path, what);
+for (const [operation, status, what, name] of ANSWERS) {
+  Deno.test(`${operation} answers ${status} ${name ?? ""} as described`, async () => {
+    const response = await ask(operation, what);
     assert.equal(response.status, status);
-    const operation = operationAt(path);
-    const described = CONTRACT.follow(operation["responses"]![status]!);
-    assert.deepEqual(
-      [...response.headers.keys()].filter((field) => !CONTENT_FIELDS.includes(field)),
-      Object.keys(described["headers"] ?? {}).map((field) => field.toLowerCase()),
-    );
-    assert.deepEqual(await CONTRACT.faultsOfAnswer(operation, response.clone()), []);
+    const described = operationOf(operation);
+    const fields = Object.keys(headersOf(described, status));
+    assert.deepEqual(fieldsOf(response).filter((field) => !fields.includes(field)), []);
+    assert.deepEqual(await CONTRACT.faultsOfAnswer(described, response.clone()), []);
     if (name === undefined) return void await response.body?.cancel();
     assert.equal((await response.json()).type, `urn:secure-iot-gateway:problem:${name}`);
   });
 }
 
-Deno.test("every path, status and problem that is described can come", () => {
-  assert.deepEqual(Object.keys(CONTRACT.root["paths"]!).sort(), [...PATHS].sort());
-  for (const path of PATHS) {
-    const rows = ANSWERS.filter(([of]) => of === path);
-    for (const [status, answer] of Object.entries(operationAt(path)["responses"]!)) {
-      const names = new Set(
-        rows.filter(([, of]) => String(of) === status).map(([, , , name]) => name),
-      );
-      const examples = CONTRACT.follow(answer)["content"]!["application/problem+json"]
+/** The fields that are described for a status, by their names in lower case. */
+function headersOf(operation: Json, status: number): Json {
+  const headers = CONTRACT.follow(operation["responses"]![status]!)["headers"] ?? {};
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, header]) => [name.toLowerCase(), header]),
+  );
+}
+
+function fieldsOf({ headers }: Response): string[] {
+  return [...headers.keys()].filter((field) => !CONTENT_FIELDS.includes(field));
+}
+
+Deno.test("every path, status, field and problem that is described can come", async () => {
+  const described = Object.entries(CONTRACT.root["paths"]!).flatMap(([path, item]) =>
+    Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`)
+  );
+  assert.deepEqual(described.sort(), [...OPERATIONS].sort());
+  for (const operation of OPERATIONS) {
+    const rows = ANSWERS.filter(([of]) => of === operation);
+    for (const [status, answer] of Object.entries(operationOf(operation)["responses"]!)) {
+      const where = `${operation} ${status}`;
+      const cases = rows.filter(([, of]) => String(of) === status);
+      assert.ok(cases.length > 0, where);
+      const examples = CONTRACT.follow(answer)["content"]?.["application/problem+json"]
         ?.["examples"];
-      if (examples) {
-        assert.deepEqual(Object.keys(examples).sort(), [...names].sort(), path + status);
-      } else assert.ok(names.size > 0, path + status);
+      const names = new Set(cases.map(([, , , name]) => name));
+      if (examples) assert.deepEqual(Object.keys(examples).sort(), [...names].sort(), where);
+      const fields = new Set<string>();
+      for (const [, , what] of cases) {
+        if (what.body instanceof ReadableStream) continue; // it can be read once only
+        const response = await ask(operation, what);
+        for (const field of fieldsOf(response)) fields.add(field);
+        await response.body?.cancel();
+      }
+      const all = Object.keys(headersOf(operationOf(operation), Number(status)));
+      assert.deepEqual([...fields].sort(), all.sort(), where);
     }
   }
 });
@@ -179,16 +280,17 @@ Deno.test("each problem of the table is an example, word for word, and no other 
 });
 
 Deno.test("GET /openapi.json gives out docs/openapi.json, without a key", async () => {
-  const response = await ask("/openapi.json", { headers: { authorization: "" } });
+  const response = await ask("GET /openapi.json", { headers: { authorization: "" } });
   assert.deepEqual(await response.json(), CONTRACT.root);
 });
 
 Deno.test("what an answer has is described, field by field", async () => {
-  for (const [path, status, what, name] of ANSWERS) {
-    if (name !== undefined || path === "/metrics" || path === "/openapi.json") continue;
-    const { content } = CONTRACT.follow(operationAt(path)["responses"]![status]!);
+  for (const [operation, status, what, name] of ANSWERS) {
+    const isOther = operation === "GET /metrics" || operation === "GET /openapi.json";
+    if (name !== undefined || isOther || status === 304) continue;
+    const { content } = CONTRACT.follow(operationOf(operation)["responses"]![status]!);
     const { properties } = CONTRACT.follow(content!["application/json"]!["schema"]!);
-    const body = await (await ask(path, what)).json();
-    assert.deepEqual(Object.keys(body), Object.keys(properties!), path);
+    const body = await (await ask(operation, what)).json();
+    assert.deepEqual(Object.keys(body), Object.keys(properties!), operation);
   }
 });

@@ -9,6 +9,7 @@ import {
   WRONG_KEYS_WINDOW_MS,
 } from "../../../src/gateway/api/bearer_auth.ts";
 import type { CommandResult } from "../../../src/gateway/pipeline/command_requests.ts";
+import { apiParts } from "../../support/api_parts.ts";
 
 const KEY = "correct-horse-battery-staple";
 const OTHER_KEY = "for-sensor-002-only";
@@ -33,21 +34,20 @@ interface Fake {
 
 function fakeApi(): Fake {
   const clock = { wallMs: () => fake.nowMs, monotonicMs: () => fake.nowMs };
-  const api = createRoutes({
-    bodyTimeoutMs: 1_000,
+  const api = createRoutes(apiParts({
     auth: new BearerAuth(() => Promise.resolve(fake.keys), clock),
     unreadiness: () => fake.reasons,
     degraded: () => fake.degraded,
-    metrics: { text: () => Promise.resolve("x 1\n"), contentType: "text/plain" },
-    commands: {
+    requests: {
       send: ({ deviceId, payload }) => {
         fake.dispatched.push([deviceId, new TextDecoder().decode(payload)]);
         return Promise.resolve(fake.answer);
       },
+      cancel: () => Promise.resolve({ kind: "unknown" }),
     },
     onRefused: (refusal) => fake.events.push({ kind: "command_refused", ...refusal, count: 1 }),
     emit: (event) => fake.events.push(event),
-  });
+  }));
   const fake: Fake = {
     api,
     events: [],
@@ -226,17 +226,23 @@ Deno.test("an unknown or revoked device, an impossible id and an unknown path ar
   assert.deepEqual(fake.dispatched, []);
   fake.answer = { kind: "unknown_device" };
   await assertProblem(await ask(fake), 404, "unknown-device");
-  for (const path of ["/", "/command", "/command/", "/command/a/b", "/metricsx"]) {
+  for (const path of ["/", "/command", "/command/", "/command/a/b/c", "/metricsx"]) {
     await assertProblem(await ask(fake, { path }), 404, "not-found");
   }
 });
 
 Deno.test("another method is 405, with Allow", async () => {
   const fake = fakeApi();
-  for (const method of ["GET", "PUT", "DELETE", "PATCH"]) {
-    const response = await ask(fake, { method });
-    assert.equal(response.headers.get("allow"), "POST");
-    await assertProblem(response, 405, "method-not-allowed");
+  const notThere = [
+    ["/command/sensor_001", ["PUT", "DELETE", "PATCH", "OPTIONS"], "GET, POST"],
+    ["/command/sensor_001/m", ["POST", "PUT", "PATCH", "OPTIONS"], "GET, DELETE"],
+  ] as const;
+  for (const [path, methods, allow] of notThere) {
+    for (const method of methods) {
+      const response = await ask(fake, { path, method });
+      assert.equal(response.headers.get("allow"), allow);
+      await assertProblem(response, 405, "method-not-allowed");
+    }
   }
   const response = await ask(fake, { path: "/readyz" });
   assert.equal(response.headers.get("allow"), "GET");

@@ -21,9 +21,9 @@ async function examine(
       return Promise.resolve();
     },
     statusOf: () => over.status ?? "active",
-    signedPayload: async (envelope: Envelope) => {
+    signedPayload: (envelope: Envelope) => {
       asked.push("signature");
-      return await signedPayloadOf(envelope, await key);
+      return signedPayloadOf(envelope, key);
     },
     key: () => key,
   });
