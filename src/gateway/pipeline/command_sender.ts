@@ -8,6 +8,7 @@
  *   the next one is published when the broker has spoken of the one before, whatever the device says;
  * - a device that is not there is tried when it is heard, when the broker is back, and at growing
  *   pauses;
+ * - a copy that an earlier run did not live to see concluded may be with the device: it is sent;
  * - a second copy of what was sent goes only to a device that has ever acknowledged a command;
  * - memory is bounded: what waits is on the disk; here is only which devices wait.
  */
@@ -104,7 +105,12 @@ export class CommandSender {
 
   /** Takes over what an earlier run has left. */
   async start(): Promise<void> {
-    for (const deviceId of await this.#parts.commands.devices()) this.add(deviceId);
+    const { committer, commands } = this.#parts;
+    for (const name of await commands.unconcluded()) {
+      const unknown = { kind: "conclude", name, outcome: "unknown", answer: undefined } as const;
+      committer.change(unknown, { isPatient: true });
+    }
+    for (const deviceId of await commands.devices()) this.add(deviceId);
   }
 
   /** Sends no more; resolves when what is under way has ended. */
@@ -189,7 +195,7 @@ export class CommandSender {
     const { deviceId } = stored.command;
     const queue = this.#queues.get(deviceId);
     if (queue) queue.lastCopyMs = clock.monotonicMs();
-    const body = this.#sign(stored, copy);
+    const body = await this.#sign(stored, copy).catch(() => undefined); // the store's fault
     const messageExpiryInterval = this.#secondsLeft(copy);
     if (body === undefined || messageExpiryInterval <= 0) return "unsent";
     const properties = { messageExpiryInterval };
@@ -197,14 +203,14 @@ export class CommandSender {
   }
 
   /** The signed message; undefined if the device has no key any longer. */
-  #sign(
+  async #sign(
     { command: { deviceId, messageId }, payload }: StoredCommand,
     { timestampSeconds, nowSeconds }: IntendedCopy,
-  ): Uint8Array | undefined {
-    const key = this.#parts.keys.key(deviceId, nowSeconds);
+  ): Promise<Uint8Array | undefined> {
+    const key = await this.#parts.keys.key(deviceId, nowSeconds);
     if (key === undefined) return undefined;
     const fields = { deviceId, messageId, timestamp: String(timestampSeconds) };
-    const signature = sign(key, signingInput(fields, payload));
+    const signature = await sign(key, signingInput(fields, payload));
     return writeCommand({ ...fields, payload, signature });
   }
 
