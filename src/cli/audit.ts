@@ -1,6 +1,7 @@
 /** `audit verify` and `export`: what was changed and what was refused, and that the record is whole. */
 
 import { counted } from "../core/counted.ts";
+import { secondsOf } from "../core/time.ts";
 import { Buffer } from "node:buffer";
 import type { AuditEntry } from "../store/audit.ts";
 import { durationMs, isDuration } from "../config/setting_types.ts";
@@ -33,7 +34,7 @@ export async function exportAudit(
 ): Promise<void> {
   const at = options.since === undefined
     ? Number.MIN_SAFE_INTEGER
-    : secondsOf(options.since, Date.now());
+    : sinceOf(options.since, Date.now());
   await withStore(configOf(layoutOf(options)), async ({ audit }) => {
     await audit.chainPending();
     const entries = audit.since(at);
@@ -52,20 +53,20 @@ function hashOf(head: string): Uint8Array {
   throw new CommandError(
     "Cannot use the head: it must be 64 hex digits, as audit verify prints them",
     {
-      exit: EXIT.wrongUse,
+      exit: EXIT.usage,
     },
   );
 }
 
 /** A time, or how long ago, as Unix seconds. */
-function secondsOf(text: string, nowMs: number): number {
-  if (isDuration(text)) return Math.floor((nowMs - durationMs(text)) / 1000);
+function sinceOf(text: string, nowMs: number): number {
+  if (isDuration(text)) return secondsOf(nowMs - durationMs(text));
   const timeMs = /^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d))?$/.test(text)
     ? Date.parse(text)
     : NaN;
-  if (!Number.isNaN(timeMs)) return Math.floor(timeMs / 1000);
+  if (!Number.isNaN(timeMs)) return secondsOf(timeMs);
   throw new CommandError(`Cannot use the time "${text}"`, {
-    exit: EXIT.wrongUse,
+    exit: EXIT.usage,
     hint: 'Give a date, a time such as "2026-01-31T12:00:00Z", or how long ago: "24h", "7d"',
   });
 }

@@ -1,65 +1,192 @@
-/** `command`: sends a command through the API of a running gateway. */
+/**
+ * `command`: sends a command through the API of a running gateway.
+ *
+ * With `--wait` the answer is what the device says: exit 0 means that it says `done`. The wait is
+ * made of many requests, so that it outlives a restart of the gateway.
+ */
 
-import { localOrigin } from "../config/listen_address.ts";
-import { readOperatorText } from "../config/operator_file.ts";
+import type { ApiAnswer } from "../client/api_client.ts";
+import { type CommandView, readCommandView } from "../client/command_view.ts";
+import { durationMs, isDuration } from "../config/setting_types.ts";
+import { isFinal } from "../core/command_life.ts";
+import { meaningOf, sayCommand } from "./command_report.ts";
+import { type AskGateway, refusalOf, withGateway } from "./gateway_api.ts";
 import { type JsonOption, printJson } from "./json_output.ts";
-import { configOf, layoutOf } from "./open_site.ts";
-import { CommandError, print } from "./terminal.ts";
+import { CommandError, EXIT, note, print, printable } from "./terminal.ts";
 
-const TIMEOUT_MS = 15_000;
+/** Longest time that one request is held; a gateway may hold it for less. */
+const HELD_LONGEST_SECONDS = 30;
+const PAUSE_MS = 500;
+const KEY_MAX_CHARS = 255;
 
-/** POSTs `json` to `/command/{id}` and prints the answer. */
+/** What `command` may be told. */
+interface CommandOptions extends JsonOption {
+  /** A duration: the gateway keeps the command until the device is there. */
+  readonly ttl?: string;
+  /** A duration: how long to wait for what the device says. */
+  readonly wait?: string;
+  /** The same request with the same key is the same command. */
+  readonly key?: string;
+}
+
+/** What the API says of a command that it has accepted. */
+interface Accepted {
+  readonly device_id: string;
+  readonly message_id: string;
+  readonly delivery: string;
+}
+
+/** Sends a command and prints what the gateway says, or with `--wait`, what became of it. */
 export async function sendCommand(
   deviceId: string,
   json: string,
-  options: JsonOption,
+  options: CommandOptions,
 ): Promise<void> {
-  const layout = layoutOf(options);
-  const { api } = configOf(layout);
-  const url = `${localOrigin(api.host, api.port)}/command/${encodeURIComponent(deviceId)}`;
-  using client = Deno.createHttpClient({ caCerts: [read(layout.gatewayCa.certificate)] });
-  const response = await fetch(url, {
-    method: "POST",
-    headers: {
-      "authorization": `Bearer ${readKey(api.keyFile)}`,
-      "content-type": "application/json",
-    },
-    body: json,
-    client,
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  }).catch((error: Error) => {
-    throw new CommandError(`Cannot reach the gateway at ${url}: ${error.message}`, {
-      hint: `Is it running? secure-iot-gateway run --dir ${layout.directory}`,
-    });
+  const ttlSeconds = options.ttl === undefined ? undefined : secondsOf(options.ttl);
+  const waitMs = options.wait === undefined ? undefined : waitOf(options.wait);
+  const idempotencyKey = options.key === undefined ? undefined : checkedKey(options.key);
+  const asked = {
+    ...(ttlSeconds !== undefined && { ttlSeconds }),
+    ...(idempotencyKey !== undefined && { idempotencyKey }),
+  };
+  await withGateway(options, async (ask) => {
+    const answer = await ask((api) => api.command(deviceId, json, asked));
+    if (answer.status !== 202) throw refusalOf(answer, hintFor(answer, options));
+    const accepted: Accepted = JSON.parse(answer.text);
+    if (answer.headers.has("idempotent-replayed")) {
+      note("note: the same command was asked for with this key before; it is not sent again");
+    }
+    const isLost = accepted.delivery === "no_subscriber" && ttlSeconds === undefined;
+    if (waitMs === undefined || isLost) sayAccepted(answer, options);
+    if (isLost) sayLost(waitMs !== undefined);
+    else if (waitMs !== undefined) await waitFor(accepted, waitMs, { ask, options });
   });
-  const answer = await response.text();
-  if (response.ok) return options.json ? printJson(JSON.parse(answer)) : print(answer);
-  throw new CommandError(`The gateway answered ${response.status}: ${titleOf(answer)}`);
 }
 
-function titleOf(answer: string): string {
+function sayAccepted({ text }: ApiAnswer, { json }: JsonOption): void {
+  if (json) printJson(JSON.parse(text));
+  else print(printable(text));
+}
+
+/** Sent once, and nobody was there: it will not be sent again. */
+function sayLost(isAwaited: boolean): void {
+  const fault = "The device is not there: the command is lost";
+  const hint = "With --ttl 1h the gateway keeps it until the device is there";
+  if (isAwaited) throw new CommandError(fault, { hint });
+  note(`note: ${fault}\nhint: ${hint}`);
+}
+
+/** Prints the record once it is final or the time is over; fails unless the device says `done`. */
+async function waitFor(
+  { device_id: deviceId, message_id: messageId, delivery }: Accepted,
+  waitMs: number,
+  { ask, options }: { readonly ask: AskGateway; readonly options: CommandOptions },
+): Promise<void> {
+  note(`note: command ${messageId} is ${delivery}; waiting for what the device says`);
+  const command = await recordAfter({ deviceId, messageId }, waitMs, ask);
+  sayCommand(command, options);
+  const { state } = command;
+  if (state === "done") return;
+  if (isFinal(command)) throw new CommandError(`The command is ${state}: ${meaningOf(state)}`);
+  throw new CommandError(
+    `The command is ${state} after ${options.wait}: ${meaningOf(state)}`,
+    { hint: `See later with secure-iot-gateway commands show ${messageId}` },
+  );
+}
+
+/** The record when it is final, or as it is when the time is over. */
+async function recordAfter(
+  name: { readonly deviceId: string; readonly messageId: string },
+  waitMs: number,
+  ask: AskGateway,
+): Promise<CommandView> {
+  const endMs = performance.now() + waitMs;
+  let last: ApiAnswer | undefined;
+  while (true) {
+    const beganMs = performance.now();
+    const answer = await nextAnswer(name, last, { endMs, ask });
+    if (answer?.status === 200) last = answer;
+    else if (answer && answer.status !== 304) throw refusalOf(answer);
+    const command = last && readCommandView(last.text);
+    if (command && (isFinal(command) || performance.now() >= endMs)) return command;
+    // A gateway that starts again, or that holds no answer, is not asked all the time.
+    const isQuick = answer?.status !== 200 && performance.now() - beganMs < PAUSE_MS;
+    if (isQuick) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  }
+}
+
+/** The next answer; undefined if the gateway cannot be reached, and there is time left. */
+async function nextAnswer(
+  name: { readonly deviceId: string; readonly messageId: string },
+  last: ApiAnswer | undefined,
+  { endMs, ask }: { readonly endMs: number; readonly ask: AskGateway },
+): Promise<ApiAnswer | undefined> {
+  const leftSeconds = Math.ceil((endMs - performance.now()) / 1000);
+  const waitSeconds = Math.min(HELD_LONGEST_SECONDS, Math.max(0, leftSeconds));
+  const etag = last?.headers.get("etag") ?? undefined;
+  const options = { ...(etag !== undefined && { etag }), waitSeconds };
   try {
-    const { title, detail } = JSON.parse(answer);
-    return `${title}. ${detail}`;
+    return await ask((api) => api.commandRecord(name, options));
+  } catch (error) {
+    if (performance.now() >= endMs) throw error;
+    return undefined;
+  }
+}
+
+/** What to type after a refusal. */
+function hintFor(answer: ApiAnswer, { ttl }: CommandOptions): string | undefined {
+  const messageId = answer.headers.get("location")?.split("/").at(-1);
+  if (messageId !== undefined) {
+    return `See what became of it with secure-iot-gateway commands show ${messageId}`;
+  }
+  switch (problemOf(answer.text)) {
+    case "not-json":
+      return `Quote the JSON for the shell, as in '{"action":"reboot"}'`;
+    case "unknown-device":
+      return "See secure-iot-gateway device list";
+    case "unauthorized":
+      return "Put a key of this site into api.key; secure-iot-gateway key add NAME makes one";
+    case "too-many-waiting":
+      return "See secure-iot-gateway commands list --state waiting; commands cancel ends one";
+    case "broker-unavailable":
+      return ttl === undefined
+        ? "With --ttl 1h the gateway keeps it until the broker and the device are there"
+        : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** The name of a problem, the end of its type; empty if it is none. */
+function problemOf(text: string): string {
+  try {
+    return String(JSON.parse(text).type).split(":").at(-1)!;
   } catch {
-    return answer.slice(0, 200);
+    return "";
   }
 }
 
-function readKey(path: string): string {
-  try {
-    return readOperatorText(path).trim();
-  } catch (error) {
-    throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`, {
-      hint: "If it was deleted, make a new key and put it there: secure-iot-gateway key add NAME",
-    });
-  }
+function secondsOf(ttl: string): number {
+  const seconds = isDuration(ttl) ? durationMs(ttl) / 1000 : 0;
+  if (Number.isInteger(seconds) && seconds > 0) return seconds;
+  throw new CommandError(`Cannot use --ttl "${ttl}"`, {
+    exit: EXIT.usage,
+    hint: 'Give whole seconds, from "5s" to commands.ttl_longest, such as "1h"',
+  });
 }
 
-function read(path: string): string {
-  try {
-    return readOperatorText(path);
-  } catch (error) {
-    throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`);
-  }
+function waitOf(wait: string): number {
+  if (isDuration(wait)) return durationMs(wait);
+  throw new CommandError(`Cannot use --wait "${wait}"`, {
+    exit: EXIT.usage,
+    hint: 'Give a duration such as "10s" or "5m"',
+  });
+}
+
+function checkedKey(key: string): string {
+  if (/^[\x21-\x7e]+$/.test(key) && key.length <= KEY_MAX_CHARS) return key;
+  throw new CommandError(`Cannot use --key "${key}"`, {
+    exit: EXIT.usage,
+    hint: `Give 1 to ${KEY_MAX_CHARS} visible ASCII characters without blanks, such as order-17`,
+  });
 }

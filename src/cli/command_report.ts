@@ -1,6 +1,7 @@
 /** How a command to a device is shown. */
 
-import type { Command, CommandState } from "../core/command_life.ts";
+import type { CommandView } from "../client/command_view.ts";
+import type { CommandState } from "../core/command_life.ts";
 import { isoOf, printField, textOf } from "./message_report.ts";
 import { printJson } from "./json_output.ts";
 
@@ -18,15 +19,20 @@ const MEANINGS: { readonly [S in CommandState]: string } = {
   unconfirmed: "its time is over, and the device has not said whether it did it",
 };
 
+/** The sentence that a state stands for. */
+export function meaningOf(state: CommandState): string {
+  return MEANINGS[state];
+}
+
 /** A command as `--json` prints it. */
-export function describeCommand(command: Command) {
+export function describeCommand(command: CommandView) {
   const { acknowledgement } = command;
   return {
     device_id: command.deviceId,
     message_id: command.messageId,
     state: command.state,
     delivery: command.delivery ?? null,
-    key: command.keyName,
+    key: command.keyName ?? null,
     created_at: timeOf(command.createdSeconds),
     expires_at: timeOf(command.expiresSeconds),
     sends: command.sends,
@@ -41,12 +47,12 @@ export function describeCommand(command: Command) {
 }
 
 /** Prints a command with all that is known of it. */
-export function sayCommand(command: Command, { json }: { readonly json?: true }): void {
+export function sayCommand(command: CommandView, { json }: { readonly json?: true }): void {
   const described = describeCommand(command);
   if (json) return printJson(described);
   const { acknowledgement, state, ...rest } = described;
   printField("state", state);
-  printField("means", MEANINGS[state]);
+  printField("means", meaningOf(state));
   for (const [name, value] of Object.entries(rest)) printField(name, String(value ?? "-"));
   if (acknowledgement === null) return;
   printField("acknowledged_at", acknowledgement.received_at ?? "-");

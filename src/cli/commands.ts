@@ -1,16 +1,21 @@
 /**
- * `commands list` and `show`: what became of commands.
+ * `commands list`, `show` and `cancel`: what became of commands, and the end of one.
  *
- * They read the store beside a gateway, so that they also work when it is down, which is when one
- * asks what waits.
+ * The rules are:
+ * - `list` and `show` read the store beside a gateway, so that they also work when it is down, which
+ *   is when one asks what waits;
+ * - `cancel` finds the device in the store and asks the gateway, which alone knows whether a copy is
+ *   on its way.
  */
 
+import { readCommandView } from "../client/command_view.ts";
 import type { Command, CommandState } from "../core/command_life.ts";
 import type { Store } from "../store/store.ts";
-import { describeCommand, sayCommand } from "./command_report.ts";
+import { describeCommand, meaningOf, sayCommand } from "./command_report.ts";
+import { refusalOf, withGateway } from "./gateway_api.ts";
 import { type JsonOption, printJsonList } from "./json_output.ts";
 import { configOf, layoutOf, type SiteOption, withStore } from "./open_site.ts";
-import { CommandError, EXIT, print, printable } from "./terminal.ts";
+import { CommandError, EXIT, note, print, printable } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -38,16 +43,34 @@ export async function listCommands(
   });
 }
 
-/** Shows one command with all that is known of it; its payload is shown to nobody. */
+/** Shows one command with all that is known of it. */
 export async function showCommand(messageId: string, options: JsonOption): Promise<void> {
   sayCommand(await findCommand(messageId, options), options);
+}
+
+/** Ends one command, as far as that can be done. */
+export async function cancelCommand(messageId: string, options: JsonOption): Promise<void> {
+  const { deviceId, messageId: id } = await findCommand(messageId, options);
+  await withGateway(options, async (ask) => {
+    const answer = await ask((api) => api.cancelCommand({ deviceId, messageId: id }));
+    if (answer.status === 409) throw cannotCancel(await findCommand(id, options));
+    if (answer.status !== 200 && answer.status !== 202) throw refusalOf(answer);
+    if (options.json) return sayCommand(readCommandView(answer.text), options);
+    if (answer.status === 200) return print("Cancelled: no copy was sent, and none will be");
+    print("Withdrawn: no further copy will be sent, but the device may still do it");
+    note(`hint: See later with secure-iot-gateway commands show ${id}`);
+  });
+}
+
+function cannotCancel({ state }: Command): CommandError {
+  return new CommandError(`Cannot cancel it: it is ${state}: ${meaningOf(state)}`);
 }
 
 /** The command of a message_id; fails if there is none. */
 async function findCommand(messageId: string, options: SiteOption): Promise<Command> {
   if (!UUID.test(messageId)) {
     throw new CommandError(`There is no command "${messageId}": its message_id is a UUID`, {
-      exit: EXIT.wrongUse,
+      exit: EXIT.usage,
       hint: SEE_LIST,
     });
   }

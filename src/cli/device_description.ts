@@ -1,6 +1,7 @@
 /** A registered device, as it is printed. */
 
 import { type RegisteredDevice, type SecretUse, statusOf } from "../store/device_record.ts";
+import { secondsOf } from "../core/time.ts";
 
 /** The fields of a device; times in ISO 8601. */
 interface DeviceDescription {
@@ -21,9 +22,7 @@ export function describeDevice(
 ): DeviceDescription {
   return {
     device_id: device.deviceId,
-    status: device.damage === undefined
-      ? statusOf(device, Math.floor(Date.now() / 1000))
-      : "damaged",
+    status: device.damage === undefined ? statusOf(device, secondsOf(Date.now())) : "damaged",
     created_at: isoOf(device.createdAt),
     certificate_not_after: isoOf(device.notAfter),
     revoked_at: isoOf(device.revokedAt),

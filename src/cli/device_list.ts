@@ -6,6 +6,7 @@ import { describeDevice, isoOf, lastSeenTimes } from "./device_description.ts";
 import { type JsonOption, printJson } from "./json_output.ts";
 import { configOf, layoutOf, withStore } from "./open_site.ts";
 import { CommandError, EXIT, note, print, printable } from "./terminal.ts";
+import { secondsOf } from "../core/time.ts";
 
 /** What `device list` may be told. */
 interface ListOptions extends JsonOption {
@@ -18,8 +19,8 @@ const SILENT_LEAST_SECONDS = 120;
 
 /** Lists every device, or those that are silent; never a secret. */
 export async function listDevices(options: ListOptions): Promise<void> {
-  const silentSeconds = options.silent === undefined ? undefined : secondsOf(options.silent);
-  const nowSeconds = Math.floor(Date.now() / 1000);
+  const silentSeconds = options.silent === undefined ? undefined : silenceSecondsOf(options.silent);
+  const nowSeconds = secondsOf(Date.now());
   const config = configOf(layoutOf(options));
   const { devices, seen, attended } = await withStore(config, async (store) => ({
     devices: await store.registry.list(),
@@ -39,11 +40,11 @@ export async function listDevices(options: ListOptions): Promise<void> {
   }
 }
 
-function secondsOf(silent: string): number {
+function silenceSecondsOf(silent: string): number {
   const seconds = isDuration(silent) ? durationMs(silent) / 1000 : 0;
   if (seconds >= SILENT_LEAST_SECONDS) return seconds;
   throw new CommandError(`Cannot use --silent "${silent}"`, {
-    exit: EXIT.wrongUse,
+    exit: EXIT.usage,
     hint:
       'Give a duration from "2m" on, such as "1h" or "7d": when a device was seen is recorded ' +
       "once a minute",

@@ -19,6 +19,7 @@ import { readSecret } from "./secret_file.ts";
 import { type JsonOption, printJson } from "./json_output.ts";
 import { CommandError, EXIT, print, printable } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
+import { DAY_MS, secondsOf } from "../core/time.ts";
 
 /** What `device rotate` may be told. */
 interface RotateOptions extends JsonOption {
@@ -33,7 +34,7 @@ interface RotateOptions extends JsonOption {
   readonly force?: true;
 }
 
-const OVERLAP_MAX_MS = 3_650 * 86_400_000;
+const OVERLAP_MAX_MS = 3_650 * DAY_MS;
 
 /** Gives a device a new secret or a new certificate, or ends a rotation. */
 export async function rotateDevice(deviceId: string, options: RotateOptions): Promise<void> {
@@ -83,7 +84,7 @@ async function rotate(
 function checkOptions(options: RotateOptions): number {
   const { secret, secretFile, certificate, finish, overlap, csr, keyType } = options;
   const wrong = (fault: string, hint: string) =>
-    new CommandError(fault, { exit: EXIT.wrongUse, hint });
+    new CommandError(fault, { exit: EXIT.usage, hint });
   if (!secret && !certificate && !finish) {
     throw wrong(
       "No --secret, --certificate or --finish was given",
@@ -108,7 +109,7 @@ function checkOptions(options: RotateOptions): number {
   if (!isDuration(overlap) || durationMs(overlap) > OVERLAP_MAX_MS) {
     throw wrong(`Cannot use the overlap "${overlap}"`, 'Give a duration such as "7d" or "12h"');
   }
-  return Math.floor(durationMs(overlap) / 1000);
+  return secondsOf(durationMs(overlap));
 }
 
 function sentencesOf(step: RotateDeviceStep): string[] {

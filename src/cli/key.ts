@@ -3,6 +3,7 @@
 import { API_KEYS_MAX, type ApiKey } from "../store/api_keys.ts";
 import { isDeviceId } from "../core/device.ts";
 import { wrapped } from "../core/line_wrap.ts";
+import { secondsOf } from "../core/time.ts";
 import { apiKeyDigest } from "../config/credentials.ts";
 import type { RegistryStore } from "../store/registry.ts";
 import { createApiKey } from "../site/operations/site_creation.ts";
@@ -22,7 +23,7 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
   if (!isDeviceId(name)) {
     throw new CommandError(
       `Cannot name a key "${name}": a name is made of letters, digits, "_", "." and "-"`,
-      { exit: EXIT.wrongUse },
+      { exit: EXIT.usage },
     );
   }
   const deviceIds = scopeOf(options);
@@ -34,7 +35,7 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
         `Cannot add a key: there are ${API_KEYS_MAX} already, the most; remove one first`,
       );
     }
-    const createdAt = Math.floor(Date.now() / 1000);
+    const createdAt = secondsOf(Date.now());
     if (!await apiKeys.add(apiKeyDigest(key), { name, createdAt, deviceIds })) {
       throw new CommandError(`Key "${name}" exists already`, {
         hint: `To replace it, remove it first: secure-iot-gateway key remove ${name}`,
@@ -76,7 +77,7 @@ export async function removeKey(name: string, options: JsonOption): Promise<void
 function scopeOf({ device, metricsOnly }: ScopeOptions): readonly string[] | undefined {
   if (!metricsOnly) return device.length === 0 ? undefined : device;
   if (device.length === 0) return [];
-  throw new CommandError("Cannot take both --device and --metrics-only", { exit: EXIT.wrongUse });
+  throw new CommandError("Cannot take both --device and --metrics-only", { exit: EXIT.usage });
 }
 
 /** A key for a device that does not exist is a mistake that would stay unnoticed. */

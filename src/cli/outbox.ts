@@ -1,6 +1,7 @@
 /** `outbox list`, `show` and `drop`: what was accepted and waits for the backend. */
 
 import { COMMAND_STATES } from "../core/command_life.ts";
+import { secondsOf } from "../core/time.ts";
 import type { OutboxSummary } from "../store/outbox.ts";
 import type { Store } from "../store/store.ts";
 import { isoOf, payloadOf, printField } from "./message_report.ts";
@@ -58,7 +59,7 @@ async function inOutbox<T>(
 function sequenceOf(id: string): number {
   if (/^[1-9][0-9]{0,14}$/.test(id)) return Number(id);
   throw new CommandError(`There is no entry "${id}": a sequence number is a whole number`, {
-    exit: EXIT.wrongUse,
+    exit: EXIT.usage,
     hint: SEE_LIST,
   });
 }
@@ -77,7 +78,7 @@ async function sayTable(entries: AsyncIterable<OutboxSummary>, nowMs: number): P
   row("SEQUENCE", "QUEUED", "AGE", rest("COMMAND", "DEVICE"));
   for await (const { sequence, acceptedMs, deviceId, commandState } of entries) {
     const queued = isoOf(acceptedMs)?.replace(/\.\d+Z$/, "Z") ?? "-";
-    const age = `${Math.max(0, Math.floor((nowMs - acceptedMs) / 1000))} s`;
+    const age = `${Math.max(0, secondsOf(nowMs - acceptedMs))} s`;
     row(String(sequence), queued, age, rest(commandState ?? "-", printable(deviceId)));
   }
 }

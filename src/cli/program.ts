@@ -15,7 +15,7 @@ import { CommandError, EXIT, type Exit, OutputError, printError } from "./termin
 export async function runProgram(args: readonly string[]): Promise<Exit> {
   forgetProxies();
   try {
-    const outcome: Outcome = { exit: EXIT.fine };
+    const outcome: Outcome = { exit: EXIT.ok };
     await createProgram(outcome).parseAsync(args, { from: "user" });
     return outcome.exit;
   } catch (error) {
@@ -29,7 +29,7 @@ interface Outcome {
 }
 
 /** Every command with its options, none of them run yet. */
-export function createProgram(outcome: Outcome = { exit: EXIT.fine }): Command {
+export function createProgram(outcome: Outcome = { exit: EXIT.ok }): Command {
   const program = new Command("secure-iot-gateway")
     .description("Checks signed messages from devices and hands the clean payload to your backend")
     .version(COMMIT === undefined ? VERSION : `${VERSION} (${COMMIT})`, "--version")
@@ -77,6 +77,9 @@ function addSiteCommands(program: Command): void {
     .option("--no-message", "send no message to the backend")
     .action(async (options) => (await import("./doctor.ts")).doctor(options));
   site(program.command("command <id> <json>").description("Send a command to a device"))
+    .option("--ttl <duration>", "keep it until the device is there, for at most that long")
+    .option("--wait <duration>", "wait for what the device says; exit 0 only if that is done")
+    .option("--key <text>", "its Idempotency-Key: asked again with it, it is the same command")
     .option("--json", "as JSON")
     .action(async (id, json, options) =>
       (await import("./command.ts")).sendCommand(id, json, options)
@@ -211,6 +214,9 @@ function addCommandCommands(program: Command): void {
   site(commands.command("show <message-id>").description("Show one command with its state"))
     .option("--json", "as JSON")
     .action(async (id, options) => (await import("./commands.ts")).showCommand(id, options));
+  site(commands.command("cancel <message-id>").description("Send no further copy of one command"))
+    .option("--json", "as JSON")
+    .action(async (id, options) => (await import("./commands.ts")).cancelCommand(id, options));
 }
 
 function addOutboxCommands(program: Command): void {
@@ -355,12 +361,12 @@ function failureOf(error: unknown): Pick<CommandError, "faults" | "hint"> {
 }
 
 function exitOfCommander(error: CommanderError): Exit {
-  if (error.exitCode === 0) return EXIT.fine;
+  if (error.exitCode === 0) return EXIT.ok;
   const [first = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
   const fault = first === "(outputHelp)" ? "Name a command" : first;
   const hint = suggestion
     ? suggestion.replace(/^\((.*)\)$/, "$1")
     : "Run secure-iot-gateway --help";
   printError({ faults: [fault.charAt(0).toUpperCase() + fault.slice(1)], hint });
-  return EXIT.wrongUse;
+  return EXIT.usage;
 }

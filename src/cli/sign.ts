@@ -5,6 +5,7 @@ import { MESSAGE_MAX_BYTES, PAYLOAD_DEPTH_MAX, readEnvelope } from "../core/enve
 import { readJsonText } from "../core/json_text.ts";
 import { importSecret, sign as signatureOf, SIGNATURE_BYTES } from "../core/signature.ts";
 import { type SignedFields, signingInput } from "../core/signing_input.ts";
+import { secondsOf } from "../core/time.ts";
 import { readSecret } from "./secret_file.ts";
 import { unknownDevice } from "./unknown_device.ts";
 import { type JsonOption, printJson } from "./json_output.ts";
@@ -28,7 +29,7 @@ interface SignOptions extends JsonOption {
 export async function sign(deviceId: string, json: string, options: SignOptions): Promise<void> {
   const fields = {
     deviceId,
-    timestamp: options.timestamp ?? String(Math.floor(Date.now() / 1000)),
+    timestamp: options.timestamp ?? String(secondsOf(Date.now())),
     messageId: options.messageId ?? crypto.randomUUID(),
   };
   const text = readJsonText(new TextEncoder().encode(json), PAYLOAD_DEPTH_MAX);
@@ -36,7 +37,7 @@ export async function sign(deviceId: string, json: string, options: SignOptions)
   if (!text.ok) {
     faults.push(`Cannot sign the payload: ${text.fault.what}, at byte ${text.fault.at}`);
   }
-  if (!text.ok || faults.length > 0) throw new CommandError(faults, { exit: EXIT.wrongUse });
+  if (!text.ok || faults.length > 0) throw new CommandError(faults, { exit: EXIT.usage });
   const payload = new TextDecoder().decode(text.compact);
   refuseOversize(writeMessage(fields, { payload, signature: NO_SIGNATURE }));
   const key = await importSecret(await secretOf(deviceId, options));
@@ -92,7 +93,7 @@ function refuseOversize(message: string): void {
   if (length <= MESSAGE_MAX_BYTES) return;
   throw new CommandError(
     `Cannot sign the payload: the message has ${length} bytes, at most ${MESSAGE_MAX_BYTES} allowed`,
-    { exit: EXIT.wrongUse },
+    { exit: EXIT.usage },
   );
 }
 

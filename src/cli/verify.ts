@@ -5,6 +5,7 @@ import type { Envelope } from "../core/envelope.ts";
 import { REJECTION_CODES, type RejectionCode, rejectionSentence } from "../core/rejection.ts";
 import { importSecret, sign } from "../core/signature.ts";
 import { signingInput } from "../core/signing_input.ts";
+import { secondsOf } from "../core/time.ts";
 import { durationMs } from "../config/setting_types.ts";
 import { readBounded, readOperatorFile } from "../config/operator_file.ts";
 import { SETTINGS } from "../config/settings.ts";
@@ -57,7 +58,7 @@ export async function verify(
     if (earlier?.kind === "delivered") note(`note: ${ONLY_ID}`);
     else if (isAccepted(examination) && !earlier) note(`note: ${ONLY_BYTES}`);
   }
-  return isAccepted(examination) ? EXIT.fine : EXIT.failed;
+  return isAccepted(examination) ? EXIT.ok : EXIT.failed;
 }
 
 /** A judged message, and what became of it if the gateway has had it before. */
@@ -84,7 +85,7 @@ function refuseWrongArguments(deviceId: string, { at }: VerifyOptions): void {
   if (at !== undefined && !/^[0-9]{10}$/.test(at)) {
     faults.push(`Cannot judge at "${at}": it must be ten digits of Unix seconds`);
   }
-  if (faults.length > 0) throw new CommandError(faults, { exit: EXIT.wrongUse });
+  if (faults.length > 0) throw new CommandError(faults, { exit: EXIT.usage });
 }
 
 async function examine(
@@ -93,7 +94,7 @@ async function examine(
   options: VerifyOptions,
 ): Promise<Examination> {
   const { at, secretFile } = options;
-  const nowSeconds = at === undefined ? Math.floor(Date.now() / 1000) : Number(at);
+  const nowSeconds = at === undefined ? secondsOf(Date.now()) : Number(at);
   const retained = options.retained === true;
   const subject = { bytes, identity, nowSeconds, now: at === undefined, retained };
   const secret = secretFile === undefined ? undefined : readSecret(secretFile);
@@ -123,7 +124,7 @@ function readFile(path: string): Uint8Array {
       : readOperatorFile(path, FILE_MAX_BYTES);
   } catch (error) {
     throw new CommandError(`Cannot read the message from "${path}": ${(error as Error).message}`, {
-      exit: EXIT.wrongUse,
+      exit: EXIT.usage,
     });
   }
 }

@@ -2,12 +2,39 @@
 
 import { readText } from "../config/operator_file.ts";
 
-const TIMEOUT_MS = 10_000;
+/** The gateway itself waits up to ten seconds for the broker. */
+const TIMEOUT_MS = 15_000;
 
 /** An answer of the API. */
-interface ApiAnswer {
+export interface ApiAnswer {
   readonly status: number;
   readonly text: string;
+  readonly headers: Headers;
+}
+
+/** How a command is asked for. */
+interface AskOptions {
+  /** Instead of the right API key. */
+  readonly key?: string;
+  /** How long it may wait for its device, seconds. */
+  readonly ttlSeconds?: number;
+  /** Visible ASCII: the same request again is the same command. */
+  readonly idempotencyKey?: string;
+}
+
+/** Which command. */
+interface CommandName {
+  readonly deviceId: string;
+  readonly messageId: string;
+}
+
+/** Where a gateway is, and what proves that it is the one, and we are we. */
+interface ApiAddress {
+  /** Without a slash at its end. */
+  readonly url: string;
+  readonly key: string;
+  /** PEM text. */
+  readonly authority: string;
 }
 
 /** Talks to one gateway. */
@@ -17,7 +44,7 @@ export class ApiClient {
   readonly #key: string;
   readonly #http: Deno.HttpClient;
 
-  private constructor(url: string, key: string, authority: string) {
+  constructor({ url, key, authority }: ApiAddress) {
     this.url = url;
     this.#key = key;
     this.#http = Deno.createHttpClient({ caCerts: [authority] });
@@ -34,16 +61,43 @@ export class ApiClient {
     },
   ): Promise<ApiClient> {
     const key = (await readText(apiKey)).trim();
-    return new ApiClient(`https://localhost:${port}`, key, await readText(authority));
+    const url = `https://localhost:${port}`;
+    return new ApiClient({ url, key, authority: await readText(authority) });
   }
 
-  /** Sends a command to a device; `key` in place of the right one. */
-  command(deviceId: string, json: string, options: { key?: string } = {}): Promise<ApiAnswer> {
-    return this.#ask(`/command/${deviceId}`, {
+  /** Sends a command to a device. */
+  command(deviceId: string, json: string, options: AskOptions = {}): Promise<ApiAnswer> {
+    const { ttlSeconds, idempotencyKey, key } = options;
+    return this.#ask(`/command/${encodeURIComponent(deviceId)}`, {
       method: "POST",
-      headers: { ...this.#bearer(options.key), "content-type": "application/json" },
+      headers: {
+        ...this.#bearer(key),
+        "content-type": "application/json",
+        ...(ttlSeconds !== undefined && { ttl: String(ttlSeconds) }),
+        ...(idempotencyKey !== undefined && { "idempotency-key": quoted(idempotencyKey) }),
+      },
       body: json,
     });
+  }
+
+  /** The record of a command; with `etag` held until it is another one, or for `waitSeconds`. */
+  commandRecord(
+    name: CommandName,
+    options: { readonly etag?: string; readonly waitSeconds?: number } = {},
+  ): Promise<ApiAnswer> {
+    const { etag, waitSeconds = 0 } = options;
+    return this.#ask(pathOf(name), {
+      headers: {
+        ...this.#bearer(),
+        ...(etag !== undefined && { "if-none-match": etag }),
+        ...(waitSeconds > 0 && { prefer: `wait=${waitSeconds}` }),
+      },
+    }, { heldMs: 1000 * waitSeconds });
+  }
+
+  /** Asks for no more copies of a command. */
+  cancelCommand(name: CommandName): Promise<ApiAnswer> {
+    return this.#ask(pathOf(name), { method: "DELETE", headers: this.#bearer() });
   }
 
   /** GETs a path. */
@@ -67,9 +121,19 @@ export class ApiClient {
     return { authorization: `Bearer ${key}` };
   }
 
-  async #ask(path: string, init: RequestInit): Promise<ApiAnswer> {
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
+  async #ask(path: string, init: RequestInit, { heldMs = 0 } = {}): Promise<ApiAnswer> {
+    const signal = AbortSignal.timeout(TIMEOUT_MS + heldMs);
     const response = await fetch(this.url + path, { ...init, client: this.#http, signal });
-    return { status: response.status, text: await response.text() };
+    const { status, headers } = response;
+    return { status, headers, text: await response.text() };
   }
+}
+
+function pathOf({ deviceId, messageId }: CommandName): string {
+  return `/command/${encodeURIComponent(deviceId)}/${messageId}`;
+}
+
+/** RFC 9110 §5.6.4. */
+function quoted(text: string): string {
+  return `"${text.replaceAll(/["\\]/g, "\\$&")}"`;
 }

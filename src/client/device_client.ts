@@ -9,6 +9,7 @@ import { importSecret, type SecretKey, sign } from "../core/signature.ts";
 import type { AcknowledgedState } from "../core/command_life.ts";
 import { type SignedKind, signingInput } from "../core/signing_input.ts";
 import { ackTopic, commandTopic, dataTopic, responseTopic } from "../core/topic.ts";
+import { secondsOf } from "../core/time.ts";
 import { type DeviceCommand, readDeviceCommand } from "./device_command.ts";
 import { poll } from "../time/poll.ts";
 
@@ -284,7 +285,7 @@ function connected(client: MqttClient): Promise<void> {
 }
 
 function nowSeconds(): number {
-  return Math.floor(Date.now() / 1000);
+  return secondsOf(Date.now());
 }
 
 function text(bytes: Uint8Array): string {

@@ -128,7 +128,7 @@ const PREFIX = "SECURE_IOT_GATEWAY_";
 /** So much of a wrong value is shown. */
 const SHOWN_MAX_CHARS = 60;
 
-/** With the prefix, and no settings: the site, and what a packed program's launcher goes by. */
+/** With the prefix, and no settings: the site, and what a packed program's launcher reads. */
 const NO_SETTINGS = [
   SITE_DIRECTORY_VARIABLE,
   PROGRAM_VARIABLE,

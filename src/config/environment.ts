@@ -17,7 +17,7 @@ const CONTAINER_NAME =
 /** `{SERVICE}_PORT` is also the name of settings; what they set there is a URL. */
 const CONTAINER_PORT = /^(?:tcp|udp|sctp):\/\//;
 
-/** Variables that the HTTP library goes by. */
+/** Variables that the HTTP library reads. */
 const PROXY_VARIABLES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"]
   .flatMap((name) => [name, name.toLowerCase()]);
 

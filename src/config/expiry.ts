@@ -2,6 +2,7 @@
 
 import { X509Certificate } from "node:crypto";
 import { nextUpdateOf } from "../core/revocation_list.ts";
+import { secondsOf } from "../core/time.ts";
 import { partsOf, type PemPart } from "./pem.ts";
 
 /** How long ahead an operator is warned, days. */
@@ -19,7 +20,7 @@ function endOf({ label, der }: PemPart): number | undefined {
   if (/CRL$/.test(label)) return nextUpdateOf(der);
   if (!/^$|CERTIFICATE$/.test(label)) return undefined;
   try {
-    return Math.floor(new X509Certificate(der).validToDate.getTime() / 1000);
+    return secondsOf(new X509Certificate(der).validToDate.getTime());
   } catch {
     return undefined; // the program that uses the certificate says that it cannot be read
   }

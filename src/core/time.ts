@@ -3,6 +3,9 @@
 /** Seconds in a day. */
 export const DAY_SECONDS = 86_400;
 
+/** Milliseconds in a day. */
+export const DAY_MS = DAY_SECONDS * 1000;
+
 /** Milliseconds as whole seconds, rounded down; also turns Unix milliseconds into Unix seconds. */
 export function secondsOf(ms: number): number {
   return Math.floor(ms / 1000);

@@ -10,6 +10,7 @@ import { Endpoint, shownUrl } from "../core/endpoint.ts";
 import { tlsFault } from "../core/tls_fault.ts";
 import { WebhookSigner } from "../core/webhook_signature.ts";
 import { isWrongBackend } from "../core/retry_statuses.ts";
+import { secondsOf } from "../core/time.ts";
 import {
   type Check,
   type CheckOutcome,
@@ -126,7 +127,7 @@ async function answer(site: BackendSite): Promise<CheckOutcome> {
     ...(proxy !== undefined && { proxy: { url: proxy } }),
   });
   const beganMs = Date.now();
-  const trial = await trialOf(site, { beganSeconds: Math.floor(beganMs / 1000), signingKeys });
+  const trial = await trialOf(site, { beganSeconds: secondsOf(beganMs), signingKeys });
   const response = await fetch(trial.url, {
     method: "POST",
     headers: {

@@ -11,6 +11,7 @@ import { type Check, type CheckOutcome, fail, pass, passUnless, type Site, warn 
 import { deviceFolders, sitePairs } from "./site_files.ts";
 import { readOperatorFile, readText } from "../config/operator_file.ts";
 import { exists } from "../site/exists.ts";
+import { DAY_MS } from "../core/time.ts";
 
 /** The checks of this family. */
 export const CERTIFICATE_CHECKS: readonly Check<Site>[] = [
@@ -19,8 +20,6 @@ export const CERTIFICATE_CHECKS: readonly Check<Site>[] = [
   { name: "certificate ends", look: ends },
   { name: "revocation list", look: revocationList },
 ];
-
-const DAY_MS = 86_400_000;
 
 /** Only keys that are here: an authority's key may be stored elsewhere. */
 async function keyPairs(site: Site): Promise<CheckOutcome> {

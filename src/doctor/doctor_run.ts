@@ -12,6 +12,7 @@ import { openStore } from "../store/open_store.ts";
 import type { Store } from "../store/store.ts";
 import { BROKER_CHECKS } from "./broker_checks.ts";
 import { CERTIFICATE_CHECKS } from "./certificate_checks.ts";
+import { COMMAND_CHECK } from "./command_check.ts";
 import {
   type Check,
   type CheckOutcome,
@@ -65,6 +66,7 @@ export const ALL_CHECKS: readonly Pick<CheckResult, "name">[] = [
   ...[
     GATEWAY_CHECK,
     ...MESSAGE_ATTACKS,
+    COMMAND_CHECK,
     NAMES_CHECK,
     BACKEND_CHECK,
     ANSWER_CHECK,
@@ -162,6 +164,10 @@ export class DoctorRun {
       ? gateway!.observed
       : await this.#beginSession(devices);
     await this.#each(MESSAGE_ATTACKS, session);
+    // With a callback, the backend hears of each of its states.
+    const isHeard = this.#site.config.commands.callbackPath !== undefined;
+    if (isHeard && this.#options.silent) this.#skip([COMMAND_CHECK], asked("--no-message"));
+    else await this.#each([COMMAND_CHECK], session);
     const faults = await this.#askBackend();
     if (this.#options.silent) this.#skip(DELIVERY_CHECKS, asked("--no-message"));
     else await this.#each(DELIVERY_CHECKS, faults ?? session);

@@ -3,6 +3,7 @@
 import { shownUrl } from "../core/endpoint.ts";
 import { TRIAL_PAYLOAD } from "./backend_checks.ts";
 import type { RejectionCode } from "../core/rejection.ts";
+import { DAY_SECONDS, secondsOf } from "../core/time.ts";
 import { type Check, type CheckOutcome, fail, messageOf, pass, passUnless, skip } from "./check.ts";
 import type { TestSession } from "./test_session.ts";
 import { temporaryId } from "./temporary_device.ts";
@@ -27,14 +28,12 @@ export const SHARED_SUBSCRIPTION_CHECK: Check<TestSession> = {
   look: sharedSubscription,
 };
 
-/** What the backend gets. */
-
-const DAY_SECONDS = 86_400;
 /** What the gateway needs besides the backend's own time. */
 const OWN_TIME_MS = 5_000;
 const BUG_REMEDY =
   "Stop the gateway (systemctl stop secure-iot-gateway) and report this, see SECURITY.md";
-const LOG_REMEDY = "See the gateway's log: journalctl -u secure-iot-gateway";
+/** Where the gateway says more. */
+export const LOG_REMEDY = "See the gateway's log: journalctl -u secure-iot-gateway";
 
 async function rejectsUnsigned(session: TestSession): Promise<CheckOutcome> {
   const { message } = await session.device.sign(TRIAL_PAYLOAD);
@@ -55,7 +54,7 @@ async function rejectsForeignId(session: TestSession): Promise<CheckOutcome> {
 async function rejectsStale(session: TestSession): Promise<CheckOutcome> {
   const { toleranceSeconds, graceSeconds } = session.site.config.checks;
   const age = toleranceSeconds + graceSeconds + DAY_SECONDS;
-  const timestamp = Math.floor(Date.now() / 1000) - age;
+  const timestamp = secondsOf(Date.now()) - age;
   const { message } = await session.device.sign(TRIAL_PAYLOAD, { timestamp });
   return await refusal(session, message, "timestamp_out_of_range");
 }

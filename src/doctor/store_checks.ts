@@ -1,6 +1,7 @@
 /** The database: whether it is intact, and what it says about devices and the clock. */
 
 import { counted } from "../core/counted.ts";
+import { DAY_SECONDS, secondsOf } from "../core/time.ts";
 import { WARN_DAYS } from "../config/expiry.ts";
 import { readSealingKeys } from "../store/sealing_keys.ts";
 import { inspectStore, openStore } from "../store/open_store.ts";
@@ -33,7 +34,6 @@ interface SiteWithStore extends Site {
   readonly store: Store;
 }
 
-const DAY_SECONDS = 86_400;
 const NAMED_MAX = 5;
 /** Two clocks of one machine never differ by more than a step of NTP. */
 const STEP_SECONDS = 60;
@@ -121,7 +121,7 @@ async function audit({ store }: SiteWithStore): Promise<CheckOutcome> {
 /** A message from the future was fresh when it came: the clock was ahead then, or is behind now. */
 async function clock({ config, store, nowMs }: SiteWithStore): Promise<CheckOutcome> {
   const { newestSeconds: newest, attendedSeconds: attended = 0 } = await store.marks();
-  const nowSeconds = Math.floor(nowMs / 1000);
+  const nowSeconds = secondsOf(nowMs);
   const aheads = [
     {
       ahead: newest - nowSeconds,

@@ -6,6 +6,7 @@ import { poll } from "../time/poll.ts";
 import type { Store } from "../store/store.ts";
 import type { Site } from "./check.ts";
 import type { TestDevices } from "./listeners.ts";
+import { secondsOf } from "../core/time.ts";
 
 /** Any clock may step during the session. */
 const CLOCK_SLACK_SECONDS = 60;
@@ -49,7 +50,7 @@ export class TestSession {
     const eavesdropper = await devices.connectNew({ subscribe: [EAVESDROPPER_FILTER] });
     began(identity.deviceId);
     const { deviceId, secret } = identity;
-    const createdAt = Math.floor(site.nowMs / 1000);
+    const createdAt = secondsOf(site.nowMs);
     await store.registry.addAll([
       { deviceId, sharedSecret: secret, createdAt, certificate: identity },
     ]);
@@ -65,7 +66,7 @@ export class TestSession {
 
   /** The gateway's next rejection of a message of the device, from the audit log. */
   async nextRejection(): Promise<AuditEntry> {
-    const since = Math.floor(Date.now() / 1000) - CLOCK_SLACK_SECONDS;
+    const since = secondsOf(Date.now()) - CLOCK_SLACK_SECONDS;
     const isNews = ({ event, subject, sequence }: AuditEntry) =>
       event === "message_rejected" && subject === this.device.deviceId &&
       sequence > this.#lastSequence;

@@ -44,7 +44,8 @@ const [OWN_RECEIPT, FOREIGN_RECEIPT] = [`${TEXT}: its own`, `${TEXT}: another's`
 /** Does not stay queued after the run. */
 const PROPERTIES = { messageExpiryInterval: 30 };
 const REMEDY = "Restart the broker with this site's configuration: systemctl restart mosquitto";
-const UPGRADE_REMEDY = "If the access lists lack it, type: secure-iot-gateway site upgrade";
+/** What to do about a topic that an older site does not know. */
+export const UPGRADE_REMEDY = "If the access lists lack it, type: secure-iot-gateway site upgrade";
 
 async function rejectsForeignTopics(devices: TestDevices): Promise<CheckOutcome> {
   const device = await devices.connectNew();
@@ -84,16 +85,22 @@ async function allowsOwnAckAndReceipt(devices: TestDevices): Promise<CheckOutcom
   });
   const topic = ackTopic(device.deviceId);
   const { reasonCode } = await device.publish(TEXT, { topic, properties: PROPERTIES });
+  const refused = refusedAck(device.deviceId, reasonCode);
   await roundTrip(device);
   const heard = device.responses.map(({ text }) => text);
   if (heard.includes(FOREIGN_RECEIPT)) return fail("another device's receipt was received", REMEDY);
   const faults = [
-    ...(reasonCode === NOT_AUTHORIZED ? [`${topic}: refused, reason 0x87`] : []),
+    ...(refused === undefined ? [] : [refused]),
     ...(heard.includes(OWN_RECEIPT) ? [] : [`${own}: a receipt was not received`]),
   ];
   return faults.length === 0
     ? pass("a device may acknowledge, and receives its own receipt only")
     : warn(faults.join("; "), UPGRADE_REMEDY);
+}
+
+/** What is wrong if the broker has refused an acknowledgement; undefined if it has not. */
+export function refusedAck(deviceId: string, reasonCode: number): string | undefined {
+  return reasonCode === NOT_AUTHORIZED ? `${ackTopic(deviceId)}: refused, reason 0x87` : undefined;
 }
 
 /** Another device publishes while it is subscribed. */

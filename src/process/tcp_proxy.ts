@@ -127,7 +127,7 @@ export class TcpProxy implements AsyncDisposable {
 
 /**
  * Copies bytes both ways until both sides have ended, or one breaks off. `onEnd` is called before
- * `inner` ends for good: the system gives its port to others at once.
+ * `inner` is closed: the system gives its port to others at once.
  */
 async function relay(client: Deno.TcpConn, inner: Deno.TcpConn, onEnd: () => void): Promise<void> {
   client.setNoDelay();

@@ -11,6 +11,7 @@ import { type LiveSite, withLiveSite } from "./live_site.ts";
 const TABLES = [
   ...["devices", "device_certificates", "device_revocations", "api_keys", "api_key_devices"],
   ...["device_secrets", "outbox", "dead_letters"],
+  ...["commands", "command_requests", "command_acknowledgers"],
 ];
 
 /** What the broker and SQLite write by themselves, and the lock files, which stay. */

@@ -19,6 +19,7 @@ import { RUNTIME_FLAGS } from "../../src/process/runtime_flags.ts";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const FUNCTION_MAX_LINES = 70;
 const FILE_MAX_LINES = 400;
+const GATEWAY_MAX_LINES = 150;
 
 interface Source {
   /** From the project's root. */
@@ -142,6 +143,17 @@ Deno.test("core/ is pure: no packages, no clock, no chance, no console, nothing 
   }
 });
 
+Deno.test("milliseconds become seconds, and a day has its length, in core/time.ts", () => {
+  for (const { path, text } of OURS) {
+    if (path === "src/core/time.ts") continue;
+    const found = /^.*(Math\.floor\([^;]* \/ 1_?000\)(?! \/)|(SECONDS|MS) = 86_400(_000)?;).*$/m
+      .exec(
+        text,
+      );
+    assert.equal(found?.[0], undefined, `${path}: secondsOf(), DAY_SECONDS and DAY_MS are there`);
+  }
+});
+
 Deno.test("each half of the decision has one caller, so that `verify` cannot differ", () => {
   const callers = (called: string) =>
     OURS.filter(({ text }) => text.includes(`${called}(`)).map(({ path }) => path).sort();
@@ -159,6 +171,11 @@ Deno.test("there are no import cycles", () => {
     done.add(path);
   };
   for (const { path } of SOURCES) visit(path, []);
+});
+
+Deno.test(`gateway.ts is a life cycle: at most ${GATEWAY_MAX_LINES} lines`, () => {
+  const gateway = OURS.find(({ path }) => path === "src/gateway/gateway.ts");
+  assert.ok(gateway && gateway.text.trimEnd().split("\n").length <= GATEWAY_MAX_LINES);
 });
 
 Deno.test(`no function has more than ${FUNCTION_MAX_LINES} lines, no file more than ${FILE_MAX_LINES}`, () => {
@@ -197,6 +214,18 @@ const BANNED_PHRASES: Readonly<Record<string, string>> = {
   "seamless": "say what it does",
   "robust": "say what it survives",
   "simply": "leave it out",
+  "save for": "except for",
+  "of late": "lately",
+  "for good": "permanently",
+  "goes by": "uses, reads",
+  "to mend": "to fix",
+  "mends": "fixes",
+  "mended": "fixed",
+  "stands twice": "appears twice",
+  "upon": "on",
+  "thus": "so",
+  "lest": "so that not",
+  "wherein": "in which",
 };
 
 Deno.test("no banned phrase is in sources, docs, templates or scripts", () => {
@@ -308,6 +337,16 @@ Deno.test("tasks and docs never ask for every permission", () => {
 Deno.test("the task for the gateway gives the runtime the same flags as everything else", () => {
   const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`));
   for (const flag of RUNTIME_FLAGS) assert.ok(tasks.gateway.command.includes(` ${flag} `), flag);
+});
+
+Deno.test("the changelog's sections come in one order", () => {
+  const sections = ["Upgrade notes", "Added", "Changed", "Fixed", "Security"];
+  const [, ...versions] = Deno.readTextFileSync(join(ROOT, "CHANGELOG.md")).split(/^## /m);
+  assert.ok(versions.length > 0);
+  for (const version of versions) {
+    const found = [...version.matchAll(/^### (.*)$/gm)].map(([, name]) => name!);
+    assert.deepEqual(found, sections.filter((name) => found.includes(name)));
+  }
 });
 
 Deno.test("the changelog begins with the version in deno.json", () => {

@@ -1,6 +1,7 @@
 /** Everything that plays in the demo: a temporary site, and the programs around it. */
 
 import { join } from "node:path";
+import { ignoreMissing } from "../../site/exists.ts";
 import { deviceFolder, type SiteLayout, siteLayout } from "../../site/layout.ts";
 import { ApiClient } from "../../client/api_client.ts";
 import { BrokerProcess } from "./broker_process.ts";
@@ -118,6 +119,12 @@ export class Sandbox {
     return device;
   }
 
+  /** Disconnects one device. */
+  async disconnect(deviceId: string): Promise<void> {
+    await this.device(deviceId).close();
+    this.#devices.delete(deviceId);
+  }
+
   /** Disconnects every device. */
   async closeDevices(): Promise<void> {
     for (const device of this.#devices.values()) await device.close();
@@ -159,8 +166,4 @@ export class Sandbox {
 function standing<T>(thing: T | undefined): T {
   if (thing === undefined) throw new Error("It is not in the sandbox yet");
   return thing;
-}
-
-function ignoreMissing(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }

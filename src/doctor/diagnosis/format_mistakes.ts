@@ -6,6 +6,7 @@
 import { PAYLOAD_DEPTH_MAX } from "../../core/envelope.ts";
 import { FAULT, JsonScanner } from "../../core/json_scanner.ts";
 import { bytesOfHex, SIGNATURE_BYTES } from "../../core/signature.ts";
+import { DAY_SECONDS } from "../../core/time.ts";
 import { bytesOfBase64 } from "./signing_keys.ts";
 import { repairText } from "./text_repairs.ts";
 
@@ -150,7 +151,6 @@ const LOOKS: Record<string, (text: string, nowSeconds: number) => Finding | unde
 
 /** 2000-01-01, from which some boards count. */
 const YEAR_2000_SECONDS = 946_684_800;
-const DAY_SECONDS = 86_400;
 
 const FRACTIONS_OF_SECONDS: Readonly<Record<number, string>> = {
   13: "milliseconds",

@@ -9,6 +9,7 @@
 
 import type { Command } from "../../core/command_life.ts";
 import type { CommandName, CommandReader } from "../../core/command_store.ts";
+import { secondsOf } from "../../core/time.ts";
 import type { Clock } from "../../time/clock.ts";
 import type { CommandWatch } from "../pipeline/command_watch.ts";
 
@@ -58,7 +59,7 @@ export class CommandWaits {
     const follower = this.#longestMs === 0 ? undefined : watch.follow(name.messageId);
     if (follower === undefined) return undefined;
     const end = new FirstOf([this.#closed.signal, ...stops]);
-    const granted = Math.min(seconds, Math.floor(this.#longestMs / 1000));
+    const granted = Math.min(seconds, secondsOf(this.#longestMs));
     const endMs = clock.monotonicMs() + 1000 * granted;
     try {
       while (true) {

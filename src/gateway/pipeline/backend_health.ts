@@ -5,7 +5,8 @@
  * The rules are:
  * - an entry that fails again and again says nothing new: it may be the entry. So only first tries
  *   shrink the limit, and a row of failures counts only with one of them in it;
- * - a callback has a path of its own: its answer says nothing of readings; that none came does;
+ * - a callback has a path of its own: its answer says nothing of readings. That none came does, but
+ *   not how much the backend takes at once;
  * - what is wrong is said at once, said again when it changes, and repeated at growing pauses.
  */
 
@@ -68,11 +69,12 @@ export class BackendHealth {
       (failed || this.#lastFailure?.kind === "answer");
     if (callback && isOfItsPath) return false;
     if (failed) {
+      if (!callback && (!retried || this.#fault?.kind === "no_answer")) this.#concurrency.failed();
       this.#fail(outcome, retried);
       return false;
     }
+    if (!callback) this.#concurrency.succeeded();
     this.#lastFailure = undefined;
-    this.#concurrency.succeeded();
     this.#failuresInARow = 0;
     this.#freshFailed = false;
     if (this.#fault === undefined) return false;
@@ -83,7 +85,6 @@ export class BackendHealth {
   }
 
   #fail(outcome: Outcome, retried: boolean): void {
-    if (!retried || this.#fault?.kind === "no_answer") this.#concurrency.failed();
     this.#failuresInARow++;
     this.#lastFailure = outcome;
     this.#freshFailed ||= !retried;

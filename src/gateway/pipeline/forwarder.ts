@@ -7,13 +7,13 @@
  *   an entry and lose its answer;
  * - with batches, what waits when a request can be made goes in one request, and each lane goes on
  *   with its own part of the answer; a lane in a batch sends nothing else meanwhile;
- * - a callback goes in its lane's order, and always in a request of its own;
+ * - a callback goes in its lane's order and always alone. Callbacks have places of their own, so that
+ *   a path that hangs holds up no reading of another device;
  * - memory is bounded: what does not fit into the read-ahead is read from the store in its turn.
  */
 
 import { type Answer, dispositionOf, type Outcome, retryDelayMs } from "../../core/delivery.ts";
 import { type BatchLimits, type BatchOutcome, settledCount } from "../../core/delivery_batch.ts";
-import type { Waiting } from "../../core/event.ts";
 import { isCallback, type OutboxEntry, type WaitingEntry } from "../../core/outbox_entry.ts";
 import type { Backend, MessageStore } from "../../core/ports.ts";
 import type { Clock } from "../../time/clock.ts";
@@ -21,8 +21,9 @@ import { BackendHealth } from "./backend_health.ts";
 import type { BatchShare } from "./batch_collector.ts";
 import { BatchSender, wholeOf } from "./batch_sender.ts";
 import { LaneReader } from "./lane_reader.ts";
-import { isCallbackNext, type Lane, Lanes } from "./lanes.ts";
+import { type Lane, Lanes, takeRemoval } from "./lanes.ts";
 import { Reminder } from "./reminder.ts";
+import { SingleSender } from "./single_sender.ts";
 import { Settler, type SettlerParts } from "./settler.ts";
 
 /** Wait of a lane whose entry the store cannot give. */
@@ -65,12 +66,14 @@ export class Forwarder {
   readonly #health: BackendHealth;
   readonly #lanes: Lanes;
   readonly #reader: LaneReader;
+  readonly #singles: SingleSender;
   /** Undefined: each entry goes in a request of its own. */
   readonly #batches: BatchSender | undefined;
   #serveSoon = false;
   #underWay = 0;
   /** Of those, entries that have failed before. */
   #retrying = 0;
+  #callbacks = 0;
   readonly #settler: Settler;
   #started = false;
   readonly #stop = new AbortController();
@@ -81,11 +84,12 @@ export class Forwarder {
     this.#options = options;
     const { batch } = options;
     const concurrency = Math.min(options.concurrency, batch ? BATCHES_MAX : Infinity);
-    const waiting = () => this.#waiting();
+    const waiting = () => this.#lanes.waiting(parts.steadyMs());
     this.#health = new BackendHealth({ ...parts, ...options, concurrency, waiting });
     this.#lanes = new Lanes(batch?.max);
     this.#reader = new LaneReader(parts.store);
     this.#settler = new Settler(parts, options.retryStatuses);
+    this.#singles = new SingleSender(parts);
     if (batch) this.#batches = new BatchSender(parts, this.#reader, batch);
   }
 
@@ -121,7 +125,7 @@ export class Forwarder {
   async stop(graceMs: number): Promise<void> {
     this.#started = false;
     for (const lane of this.#lanes) clearTimeout(lane.timer);
-    if (this.#underWay + this.#settler.answering === 0) return;
+    if (this.#isIdle) return;
     const timer = setTimeout(() => this.#stop.abort(), graceMs);
     await new Promise<void>((resolve) => this.#idle = resolve);
     clearTimeout(timer);
@@ -134,11 +138,7 @@ export class Forwarder {
 
   /** What keeps readings from the backend, in words; empty if nothing does. */
   get faults(): string[] {
-    const { fault } = this.#health;
-    const { stuck } = this.#lanes;
-    const devices = stuck === 1 ? "1 device waits" : `${stuck} devices wait`;
-    const held = `${devices} behind an entry that the backend does not take`;
-    return [...fault === undefined ? [] : [fault], ...stuck === 0 ? [] : [held]];
+    return [this.#health.fault, this.#lanes.fault].filter((fault) => fault !== undefined);
   }
 
   /** Lanes that an entry holds up. */
@@ -176,6 +176,12 @@ export class Forwarder {
   }
 
   #serveNow(): void {
+    while (this.#started) {
+      const lane = this.#lanes.dequeueCallback(this.#callbacks);
+      if (lane === undefined) break;
+      this.#callbacks++;
+      this.#sendCallback(lane, lane.readAhead.peek()!);
+    }
     while (this.#started && this.#settler.answering < ANSWERS_MAX) {
       const lanes = this.#lanes.dequeueBatch({
         limit: this.#health.limit,
@@ -185,16 +191,20 @@ export class Forwarder {
       if (lanes.length === 0) break;
       this.#underWay++;
       if (lanes[0]!.tries > 0) this.#retrying++;
-      if (this.#batches && !isCallbackNext(lanes[0]!)) this.#sendBatch(lanes, this.#batches);
+      if (this.#batches) this.#sendBatch(lanes, this.#batches);
       else this.#send(lanes[0]!);
     }
-    if (!this.#started && this.#underWay + this.#settler.answering === 0) this.#idle?.();
+    if (!this.#started && this.#isIdle) this.#idle?.();
+  }
+
+  get #isIdle(): boolean {
+    return this.#underWay + this.#callbacks + this.#settler.answering === 0;
   }
 
   /** Sends the first entry of a lane and says what is next for the lane. */
   async #send(lane: Lane): Promise<void> {
     const retried = lane.tries > 0;
-    if (this.#isRemoved(lane)) {
+    if (takeRemoval(lane)) {
       this.#leave(retried);
       return this.#skip(lane);
     }
@@ -203,17 +213,31 @@ export class Forwarder {
       this.#leave(retried);
       return entry === undefined ? this.#skip(lane) : this.#wait(lane, UNREADABLE_WAIT_MS);
     }
-    const callback = isCallback(entry);
-    if (callback && !this.#options.hasCallbacks) {
+    if (isCallback(entry)) {
       this.#leave(retried);
-      this.#settler.deadLetter(entry, "commands.callback is empty");
-      return this.#next(lane);
+      return this.#enqueue(lane);
     }
-    const outcome = await this.#deliver(lane, entry);
+    const outcome = await this.#singles.send(lane, entry, this.#stop.signal);
     this.#leave(retried);
+    this.#concludeOne(lane, entry, outcome);
+  }
+
+  async #sendCallback(lane: Lane, entry: OutboxEntry): Promise<void> {
+    const isRemoved = takeRemoval(lane);
+    const isSent = !isRemoved && this.#options.hasCallbacks;
+    const outcome = await (isSent && this.#singles.send(lane, entry, this.#stop.signal));
+    this.#callbacks--;
+    if (outcome) return this.#concludeOne(lane, entry, outcome);
+    if (isRemoved) return this.#skip(lane);
+    this.#settler.deadLetter(entry, "commands.callback is empty");
+    this.#next(lane);
+  }
+
+  #concludeOne(lane: Lane, entry: OutboxEntry, outcome: Outcome): void {
     if (this.#stop.signal.aborted && outcome.kind === "no_answer") return this.#serve();
     this.#parts.emit({ kind: "backend_outcome", outcome });
-    if (this.#health.record(outcome, { retried, callback })) this.#wakeUnanswered();
+    const told = { retried: lane.tries > 1, callback: isCallback(entry) };
+    if (this.#health.record(outcome, told)) this.#wakeUnanswered();
     if (outcome.kind === "answer" && this.#dispositionOf(outcome) !== "retry") {
       this.#answer(entry, outcome);
       return this.#next(lane);
@@ -279,27 +303,9 @@ export class Forwarder {
     this.#enqueue(lane);
   }
 
-  async #deliver(lane: Lane, entry: OutboxEntry): Promise<Outcome> {
-    const { steadyMs, backend, emit, failpoint } = this.#parts;
-    const isFirst = ++lane.tries === 1 && entry.sequence > lane.requeuedUpTo;
-    const waitedMs = isFirst && !isCallback(entry)
-      ? Math.max(0, steadyMs() - entry.acceptedMs)
-      : undefined;
-    emit({ kind: "delivery_started", entry, waitedMs });
-    const delivered = backend.deliver(entry, this.#stop.signal);
-    failpoint("posted");
-    const outcome = await delivered;
-    failpoint("answered");
-    return outcome;
-  }
-
   #leave(retried: boolean): void {
     this.#underWay--;
     if (retried) this.#retrying--;
-  }
-
-  #isRemoved({ removed, sequences }: Lane): boolean {
-    return removed.size > 0 && removed.delete(sequences.peek()!);
   }
 
   /** The entry in front was taken out of the store by another process. */
@@ -336,7 +342,7 @@ export class Forwarder {
   #retry(lane: Lane, entry: OutboxEntry, outcome: Outcome, { mayGiveUp = true } = {}): void {
     const { retryFirstMs, retryLongestMs, giveUpAfterMs } = this.#options;
     const { steadyMs, random, clock, emit } = this.#parts;
-    if (this.#isRemoved(lane)) return this.#skip(lane);
+    if (takeRemoval(lane)) return this.#skip(lane);
     if (mayGiveUp && steadyMs() - entry.acceptedMs > giveUpAfterMs) {
       const last = outcome.kind === "answer" ? `status ${outcome.status}` : outcome.reason;
       this.#settler.deadLetter(entry, `not delivered within its time, last: ${last}`, outcome);
@@ -362,15 +368,6 @@ export class Forwarder {
     lane.stuck = true;
     const ageMs = Math.max(0, steadyMs() - entry.acceptedMs);
     emit({ kind: "delivery_stuck", entry, outcome, ageMs, tries: lane.tries });
-  }
-
-  #waiting(): Waiting {
-    const oldest = this.#lanes.oldestTried;
-    const ageMs = oldest && Math.max(0, this.#parts.steadyMs() - oldest.acceptedMs);
-    return {
-      devices: this.#lanes.size,
-      oldest: oldest && { deviceId: oldest.deviceId, ageMs: ageMs! },
-    };
   }
 
   #dispositionOf(outcome: Outcome) {

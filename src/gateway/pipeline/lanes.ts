@@ -12,9 +12,10 @@
  *   smaller ones, down to single entries, so that one that spoils its batch is soon alone;
  * - a batch takes no more lanes than fill it, so that the others can go in another at the same time;
  *   but as long as there are live lanes, each has its place before a second entry of a backlog;
- * - a lane whose front is known to be a callback is alone in its turn.
+ * - lanes whose front is a callback have a queue of their own, and what is in it holds up no reading.
  */
 
+import type { Waiting } from "../../core/event.ts";
 import { Fifo } from "../../core/fifo.ts";
 import { isCallback, type OutboxEntry } from "../../core/outbox_entry.ts";
 import type { Reminder } from "./reminder.ts";
@@ -24,6 +25,9 @@ const LIVE_MAX = 2;
 
 /** While there are live lanes, one turn in so many goes to a backlog. */
 const BACKLOG_TURN = 4;
+
+/** Callbacks at once. */
+const CALLBACKS_MAX = 16;
 
 /** One device's entries, in order. */
 export interface Lane {
@@ -65,6 +69,8 @@ export class Lanes {
   readonly #backlog = new Fifo<Lane>();
   /** Lanes whose first entry has failed, and may be tried again now. */
   readonly #again = new Fifo<Lane>();
+  /** Lanes whose first entry is a callback, as far as that is known. */
+  readonly #callbacks = new Fifo<Lane>();
   readonly #batchMax: number;
   #turn = 0;
 
@@ -83,6 +89,13 @@ export class Lanes {
     let count = 0;
     for (const lane of this.#all.values()) if (lane.stuck) count++;
     return count;
+  }
+
+  /** Lanes that an entry holds up, in words; undefined if there is none. */
+  get fault(): string | undefined {
+    const { stuck } = this;
+    const devices = stuck === 1 ? "1 device waits" : `${stuck} devices wait`;
+    return stuck === 0 ? undefined : `${devices} behind an entry that the backend does not take`;
   }
 
   [Symbol.iterator](): Iterator<Lane> {
@@ -139,8 +152,18 @@ export class Lanes {
     for (const lane of this.#all.values()) lane.batchMax = this.#batchMax;
   }
 
+  /** What waits; `steadyMs` is now, by the clock of `OutboxEntry.acceptedMs`. */
+  waiting(steadyMs: number): Waiting {
+    const oldest = this.#oldestTried();
+    const ageMs = oldest && Math.max(0, steadyMs - oldest.acceptedMs);
+    return {
+      devices: this.size,
+      oldest: oldest && { deviceId: oldest.deviceId, ageMs: ageMs! },
+    };
+  }
+
   /** Of the entries in front that were tried, the one that was accepted first. */
-  get oldestTried(): OutboxEntry | undefined {
+  #oldestTried(): OutboxEntry | undefined {
     let oldest: OutboxEntry | undefined;
     for (const { tries, readAhead } of this.#all.values()) {
       const entry = tries > 0 ? readAhead.peek() : undefined;
@@ -149,20 +172,24 @@ export class Lanes {
     return oldest;
   }
 
+  /** The lane whose callback is to be sent, while so many are; undefined if none may be. */
+  dequeueCallback(underWay: number): Lane | undefined {
+    return underWay < CALLBACKS_MAX ? this.#callbacks.shift() : undefined;
+  }
+
   /** The lanes whose turn it is to be in one batch; empty if none may be served now. */
   dequeueBatch(places: Places): Lane[] {
     const lanes: Lane[] = [];
     let max = 1;
     let waiting = 0;
     for (let next = this.dequeue(places); next !== undefined;) {
-      max = lanes.length === 0 ? mostWith(next) : Math.min(max, mostWith(next));
+      max = lanes.length === 0 ? next.batchMax : Math.min(max, next.batchMax);
       lanes.push(next);
       waiting += next.sequences.length;
       const isFull = waiting >= max && (next.tries > 0 || this.#live.length === 0);
       if (isFull || lanes.length >= max) break;
       const queue = next.tries > 0 ? this.#again : this.#nextFresh();
-      const other = queue.peek();
-      if (other === undefined || mostWith(other) <= lanes.length) break;
+      if ((queue.peek()?.batchMax ?? 0) <= lanes.length) break;
       next = queue.shift();
     }
     return lanes;
@@ -180,6 +207,7 @@ export class Lanes {
   }
 
   #queueOf(lane: Lane): Fifo<Lane> {
+    if (isCallbackNext(lane)) return this.#callbacks;
     if (lane.tries > 0) return this.#again;
     return lane.sequences.length <= LIVE_MAX ? this.#live : this.#backlog;
   }
@@ -194,13 +222,13 @@ export class Lanes {
   }
 }
 
-/** True if the front of a lane is in memory, and tells of a command's state. */
-export function isCallbackNext({ readAhead }: Pick<Lane, "readAhead">): boolean {
-  const front = readAhead.peek();
-  return front !== undefined && isCallback(front);
+/** True if another process has taken the first entry of a lane out; told once. */
+export function takeRemoval({ removed, sequences }: Lane): boolean {
+  return removed.size > 0 && removed.delete(sequences.peek()!);
 }
 
-/** Most entries of a batch that a lane may be in now. */
-function mostWith(lane: Lane): number {
-  return isCallbackNext(lane) ? 1 : lane.batchMax;
+/** True if the front of a lane is in memory, and tells of a command's state. */
+function isCallbackNext({ readAhead }: Pick<Lane, "readAhead">): boolean {
+  const front = readAhead.peek();
+  return front !== undefined && isCallback(front);
 }

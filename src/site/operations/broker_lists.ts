@@ -35,6 +35,7 @@ import type { BrokerAccess } from "./broker_access.ts";
 import { issueProbeCertificate, probeName } from "./broker_probe.ts";
 import { EnforcementError } from "./enforcement_error.ts";
 import type { BrokerFileFault } from "./revocation_fault.ts";
+import { DAY_SECONDS, secondsOf } from "../../core/time.ts";
 
 /** What the broker's lists are made of, read from the registry under the lock. */
 export interface Revocations {
@@ -67,7 +68,7 @@ export interface AccessList {
 }
 
 /** A certificate that has expired needs no list, except for clocks that differ. */
-const LISTED_AFTER_END_SECONDS = 30 * 86_400;
+const LISTED_AFTER_END_SECONDS = 30 * DAY_SECONDS;
 
 /** Reads them; `nowMs` is the wall clock. */
 export async function readRevocations(
@@ -78,7 +79,7 @@ export async function readRevocations(
   return {
     denied: devices.filter((one) => one.revokedAt !== undefined).map((one) => one.deviceId),
     certificates: await registry.revokedCertificates(
-      Math.floor(nowMs / 1000) - LISTED_AFTER_END_SECONDS,
+      secondsOf(nowMs) - LISTED_AFTER_END_SECONDS,
     ),
     listNumber: await registry.nextRevocationListNumber(),
   };

@@ -27,6 +27,8 @@ import type { SiteLayout } from "../layout.ts";
 import { readText } from "../../config/operator_file.ts";
 import { makeOwnedDraftFolder } from "../../config/owned_file.ts";
 import { writeWhole } from "../atomic_write.ts";
+import { ignoreMissing } from "../exists.ts";
+import { secondsOf } from "../../core/time.ts";
 
 /** A device to come, without what is the same for all. */
 export type EnrolmentRequest = Pick<
@@ -140,7 +142,7 @@ async function placeAll(
   drafts: readonly Draft[],
   parts: EnrolmentParts,
 ): Promise<readonly EnrolmentFault[]> {
-  const createdAt = Math.floor(parts.nowMs / 1000);
+  const createdAt = secondsOf(parts.nowMs);
   const devices = drafts.map(({ request, bundle: { certificate } }) => {
     return { deviceId: request.deviceId, sharedSecret: request.secret, createdAt, certificate };
   });
@@ -204,10 +206,6 @@ async function writeJournal(
 async function readJournal(layout: SiteLayout): Promise<string[]> {
   const text = await readText(journalPath(layout)).catch(ignoreMissing) ?? "";
   return text.split("\n").filter((line) => line !== "");
-}
-
-function ignoreMissing(error: unknown): undefined {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }
 
 function journalPath({ devicesFolder }: SiteLayout): string {

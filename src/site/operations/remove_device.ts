@@ -14,7 +14,7 @@ import type { RegistryStore } from "../../store/registry.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
 import { hasDeviceBundle, REMOVAL_PREFIX, removeDeviceBundle } from "./device_bundle.ts";
-import { exists } from "../exists.ts";
+import { exists, ignoreMissing } from "../exists.ts";
 import type { SiteLayout } from "../layout.ts";
 import { withAuthorityLock } from "../pki/authority_rollover.ts";
 import { clearLeftovers } from "./leftovers.ts";
@@ -70,8 +70,4 @@ export async function removeDevice(
 async function writeMark({ devicesFolder }: SiteLayout, path: string): Promise<void> {
   ensureOwnedFolder(devicesFolder);
   await writeWhole(path, "", 0o600);
-}
-
-function ignoreMissing(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }

@@ -5,6 +5,7 @@ import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
 import type { RevocationStep } from "./revocation.ts";
 import type { RevocationFault } from "./revocation_fault.ts";
+import { secondsOf } from "../../core/time.ts";
 
 /** One thing that was done or seen. */
 export type RevokeDeviceStep =
@@ -35,7 +36,7 @@ export async function revokeDevice(
   const device = await registry.find(deviceId);
   if (!device) return { found: false };
   await registry.revoke(deviceId, {
-    revokedAt: Math.floor(site.nowMs / 1000),
+    revokedAt: secondsOf(site.nowMs),
     reason: reason ?? device.revokedReason ?? "",
   });
   const { steps, ...rest } = await updateBroker(registry, site, { deviceId, because: "revoked" });

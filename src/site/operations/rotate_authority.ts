@@ -12,6 +12,7 @@ import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
 import type { RevocationStep } from "./revocation.ts";
 import type { RevocationFault } from "./revocation_fault.ts";
+import { secondsOf } from "../../core/time.ts";
 
 /** One thing that was done; authorities are named by their SHA-256 fingerprints. */
 export type RotateAuthorityStep =
@@ -114,7 +115,7 @@ async function finish(
     return { steps: [], fault: { kind: "devices_left", devices } };
   }
   await finishRollover(layout);
-  await registry.withdrawIssuedByOthers(issuer, Math.floor(nowMs / 1000));
+  await registry.withdrawIssuedByOthers(issuer, secondsOf(nowMs));
   return { steps: [{ kind: "authority_distrusted", authority: previous }] };
 }
 

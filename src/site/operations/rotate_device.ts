@@ -30,6 +30,7 @@ import { clearLeftovers, markRotation, moveAway } from "./leftovers.ts";
 import { draftSecret } from "./secret_place.ts";
 import type { RevocationStep } from "./revocation.ts";
 import type { RevocationFault } from "./revocation_fault.ts";
+import { secondsOf } from "../../core/time.ts";
 
 /** One thing that was done; times in ISO 8601. */
 export type RotateDeviceStep =
@@ -86,7 +87,7 @@ export async function rotateSecret(
     await clearLeftovers({ layout, registry, nowMs });
     const holder = (await registry.secretHolders()).get(secret);
     if (holder !== undefined) return { steps: [], fault: { kind: "secret_taken", holder } };
-    const until = Math.floor(nowMs / 1000) + overlapSeconds;
+    const until = secondsOf(nowMs) + overlapSeconds;
     const draft = isKnown && !await hasDeviceBundle(layout, deviceId)
       ? undefined
       : await draftSecret(layout, deviceId, secret);
@@ -185,7 +186,7 @@ export async function finishRotation(
   const uses = await registry.secretUses(deviceId);
   const used = uses.some((use) => use.generation === generation);
   if (previous && !used && !force) return { steps: [], fault: { kind: "secret_unused" } };
-  const nowSeconds = Math.floor(site.nowMs / 1000);
+  const nowSeconds = secondsOf(site.nowMs);
   await registry.endOverlap(deviceId, nowSeconds);
   const [newest] = await registry.certificates(deviceId);
   const withdrawn = newest ? await registry.withdrawOthers(deviceId, newest.serial, nowSeconds) : 0;

@@ -14,6 +14,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import * as x509 from "@peculiar/x509";
 import type { PublicKey } from "./certificate_request.ts";
+import { DAY_MS, secondsOf } from "../../core/time.ts";
 
 /** How long an authority and its revocation list are valid, in days: 20 years. */
 const AUTHORITY_DAYS = 20 * 365 + 5;
@@ -72,7 +73,6 @@ interface RevokedCertificate {
 /** The key that is made for a certificate; EC P-256 or RSA of 2048 bits. */
 export type KeyType = "ec" | "rsa";
 
-const DAY_MS = 86_400_000;
 const CRL_NUMBER_OID = "2.5.29.20";
 const CLIENT_ROLE = [new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])];
 const EC_ALGORITHMS: Readonly<Record<string, SigningAlgorithm>> = {
@@ -347,7 +347,7 @@ function distinguishedName(commonName: string): x509.JsonName {
 
 /** X.509 counts in whole seconds. */
 function validity(nowMs: number, days: number): { notBefore: Date; notAfter: Date } {
-  const nowSecondMs = Math.floor(nowMs / 1000) * 1000;
+  const nowSecondMs = secondsOf(nowMs) * 1000;
   return {
     notBefore: new Date(nowSecondMs - BACKDATED_DAYS * DAY_MS),
     notAfter: new Date(nowSecondMs + days * DAY_MS),

@@ -13,6 +13,7 @@ import { createAuthority, fingerprintOf } from "./authority.ts";
 import { certificatesOf, openIssuingAuthority } from "./device_authorities.ts";
 import type { CredentialPaths, SiteLayout } from "../layout.ts";
 import { atomicWrite, writeWhole } from "../atomic_write.ts";
+import { ignoreMissing } from "../exists.ts";
 import { waitForLock } from "../site_lock.ts";
 import { readText } from "../../config/operator_file.ts";
 
@@ -89,9 +90,7 @@ async function writePair(paths: CredentialPaths, pair: Pair): Promise<void> {
 /** The certificate first, for the same reason. */
 async function removePair(paths: CredentialPaths): Promise<void> {
   for (const path of [paths.certificate, paths.key]) {
-    await Deno.remove(path).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    });
+    await Deno.remove(path).catch(ignoreMissing);
   }
 }
 

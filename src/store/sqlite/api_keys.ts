@@ -11,6 +11,7 @@
 import type { StatementSync } from "node:sqlite";
 import { type ApiKey, FIRST_KEY_NAME } from "../api_keys.ts";
 import type { Database } from "./database.ts";
+import { secondsOf } from "../../core/time.ts";
 
 /** The keys of the API. */
 export class ApiKeys {
@@ -80,7 +81,7 @@ export class ApiKeys {
   /** Imports a key into a store that never had one; false if it had. */
   importFirst(digest: Uint8Array, nowMs: number): boolean {
     if (this.#store.readMark("api_keys_begun") !== 0) return false;
-    const createdAt = Math.floor(nowMs / 1000);
+    const createdAt = secondsOf(nowMs);
     return this.add(digest, { name: FIRST_KEY_NAME, createdAt, deviceIds: undefined });
   }
 

@@ -20,12 +20,13 @@ import {
 } from "../audit.ts";
 import { auditHash, noteOf } from "./audit_chain.ts";
 import type { Database } from "./database.ts";
+import { DAY_SECONDS, secondsOf } from "../../core/time.ts";
 
 /** Most entries that one transaction trims. */
 const TRIM_MAX = 5_000;
 
 /** How much older than the limit the first entry may get: each trimming is an entry itself. */
-const AGE_SLACK_SECONDS = 86_400;
+const AGE_SLACK_SECONDS = DAY_SECONDS;
 
 /** Most entries among which a device's last rejection is looked for. */
 const LOOK_BACK_MAX = 1_000_000;
@@ -101,7 +102,7 @@ export class AuditLog {
     const { sequence } = this.#store.audit.head();
     const oldest = this.#find.get(first);
     if (oldest === undefined) return;
-    const at = Math.floor((ageMs - limits.maxAgeMs) / 1000);
+    const at = secondsOf(ageMs - limits.maxAgeMs);
     const count = sequence - first + 1;
     // With some room made, or every new entry would be one to trim, with an entry about it.
     const surplus = count > limits.maxCount ? count - Math.floor(limits.maxCount * 0.9) : 0;
@@ -109,7 +110,7 @@ export class AuditLog {
       ? this.#countBefore(at, first, sequence)
       : 0;
     const dropped = Math.min(Math.max(surplus, aged), TRIM_MAX, count - 1); // the head stays
-    if (dropped > 0) this.#trimThrough(first + dropped - 1, { at: Math.floor(nowMs / 1000) });
+    if (dropped > 0) this.#trimThrough(first + dropped - 1, { at: secondsOf(nowMs) });
   }
 
   #trimThrough(through: number, { at }: { at: number }): void {

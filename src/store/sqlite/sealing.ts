@@ -34,6 +34,7 @@ import {
   writeSealingKeys,
 } from "../sealing_keys.ts";
 import type { Database } from "./database.ts";
+import { secondsOf } from "../../core/time.ts";
 
 /** Secrets in one transaction, so that a running gateway gets its turn. */
 const BATCH_MAX = 200;
@@ -112,7 +113,7 @@ async function convert(
   store.transaction(() => {
     store.writeMark("sealing_key", key ? Number.parseInt(key.id, 16) : 0);
     const [event, detail] = key ? ["sealing_key_set", key.id] : ["sealing_ended", ""];
-    store.audit.note({ at: Math.floor(Date.now() / 1000), event, subject: "", detail, count: 1 });
+    store.audit.note({ at: secondsOf(Date.now()), event, subject: "", detail, count: 1 });
   });
   at?.("marked");
   let count = 0;

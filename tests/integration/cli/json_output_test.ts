@@ -23,8 +23,8 @@ import {
 /** It prints nothing: it logs. */
 const SILENT = "run";
 
-/** They need a gateway that runs, or make one: `run_test.ts` and `demo_test.ts` try them. */
-const ELSEWHERE = ["command", "demo"];
+/** They need a gateway that runs, or make one: `commands_cli_test.ts` and `demo_test.ts` try them. */
+const ELSEWHERE = ["command", "demo", "commands cancel"];
 
 /** The names of all commands that do something, such as "device add", with their commands. */
 function commandsOf(command: Command, name = ""): [string, Command][] {

@@ -8,6 +8,7 @@ import { isCallback, type OutboxEntry } from "../../../src/core/outbox_entry.ts"
 import { RETRY_STATUSES, statusesOf } from "../../../src/core/retry_statuses.ts";
 import { Forwarder } from "../../../src/gateway/pipeline/forwarder.ts";
 import { ENTRY } from "../../support/sample_entry.ts";
+import { poll } from "../../../src/time/poll.ts";
 
 const OK: Answer = {
   ...{ kind: "answer", status: 200, body: undefined },
@@ -23,10 +24,15 @@ interface Options {
   /** Undefined: each entry goes alone. */
   readonly batchMax?: number | undefined;
   readonly hasCallbacks?: boolean;
+  /** What the backend says of a whole batch; undefined: it says something of each item. */
+  readonly sayOfBatch?: () => BatchOutcome | undefined;
 }
 
 /** A forwarder and all that it does; each request is written down as "device: sequences". */
-function forwarderWith(say: Say, { batchMax, hasCallbacks = true }: Options = {}) {
+function forwarderWith(
+  say: Say,
+  { batchMax, hasCallbacks = true, sayOfBatch = () => undefined }: Options = {},
+) {
   const posts: string[] = [];
   const settlements: Settlement[] = [];
   const events: string[] = [];
@@ -38,6 +44,8 @@ function forwarderWith(say: Say, { batchMax, hasCallbacks = true }: Options = {}
   const deliverBatch = async (entries: readonly OutboxEntry[]): Promise<BatchOutcome> => {
     note(...entries);
     assert.ok(batchMax !== undefined && !entries.some(isCallback), "no callback is in a batch");
+    const said = sayOfBatch();
+    if (said) return said;
     return { kind: "items", answer: OK, outcomes: await Promise.all(entries.map(say)) };
   };
   const forwarder = new Forwarder({
@@ -86,10 +94,7 @@ function forwarderWith(say: Say, { batchMax, hasCallbacks = true }: Options = {}
     }
   };
   const settled = async (count: number) => {
-    for (let i = 0; settlements.length < count; i++) {
-      assert.ok(i < 2_000, `${settlements.length} of ${count} settled`);
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
+    await poll(`${count} settled`, () => settlements.length >= count);
     await forwarder.stop(1_000);
     return settlements.map(({ sequence }) => sequence);
   };
@@ -182,6 +187,46 @@ Deno.test("callbacks of a backlog that is not in memory go alone as well", async
   assert.deepEqual(ofA, [...callbacks.map(([one]) => `a${one}`), "a31,a32"]);
 });
 
+for (const batchMax of [undefined, 100]) {
+  const mode = batchMax === undefined ? "each alone" : "in batches";
+
+  Deno.test(`${mode}: callbacks that hang hold up no reading of another device`, async () => {
+    const { promise: hanging, resolve: end } = Promise.withResolvers<void>();
+    const { forwarder, add, settled, settlements, posts } = forwarderWith(
+      async (entry) => {
+        if (isCallback(entry)) await hanging;
+        return OK;
+      },
+      { batchMax },
+    );
+    forwarder.start();
+    for (let i = 0; i < 300; i++) add(`hangs${i}`, [i], 1_000 + i);
+    for (let i = 500; i < 600; i++) {
+      add("goes", i);
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    for (let i = 0; settlements.length < 100; i++) {
+      assert.ok(i < 2_000, `${settlements.length} of 100 settled`);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    assert.ok(settlements.every(({ sequence }) => sequence >= 500 && sequence < 600));
+    const hang = posts.filter((post) => post.startsWith("hangs"));
+    assert.equal(hang.length, 16, "so many callbacks are under way at once");
+    end();
+    await settled(700);
+  });
+
+  Deno.test(`${mode}: however many callbacks are put back without a path, all are dead letters`, async () => {
+    const { forwarder, add, settled, posts } = forwarderWith(() => OK, {
+      ...{ batchMax, hasCallbacks: false },
+    });
+    add("a", ...Array.from({ length: 20_000 }, (_, i) => [i] as const));
+    forwarder.start();
+    await settled(20_000);
+    assert.deepEqual(posts, []);
+  });
+}
+
 /** What a backend may say, most often that it takes it; a try of an entry has one of these. */
 const SAID = fc.constantFrom(OK, OK, OK, status(503), status(404), status(422), REFUSED);
 
@@ -196,11 +241,20 @@ const RUN = fc.record({
     }),
     { minLength: 1, maxLength: 25 },
   ),
+  batches: fc.array(
+    fc.constantFrom<BatchOutcome | undefined>(
+      ...[undefined, undefined, { kind: "whole", outcome: status(503) } as const],
+      ...[{ kind: "whole", outcome: status(413) }, { kind: "whole", outcome: REFUSED }] as const,
+      { kind: "invalid", answer: OK, reason: "cut off" },
+    ),
+    { maxLength: 10 },
+  ),
 });
 
 Deno.test("any readings and callbacks, any backend: each settles once, in the order of its device", async () => {
   await fc.assert(
-    fc.asyncProperty(RUN, async ({ batchMax, entries }) => {
+    fc.asyncProperty(RUN, async ({ batchMax, entries, batches }) => {
+      const ofBatches = [...batches];
       const underWay = new Set<string>();
       const said = entries.map(({ said }) => [...said]);
       const { forwarder, add, settled, posts, settlements, responded } = forwarderWith(
@@ -213,7 +267,7 @@ Deno.test("any readings and callbacks, any backend: each settles once, in the or
           underWay.delete(deviceId);
           return outcome;
         },
-        { batchMax },
+        { batchMax, sayOfBatch: () => ofBatches.shift() },
       );
       const half = entries.length >> 1;
       for (const [i, { device, callback, waits }] of entries.entries()) {
