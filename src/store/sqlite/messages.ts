@@ -262,7 +262,7 @@ export class SqliteMessages implements MessageStore {
   ) {
     const nowSeconds = secondsOf(Math.min(wallMs, heldSinceMs ?? Infinity));
     const forgets = this.#replayGuard.forget(oldestRemembered({ nowSeconds, ...facts }, policy));
-    const untidy = this.#commands.tidy() || forgets;
+    const untidy = this.#commands.tidy(ageMs) || forgets;
     const expiredDeadLetters = this.#deadLetters.expire(this.#limits.deadLetters, ageMs);
     return { untidy, expiredDeadLetters };
   }
