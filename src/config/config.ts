@@ -85,6 +85,8 @@ export interface Config {
     readonly graceSeconds: number;
     /** Undefined: no limit. */
     readonly rate: Rate | undefined;
+    /** How long message ids are remembered at least. */
+    readonly rememberSeconds: number;
   };
   readonly store: {
     readonly database: string;
@@ -384,6 +386,7 @@ function configOf(
       rate: checks.rate_limit_per_second === 0
         ? undefined
         : { perSecond: checks.rate_limit_per_second, burst: checks.rate_limit_burst },
+      rememberSeconds: durationMs(checks.remember) / 1000,
     },
     store: {
       database: path(store.database),
