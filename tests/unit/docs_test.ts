@@ -31,7 +31,8 @@ interface Page {
 
 const PAGES: readonly Page[] = [
   ...namesIn(".").filter((name) => name.endsWith(".md")),
-  ...pathsBelow("docs").filter((path) => path.endsWith(".md")),
+  ...["docs", "kits", "mosquitto", "certs", "examples"].flatMap(pathsBelow)
+    .filter((path) => path.endsWith(".md")),
 ].map((path) => ({ path, text: read(path) }));
 
 Deno.test("the generated tables are up to date: deno task docs", async () => {
