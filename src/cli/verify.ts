@@ -49,11 +49,11 @@ export async function verify(
   refuseWrongArguments(deviceId, options);
   const examination = await examine(deviceId, readFile(file), options);
   const { earlier } = examination;
-  const hints = earlier ? [] : likelyMistakes(examination);
+  const hints = earlier ? [] : await likelyMistakes(examination);
   if (options.json) {
     printJson({ ...describe(examination), hints });
   } else {
-    sayReport(examination);
+    await sayReport(examination);
     for (const hint of hints) note(`hint: ${printable(hint)}`);
     if (earlier?.kind === "delivered") note(`note: ${ONLY_ID}`);
     else if (isAccepted(examination) && !earlier) note(`note: ${ONLY_BYTES}`);
@@ -129,12 +129,12 @@ function readFile(path: string): Uint8Array {
   }
 }
 
-function sayReport(examination: Examination): void {
+async function sayReport(examination: Examination): Promise<void> {
   const { identity, bytes, nowSeconds, read } = examination;
   const date = new Date(nowSeconds * 1000).toISOString().replace(".000Z", "Z");
   print(`A message of ${bytes.length} bytes from ${identity}, judged at ${nowSeconds} (${date})\n`);
   for (const code of REJECTION_CODES) print(checkLine(code, examination));
-  if (read.kind === "envelope") saySignatures(read, examination);
+  if (read.kind === "envelope") await saySignatures(read, examination);
   print(`\n${printable(sentenceOf(examination))}`);
 }
 
@@ -199,9 +199,9 @@ const RESTS_ON: Readonly<Record<RejectionCode, "message" | "site" | "traffic">> 
 };
 
 /** Each text that may be signed, and the signature that it must have. */
-function saySignatures(envelope: Envelope, { secretOf }: MessageTrial): void {
+async function saySignatures(envelope: Envelope, { secretOf }: MessageTrial): Promise<void> {
   const { payload, compactPayload, signature, deviceId } = envelope;
-  const key = importSecret(secretOf(deviceId) ?? "");
+  const key = await importSecret(secretOf(deviceId) ?? "");
   const spaced = payload !== compactPayload;
   const candidates = spaced
     ? [["compact payload", compactPayload], ["payload as sent", payload]] as const
@@ -211,7 +211,7 @@ function saySignatures(envelope: Envelope, { secretOf }: MessageTrial): void {
     const shown = printable(textOf(input));
     const escaped = shown === textOf(input) ? "" : ", escaped for the terminal";
     print(`\nSigned text, ${name}, ${input.length} bytes${escaped}:\n  ${shown}`);
-    const rightSignature = key && sign(key, input);
+    const rightSignature = key && await sign(key, input);
     print(`Its signature:\n  ${rightSignature ?? "unknown: there is no secret for this device"}`);
   }
   print(`\nThe message's signature:\n  ${signature.toHex()}`);

@@ -194,10 +194,10 @@ export class CommandSender {
     const { deviceId, messageId } = command;
     const queue = this.#queues.get(deviceId);
     if (queue) queue.lastCopyMs = clock.monotonicMs();
-    const key = keys.key(deviceId, copy.nowSeconds);
+    const key = await keys.key(deviceId, copy.nowSeconds);
     if (key === undefined) return "unsent";
     const fields = { deviceId, messageId, timestamp: String(copy.timestampSeconds) };
-    const signature = sign(key, signingInput(fields, payload));
+    const signature = await sign(key, signingInput(fields, payload));
     const times = copyTimes(command, { ...copy, ...this.#options });
     const body = writeCommand({ ...fields, payload, signature });
     const published = await broker.publish(commandTopic(deviceId), body, {
