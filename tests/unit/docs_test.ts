@@ -74,6 +74,7 @@ Deno.test("every docs page is linked from another page", () => {
   const linked = new Set(
     PAGES.flatMap(({ path, text }) =>
       linksOf(text).map((link) => targetOf(path, link)).filter((target) => target !== path)
+        .flatMap((target) => [target, `${target}/README.md`])
     ),
   );
   for (const { path } of PAGES) assert.ok(path === "README.md" || linked.has(path), path);
