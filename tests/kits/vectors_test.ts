@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { withFolder } from "../support/with_folder.ts";
-import { type DeviceVector, deviceVectors, VECTOR_KINDS } from "./device_vectors.ts";
+import { type DeviceVector, deviceVectors } from "./device_vectors.ts";
+import { VECTOR_KINDS } from "./vector_bends.ts";
 import { canRun, hexOf, Kit, KIT_FORMS } from "./kit.ts";
 
 Deno.test("openssl makes each signature", { ignore: !await canRun(["openssl"]) }, async () => {

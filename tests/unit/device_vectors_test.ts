@@ -8,10 +8,10 @@ import { signedPayloadOf } from "../../src/core/signed_payload.ts";
 import {
   type DeviceVector,
   deviceVectors,
-  VECTOR_KINDS,
   vectorPath,
   vectorText,
 } from "../kits/device_vectors.ts";
+import { VECTOR_KINDS } from "../kits/vector_bends.ts";
 import { judge } from "../support/judge.ts";
 
 const UTF_8 = new TextEncoder();
