@@ -232,7 +232,7 @@ function itemsOf(answer: Answer, entries: readonly OutboxEntry[]): BatchOutcome 
     const item = read.items.get(itemKey(entry));
     return item === undefined
       ? { kind: "no_answer", reason: "the answer to the batch does not name it" }
-      : { ...answer, ...item, contentType: "application/json", retryAfter: null };
+      : { ...answer, ...item, contentType: "application/json" };
   });
   return { kind: "items", answer: { ...answer, body: undefined }, outcomes };
 }

@@ -176,6 +176,29 @@ Deno.test("an answer that is not as agreed settles nothing, and is said once", a
   assert.deepEqual(invalid, ["why"]);
 });
 
+Deno.test("Retry-After is heard, of the whole and of an item, and holds up no other device", async () => {
+  const later = { ...status(503), retryAfter: "3600" };
+  const ofWhole = forwarderWith((entries) =>
+    entries.some(({ deviceId }) => deviceId === "bad") ? whole(later) : allDelivered(entries)
+  );
+  ofWhole.add("bad", 1);
+  ofWhole.forwarder.start();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  ofWhole.add("good", 2);
+  assert.deepEqual(await ofWhole.settled(1), [2]);
+  assert.deepEqual(ofWhole.batches, ["1", "2"]);
+
+  const ofItem = forwarderWith((entries) =>
+    items(entries.map(({ deviceId }) => deviceId === "bad" ? later : status(200)))
+  );
+  ofItem.add("bad", 1, 2);
+  ofItem.add("good", 3, 4);
+  ofItem.forwarder.start();
+  await ofItem.settled(2);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.deepEqual(ofItem.batches, ["1,2,3,4"], "nothing of the device is sent meanwhile");
+});
+
 Deno.test("at most 8 batches are under way at once", async () => {
   let underWay = 0;
   let most = 0;
