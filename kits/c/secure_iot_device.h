@@ -39,6 +39,8 @@ extern "C" {
 #define SIOT_OVERHEAD 200
 /* How far a timestamp may be from now, either way, in seconds. */
 #define SIOT_TOLERANCE 300u
+/* The first time that has ten digits: a number in JSON does not begin with 0. */
+#define SIOT_EARLIEST 1000000000u
 
 typedef enum {
   SIOT_OK = 0,       /* genuine and new: act on it */
@@ -134,7 +136,7 @@ typedef struct { siot_span message_id, status, timestamp, signature; } siot_prop
 /* Sets the clock from a source you trust (a battery clock, NTP): Unix seconds now. */
 void siot_clock(siot_device *device, uint32_t uptime, uint32_t now);
 
-/* Unix seconds now, or seconds since the start while no clock is known. */
+/* Unix seconds now. While no clock is known, and before 2001: SIOT_EARLIEST. */
 uint32_t siot_now(const siot_device *device, uint32_t uptime);
 
 /* Puts a reading into the queue: JSON text, as it is to reach the backend. */
@@ -518,7 +520,8 @@ void siot_clock(siot_device *device, uint32_t uptime, uint32_t now) {
 }
 
 uint32_t siot_now(const siot_device *device, uint32_t uptime) {
-  return device->clock_at_start + uptime;
+  uint32_t now = device->clock_at_start + uptime;
+  return now < SIOT_EARLIEST ? SIOT_EARLIEST : now;
 }
 
 static uint32_t siot__apart(uint32_t a, uint32_t b) { return a > b ? a - b : b - a; }

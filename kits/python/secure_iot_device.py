@@ -15,6 +15,7 @@ import json
 import os
 
 TOLERANCE = 300
+EARLIEST = 1000000000  # the first time of ten digits: a number in JSON does not begin with 0
 FIRST_WAIT = 30
 LONGEST_WAIT = 900
 STUCK_WAIT = 3600
@@ -142,8 +143,8 @@ class Device:
         self._clock_at_start = now - uptime
 
     def now(self, uptime):
-        """Unix seconds now, or seconds since the start while no clock is known."""
-        return (self._clock_at_start or 0) + uptime
+        """Unix seconds now. While no clock is known, and before 2001: EARLIEST."""
+        return max((self._clock_at_start or 0) + uptime, EARLIEST)
 
     def enqueue(self, payload):
         """Puts a reading into the queue: JSON text, as it is to reach the backend. Returns its id."""
@@ -347,7 +348,7 @@ class Device:
                 "payload": payload.decode()}
 
     def _signed(self, kind, seconds, message_id, payload):
-        timestamp = "%010d" % seconds
+        timestamp = "%d" % seconds
         signed = kind + self.id + timestamp + message_id + payload
         signature = _hex(hmac_sha256(self._secret, signed.encode()))
         return ('{"device_id":"%s","timestamp":%s,"message_id":"%s","payload":%s,"signature":"%s"}'
