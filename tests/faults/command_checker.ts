@@ -64,6 +64,7 @@ export interface CommandReport {
 
 /** A command as the store has it in the end. */
 export interface KeptCommand {
+  readonly deviceId: string;
   readonly messageId: string;
   readonly state: CommandState;
 }
@@ -97,7 +98,7 @@ export interface CommandFigures {
   readonly lost: number;
   readonly executedTwice: number;
   readonly falseClaims: number;
-  /** Of which nobody knows, and their state says so. */
+  /** Of which nobody knows although their device acknowledges; their state says so. */
   readonly unknown: number;
   readonly violations: readonly string[];
 }
@@ -119,7 +120,10 @@ export function checkCommands(evidence: CommandEvidence): CommandFigures {
     lost: countLost(evidence, violations),
     executedTwice: countTwice(evidence, violations),
     falseClaims: countFalseClaims(evidence, violations),
-    unknown: kept.filter(({ state }) => state === "sent" || state === "unconfirmed").length,
+    unknown:
+      kept.filter(({ deviceId, state }) =>
+        evidence.acknowledgers.has(deviceId) && UNKNOWN.has(state)
+      ).length,
   };
   return { ...figures, violations: violations.list() };
 }
@@ -203,6 +207,7 @@ const RANKS: { readonly [S in CommandState]: number } = {
   cancelled: 4,
 };
 
+const UNKNOWN: ReadonlySet<CommandState> = new Set(["sent", "unconfirmed"]);
 const NEVER_EXECUTED: ReadonlySet<CommandState> = new Set(["expired", "cancelled"]);
 const DEVICE_STATES: ReadonlySet<CommandState> = new Set(
   ["received", "running", "done", "failed", "refused"],

@@ -189,6 +189,6 @@ function noteOf(figures: CommandFigures): string {
   const { asked, accepted, repeated, copies, executed, reports } = figures;
   const { lost, executedTwice, falseClaims, unknown } = figures;
   return `${asked} asked for and ${repeated} times again, ${accepted} accepted, ${copies} copies, ` +
-    `${executed} executed, ${lost} lost, ${executedTwice} executed twice, ${unknown} of which ` +
-    `nobody knows; ${reports} states told, ${falseClaims} that claim too much`;
+    `${executed} executed, ${lost} lost, ${executedTwice} executed twice, ` +
+    `${unknown} sent and never acknowledged; ${reports} states told, ${falseClaims} that claim too much`;
 }
