@@ -113,7 +113,8 @@ async function metricsTable(): Promise<string> {
   return table(["metric", "type", "counts"], rows);
 }
 
-function emptyMetrics(): Metrics {
+/** The metrics of a gateway that has done nothing. */
+export function emptyMetrics(): Metrics {
   return new Metrics({
     pending: () => 0,
     devices: () => 0,

@@ -53,7 +53,7 @@ function hashOf(head: string): Uint8Array {
   throw new CommandError(
     "Cannot use the head: it must be 64 hex digits, as audit verify prints them",
     {
-      exit: EXIT.wrongUse,
+      exit: EXIT.usage,
     },
   );
 }
@@ -66,7 +66,7 @@ function sinceOf(text: string, nowMs: number): number {
     : NaN;
   if (!Number.isNaN(timeMs)) return secondsOf(timeMs);
   throw new CommandError(`Cannot use the time "${text}"`, {
-    exit: EXIT.wrongUse,
+    exit: EXIT.usage,
     hint: 'Give a date, a time such as "2026-01-31T12:00:00Z", or how long ago: "24h", "7d"',
   });
 }

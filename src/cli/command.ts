@@ -170,7 +170,7 @@ function secondsOf(ttl: string): number {
   const seconds = isDuration(ttl) ? durationMs(ttl) / 1000 : 0;
   if (Number.isInteger(seconds) && seconds > 0) return seconds;
   throw new CommandError(`Cannot use --ttl "${ttl}"`, {
-    exit: EXIT.wrongUse,
+    exit: EXIT.usage,
     hint: 'Give whole seconds, from "5s" to commands.ttl_longest, such as "1h"',
   });
 }
@@ -178,7 +178,7 @@ function secondsOf(ttl: string): number {
 function waitOf(wait: string): number {
   if (isDuration(wait)) return durationMs(wait);
   throw new CommandError(`Cannot use --wait "${wait}"`, {
-    exit: EXIT.wrongUse,
+    exit: EXIT.usage,
     hint: 'Give a duration such as "10s" or "5m"',
   });
 }
@@ -186,7 +186,7 @@ function waitOf(wait: string): number {
 function checkedKey(key: string): string {
   if (/^[\x21-\x7e]+$/.test(key) && key.length <= KEY_MAX_CHARS) return key;
   throw new CommandError(`Cannot use --key "${key}"`, {
-    exit: EXIT.wrongUse,
+    exit: EXIT.usage,
     hint: `Give 1 to ${KEY_MAX_CHARS} visible ASCII characters without blanks, such as order-17`,
   });
 }

@@ -70,7 +70,7 @@ function cannotCancel({ state }: Command): CommandError {
 async function findCommand(messageId: string, options: SiteOption): Promise<Command> {
   if (!UUID.test(messageId)) {
     throw new CommandError(`There is no command "${messageId}": its message_id is a UUID`, {
-      exit: EXIT.wrongUse,
+      exit: EXIT.usage,
       hint: SEE_LIST,
     });
   }

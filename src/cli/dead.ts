@@ -84,7 +84,7 @@ function selectionOf(id: string | undefined, { device, all }: SelectionOptions):
         ? "No dead letter was named"
         : "Only one of SEQUENCE, --device and --all may be given",
       {
-        exit: EXIT.wrongUse,
+        exit: EXIT.usage,
         hint: "Give exactly one: a SEQUENCE from dead list, --device ID, or --all",
       },
     );
@@ -96,7 +96,7 @@ function selectionOf(id: string | undefined, { device, all }: SelectionOptions):
 function sequenceOf(id: string): number {
   if (/^[1-9][0-9]{0,14}$/.test(id)) return Number(id);
   throw new CommandError(`There is no dead letter "${id}": its sequence number is a whole number`, {
-    exit: EXIT.wrongUse,
+    exit: EXIT.usage,
     hint: `${SEE_LIST}; for all of one device: --device ID`,
   });
 }

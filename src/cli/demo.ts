@@ -20,7 +20,7 @@ interface DemoOptions {
 export async function demo(options: DemoOptions): Promise<void> {
   const { keep, json } = options;
   if (keep && json) {
-    throw new CommandError("Cannot take both --keep and --json", { exit: EXIT.wrongUse });
+    throw new CommandError("Cannot take both --keep and --json", { exit: EXIT.usage });
   }
   const mosquitto = await ensureMosquitto();
   if (!mosquitto.ok) throw new CommandError(mosquitto.fault, { hint: mosquitto.hint });

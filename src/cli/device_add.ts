@@ -41,13 +41,13 @@ export async function addDevice(
   const { secretFile, csr, validDays, pem, keyType } = options;
   if (csr !== undefined && keyType !== undefined) {
     throw new CommandError("Cannot make a key for a request", {
-      exit: EXIT.wrongUse,
+      exit: EXIT.usage,
       hint: "Give --csr or --key-type, not both",
     });
   }
   if (!isDeviceId(deviceId)) {
     throw new CommandError(faultSentence({ kind: "invalid_id", deviceId }), {
-      exit: EXIT.wrongUse,
+      exit: EXIT.usage,
     });
   }
   const publicKey = csr === undefined ? undefined : await readRequest(csr);

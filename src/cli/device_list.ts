@@ -44,7 +44,7 @@ function silenceSecondsOf(silent: string): number {
   const seconds = isDuration(silent) ? durationMs(silent) / 1000 : 0;
   if (seconds >= SILENT_LEAST_SECONDS) return seconds;
   throw new CommandError(`Cannot use --silent "${silent}"`, {
-    exit: EXIT.wrongUse,
+    exit: EXIT.usage,
     hint:
       'Give a duration from "2m" on, such as "1h" or "7d": when a device was seen is recorded ' +
       "once a minute",

@@ -20,7 +20,7 @@ export async function revokeDevice(
   const { reason } = options;
   if (reason !== undefined && reason.length > REASON_MAX_CHARS) {
     throw new CommandError(`Cannot keep the reason: it has over ${REASON_MAX_CHARS} characters`, {
-      exit: EXIT.wrongUse,
+      exit: EXIT.usage,
     });
   }
   const what = { deviceId, ...(reason !== undefined && { reason }) };

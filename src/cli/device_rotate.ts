@@ -84,7 +84,7 @@ async function rotate(
 function checkOptions(options: RotateOptions): number {
   const { secret, secretFile, certificate, finish, overlap, csr, keyType } = options;
   const wrong = (fault: string, hint: string) =>
-    new CommandError(fault, { exit: EXIT.wrongUse, hint });
+    new CommandError(fault, { exit: EXIT.usage, hint });
   if (!secret && !certificate && !finish) {
     throw wrong(
       "No --secret, --certificate or --finish was given",

@@ -88,7 +88,7 @@ function configOrFaults(layout: SiteLayout) {
   try {
     return configOf(layout);
   } catch (error) {
-    if (error instanceof CommandError && error.exit === EXIT.wrongUse) return error;
+    if (error instanceof CommandError && error.exit === EXIT.usage) return error;
     throw error;
   }
 }

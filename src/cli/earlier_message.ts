@@ -44,7 +44,7 @@ export async function earlierMessage(
   const waiting = await store.outbox.findMessage(...id);
   const kept = waiting ?? await store.deadLetters.findMessage(...id);
   if (kept) {
-    if (!isSame(read, kept, trial)) return undefined;
+    if (!await isSame(read, kept, trial)) return undefined;
     const { sequence, acceptedMs } = kept;
     return { kind: waiting ? "waiting" : "dead_letter", sequence, acceptedMs };
   }
@@ -54,13 +54,13 @@ export async function earlierMessage(
   return { kind: "delivered", sinceMs: remembered.sinceSeconds * 1000 };
 }
 
-function isSame(
+async function isSame(
   envelope: Envelope,
   kept: OutboxEntry,
   { secretOf }: MessageTrial,
-): boolean {
-  const key = importSecret(secretOf(envelope.deviceId) ?? "");
-  const payload = signedPayloadOf(envelope, key);
+): Promise<boolean> {
+  const key = await importSecret(secretOf(envelope.deviceId) ?? "");
+  const payload = await signedPayloadOf(envelope, key);
   return payload?.toHex() === kept.payload.toHex() && envelope.timestamp === kept.timestamp;
 }
 

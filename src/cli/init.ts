@@ -27,7 +27,7 @@ export async function init(options: InitOptions): Promise<void> {
     nowMs: Date.now(),
   });
   if (!result.ok) {
-    const exit = result.because === "arguments" ? EXIT.wrongUse : EXIT.failed;
+    const exit = result.because === "arguments" ? EXIT.usage : EXIT.failed;
     throw new CommandError(result.faults.map(faultSentence), { exit });
   }
   const { directory, brokerConfiguration } = result.layout;

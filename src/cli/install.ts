@@ -25,7 +25,7 @@ interface InstallOptions {
 export function install({ dir, program, print, prefix, json }: InstallOptions): void {
   if ((print === undefined) === (prefix === undefined)) {
     throw new CommandError("Either --print or --prefix must be given", {
-      exit: EXIT.wrongUse,
+      exit: EXIT.usage,
       hint: "Give exactly one: --print, or --prefix / (as root; another folder for a package)",
     });
   }
@@ -48,7 +48,7 @@ function refuseOddPaths(...paths: readonly string[]): void {
   const faults = paths.filter((path) => !isPlainPath(path)).map((path) =>
     `Cannot name "${path}" in a unit: it must be an absolute path of letters, digits and . _ + @ -`
   );
-  if (faults.length > 0) throw new CommandError(faults, { exit: EXIT.wrongUse });
+  if (faults.length > 0) throw new CommandError(faults, { exit: EXIT.usage });
 }
 
 function sayFile({ path, text }: ServiceFile): void {

@@ -23,7 +23,7 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
   if (!isDeviceId(name)) {
     throw new CommandError(
       `Cannot name a key "${name}": a name is made of letters, digits, "_", "." and "-"`,
-      { exit: EXIT.wrongUse },
+      { exit: EXIT.usage },
     );
   }
   const deviceIds = scopeOf(options);
@@ -77,7 +77,7 @@ export async function removeKey(name: string, options: JsonOption): Promise<void
 function scopeOf({ device, metricsOnly }: ScopeOptions): readonly string[] | undefined {
   if (!metricsOnly) return device.length === 0 ? undefined : device;
   if (device.length === 0) return [];
-  throw new CommandError("Cannot take both --device and --metrics-only", { exit: EXIT.wrongUse });
+  throw new CommandError("Cannot take both --device and --metrics-only", { exit: EXIT.usage });
 }
 
 /** A key for a device that does not exist is a mistake that would stay unnoticed. */

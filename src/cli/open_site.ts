@@ -19,7 +19,7 @@ export interface SiteOption {
 export function layoutOf(options: SiteOption): SiteLayout {
   const directory = options.dir ?? Deno.env.get(SITE_DIRECTORY_VARIABLE) ?? ".";
   if (directory === "") {
-    throw new CommandError("The site folder's name is empty", { exit: EXIT.wrongUse });
+    throw new CommandError("The site folder's name is empty", { exit: EXIT.usage });
   }
   return siteLayout(directory);
 }
@@ -40,7 +40,7 @@ export function settingsOf(
   });
   if (!result.ok) {
     throw new CommandError(result.faults, {
-      exit: EXIT.wrongUse,
+      exit: EXIT.usage,
       hint: `Correct "${layout.configuration}"; docs/operator/settings.md lists every setting`,
     });
   }

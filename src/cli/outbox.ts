@@ -59,7 +59,7 @@ async function inOutbox<T>(
 function sequenceOf(id: string): number {
   if (/^[1-9][0-9]{0,14}$/.test(id)) return Number(id);
   throw new CommandError(`There is no entry "${id}": a sequence number is a whole number`, {
-    exit: EXIT.wrongUse,
+    exit: EXIT.usage,
     hint: SEE_LIST,
   });
 }

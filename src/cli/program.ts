@@ -15,7 +15,7 @@ import { CommandError, EXIT, type Exit, OutputError, printError } from "./termin
 export async function runProgram(args: readonly string[]): Promise<Exit> {
   forgetProxies();
   try {
-    const outcome: Outcome = { exit: EXIT.fine };
+    const outcome: Outcome = { exit: EXIT.ok };
     await createProgram(outcome).parseAsync(args, { from: "user" });
     return outcome.exit;
   } catch (error) {
@@ -29,7 +29,7 @@ interface Outcome {
 }
 
 /** Every command with its options, none of them run yet. */
-export function createProgram(outcome: Outcome = { exit: EXIT.fine }): Command {
+export function createProgram(outcome: Outcome = { exit: EXIT.ok }): Command {
   const program = new Command("secure-iot-gateway")
     .description("Checks signed messages from devices and hands the clean payload to your backend")
     .version(COMMIT === undefined ? VERSION : `${VERSION} (${COMMIT})`, "--version")
@@ -361,12 +361,12 @@ function failureOf(error: unknown): Pick<CommandError, "faults" | "hint"> {
 }
 
 function exitOfCommander(error: CommanderError): Exit {
-  if (error.exitCode === 0) return EXIT.fine;
+  if (error.exitCode === 0) return EXIT.ok;
   const [first = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
   const fault = first === "(outputHelp)" ? "Name a command" : first;
   const hint = suggestion
     ? suggestion.replace(/^\((.*)\)$/, "$1")
     : "Run secure-iot-gateway --help";
   printError({ faults: [fault.charAt(0).toUpperCase() + fault.slice(1)], hint });
-  return EXIT.wrongUse;
+  return EXIT.usage;
 }

@@ -21,7 +21,7 @@ export function readFile<T>(path: string, read: (path: string) => T): T {
     return read(path);
   } catch (error) {
     throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`, {
-      exit: EXIT.wrongUse,
+      exit: EXIT.usage,
     });
   }
 }

@@ -14,13 +14,13 @@ export function readSecret(path: string): string {
     text = readOperatorText(path, FILE_MAX_BYTES);
   } catch (error) {
     throw new CommandError(`Cannot read the secret from "${path}": ${(error as Error).message}`, {
-      exit: EXIT.wrongUse,
+      exit: EXIT.usage,
     });
   }
   const secret = text.replace(/[\r\n]+$/, "");
   const fault = secretFault(secret) ?? blankFault(secret);
   if (fault === undefined) return secret;
-  throw new CommandError(`Cannot use the secret in "${path}": ${fault}`, { exit: EXIT.wrongUse });
+  throw new CommandError(`Cannot use the secret in "${path}": ${fault}`, { exit: EXIT.usage });
 }
 
 /** It is not seen, and the device hardly has it. */

@@ -37,13 +37,13 @@ export async function sign(deviceId: string, json: string, options: SignOptions)
   if (!text.ok) {
     faults.push(`Cannot sign the payload: ${text.fault.what}, at byte ${text.fault.at}`);
   }
-  if (!text.ok || faults.length > 0) throw new CommandError(faults, { exit: EXIT.wrongUse });
+  if (!text.ok || faults.length > 0) throw new CommandError(faults, { exit: EXIT.usage });
   const payload = new TextDecoder().decode(text.compact);
   refuseOversize(writeMessage(fields, { payload, signature: NO_SIGNATURE }));
-  const key = importSecret(await secretOf(deviceId, options));
+  const key = await importSecret(await secretOf(deviceId, options));
   if (key === undefined) throw new CommandError(`Cannot sign for ${deviceId}: its secret is empty`);
   const input = signingInput(fields, text.compact);
-  const signature = signatureOf(key, input);
+  const signature = await signatureOf(key, input);
   const message = writeMessage(fields, { payload, signature });
   if (!options.json) return print(message);
   printJson({
@@ -93,7 +93,7 @@ function refuseOversize(message: string): void {
   if (length <= MESSAGE_MAX_BYTES) return;
   throw new CommandError(
     `Cannot sign the payload: the message has ${length} bytes, at most ${MESSAGE_MAX_BYTES} allowed`,
-    { exit: EXIT.wrongUse },
+    { exit: EXIT.usage },
   );
 }
 

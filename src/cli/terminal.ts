@@ -14,7 +14,7 @@ import { LINE_CHARS } from "../core/line_wrap.ts";
 import { escapeUnprintable, writeToStderr } from "../log/log.ts";
 
 /** What a command returns to the shell. */
-export const EXIT = { fine: 0, failed: 1, wrongUse: 2 } as const;
+export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 export type Exit = typeof EXIT[keyof typeof EXIT];
 
 /** Ends a command with an error; caught and printed in one place. */

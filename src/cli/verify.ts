@@ -49,16 +49,16 @@ export async function verify(
   refuseWrongArguments(deviceId, options);
   const examination = await examine(deviceId, readFile(file), options);
   const { earlier } = examination;
-  const hints = earlier ? [] : likelyMistakes(examination);
+  const hints = earlier ? [] : await likelyMistakes(examination);
   if (options.json) {
     printJson({ ...describe(examination), hints });
   } else {
-    sayReport(examination);
+    await sayReport(examination);
     for (const hint of hints) note(`hint: ${printable(hint)}`);
     if (earlier?.kind === "delivered") note(`note: ${ONLY_ID}`);
     else if (isAccepted(examination) && !earlier) note(`note: ${ONLY_BYTES}`);
   }
-  return isAccepted(examination) ? EXIT.fine : EXIT.failed;
+  return isAccepted(examination) ? EXIT.ok : EXIT.failed;
 }
 
 /** A judged message, and what became of it if the gateway has had it before. */
@@ -85,7 +85,7 @@ function refuseWrongArguments(deviceId: string, { at }: VerifyOptions): void {
   if (at !== undefined && !/^[0-9]{10}$/.test(at)) {
     faults.push(`Cannot judge at "${at}": it must be ten digits of Unix seconds`);
   }
-  if (faults.length > 0) throw new CommandError(faults, { exit: EXIT.wrongUse });
+  if (faults.length > 0) throw new CommandError(faults, { exit: EXIT.usage });
 }
 
 async function examine(
@@ -124,17 +124,17 @@ function readFile(path: string): Uint8Array {
       : readOperatorFile(path, FILE_MAX_BYTES);
   } catch (error) {
     throw new CommandError(`Cannot read the message from "${path}": ${(error as Error).message}`, {
-      exit: EXIT.wrongUse,
+      exit: EXIT.usage,
     });
   }
 }
 
-function sayReport(examination: Examination): void {
+async function sayReport(examination: Examination): Promise<void> {
   const { identity, bytes, nowSeconds, read } = examination;
   const date = new Date(nowSeconds * 1000).toISOString().replace(".000Z", "Z");
   print(`A message of ${bytes.length} bytes from ${identity}, judged at ${nowSeconds} (${date})\n`);
   for (const code of REJECTION_CODES) print(checkLine(code, examination));
-  if (read.kind === "envelope") saySignatures(read, examination);
+  if (read.kind === "envelope") await saySignatures(read, examination);
   print(`\n${printable(sentenceOf(examination))}`);
 }
 
@@ -199,9 +199,9 @@ const RESTS_ON: Readonly<Record<RejectionCode, "message" | "site" | "traffic">> 
 };
 
 /** Each text that may be signed, and the signature that it must have. */
-function saySignatures(envelope: Envelope, { secretOf }: MessageTrial): void {
+async function saySignatures(envelope: Envelope, { secretOf }: MessageTrial): Promise<void> {
   const { payload, compactPayload, signature, deviceId } = envelope;
-  const key = importSecret(secretOf(deviceId) ?? "");
+  const key = await importSecret(secretOf(deviceId) ?? "");
   const spaced = payload !== compactPayload;
   const candidates = spaced
     ? [["compact payload", compactPayload], ["payload as sent", payload]] as const
@@ -211,7 +211,7 @@ function saySignatures(envelope: Envelope, { secretOf }: MessageTrial): void {
     const shown = printable(textOf(input));
     const escaped = shown === textOf(input) ? "" : ", escaped for the terminal";
     print(`\nSigned text, ${name}, ${input.length} bytes${escaped}:\n  ${shown}`);
-    const rightSignature = key && sign(key, input);
+    const rightSignature = key && await sign(key, input);
     print(`Its signature:\n  ${rightSignature ?? "unknown: there is no secret for this device"}`);
   }
   print(`\nThe message's signature:\n  ${signature.toHex()}`);

@@ -111,7 +111,7 @@ export class DeviceClient {
     options: ConnectOptions,
   ): Promise<DeviceClient> {
     const identity = typeof device === "string" ? await readIdentity(device) : device;
-    const key = importSecret(identity.secret);
+    const key = await importSecret(identity.secret);
     if (key === undefined) throw new Error(`The secret of ${identity.deviceId} is empty`);
     const client = mqtt.connect(clientOptions(identity, options));
     // Before it is connected: what waited for it comes at once.
@@ -138,15 +138,15 @@ export class DeviceClient {
   }
 
   /** Makes a signed message around `payloadText`, which is put in unchanged. */
-  sign(payloadText: string, overrides: SignOverrides = {}): SignedMessage {
+  async sign(payloadText: string, overrides: SignOverrides = {}): Promise<SignedMessage> {
     const deviceId = overrides.deviceId ?? this.deviceId;
     const timestamp = overrides.timestamp ?? nowSeconds();
     const messageId = overrides.messageId ?? crypto.randomUUID();
-    const key = importSecret(overrides.secret ?? this.#secret);
+    const key = await importSecret(overrides.secret ?? this.#secret);
     if (key === undefined) throw new Error("Cannot sign with an empty secret");
     const payload = compactJson(new TextEncoder().encode(payloadText));
     const fields = { deviceId, timestamp: String(timestamp), messageId };
-    const signature = sign(key, signingInput(fields, payload, overrides.kind));
+    const signature = await sign(key, signingInput(fields, payload, overrides.kind));
     const message =
       `{"device_id":"${deviceId}","timestamp":${timestamp},"message_id":"${messageId}",` +
       `"payload":${payloadText},"signature":"${signature}"}`;
@@ -173,7 +173,7 @@ export class DeviceClient {
 
   /** Signs and publishes a payload. */
   async send(payloadText: string): Promise<SignedMessage & { reasonCode: number }> {
-    const signed = this.sign(payloadText);
+    const signed = await this.sign(payloadText);
     return { ...signed, ...await this.publish(signed.message) };
   }
 
@@ -184,7 +184,7 @@ export class DeviceClient {
     overrides: SignOverrides = {},
   ): Promise<SignedMessage & { reasonCode: number }> {
     const kind = "acknowledgement";
-    const signed = this.sign(JSON.stringify(payload), { kind, messageId, ...overrides });
+    const signed = await this.sign(JSON.stringify(payload), { kind, messageId, ...overrides });
     return { ...signed, ...await this.publish(signed.message, { topic: ackTopic(this.deviceId) }) };
   }
 
@@ -198,7 +198,7 @@ export class DeviceClient {
   async command(options: { timeoutMs?: number } = {}): Promise<DeviceCommand> {
     const message = await poll("a command", () => this.#commands.shift(), options);
     const { deviceId } = this;
-    return readDeviceCommand(message, { deviceId, key: this.#key, nowSeconds: nowSeconds() });
+    return await readDeviceCommand(message, { deviceId, key: this.#key, nowSeconds: nowSeconds() });
   }
 
   /** Disconnects. */

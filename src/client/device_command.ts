@@ -21,16 +21,16 @@ export interface DeviceCommand {
 const TOLERANCE_SECONDS = 300;
 
 /** Reads a command and checks its signature and freshness; throws if it is not JSON. */
-export function readDeviceCommand(
+export async function readDeviceCommand(
   message: Uint8Array,
   options: { deviceId: string; key: SecretKey; nowSeconds: number },
-): DeviceCommand {
+): Promise<DeviceCommand> {
   const raw = text(message);
   const { timestamp, message_id: messageId, signature } = JSON.parse(raw);
   const payload = jsonMember(message, "payload");
   if (payload === undefined) throw new Error("Cannot read the command: it has no payload");
   const fields = { deviceId: options.deviceId, timestamp: String(timestamp), messageId };
-  const signed = verify(
+  const signed = await verify(
     options.key,
     signingInput(fields, payload),
     bytesOfHex(String(signature)) ?? new Uint8Array(),

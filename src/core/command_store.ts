@@ -112,6 +112,8 @@ export interface CommandReader {
   unacknowledged(deviceId: string, nowSeconds: number): Promise<readonly StoredCommand[]>;
   /** True if the device has ever acknowledged a command. */
   hasAcknowledged(deviceId: string): Promise<boolean>;
+  /** Those of which it is not known what became of their copy: an earlier run ended in between. */
+  unconcluded(): Promise<readonly CommandName[]>;
   /** The devices for which a kept command waits, or was sent and has not ended. */
   devices(): Promise<readonly string[]>;
 }

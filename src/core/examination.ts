@@ -21,24 +21,24 @@ interface Arrival extends Pick<Candidate, "identity" | "redelivered" | "arrivedM
 }
 
 /** Examines what `readEnvelope` has made of a message. */
-export function examine(
+export async function examine(
   read: Envelope | Rejection,
   arrival: Arrival,
   keys: Pick<DeviceKeys, "statusOf" | "signedPayload">,
-): ExaminedReading {
+): Promise<ExaminedReading> {
   const { identity, redelivered, arrivedMs } = arrival;
   const origin = examineOrigin(read, arrival, keys);
   if (origin.kind === "refused") return origin;
-  const signedPayload = keys.signedPayload(origin, secondsOf(arrivedMs), "message");
+  const signedPayload = await keys.signedPayload(origin, secondsOf(arrivedMs), "message");
   return { kind: "candidate", identity, envelope: origin, signedPayload, redelivered, arrivedMs };
 }
 
 /** Examines a message from an acknowledgement topic. */
-export function examineAcknowledgement(
+export async function examineAcknowledgement(
   read: Envelope | Rejection,
   arrival: Arrival,
   keys: Pick<DeviceKeys, "statusOf" | "signedPayload">,
-): Examined {
+): Promise<Examined> {
   const { identity } = arrival;
   const origin = examineOrigin(read, arrival, keys);
   if (origin.kind === "refused") return origin;
@@ -47,7 +47,7 @@ export function examineAcknowledgement(
   const refuse = (rejection: Rejection): Examined => (
     { kind: "refused", identity, messageId, rejection }
   );
-  const payload = keys.signedPayload(origin, receivedSeconds, "acknowledgement");
+  const payload = await keys.signedPayload(origin, receivedSeconds, "acknowledgement");
   if (payload === undefined) return refuse(reject("invalid_signature"));
   const said = readAcknowledgement(payload);
   if (!said.ok) return refuse(reject("malformed", said.fault));

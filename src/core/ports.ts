@@ -145,9 +145,9 @@ export interface DeviceKeys {
     envelope: Envelope,
     nowSeconds: number,
     kind: SignedKind,
-  ): Uint8Array | undefined;
+  ): Promise<Uint8Array | undefined>;
   /** The key that signs commands for the device; undefined if there is none. */
-  key(deviceId: string, nowSeconds: number): SecretKey | undefined;
+  key(deviceId: string, nowSeconds: number): Promise<SecretKey | undefined>;
 }
 
 /** A message from the broker that has not been acknowledged yet. */

@@ -10,42 +10,43 @@
  * - the id of a batch, whose body names the devices, is its Idempotency-Key.
  */
 
-import { joined } from "./bytes.ts";
 import { idempotencyKey, type OutboxEntry } from "./outbox_entry.ts";
-import { SecretKey } from "./signature.ts";
+import { importKey, type SecretKey } from "./signature.ts";
 
 /** Signs requests with one or two keys. */
 export class WebhookSigner {
-  readonly #keys: readonly SecretKey[];
+  readonly #keys: Promise<readonly SecretKey[]>;
 
   /** `keys` are their bytes. */
   constructor(keys: readonly Uint8Array[]) {
-    this.#keys = keys.map((key) => new SecretKey(key));
+    this.#keys = Promise.all(keys.map((key) => importKey(new Uint8Array(key))));
   }
 
   /** The fields of one attempt to send an entry; `nowSeconds` is the wall clock, Unix seconds. */
-  headers(
+  async headers(
     entry: Pick<OutboxEntry, "deviceId" | "messageId" | "payload" | "commandState">,
     nowSeconds: number,
-  ): Record<string, string> {
+  ): Promise<Record<string, string>> {
     const id = `${entry.deviceId.replaceAll(".", "%2E")}:${idempotencyKey(entry)}`;
-    return this.headersOf({ id, body: entry.payload }, nowSeconds);
+    return await this.headersOf({ id, body: entry.payload }, nowSeconds);
   }
 
   /** The same for any request; `id` must have no dot. */
-  headersOf(
+  async headersOf(
     { id, body }: { readonly id: string; readonly body: Uint8Array },
     nowSeconds: number,
-  ): Record<string, string> {
+  ): Promise<Record<string, string>> {
     const prefix = new TextEncoder().encode(`${id}.${nowSeconds}.`);
-    const signed = joined([prefix, body]);
-    const signatures = this.#keys.map((key) =>
-      `v1,${Uint8Array.fromHex(key.mac(signed)).toBase64()}`
+    const signed = new Uint8Array(prefix.length + body.length);
+    signed.set(prefix);
+    signed.set(body, prefix.length);
+    const signatures = (await this.#keys).map(async (key) =>
+      `v1,${new Uint8Array(await crypto.subtle.sign("HMAC", key, signed)).toBase64()}`
     );
     return {
       "webhook-id": id,
       "webhook-timestamp": String(nowSeconds),
-      "webhook-signature": signatures.join(" "),
+      "webhook-signature": (await Promise.all(signatures)).join(" "),
     };
   }
 }

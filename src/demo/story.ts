@@ -1,8 +1,10 @@
 /**
  * The story: a signed reading goes in, clean JSON comes out, a signed command goes back; three
- * attacks fail; an outage and a kill lose nothing. Every claim is checked while it is told.
+ * attacks fail; an outage and a kill lose nothing; a command waits for its device, and is done once.
+ * Every claim is checked while it is told.
  */
 
+import { awayDeviceObeys } from "./away.ts";
 import { attacksFail } from "./attacks.ts";
 import type { Narrator } from "./narrator.ts";
 import type { Reading } from "./sandbox/sample_backend.ts";
@@ -19,6 +21,7 @@ export async function tellStory(sandbox: Sandbox, narrator: Narrator): Promise<v
   await commandArrives(sandbox, narrator);
   await attacksFail(sandbox, narrator, { reading });
   await outageLosesNothing(sandbox, narrator);
+  await awayDeviceObeys(sandbox, narrator);
 }
 
 /** Stops the gateway cleanly, as part of the story. */

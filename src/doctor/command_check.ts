@@ -1,4 +1,4 @@
-/** Whether a command reaches a device, and the device's word on it comes back. */
+/** Whether a command reaches a device, and its acknowledgement comes back. */
 
 import { ApiClient } from "../client/api_client.ts";
 import { readCommandView } from "../client/command_view.ts";

@@ -113,20 +113,20 @@ export class DeviceKeys implements DeviceKeysPort {
    * The key under which messages to a registered device are signed: of the newest secret that it has
    * used, or of the oldest if it has used none; undefined if its secret makes none.
    */
-  key(deviceId: string, nowSeconds = 0): SecretKey | undefined {
+  key(deviceId: string, nowSeconds = 0): Promise<SecretKey | undefined> {
     const secrets = this.#goodSecrets(deviceId, nowSeconds);
     const chosen = secrets.find(({ lastUsed }) => lastUsed > 0) ?? secrets.at(-1);
-    return chosen && this.#keys.of(chosen);
+    return chosen ? this.#keys.of(chosen) : Promise.resolve(undefined);
   }
 
   /** The payload bytes under the signature that any secret of the device verifies. */
-  signedPayload(
+  async signedPayload(
     envelope: Envelope,
     nowSeconds: number,
     kind: SignedKind = "message",
-  ): Uint8Array | undefined {
+  ): Promise<Uint8Array | undefined> {
     const secrets = this.#goodSecrets(envelope.deviceId, nowSeconds);
-    const signer = firstSigner(envelope, secrets, (secret) => this.#keys.of(secret), kind);
+    const signer = await firstSigner(envelope, secrets, (secret) => this.#keys.of(secret), kind);
     if (signer) signer.secret.lastUsed = nowSeconds;
     return signer?.payload;
   }
@@ -207,12 +207,13 @@ function isDamaged({ stored }: Secret): boolean {
 
 /** The keys of secrets, made when they are needed. */
 class RecentKeys {
-  #recent = new Map<Secret, SecretKey | undefined>();
-  #before = new Map<Secret, SecretKey | undefined>();
+  #recent = new Map<Secret, Promise<SecretKey | undefined>>();
+  #before = new Map<Secret, Promise<SecretKey | undefined>>();
 
-  /** The key; undefined if the secret makes none. */
-  of(secret: Secret): SecretKey | undefined {
-    if (this.#recent.has(secret)) return this.#recent.get(secret);
+  /** The key, or undefined inside if the secret makes none. */
+  of(secret: Secret): Promise<SecretKey | undefined> {
+    const recent = this.#recent.get(secret);
+    if (recent) return recent;
     const key = this.#before.get(secret) ?? importStored(secret.stored);
     if (this.#recent.size >= KEPT_MAX) {
       this.#before = this.#recent;
@@ -224,9 +225,9 @@ class RecentKeys {
 }
 
 /** A secret that was altered is no key: nothing verifies under it. */
-function importStored(stored: StoredSecret): SecretKey | undefined {
+async function importStored(stored: StoredSecret): Promise<SecretKey | undefined> {
   try {
-    return importSecret(stored.sharedSecret);
+    return await importSecret(stored.sharedSecret);
   } catch (error) {
     if (error instanceof SecretError) return undefined;
     throw error;

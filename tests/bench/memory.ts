@@ -171,7 +171,7 @@ async function feed(
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
     const number = (first + i) % devices;
     const signer = { deviceId: knownDevice(number), secret: knownSecret(number) };
-    const [message] = signMessages(signer, 1);
+    const [message] = await signMessages(signer, 1);
     client.publish(dataTopic(signer.deviceId), Buffer.from(message!.text), { qos: 1 });
   }
   await client.endAsync();

@@ -28,7 +28,7 @@ export async function writeMessages(site: BenchSite, count: number): Promise<Mes
   const messageIds: string[] = [];
   const paths: string[] = [];
   for (const device of site.devices) {
-    const messages = signMessages(device, each);
+    const messages = await signMessages(device, each);
     const path = `${site.folder}/${device.deviceId}.lines`;
     await Deno.writeTextFile(path, messages.map(({ text }) => `${text}\n`).join(""));
     for (const { messageId } of messages) messageIds.push(messageId);

@@ -18,17 +18,19 @@ export interface SignedMessage {
 const UTF_8 = new TextEncoder();
 
 /** Signs `count` messages of a device, now. */
-export function signMessages(device: Signer, count: number): SignedMessage[] {
-  const key = importSecret(device.secret)!;
-  return Array.from({ length: count }, (_, sequence) => signOne(device.deviceId, key, sequence));
+export async function signMessages(device: Signer, count: number): Promise<SignedMessage[]> {
+  const key = (await importSecret(device.secret))!;
+  return await Promise.all(
+    Array.from({ length: count }, (_, sequence) => signOne(device.deviceId, key, sequence)),
+  );
 }
 
-function signOne(deviceId: string, key: SecretKey, sequence: number): SignedMessage {
+async function signOne(deviceId: string, key: SecretKey, sequence: number): Promise<SignedMessage> {
   const payload = `{"sequence":${sequence},"temperature":22.5,"humidity":60.25}`;
   const timestamp = String(Math.floor(Date.now() / 1000));
   const messageId = crypto.randomUUID();
   const input = signingInput({ deviceId, timestamp, messageId }, UTF_8.encode(payload));
-  const signature = sign(key, input);
+  const signature = await sign(key, input);
   const text = `{"device_id":"${deviceId}","timestamp":${timestamp},"message_id":"${messageId}",` +
     `"payload":${payload},"signature":"${signature}"}`;
   return { messageId, text };

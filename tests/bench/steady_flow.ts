@@ -88,7 +88,7 @@ class Sender {
     // Without it a round trip waits 40 ms for Nagle and the delayed ACK to meet.
     (client.stream as unknown as { setNoDelay(on: boolean): void }).setNoDelay(true);
     await client.subscribeAsync(responseTopic(device.deviceId), { qos: 1 });
-    return new Sender(device.deviceId, client, signMessages(device, count));
+    return new Sender(device.deviceId, client, await signMessages(device, count));
   }
 
   sendNext(): void {

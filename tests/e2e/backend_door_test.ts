@@ -5,9 +5,18 @@ import { createHmac } from "node:crypto";
 import { poll } from "../../src/time/poll.ts";
 import { reload, rewrite, withLiveProcess } from "../support/live_process.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
+import { withOutsideGateway } from "../support/outside_gateway.ts";
 
 const TOKEN = "Bearer t0p-s3cr3t";
 const KEY = new Uint8Array(32).fill(7);
+
+/** Any of both, and of the beginning of the key. */
+const SECRETS = /s3cr3t|whsec|BwcHBw/;
+
+async function writeSecrets(site: LiveSite): Promise<void> {
+  await writePrivate(site, "backend.headers", `Authorization: ${TOKEN}\n`);
+  await writePrivate(site, "backend.signing", `whsec_${KEY.toBase64()}\n`);
+}
 
 async function writePrivate(site: LiveSite, name: string, text: string): Promise<void> {
   await Deno.writeTextFile(`${site.layout.directory}/${name}`, text, { mode: 0o600 });
@@ -21,8 +30,7 @@ Deno.test("a reading goes to the path with its query, token and signature, and n
     BACKEND_RETRY_STATUSES: "503",
   };
   await withLiveSite(async (site) => {
-    await writePrivate(site, "backend.headers", `Authorization: ${TOKEN}\n`);
-    await writePrivate(site, "backend.signing", `whsec_${KEY.toBase64()}\n`);
+    await writeSecrets(site);
     await site.startGateway();
     const device = await site.device("line.1");
     let refused = false;
@@ -45,7 +53,7 @@ Deno.test("a reading goes to the path with its query, token and signature, and n
       await (await site.api("/metrics")).text(),
       JSON.stringify(site.withStore((store) => store.prepare("SELECT * FROM dead_letters").all())),
     ];
-    for (const place of places) assert.doesNotMatch(place, /s3cr3t|whsec|BwcHBw/);
+    for (const place of places) assert.doesNotMatch(place, SECRETS);
   }, { settings, start: false });
 });
 
@@ -84,21 +92,35 @@ Deno.test("a token is renewed by SIGHUP without losing a message; a bad file is 
   });
 });
 
-Deno.test("with a proxy, everything goes through it", async () => {
-  const targets: string[] = [];
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const proxying = (async () => {
-    for await (const client of listener) relay(client, targets).catch(() => {});
-  })();
-  const settings = { BACKEND_PROXY: `http://127.0.0.1:${listener.addr.port}` };
-  await withLiveSite(async (site) => {
-    const device = await site.device("sensor_001");
-    const { messageId } = await device.send("1");
-    await device.response(messageId);
-    assert.deepEqual(targets, [`POST ${site.backend.url}/device/sensor_001/data HTTP/1.1`]);
-  }, { settings });
-  listener.close();
-  await proxying.catch(() => {});
+Deno.test("with a proxy, everything goes through it, single and in batches; ps shows no secret", async () => {
+  for (const [batchMax, path] of [["1", "/device/sensor_001/data"], ["9", "/batch"]] as const) {
+    const targets: string[] = [];
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const proxying = (async () => {
+      for await (const client of listener) relay(client, targets).catch(() => {});
+    })();
+    // A process of its own, since only that has the permissions of a gateway.
+    await withOutsideGateway(async (site, gateway) => {
+      const device = await site.device("sensor_001");
+      site.backend.answer = () => new Response("no", { status: 422 });
+      await device.response((await device.send("1")).messageId);
+      assert.deepEqual(targets, [`POST ${site.backend.url}${path} HTTP/1.1`]);
+      assert.equal(site.backend.received[0]!.headers.get("authorization"), TOKEN);
+      const pids = `/proc/${gateway.pid}/cmdline /proc/${gateway.pid}/environ`;
+      const { stdout } = await new Deno.Command("sh", { args: ["-c", `ps -ef; cat ${pids}`] })
+        .output();
+      assert.ok(new TextDecoder().decode(stdout).includes(site.layout.directory));
+      assert.doesNotMatch(new TextDecoder().decode(stdout), SECRETS);
+      assert.doesNotMatch(gateway.log(), SECRETS);
+    }, {
+      BACKEND_PROXY: `http://127.0.0.1:${listener.addr.port}`,
+      BACKEND_BATCH_MAX: batchMax,
+      BACKEND_HEADERS_FILE: "backend.headers",
+      BACKEND_SIGNING_KEY_FILE: "backend.signing",
+    }, (site) => writeSecrets(site));
+    listener.close();
+    await proxying.catch(() => {});
+  }
 });
 
 /** A forward proxy for one connection: backends take the absolute form (RFC 9112 §3.2.2). */

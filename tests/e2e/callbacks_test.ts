@@ -4,11 +4,15 @@ import assert from "node:assert/strict";
 import type { DeviceClient } from "../../src/client/device_client.ts";
 import { commandRecord } from "../../src/core/command_record.ts";
 import type { Reading } from "../../src/demo/sandbox/sample_backend.ts";
+import { openStore } from "../../src/store/open_store.ts";
 import { poll } from "../../src/time/poll.ts";
 import { carriedBy } from "../support/batch_backend.ts";
 import { ask, commandOf, reaches } from "../support/command_states.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
+import { ACCEPTED } from "../support/sample_command.ts";
 import { shell } from "../support/shell.ts";
+import { accept } from "../unit/store/contract/commands_contract.ts";
+import { batch, messagesOf } from "../unit/store/contract/sample_batch.ts";
 
 const DEVICE_ID = "sensor_001";
 const CALLBACK = "/told/{device_id}/{message_id}?from=gateway";
@@ -127,11 +131,14 @@ Deno.test("a callback that is refused is a dead letter that says so, and goes ag
     const [letter] = JSON.parse(await run(site, "dead", "list", "--json"));
     assert.deepEqual([letter.message_id, letter.command_state], [messageId, "sent"]);
     assert.match(await run(site, "dead", "list"), / {2}callback sent: /);
-    assert.match(await run(site, "dead", "show", `${letter.id}`), /^command_state: sent$/m);
+    assert.match(
+      await run(site, "dead", "show", `${letter.sequence}`),
+      /^command_state: sent$/m,
+    );
 
     site.backend.answer = (reading) =>
       new Response(null, { status: isCallback(reading) ? 503 : 200 });
-    await run(site, "dead", "retry", `${letter.id}`);
+    await run(site, "dead", "retry", `${letter.sequence}`);
     await poll("it to be tried", () => site.backend.received.length > 2);
     const [entry] = JSON.parse(await run(site, "outbox", "list", "--json"));
     assert.deepEqual([entry.message_id, entry.command_state], [messageId, "sent"]);
@@ -152,4 +159,20 @@ Deno.test("a command that nobody takes is told when it is over", async () => {
     await isEmpty(site);
     assert.deepEqual(arrivals(site), ["expired"]);
   }, { settings: { ...SETTINGS, CHECKS_TOLERANCE: "2s" } });
+});
+
+Deno.test("a copy of which an earlier run did not live to hear is told as sent", async () => {
+  await withLiveSite(async (site) => {
+    const nowSeconds = Math.floor(Date.now() / 1000);
+    const times = { createdSeconds: nowSeconds, expiresSeconds: nowSeconds + 3_600 };
+    const command = { ...ACCEPTED, ...times, deviceId: DEVICE_ID };
+    const copy = { timestampSeconds: nowSeconds, nowSeconds };
+    const store = await openStore(site.config.store, { author: "gateway" });
+    await messagesOf(store).commit(batch({ commandChanges: [accept(command, { copy })] }));
+    await store.close();
+    await site.startGateway();
+    await site.received(1);
+    assert.deepEqual(arrivals(site), ["sent"]);
+    await isEmpty(site);
+  }, { settings: SETTINGS, start: false });
 });

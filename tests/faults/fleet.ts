@@ -101,7 +101,7 @@ export class Fleet {
 
   /** No more new messages, and no more attacks. */
   async quiet(): Promise<void> {
-    for (const device of this.devices) device.quiet();
+    await Promise.all(this.devices.map((device) => device.quiet()));
     await this.#attacker?.close();
   }
 

@@ -67,6 +67,7 @@ export class FleetDevice {
   /** The connection to a broker that has died. */
   #doubted: number | undefined;
   #making = true;
+  #made: Promise<KeptMessage> | undefined;
   #open = true;
   #endPause: (() => void) | undefined;
 
@@ -80,7 +81,7 @@ export class FleetDevice {
 
   /** Starts the device whose folder this is. */
   static async start(folder: string, habits: DeviceHabits): Promise<FleetDevice> {
-    const key = importSecret(await Deno.readTextFile(deviceFolderAt(folder).secret));
+    const key = await importSecret(await Deno.readTextFile(deviceFolderAt(folder).secret));
     let device: FleetDevice | undefined;
     const link = await DeviceLink.open(folder, (id, body) => device?.hear(id, body), habits);
     return device = new FleetDevice(key!, link, habits);
@@ -111,9 +112,10 @@ export class FleetDevice {
   }
 
   /** Makes no more messages; goes on sending what is unanswered. */
-  quiet(): void {
+  async quiet(): Promise<void> {
     this.#making = false;
     this.#endPause?.();
+    await this.#made;
   }
 
   /** The broker has died: what it had acknowledged and nobody has answered may be gone with it. */
@@ -124,7 +126,7 @@ export class FleetDevice {
 
   async close(): Promise<void> {
     this.#open = false;
-    this.quiet();
+    await this.quiet();
     await this.#link.close();
     await this.#work;
   }
@@ -151,7 +153,7 @@ export class FleetDevice {
     while (!this.#making) {
       if (!await this.#pauseOn(connection)) return false;
     }
-    return await this.#probe(this.#make(), connection);
+    return await this.#probe(await this.#make(), connection);
   }
 
   /** A message that goes alone: where it reaches nobody, those behind it must not overtake it. */
@@ -172,7 +174,7 @@ export class FleetDevice {
     const { dice, everyMs, replayEvery, unansweredMax } = this.#habits;
     await this.#pause(everyMs / 2 + dice.below(everyMs + 1));
     if (!this.#making || !this.#open || this.#unanswered.size >= unansweredMax) return;
-    const message = this.#make();
+    const message = await this.#make();
     this.#send(message);
     if (replayEvery === 0) return;
     if (dice.below(4 * replayEvery) === 0) this.#replay(message);
@@ -181,7 +183,11 @@ export class FleetDevice {
     }
   }
 
-  #make(): KeptMessage {
+  #make(): Promise<KeptMessage> {
+    return this.#made = this.#signNext();
+  }
+
+  async #signNext(): Promise<KeptMessage> {
     const { deviceId } = this;
     const sequence = this.sent.length;
     const messageId = crypto.randomUUID();
@@ -192,7 +198,7 @@ export class FleetDevice {
       `{"n":${sequence},"t":22.50,"id":12345678901234567890,"é":"\\u00e9 ☕","2":1,"1":"${pad}"}`;
     const payload = new TextEncoder().encode(payloadText);
     const fields = { deviceId, timestamp: String(timestamp), messageId };
-    const signature = sign(this.#key, signingInput(fields, payload));
+    const signature = await sign(this.#key, signingInput(fields, payload));
     const text = `{"device_id":"${deviceId}","timestamp":${timestamp},` +
       `"message_id":"${messageId}","payload":${payloadText},"signature":"${signature}"}`;
     const kept = {

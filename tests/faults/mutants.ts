@@ -231,7 +231,7 @@ const SAYINGS: readonly Said[] = [
   { payload: '"\\ud83d\\udca7 \\/ \\b\\f\\n\\r\\t\\\\ \\" 💧 \u2028 \u007f"' },
 ];
 
-function makeOriginals() {
+async function makeOriginals() {
   const originals: Original[] = [];
   const signed = new Set<string>();
   for (const [number, saying] of SAYINGS.entries()) {
@@ -239,7 +239,7 @@ function makeOriginals() {
     const timestamp = String(saying.timestamp ?? NOW - number);
     const messageId = saying.messageId ??
       `550e8400-e29b-41d4-a716-${String(446655440000 + number)}`;
-    const key = importSecret(REGISTERED[deviceId]!);
+    const key = await importSecret(REGISTERED[deviceId]!);
     const said = new TextEncoder().encode(saying.signed ?? payload);
     const names = { deviceId, timestamp, messageId };
     const fields: Field[] = [
@@ -247,7 +247,7 @@ function makeOriginals() {
       ['"timestamp"', timestamp],
       ['"message_id"', `"${messageId}"`],
       ['"payload"', payload],
-      ['"signature"', `"${sign(key!, signingInput(names, said))}"`],
+      ['"signature"', `"${await sign(key!, signingInput(names, said))}"`],
     ];
     const message = new TextEncoder().encode(textOf(fields));
     originals.push({ topic: `device/${deviceId}/data`, fields, message });

@@ -17,7 +17,7 @@ export const NOW = 1_727_712_050;
 export const TIMESTAMP = "1727712000";
 export const MESSAGE_ID = "550e8400-e29b-41d4-a716-446655440000";
 
-const KEYS = new Map<string, SecretKey | undefined>();
+const KEYS = new Map<string, Promise<SecretKey | undefined>>();
 
 const RATE = { perSecond: 1, burst: 1 };
 
@@ -32,22 +32,22 @@ export interface Facts extends FreshnessFacts {
 }
 
 /** The verdict on a message of a registry given as `{ id: secret }`; `over` replaces facts. */
-export function judge(
+export async function judge(
   message: string | Uint8Array,
   registered: Readonly<Record<string, string>> = { [DEVICE_ID]: SECRET },
   over: Partial<Facts> = {},
-): Verdict {
+): Promise<Verdict> {
   const bytes = typeof message === "string" ? new TextEncoder().encode(message) : message;
   const { nowSeconds = NOW, outageSinceSeconds, forgottenSeconds = 0 } = over;
   const { topic = `device/${DEVICE_ID}/data`, retained = false, redelivered = false } = over;
   const secretOf = (id: string) => Object.hasOwn(registered, id) ? registered[id] : undefined;
   const arrivedMs = nowSeconds * 1000;
   const arrival = { identity: originOf(topic).identity, retained, redelivered, arrivedMs };
-  const examined = examine(readEnvelope(bytes), arrival, {
+  const examined = await examine(readEnvelope(bytes), arrival, {
     statusOf: (id) => over.status ?? (secretOf(id) === undefined ? "unknown" : "active"),
-    signedPayload: (envelope) => {
+    signedPayload: async (envelope) => {
       const secret = secretOf(envelope.deviceId);
-      return secret === undefined ? undefined : signedPayloadOf(envelope, keyOf(secret));
+      return secret === undefined ? undefined : signedPayloadOf(envelope, await keyOf(secret));
     },
   });
   const tokens = over.withinRate === false ? 0 : RATE.burst;
@@ -60,7 +60,7 @@ export function judge(
 }
 
 /** A message around `payload`, signed over `signed` (the payload itself where not given). */
-export function message(
+export async function message(
   payload: string,
   over: {
     deviceId?: string;
@@ -69,13 +69,13 @@ export function message(
     signed?: string;
     secret?: string;
   } = {},
-): string {
+): Promise<string> {
   const deviceId = over.deviceId ?? DEVICE_ID;
   const timestamp = over.timestamp ?? TIMESTAMP;
   const messageId = over.messageId ?? MESSAGE_ID;
   const signed = new TextEncoder().encode(over.signed ?? payload);
   const input = signingInput({ deviceId, timestamp, messageId }, signed);
-  const signature = sign(keyOf(over.secret ?? SECRET)!, input);
+  const signature = await sign((await keyOf(over.secret ?? SECRET))!, input);
   return `{"device_id":"${deviceId}","timestamp":${timestamp},"message_id":"${messageId}",` +
     `"payload":${payload},"signature":"${signature}"}`;
 }
@@ -85,7 +85,7 @@ export function outcomeOf(verdict: Verdict): string {
   return verdict.kind === "rejected" ? verdict.code : verdict.kind;
 }
 
-function keyOf(secret: string): SecretKey | undefined {
+function keyOf(secret: string): Promise<SecretKey | undefined> {
   const key = KEYS.get(secret) ?? importSecret(secret);
   KEYS.set(secret, key);
   return key;

@@ -216,7 +216,8 @@ export class LiveSite {
       },
       client: this.#http,
     });
-    return new Response(await response.bytes(), response); // read to its end, nothing is left open
+    const body = await response.bytes(); // read to its end, nothing is left open
+    return new Response(response.status === 304 ? null : body, response);
   }
 
   /** The value of a metric, such as `rejected_total{code="replayed"}`. */

@@ -3,12 +3,14 @@
 import { GatewayProcess } from "../../src/demo/sandbox/gateway_process.ts";
 import { type LiveSite, withLiveSite } from "./live_site.ts";
 
-/** Runs `work` with such a site; the gateway is killed in the end, if it still lives. */
+/** Runs `work` with such a site, which `prepare` has seen before the start; the gateway is killed in the end, if it still lives. */
 export async function withOutsideGateway(
   work: (site: LiveSite, gateway: GatewayProcess) => Promise<void>,
   settings: Readonly<Record<string, string>> = {},
+  prepare: (site: LiveSite) => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   await withLiveSite(async (site) => {
+    await prepare(site);
     const environment = Object.fromEntries(
       Object.entries({ BACKEND_URL: site.backend.url, ...settings })
         .map(([name, value]) => [`SECURE_IOT_GATEWAY_${name}`, value]),

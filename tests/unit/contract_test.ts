@@ -198,6 +198,11 @@ Deno.test("the backend's paths are the defaults of the settings, and the example
 });
 
 Deno.test("the backend may be told of every state but waiting", () => {
-  const { state } = BACKEND.root["components"]!["schemas"]!["CommandRecord"]!["properties"]!;
-  assert.deepEqual(state!["enum"], COMMAND_STATES.filter((one) => one !== "waiting"));
+  const schemas = BACKEND.root["components"]!["schemas"]!;
+  const told = COMMAND_STATES.filter((one) => one !== "waiting");
+  assert.deepEqual(schemas["CommandState"]!["enum"], told);
+  const asked = API.root["components"]!["schemas"]!;
+  for (const name of ["CommandRecord", "Acknowledgement"]) {
+    assert.deepEqual(schemas[name], asked[name], `${name}, told and asked for`);
+  }
 });

@@ -119,6 +119,12 @@ export class Sandbox {
     return device;
   }
 
+  /** Disconnects one device. */
+  async disconnect(deviceId: string): Promise<void> {
+    await this.device(deviceId).close();
+    this.#devices.delete(deviceId);
+  }
+
   /** Disconnects every device. */
   async closeDevices(): Promise<void> {
     for (const device of this.#devices.values()) await device.close();

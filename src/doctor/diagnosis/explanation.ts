@@ -9,14 +9,14 @@ import { MISTAKES_MAX } from "./way.ts";
 import { findSignatureMistakes, SEARCH_LIMITS, type SearchLimits } from "./signature_mistakes.ts";
 
 /** What probably went wrong, a sentence each; empty for a message that is accepted. */
-export function likelyMistakes(
+export async function likelyMistakes(
   trial: MessageTrial,
   limits = SEARCH_LIMITS,
-): readonly string[] {
+): Promise<readonly string[]> {
   const { verdict, read } = trial;
   if (verdict.kind !== "rejected") return [];
   if (trial.retained && verdict.code === "malformed") return [RETAINED];
-  if (read.kind === "rejected") return mistakesInMalformed(trial, limits);
+  if (read.kind === "rejected") return await mistakesInMalformed(trial, limits);
   switch (verdict.code) {
     case "identity_mismatch":
       return [
@@ -47,17 +47,17 @@ const RETAINED =
   "Publish without the retain flag (no -r): the broker would deliver a retained message " +
   "again and again";
 
-function mistakesInMalformed(
+async function mistakesInMalformed(
   trial: MessageTrial,
   limits: SearchLimits,
-): readonly string[] {
+): Promise<readonly string[]> {
   const { bytes, nowSeconds, secretOf } = trial;
   const { mistakes, repaired, unrepairedTimestamp } = formatMistakes(bytes, nowSeconds);
   const envelope = repaired && readEnvelope(repaired);
   if (envelope?.kind !== "envelope") return mistakes;
   const secret = secretOf(envelope.deviceId);
   if (secret === undefined) return mistakes;
-  if (signedPayloadOf(envelope, importSecret(secret))) {
+  if (await signedPayloadOf(envelope, await importSecret(secret))) {
     return [...mistakes, "With that fixed, the signature is right"];
   }
   const repairedTrial = { ...trial, bytes: repaired! };

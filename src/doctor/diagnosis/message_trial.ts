@@ -80,12 +80,12 @@ async function judge(subject: Subject, basis: Basis): Promise<MessageTrial> {
   const read = readEnvelope(subject.bytes);
   const envelope = read.kind === "envelope" ? read : undefined;
   const signer = envelope &&
-    firstSigner(envelope, secretsOf(envelope.deviceId), importSecret);
+    await firstSigner(envelope, secretsOf(envelope.deviceId), importSecret);
   const remembered = envelope !== undefined && await basis.remembers(envelope);
   const arrival = { identity, retained, redelivered: false, arrivedMs: nowSeconds * 1000 };
-  const examined = examine(read, arrival, {
+  const examined = await examine(read, arrival, {
     statusOf: (id) => devices ? statusOf(devices.get(id), nowSeconds) : "active",
-    signedPayload: () => signer?.payload,
+    signedPayload: () => Promise.resolve(signer?.payload),
   });
   // As the gateway does while it is up: it forgives nothing that waited for it.
   const { decided } = admit([examined], { has: () => remembered }, {

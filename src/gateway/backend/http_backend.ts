@@ -128,7 +128,7 @@ export class HttpBackend implements Backend {
   }
 
   async #exchange(
-    requestOf: () => PostRequest | Promise<PostRequest>,
+    requestOf: () => Promise<PostRequest>,
     answerMaxBytes: number,
     stop: AbortSignal,
   ): Promise<Outcome> {
@@ -169,7 +169,7 @@ export class HttpBackend implements Backend {
     this.#client.close();
   }
 
-  #readingOf(entry: OutboxEntry): PostRequest {
+  async #readingOf(entry: OutboxEntry): Promise<PostRequest> {
     const nowSeconds = secondsOf(this.#clock.wallMs());
     const { toleranceSeconds } = this.#address;
     const late = lateSeconds(Number(entry.timestamp), nowSeconds, toleranceSeconds);
@@ -179,20 +179,20 @@ export class HttpBackend implements Backend {
         "idempotency-key": entry.messageId,
         "x-device-timestamp": entry.timestamp,
         ...(late !== undefined && { "x-gateway-late": String(late) }),
-        ...this.#signer?.headers(entry, nowSeconds),
+        ...(this.#signer && await this.#signer.headers(entry, nowSeconds)),
       },
       body: entry.payload,
     };
   }
 
   /** The record says all: no field of a reading belongs to it. */
-  #callbackOf(entry: OutboxEntry): PostRequest {
+  async #callbackOf(entry: OutboxEntry): Promise<PostRequest> {
     const nowSeconds = secondsOf(this.#clock.wallMs());
     return {
       url: this.#callbackEndpoint.of(entry),
       fields: {
         "idempotency-key": idempotencyKey(entry),
-        ...this.#signer?.headers(entry, nowSeconds),
+        ...(this.#signer && await this.#signer.headers(entry, nowSeconds)),
       },
       body: entry.payload,
     };
@@ -207,7 +207,7 @@ export class HttpBackend implements Backend {
       url: this.#batchUrl,
       fields: {
         "idempotency-key": id,
-        ...this.#signer?.headersOf({ id, body }, nowSeconds),
+        ...(this.#signer && await this.#signer.headersOf({ id, body }, nowSeconds)),
       },
       body,
     };
@@ -232,7 +232,7 @@ function itemsOf(answer: Answer, entries: readonly OutboxEntry[]): BatchOutcome 
     const item = read.items.get(itemKey(entry));
     return item === undefined
       ? { kind: "no_answer", reason: "the answer to the batch does not name it" }
-      : { ...answer, ...item, contentType: "application/json", retryAfter: null };
+      : { ...answer, ...item, contentType: "application/json" };
   });
   return { kind: "items", answer: { ...answer, body: undefined }, outcomes };
 }

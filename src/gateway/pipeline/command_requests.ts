@@ -145,7 +145,7 @@ export class CommandRequests {
     await keys.refresh();
     const nowSeconds = secondsOf(clock.wallMs());
     const isActive = keys.statusOf(request.deviceId, nowSeconds) === "active";
-    const hasKey = isActive && keys.key(request.deviceId, nowSeconds) !== undefined;
+    const hasKey = isActive && await keys.key(request.deviceId, nowSeconds) !== undefined;
     if (!hasKey) return { kind: "unknown_device" };
     return await sender.inTurn(request.deviceId, async () => {
       const accepted = { ...request, request: key, command: this.#commandOf(request) };

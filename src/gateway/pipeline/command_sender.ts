@@ -7,6 +7,7 @@
  *   the next one is published when the broker has spoken of the one before, whatever the device says;
  * - a device that is not there is tried when it is heard, when the broker is back, and at growing
  *   pauses;
+ * - a copy that an earlier run did not live to see concluded may be with the device: it is sent;
  * - a second copy of what was sent goes only to a device that has ever acknowledged a command;
  * - memory is bounded: what waits is on the disk; here is only which devices wait.
  */
@@ -103,7 +104,12 @@ export class CommandSender {
 
   /** Takes over what an earlier run has left. */
   async start(): Promise<void> {
-    for (const deviceId of await this.#parts.commands.devices()) this.add(deviceId);
+    const { committer, commands } = this.#parts;
+    for (const name of await commands.unconcluded()) {
+      const unknown = { kind: "conclude", name, outcome: "unknown", answer: undefined } as const;
+      committer.change(unknown, { isPatient: true });
+    }
+    for (const deviceId of await commands.devices()) this.add(deviceId);
   }
 
   /** Sends no more; resolves when what is under way has ended. */
@@ -188,10 +194,10 @@ export class CommandSender {
     const { deviceId, messageId } = command;
     const queue = this.#queues.get(deviceId);
     if (queue) queue.lastCopyMs = clock.monotonicMs();
-    const key = keys.key(deviceId, copy.nowSeconds);
+    const key = await keys.key(deviceId, copy.nowSeconds);
     if (key === undefined) return "unsent";
     const fields = { deviceId, messageId, timestamp: String(copy.timestampSeconds) };
-    const signature = sign(key, signingInput(fields, payload));
+    const signature = await sign(key, signingInput(fields, payload));
     const times = copyTimes(command, { ...copy, ...this.#options });
     const body = writeCommand({ ...fields, payload, signature });
     const published = await broker.publish(commandTopic(deviceId), body, {

@@ -38,7 +38,7 @@ export class Responder {
       correlationData: TEXT.encode(entry.messageId),
       userProperties: {
         ...{ message_id: entry.messageId, status: String(answer.status) },
-        ...this.#signed(entry, answer.status, body),
+        ...await this.#signed(entry, answer.status, body),
       },
     };
     let published = await broker.publish(topic, body, properties);
@@ -53,13 +53,13 @@ export class Responder {
   }
 
   /** When and by whom it is answered; nothing for a device that has no key any longer. */
-  #signed({ deviceId, messageId }: OutboxEntry, status: number, body: Uint8Array) {
+  async #signed({ deviceId, messageId }: OutboxEntry, status: number, body: Uint8Array) {
     const nowSeconds = secondsOf(this.#parts.clock.wallMs());
-    const key = this.#parts.keys.key(deviceId, nowSeconds);
+    const key = await this.#parts.keys.key(deviceId, nowSeconds);
     if (key === undefined) return {};
     const fields = { deviceId, messageId, timestamp: String(nowSeconds) };
     const content = joined([TEXT.encode(String(status)), body]);
-    const signature = sign(key, signingInput(fields, content, "response"));
+    const signature = await sign(key, signingInput(fields, content, "response"));
     return { timestamp: fields.timestamp, signature };
   }
 }

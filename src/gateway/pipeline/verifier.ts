@@ -1,5 +1,7 @@
 /**
  * From a message's bytes to a candidate: every check that needs no store.
+ *
+ * A whole batch is verified at once: its HMACs do not wait for each other.
  */
 
 import type { Examined } from "../../core/admission.ts";
@@ -29,13 +31,15 @@ export class Verifier {
   /** Examines a batch under the registry as it is now. */
   async examine(batch: readonly WaitingMessage[]): Promise<readonly Examined[]> {
     await this.#keys.refresh();
-    return batch.map(({ message, kind, identity, arrivedMs }) => {
-      const { bytes, retained, redelivered } = message;
-      const arrival = { identity, retained, redelivered, arrivedMs };
-      const read = readEnvelope(bytes);
-      return kind === "reading"
-        ? examine(read, arrival, this.#keys)
-        : examineAcknowledgement(read, arrival, this.#keys);
-    });
+    return await Promise.all(
+      batch.map(({ message, kind, identity, arrivedMs }) => {
+        const { bytes, retained, redelivered } = message;
+        const arrival = { identity, retained, redelivered, arrivedMs };
+        const read = readEnvelope(bytes);
+        return kind === "reading"
+          ? examine(read, arrival, this.#keys)
+          : examineAcknowledgement(read, arrival, this.#keys);
+      }),
+    );
   }
 }

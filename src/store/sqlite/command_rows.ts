@@ -39,6 +39,7 @@ export class CommandRows {
   readonly #hasAcknowledged: StatementSync;
   readonly #devices: StatementSync;
   readonly #byMessage: StatementSync;
+  readonly #unconcluded: StatementSync;
   readonly #page: StatementSync;
 
   constructor(database: Database) {
@@ -64,6 +65,9 @@ export class CommandRows {
     this.#hasAcknowledged = database.prepare(
       "SELECT 1 FROM command_acknowledgers WHERE device_id = ?",
     );
+    this.#unconcluded = database.prepare(`
+      SELECT device_id, message_id FROM commands
+      WHERE payload IS NOT NULL AND state = 'sent' AND is_told = 0 ORDER BY number`);
     this.#devices = database.prepare(`
       SELECT DISTINCT device_id FROM commands
       WHERE payload IS NOT NULL AND is_kept = 1 AND state IN ('waiting', 'sent')`);
@@ -127,6 +131,14 @@ export class CommandRows {
   /** True if the device has ever acknowledged a command. */
   hasAcknowledged(deviceId: string): boolean {
     return this.#hasAcknowledged.get(deviceId) !== undefined;
+  }
+
+  /** Those of whose copy nobody has said what became of it. */
+  unconcluded(): CommandName[] {
+    return this.#unconcluded.all().map((row) => ({
+      deviceId: row["device_id"] as string,
+      messageId: row["message_id"] as string,
+    }));
   }
 
   /** The devices that have a kept command which waits or was sent. */

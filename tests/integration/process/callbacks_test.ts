@@ -7,6 +7,7 @@ import { GatewayProcess } from "../../../src/demo/sandbox/gateway_process.ts";
 import type { Reading } from "../../../src/demo/sandbox/sample_backend.ts";
 import { poll } from "../../../src/time/poll.ts";
 import { freePorts } from "../../support/free_ports.ts";
+import { carriedBy } from "../../support/batch_backend.ts";
 import { ask } from "../../support/command_states.ts";
 import { reload, rewrite, withLiveProcess } from "../../support/live_process.ts";
 import { type LiveSite, withLiveSite } from "../../support/live_site.ts";
@@ -22,12 +23,19 @@ const ENVIRONMENT = {
 const REQUESTS = 4;
 const RANDOM_DEATHS = 4;
 const RANDOM_DEATH_MAX_MS = 60;
+/** How often the backend answers 500 while deaths are at random. */
+const BUSY_CHANCE = 0.3;
 
-const isCallback = ({ path }: Pick<Reading, "path">) => !path.startsWith("/device/");
+const isCallback = ({ path }: Pick<Reading, "path">) =>
+  !path.startsWith("/device/") && path !== "/batch";
 
 /** A callback by its key, a reading by its payload. */
 function keysOf({ backend }: LiveSite): string[] {
-  return backend.received.map((one) => isCallback(one) ? one.messageId : one.text);
+  return backend.received.flatMap((one) =>
+    isCallback(one)
+      ? [one.messageId]
+      : carriedBy(one).map(({ body }) => new TextDecoder().decode(body))
+  );
 }
 
 async function settled(site: LiveSite, keys: readonly string[]): Promise<void> {
@@ -52,45 +60,49 @@ async function commandAndReading(
   return [...["sent", "received", "done"].map((state) => `${messageId}-${state}`), reading];
 }
 
-Deno.test("after kill -9 no callback is missing or out of order, and each comes again as it was", async () => {
-  await withLiveSite(async (site) => {
-    const start = () => GatewayProcess.start(site.layout.directory, { environment: ENVIRONMENT });
-    const expected: string[] = [];
-    let gateway = await start();
-    try {
-      const device = await site.device(DEVICE_ID);
-      for (let death = 1; death <= REQUESTS + RANDOM_DEATHS; death++) {
-        const victim = gateway;
-        const { promise: mayDie, resolve: asked } = Promise.withResolvers<void>();
-        let left = death <= REQUESTS ? death : Infinity; // at each of the requests, then at random
-        site.backend.answer = async () => {
-          if (--left === 0) await mayDie.then(() => victim.kill("SIGKILL"));
-          return new Response("{}");
-        };
-        const keys = await commandAndReading({ site, device, asked });
-        expected.push(...keys);
-        if (death > REQUESTS) {
-          await pause(Math.random() * RANDOM_DEATH_MAX_MS);
-          victim.kill("SIGKILL");
+for (const batchMax of ["1", "100"]) {
+  Deno.test(`after kill -9 no callback is missing, out of order or changed; batches of ${batchMax}`, async () => {
+    const environment = { ...ENVIRONMENT, SECURE_IOT_GATEWAY_BACKEND_BATCH_MAX: batchMax };
+    await withLiveSite(async (site) => {
+      const start = () => GatewayProcess.start(site.layout.directory, { environment });
+      const expected: string[] = [];
+      let gateway = await start();
+      try {
+        const device = await site.device(DEVICE_ID);
+        for (let death = 1; death <= REQUESTS + RANDOM_DEATHS; death++) {
+          const victim = gateway;
+          const { promise: mayDie, resolve: asked } = Promise.withResolvers<void>();
+          let left = death <= REQUESTS ? death : Infinity; // at each of the requests, then at random
+          site.backend.answer = async () => {
+            if (--left === 0) await mayDie.then(() => victim.kill("SIGKILL"));
+            const isBusy = death > REQUESTS && Math.random() < BUSY_CHANCE;
+            return isBusy ? new Response(null, { status: 500 }) : new Response("{}");
+          };
+          const keys = await commandAndReading({ site, device, asked });
+          expected.push(...keys);
+          if (death > REQUESTS) {
+            await pause(Math.random() * RANDOM_DEATH_MAX_MS);
+            victim.kill("SIGKILL");
+          }
+          await victim.exited;
+          gateway = await start();
+          await settled(site, keys);
         }
-        await victim.exited;
-        gateway = await start();
-        await settled(site, keys);
+        const come = keysOf(site);
+        assert.deepEqual([...new Set(come)], expected, "in the order of their first arrival");
+        assert.ok(come.length >= expected.length + REQUESTS, "what was under way came again");
+        const callbacks = site.backend.received.filter(isCallback);
+        const different = new Set(callbacks.map(({ messageId, text }) => messageId + text));
+        const keys = expected.filter((key) => !key.startsWith('"'));
+        assert.equal(different.size, keys.length, "repetitions have the same bytes");
+        await gateway.stop();
+      } finally {
+        gateway.kill("SIGKILL");
+        await gateway.exited;
       }
-      const come = keysOf(site);
-      assert.deepEqual([...new Set(come)], expected, "in the order of their first arrival");
-      assert.ok(come.length >= expected.length + REQUESTS, "what was under way came again");
-      const different = new Set(
-        site.backend.received.map(({ messageId, text }) => messageId + text),
-      );
-      assert.equal(different.size, expected.length, "repetitions have the same bytes");
-      await gateway.stop();
-    } finally {
-      gateway.kill("SIGKILL");
-      await gateway.exited;
-    }
-  }, { start: false });
-});
+    }, { start: false });
+  });
+}
 
 Deno.test("a new path is used from the reload on; without one, what waits is dropped and counted", async () => {
   await withLiveProcess(async (site, gateway) => {

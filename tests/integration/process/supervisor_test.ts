@@ -4,6 +4,7 @@ import { readCredentials, StartError } from "../../../src/config/credentials.ts"
 import type { GatewayEvent } from "../../../src/core/event.ts";
 import type { GatewaySpec } from "../../../src/process/protocol.ts";
 import { startSandboxedWorker } from "../../../src/process/worker_handle.ts";
+import { watchedFiles } from "../../../src/gateway/telemetry/expiry_watch.ts";
 import { permissionsOf } from "../../../src/process/permissions.ts";
 import { withLiveSite } from "../../support/live_site.ts";
 import { poll } from "../../../src/time/poll.ts";
@@ -41,11 +42,11 @@ Deno.test("a hostile module in the gateway's place reaches what the gateway need
 
 Deno.test("permissions name hosts and ports as the settings have them", async () => {
   await withLiveSite((site) => {
-    const netOf = (host: string, url: string) =>
+    const netOf = (host: string, url: string, proxy?: string) =>
       permissionsOf({
         ...site.config,
         broker: { ...site.config.broker, host, port: 8884 },
-        backend: { ...site.config.backend, url },
+        backend: { ...site.config.backend, url, proxy },
       }).net;
     assert.deepEqual(netOf("broker.example", "https://backend.example/x"), [
       "broker.example:8884",
@@ -53,6 +54,24 @@ Deno.test("permissions name hosts and ports as the settings have them", async ()
       "127.0.0.1:0",
     ]);
     assert.deepEqual(netOf("::1", "http://[::1]"), ["[::1]:8884", "[::1]:80", "127.0.0.1:0"]);
+    assert.deepEqual(netOf("::1", "http://backend.example", "http://proxy.example:3128"), [
+      ...["[::1]:8884", "backend.example:80", "proxy.example:3128", "127.0.0.1:0"],
+    ]);
+    return Promise.resolve();
+  }, { start: false });
+});
+
+Deno.test("the client certificate that the backend is shown is watched, and its key is not read", async () => {
+  await withLiveSite((site) => {
+    const pair = { certificate: "/backend-client.crt", key: "/backend-client.key" };
+    const config = { ...site.config, backend: { ...site.config.backend, pair } };
+    assert.ok(watchedFiles(config).includes(pair.certificate));
+    assert.ok(!watchedFiles(site.config).includes(pair.certificate));
+    const read = permissionsOf(config).read as string[];
+    assert.deepEqual([pair.certificate, pair.key].map((path) => read.includes(path)), [
+      true,
+      false,
+    ]);
     return Promise.resolve();
   }, { start: false });
 });

@@ -5,6 +5,7 @@ import type { OutboxEntry } from "../../../src/core/outbox_entry.ts";
 import { RETRY_STATUSES, statusesOf } from "../../../src/core/retry_statuses.ts";
 import { Forwarder } from "../../../src/gateway/pipeline/forwarder.ts";
 import { ENTRY } from "../../support/sample_entry.ts";
+import { poll } from "../../../src/time/poll.ts";
 
 const status = (status: number): Answer => ({
   ...{ kind: "answer", status, body: undefined },
@@ -67,10 +68,7 @@ function forwarderWith(
     }
   };
   const settled = async (count: number) => {
-    for (let i = 0; settlements.length < count; i++) {
-      assert.ok(i < 2_000, `${settlements.length} of ${count} settled`);
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
+    await poll(`${count} settled`, () => settlements.length >= count);
     await forwarder.stop(1_000);
     return settlements.map(({ sequence }) => sequence);
   };
@@ -176,6 +174,29 @@ Deno.test("an answer that is not as agreed settles nothing, and is said once", a
   forwarder.start();
   await settled(2);
   assert.deepEqual(invalid, ["why"]);
+});
+
+Deno.test("Retry-After is heard, of the whole and of an item, and holds up no other device", async () => {
+  const later = { ...status(503), retryAfter: "3600" };
+  const ofWhole = forwarderWith((entries) =>
+    entries.some(({ deviceId }) => deviceId === "bad") ? whole(later) : allDelivered(entries)
+  );
+  ofWhole.add("bad", 1);
+  ofWhole.forwarder.start();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  ofWhole.add("good", 2);
+  assert.deepEqual(await ofWhole.settled(1), [2]);
+  assert.deepEqual(ofWhole.batches, ["1", "2"]);
+
+  const ofItem = forwarderWith((entries) =>
+    items(entries.map(({ deviceId }) => deviceId === "bad" ? later : status(200)))
+  );
+  ofItem.add("bad", 1, 2);
+  ofItem.add("good", 3, 4);
+  ofItem.forwarder.start();
+  await ofItem.settled(2);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.deepEqual(ofItem.batches, ["1,2,3,4"], "nothing of the device is sent meanwhile");
 });
 
 Deno.test("at most 8 batches are under way at once", async () => {

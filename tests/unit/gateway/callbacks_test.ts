@@ -8,6 +8,7 @@ import { isCallback, type OutboxEntry } from "../../../src/core/outbox_entry.ts"
 import { RETRY_STATUSES, statusesOf } from "../../../src/core/retry_statuses.ts";
 import { Forwarder } from "../../../src/gateway/pipeline/forwarder.ts";
 import { ENTRY } from "../../support/sample_entry.ts";
+import { poll } from "../../../src/time/poll.ts";
 
 const OK: Answer = {
   ...{ kind: "answer", status: 200, body: undefined },
@@ -93,10 +94,7 @@ function forwarderWith(
     }
   };
   const settled = async (count: number) => {
-    for (let i = 0; settlements.length < count; i++) {
-      assert.ok(i < 2_000, `${settlements.length} of ${count} settled`);
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
+    await poll(`${count} settled`, () => settlements.length >= count);
     await forwarder.stop(1_000);
     return settlements.map(({ sequence }) => sequence);
   };

@@ -14,9 +14,9 @@ Deno.test("a command is signed with the device's secret, and expires with the to
     const [copy] = copies;
     assert.equal(copy!.topic, `device/${DEVICE_ID}/command`);
     assert.deepEqual(copy!.properties, { messageExpiryInterval: 300 });
-    const key = importSecret(SECRET)!;
+    const key = (await importSecret(SECRET))!;
     const options = { deviceId: DEVICE_ID, key, nowSeconds: NOW };
-    const command = readDeviceCommand(copy!.body, options);
+    const command = await readDeviceCommand(copy!.body, options);
     assert.deepEqual([command.valid, command.payload], [true, '{"n":22.50}']);
     const { messageId } = command;
     const expected = { kind: "accepted", messageId, timestamp: NOW, delivery: "no_subscriber" };

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
+import { emptyMetrics } from "../../../src/build/docs.ts";
 import { SAMPLES } from "../../../src/build/event_samples.ts";
 import { EventLog } from "../../../src/log/event_log.ts";
 import { countEvent } from "../../../src/gateway/telemetry/event_metrics.ts";
-import { Metrics } from "../../../src/gateway/telemetry/metrics.ts";
 
 /** Events that have no log line; each is counted. */
 const NO_LINE = [
@@ -36,25 +36,6 @@ Deno.test("an accepted message has a line only if the settings say so", () => {
   log.write(SAMPLES.message_accepted);
   assert.deepEqual(names, []);
 });
-
-function emptyMetrics(): Metrics {
-  return new Metrics({
-    pending: () => 0,
-    devices: () => 0,
-    brokerConnected: () => true,
-    intakePaused: () => false,
-    catchingUp: () => false,
-    forwarder: { isBackendFailing: false, stuckLanes: 0 },
-    steadyMs: () => 0,
-    counts: () =>
-      Promise.resolve({
-        deadLetters: 0,
-        commandsWaiting: 0,
-        replayIds: 0,
-        oldestAcceptedMs: Infinity,
-      }),
-  });
-}
 
 Deno.test("each event without a log line is counted: nothing happens unseen", async () => {
   const before = await emptyMetrics().text();

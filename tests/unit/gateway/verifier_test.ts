@@ -21,9 +21,9 @@ async function examine(
       return Promise.resolve();
     },
     statusOf: () => over.status ?? "active",
-    signedPayload: (envelope: Envelope) => {
+    signedPayload: async (envelope: Envelope) => {
       asked.push("signature");
-      return signedPayloadOf(envelope, key);
+      return await signedPayloadOf(envelope, await key);
     },
     key: () => key,
   });

@@ -211,6 +211,18 @@ export const COMMANDS_CONTRACT: Contract = {
     assert.deepEqual(waiting.map(({ deviceId }) => deviceId), [deviceId, deviceId, deviceId]);
   },
 
+  "a copy that nobody has concluded is named, until somebody does": async (open) => {
+    const store = await open("gateway");
+    const messages = messagesOf(store);
+    await make(messages, accept(ACCEPTED));
+    assert.deepEqual(await store.commands.unconcluded(), []);
+    await make(messages, SEND);
+    assert.deepEqual(await store.commands.unconcluded(), [NAME]);
+    await make(messages, conclude("unknown"));
+    assert.deepEqual(await store.commands.unconcluded(), []);
+    assert.equal((await store.commands.find(NAME))?.state, "sent");
+  },
+
   "a callback says what it is wherever it is, and it is no reading": async (open) => {
     const store = await open("gateway");
     const messages = messagesOf(store, 10, { callbackPath: "/states" });
