@@ -81,7 +81,7 @@ export class ApiServer {
 
   async #shutdown(graceMs: number): Promise<void> {
     this.drain();
-    // The runtime waits for ever for a connection that has not ended its TLS handshake.
+    // The runtime waits without end for a connection that has not ended its TLS handshake.
     const ended = this.#server.shutdown();
     const late = Promise.withResolvers<void>();
     const timers = [setTimeout(late.resolve, graceMs)];
