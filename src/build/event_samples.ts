@@ -110,6 +110,10 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
   },
   backend_recovered: { kind: "backend_recovered", waiting: WAITING },
   response_refused: { kind: "response_refused", entry: ENTRY, reason: "Not authorized" },
+  receipt_sent: { kind: "receipt_sent", result: "rejected" },
+  receipt_dropped: { kind: "receipt_dropped", why: "limit" },
+  receipts_refused: { kind: "receipts_refused" },
+  receipts_allowed: { kind: "receipts_allowed" },
   broker_connected: { kind: "broker_connected" },
   broker_disconnected: { kind: "broker_disconnected" },
   broker_unreachable: {
@@ -125,6 +129,13 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     deviceId: "sensor_001",
     messageId: "660f9500-f30c-42e5-b827-557766551111",
     delivery: "queued",
+  },
+  command_cancelled: {
+    kind: "command_cancelled",
+    keyName: "backend",
+    deviceId: "sensor_001",
+    messageId: "660f9500-f30c-42e5-b827-557766551111",
+    state: "sent",
   },
   command_state_changed: {
     kind: "command_state_changed",
@@ -204,6 +215,8 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   batch_answer_invalid: "Correct what the backend answers to a batch; readings wait",
   backend_failing: "See the backend's log; at 3xx, 401, 403, 404: `backend.url`; readings wait",
   backend_unreachable: "Start the backend; readings wait on the disk",
+  receipts_refused:
+    "`site upgrade` adds the topic to the access lists; receipts then go by themselves",
   response_refused: "Compare `acl_gateway` with a new site's; `doctor` does it",
   broker_disconnected: "Nothing, if it comes back: it reconnects by itself",
   session_taken_over: "Stop one of the two gateways; a further site is made with `init`",

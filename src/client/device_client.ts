@@ -8,9 +8,14 @@ import { compactJson } from "../core/json_scanner.ts";
 import { importSecret, type SecretKey, sign } from "../core/signature.ts";
 import type { AcknowledgedState } from "../core/command_life.ts";
 import { type SignedKind, signingInput } from "../core/signing_input.ts";
-import { ackTopic, commandTopic, dataTopic, responseTopic } from "../core/topic.ts";
+import { ackTopic, commandTopic, dataTopic, receiptTopic, responseTopic } from "../core/topic.ts";
 import { secondsOf } from "../core/time.ts";
-import { type DeviceCommand, readDeviceCommand } from "./device_command.ts";
+import {
+  type DeviceCommand,
+  type DeviceReceipt,
+  readDeviceCommand,
+  readDeviceReceipt,
+} from "./device_command.ts";
 import { poll } from "../time/poll.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -84,6 +89,7 @@ export class DeviceClient {
   readonly #key: SecretKey;
   readonly #client: MqttClient;
   readonly #commands: Uint8Array[] = [];
+  readonly #receipts: Uint8Array[] = [];
   /** Publishes whose acknowledgement has not come yet. */
   readonly #waiting = new Set<(error: Error) => void>();
   #pubackReason = 0;
@@ -201,6 +207,17 @@ export class DeviceClient {
     return await readDeviceCommand(message, { deviceId, key: this.#key, nowSeconds: nowSeconds() });
   }
 
+  /** Receipts not yet taken with `receipt`. */
+  get receiptsWaiting(): number {
+    return this.#receipts.length;
+  }
+
+  /** Waits for the next receipt and checks it. */
+  async receipt(options: { timeoutMs?: number } = {}): Promise<DeviceReceipt> {
+    const message = await poll("a receipt", () => this.#receipts.shift(), options);
+    return await readDeviceReceipt(message, { deviceId: this.deviceId, key: this.#key });
+  }
+
   /** Disconnects. */
   async close(): Promise<void> {
     await this.#client.endAsync(!this.connected);
@@ -208,12 +225,13 @@ export class DeviceClient {
 
   async #subscribe(topics: boolean | readonly string[]): Promise<void> {
     if (topics === false) return;
-    const own = [responseTopic(this.deviceId), commandTopic(this.deviceId)];
+    const own = [responseTopic, commandTopic, receiptTopic].map((of) => of(this.deviceId));
     await this.#client.subscribeAsync(topics === true ? own : [...topics], { qos: 1 });
   }
 
   #hear(topic: string, bytes: Uint8Array, properties: ResponseProperties = {}): void {
     if (topic === commandTopic(this.deviceId)) return void this.#commands.push(bytes);
+    if (topic === receiptTopic(this.deviceId)) return void this.#receipts.push(bytes);
     const { correlationData, userProperties = {} } = properties;
     this.responses.push({
       messageId: text(correlationData ?? new Uint8Array()),

@@ -4,7 +4,9 @@ import { resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import { isOfContainerPlatform } from "./environment.ts";
 import type { BatchLimits } from "../core/delivery_batch.ts";
+import type { ReceiptMode } from "../core/receipt.ts";
 import { statusesOf } from "../core/retry_statuses.ts";
+import type { Rate } from "../core/token_bucket.ts";
 import { durationMs } from "./setting_types.ts";
 import {
   environmentName,
@@ -57,6 +59,12 @@ export interface Config {
     readonly keepMs: number;
     readonly keepKeysMs: number;
   };
+  readonly receipts: {
+    readonly send: ReceiptMode;
+    readonly rate: Rate;
+    readonly unverifiedEveryMs: number;
+    readonly queueMax: number;
+  };
   readonly devices: {
     /** Where devices find the broker. */
     readonly host: string;
@@ -76,7 +84,7 @@ export interface Config {
     /** Longest outage of the gateway after which old messages are still accepted; 0: none. */
     readonly graceSeconds: number;
     /** Undefined: no limit. */
-    readonly rate: { readonly perSecond: number; readonly burst: number } | undefined;
+    readonly rate: Rate | undefined;
   };
   readonly store: {
     readonly database: string;
@@ -124,6 +132,9 @@ const CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY";
 const SEALING_KEY_CREDENTIAL = "secrets.key";
 
 const PREFIX = "SECURE_IOT_GATEWAY_";
+
+/** Receipts of refused messages that one device may get at once. */
+const RECEIPTS_BURST = 5;
 
 /** So much of a wrong value is shown. */
 const SHOWN_MAX_CHARS = 60;
@@ -289,6 +300,15 @@ function commandsOf(commands: Settings["commands"]): Config["commands"] {
   };
 }
 
+function receiptsOf(receipts: Settings["receipts"]): Config["receipts"] {
+  return {
+    send: receipts.send,
+    rate: { perSecond: receipts.per_device_per_second, burst: RECEIPTS_BURST },
+    unverifiedEveryMs: durationMs(receipts.unverified_every),
+    queueMax: receipts.queue,
+  };
+}
+
 /** Faults in how two settings fit together. */
 function crossFaults({ backend }: Settings): string[] {
   const faults: string[] = [];
@@ -344,6 +364,7 @@ function configOf(
       retryStatuses: statusesOf(backend.retry_statuses),
     },
     commands: commandsOf(settings.commands),
+    receipts: receiptsOf(settings.receipts),
     devices: {
       host: devices.host,
       port: devices.port,

@@ -8,6 +8,7 @@
  *   `5m`, `24h`, `7d`, or `0s`.
  */
 
+import { RECEIPT_MODES } from "../core/receipt.ts";
 import { RETRY_STATUSES } from "../core/retry_statuses.ts";
 import {
   backendPath,
@@ -151,6 +152,30 @@ export const SETTINGS = {
       duration("1m", "365d"),
       "24h",
       "How long an Idempotency-Key brings the same answer",
+    ),
+  },
+  receipts: {
+    send: setting(
+      oneOf(RECEIPT_MODES),
+      "rejected",
+      "What devices are told, signed: off, rejected: why a message was refused, all: also what the " +
+        "backend did",
+    ),
+    per_device_per_second: setting(
+      number(0.001, 1000),
+      1,
+      "Receipts of refused messages per second for one device, after the first 5",
+    ),
+    unverified_every: setting(
+      duration("0s", "24h"),
+      "10s",
+      "Wait between two for one device and the same malformed, identity_mismatch or " +
+        "invalid_signature",
+    ),
+    queue: setting(
+      integer(1, 10_000),
+      256,
+      "Most receipts of refused messages on their way; more are dropped and counted",
     ),
   },
   devices: {

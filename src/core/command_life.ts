@@ -170,7 +170,7 @@ export function copyTimes(
   clock: { readonly nowSeconds: number; readonly toleranceSeconds: number },
 ): { readonly timestampSeconds: number; readonly messageExpirySeconds: number } {
   const { nowSeconds, toleranceSeconds } = clock;
-  const validSeconds = Math.min(toleranceSeconds, Math.max(1, expiresSeconds - nowSeconds));
+  const validSeconds = Math.min(toleranceSeconds, Math.max(0, expiresSeconds - nowSeconds));
   return {
     timestampSeconds: nowSeconds - (toleranceSeconds - validSeconds),
     messageExpirySeconds: validSeconds,

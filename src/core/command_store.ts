@@ -36,6 +36,8 @@ export interface RequestAnswer {
 /** A request that was made with a key. */
 export interface KeptRequest extends CommandName {
   readonly digest: Uint8Array;
+  /** Unix seconds. */
+  readonly createdSeconds: number;
   /** Undefined: it was not answered. */
   readonly answer: RequestAnswer | undefined;
 }
@@ -54,7 +56,10 @@ export type CommandChange =
   }
   /** A copy is about to be published; its id is then in the replay guard as well. */
   | { readonly kind: "send"; readonly name: CommandName; readonly copy: IntendedCopy }
-  /** The broker has said what became of a copy; `answer`: what the request is answered. */
+  /**
+   * The broker has said what became of a copy; `answer`: what the request is answered. Without room
+   * among what waits, nothing is kept of a command whose first copy found nobody.
+   */
   | {
     readonly kind: "conclude";
     readonly name: CommandName;
@@ -72,6 +77,7 @@ export type CommandChangeResult =
   /** It does not apply any longer: the command stays what it is. */
   | { readonly kind: "unchanged"; readonly command: Command }
   | { readonly kind: "unknown" }
+  /** Nothing is kept of it; also of one whose first copy found nobody. */
   | { readonly kind: "too_many_waiting" }
   /** A request with this key was accepted before. */
   | { readonly kind: "key_used" };
@@ -108,7 +114,10 @@ export interface CommandReader {
   request(key: Pick<RequestKey, "keyName" | "key">): Promise<KeptRequest | undefined>;
   /** The first that waits for the device, in the order of acceptance. */
   nextWaiting(deviceId: string, nowSeconds: number): Promise<StoredCommand | undefined>;
-  /** Those that may have to be sent again: kept, sent, and not acknowledged. */
+  /**
+   * Those that may have to be sent again: kept, sent, and not acknowledged; the one whose last copy
+   * is the oldest first.
+   */
   unacknowledged(deviceId: string, nowSeconds: number): Promise<readonly StoredCommand[]>;
   /** True if the device has ever acknowledged a command. */
   hasAcknowledged(deviceId: string): Promise<boolean>;

@@ -57,8 +57,13 @@ export function readEnvelope(bytes: Uint8Array): Envelope | Rejection {
     spans[field] = [start, next];
     if (field === "payload") payloadSpaces = spaces;
   });
-  if (end === FAULT) return malformed(`${scanner.fault!.what}, at byte ${scanner.fault!.at}`);
-  if (scanner.nonAscii && !isUtf8(bytes)) return malformed("not UTF-8, inside a string");
+  if (end === FAULT) {
+    const { what, at } = scanner.fault!;
+    return malformed(`${what}, at byte ${at}`, messageIdOf(bytes, spans));
+  }
+  if (scanner.nonAscii && !isUtf8(bytes)) {
+    return malformed("not UTF-8, inside a string", messageIdOf(bytes, spans));
+  }
   return assemble(bytes, spans, payloadSpaces > 0);
 }
 
@@ -98,22 +103,23 @@ function scanFields(scanner: JsonScanner, onField: OnField): number {
 
 /** Turns the fields' spans into an envelope, each decoded strictly. */
 function assemble(bytes: Uint8Array, spans: Spans, spaced: boolean): Envelope | Rejection {
+  const messageId = messageIdOf(bytes, spans);
+  const fault = (detail: string) => malformed(detail, messageId);
+  const misshapen = (field: Field, what: string) =>
+    fault(`"${field}" ${what}, at byte ${spans[field]![0]}`);
   for (const field of FIELDS) {
-    if (spans[field] === undefined) return malformed(`"${field}" is missing, in the object`);
+    if (spans[field] === undefined) return fault(`"${field}" is missing, in the object`);
   }
   const timestamp = textOf(bytes, spans.timestamp!);
-  if (!TIMESTAMP.test(timestamp)) return misshapen(spans, "timestamp", "is not ten digits");
-  const messageId = stringOf(bytes, spans.message_id!);
-  if (messageId === undefined || !UUID_V4.test(messageId)) {
-    return misshapen(spans, "message_id", "is not a UUID version 4");
-  }
+  if (!TIMESTAMP.test(timestamp)) return misshapen("timestamp", "is not ten digits");
+  if (messageId === undefined) return misshapen("message_id", "is not a UUID version 4");
   const signature = bytesOfHex(stringOf(bytes, spans.signature!) ?? "");
   if (signature?.length !== SIGNATURE_BYTES) {
-    return misshapen(spans, "signature", `is not ${2 * SIGNATURE_BYTES} hex digits`);
+    return misshapen("signature", `is not ${2 * SIGNATURE_BYTES} hex digits`);
   }
   const deviceId = stringOf(bytes, spans.device_id!);
   if (deviceId === undefined || !isDeviceId(deviceId)) {
-    return misshapen(spans, "device_id", "is not a device id");
+    return misshapen("device_id", "is not a device id");
   }
   const payload = bytes.subarray(...spans.payload!);
   return {
@@ -128,12 +134,14 @@ function assemble(bytes: Uint8Array, spans: Spans, spaced: boolean): Envelope | 
   };
 }
 
-function malformed(detail: string): Rejection {
-  return reject("malformed", detail);
+function malformed(detail: string, messageId?: string): Rejection {
+  return { ...reject("malformed", detail), ...(messageId !== undefined && { messageId }) };
 }
 
-function misshapen(spans: Spans, field: Field, what: string): Rejection {
-  return malformed(`"${field}" ${what}, at byte ${spans[field]![0]}`);
+/** The message's id; undefined if there is none that is a UUID version 4. */
+function messageIdOf(bytes: Uint8Array, { message_id: span }: Spans): string | undefined {
+  const text = span && stringOf(bytes, span);
+  return text !== undefined && UUID_V4.test(text) ? text : undefined;
 }
 
 /** The field with this name; the name may be escaped, as any JSON string. */

@@ -9,6 +9,7 @@
 import type { CommandDelivery, CommandState } from "./command_life.ts";
 import type { ExpiredDeadLetters, Outcome } from "./delivery.ts";
 import type { OutboxEntry } from "./outbox_entry.ts";
+import type { ReceiptDrop, ReceiptResult } from "./receipt.ts";
 import type { Rejection, RejectionCode } from "./rejection.ts";
 
 /** How an event identifies an entry: its device and its message, and of a callback the state. */
@@ -123,6 +124,14 @@ type DeliveryEvent =
   | { readonly kind: "backend_recovered"; readonly waiting: Waiting }
   | { readonly kind: "response_refused"; readonly entry: EntryNames; readonly reason: string };
 
+/** What devices are told of their messages. */
+type ReceiptEvent =
+  | { readonly kind: "receipt_sent"; readonly result: ReceiptResult }
+  | { readonly kind: "receipt_dropped"; readonly why: ReceiptDrop }
+  /** The broker does not let the gateway publish them; told once until it does. */
+  | { readonly kind: "receipts_refused" }
+  | { readonly kind: "receipts_allowed" };
+
 /** The connection to the broker. */
 type BrokerEvent =
   | { readonly kind: "broker_connected" }
@@ -163,6 +172,15 @@ type ApiEvent =
     readonly keyName: string;
     readonly deviceId: string;
     readonly messageId: string;
+    readonly state: CommandState;
+  }
+  /** Somebody has ended a command as far as that can be done; `keyName` is that one's key. */
+  | {
+    readonly kind: "command_cancelled";
+    readonly keyName: string;
+    readonly deviceId: string;
+    readonly messageId: string;
+    /** `cancelled`, or how far it has come: no more copies are sent then. */
     readonly state: CommandState;
   }
   /** A device acknowledges what is no command of its own, or of none that is kept. */
@@ -229,6 +247,7 @@ export type GatewayEvent =
   | IntakeEvent
   | StoreEvent
   | DeliveryEvent
+  | ReceiptEvent
   | BrokerEvent
   | ApiEvent
   | ExpiryEvent

@@ -62,7 +62,8 @@ function examineOrigin(
   keys: Pick<DeviceKeys, "statusOf">,
 ): Envelope | Refused {
   if (read.kind === "rejected") {
-    return { kind: "refused", identity, messageId: undefined, rejection: read };
+    const { messageId, ...rejection } = read;
+    return { kind: "refused", identity, messageId, rejection };
   }
   const status = keys.statusOf(read.deviceId, secondsOf(arrivedMs));
   const rejection = decideOrigin(read, { identity, retained, status });

@@ -14,6 +14,7 @@ import type { ExpiredDeadLetters, Outcome, Settlement } from "./delivery.ts";
 import type { DeviceStatus } from "./device.ts";
 import type { Envelope } from "./envelope.ts";
 import type { OutboxEntry, WaitingEntry } from "./outbox_entry.ts";
+import type { Held } from "./receipt.ts";
 import type { Rejection } from "./rejection.ts";
 import type { SecretKey } from "./signature.ts";
 import type { SignedKind } from "./signing_input.ts";
@@ -121,6 +122,8 @@ export interface MessageStore {
   commit(batch: Batch): Promise<CommitResult>;
   /** Those of the entries (at most `READ_MAX`) that exist, in ascending order. */
   read(sequences: readonly number[]): Promise<readonly OutboxEntry[]>;
+  /** Where a reading is that was accepted before. */
+  held(deviceId: string, messageId: string): Promise<Held>;
   /** Stores the broker's own count of dropped messages; resolves to how many are new. */
   countBrokerDrops(total: number): Promise<number>;
   counts(): Promise<StoreCounts>;
@@ -148,6 +151,15 @@ export interface DeviceKeys {
   ): Promise<Uint8Array | undefined>;
   /** The key that signs commands for the device; undefined if there is none. */
   key(deviceId: string, nowSeconds: number): Promise<SecretKey | undefined>;
+  /**
+   * The key that signs receipts for the device: of the secret that last verified a message of its
+   * own, if that is what the receipt is about, or else of the newest; undefined if there is none.
+   */
+  receiptKey(
+    deviceId: string,
+    nowSeconds: number,
+    about: { readonly isVerified: boolean },
+  ): Promise<SecretKey | undefined>;
 }
 
 /** A message from the broker that has not been acknowledged yet. */
@@ -166,7 +178,8 @@ export interface InboundMessage {
 /** The outcome of a publish. */
 export type Published =
   | { readonly kind: "acknowledged"; readonly subscribers: boolean }
-  | { readonly kind: "refused"; readonly reason: string }
+  /** `reasonCode`: MQTT 5 §3.4.2.1. */
+  | { readonly kind: "refused"; readonly reason: string; readonly reasonCode: number }
   /** It has not left. */
   | { readonly kind: "unsent"; readonly reason: string }
   /** It has left, and nobody knows whether the broker has it. */

@@ -29,6 +29,8 @@ export interface Rejection {
   readonly detail: string;
   /** The timestamp less the gateway's clock, seconds. Only if it is out of range. */
   readonly secondsOff?: number;
+  /** Only of a malformed message, if its id could be read. */
+  readonly messageId?: string;
 }
 
 /** Makes a rejection; `detail` only goes with `malformed`. */

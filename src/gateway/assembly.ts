@@ -29,6 +29,7 @@ import { CommandWatch } from "./pipeline/command_watch.ts";
 import { Committer } from "./pipeline/committer.ts";
 import { Forwarder } from "./pipeline/forwarder.ts";
 import { Intake } from "./pipeline/intake.ts";
+import { Receipts } from "./pipeline/receipts.ts";
 import { Responder } from "./pipeline/responder.ts";
 import { Verifier } from "./pipeline/verifier.ts";
 import { enterEvent } from "./telemetry/event_audit.ts";
@@ -78,7 +79,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
   });
   const clockWatch = new ClockWatch(clock, { emit, toleranceSeconds: checks.toleranceSeconds });
   const backend = new HttpBackend(addressOf(config, credentials), clock, { clockWatch });
-  const responder = new Responder({ broker, keys, clock, emit });
+  const answers = { broker, keys, store: messages, clock, emit };
+  const { responder, receipts } = assembleAnswers(answers, config);
   const forwarder = new Forwarder({
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },
     ...{ responder, committer, emit, failpoint },
@@ -87,7 +89,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const commands = assembleCommands(commandParts, config, emit);
   const verifier = new Verifier(keys);
   const intake = new Intake(
-    { clock, verifier, committer, commands: commands.sender, catchUp, emit, failpoint },
+    { clock, verifier, committer, commands: commands.sender, receipts, catchUp, emit, failpoint },
     { ...config.store, ...checks },
   );
   const metrics = new Metrics({
@@ -109,7 +111,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
     ...commands.api,
     auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
     unreadiness: () => unreadiness({ broker, intake, committer }),
-    degraded: () => [...broker.faults, ...forwarder.faults],
+    degraded: () => [...broker.faults, ...forwarder.faults, ...receipts.faults],
     metrics,
     onRefused: (refusal) => refusals.addCommand(refusal),
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
@@ -120,7 +122,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
-    ...{ emit, eventLog, refusals, gate: options.gate, commands },
+    ...{ emit, eventLog, refusals, gate: options.gate, commands, receipts },
     dropCounter: new DropCounter(messages, emit),
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
@@ -131,6 +133,15 @@ export async function assemble(config: Config, options: GatewayOptions) {
 function addressOf({ backend, checks, commands }: Config, credentials: Credentials) {
   const { callbackPath } = commands;
   return { ...backend, ...checks, ...credentials.backend, callbackPath };
+}
+
+/** What tells devices what became of their messages. */
+function assembleAnswers(
+  parts: ConstructorParameters<typeof Receipts>[0],
+  { checks, backend, receipts: settings }: Config,
+) {
+  const receipts = new Receipts(parts, { ...checks, ...backend, ...settings });
+  return { receipts, responder: receipts.alongside(new Responder(parts)) };
 }
 
 /** What sends commands, what accepts them, what tells of their changes, and all that as the API's. */

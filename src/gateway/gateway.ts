@@ -82,6 +82,7 @@ export class Gateway {
     await intake.close();
     await this.#parts.secretUses.close();
     await broker.close();
+    await this.#parts.receipts.close();
     backend.close();
     eventLog.flush();
     this.#parts.emit({ kind: "gateway_stopped", pending: committer.pending });

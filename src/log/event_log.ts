@@ -152,6 +152,14 @@ const LINES = {
     info(`The backend takes readings again; ${devicesOf(waiting)} waited`, waitingOf(waiting)),
   response_refused: ({ entry, reason }) =>
     error(`The broker refused a response to ${entry.deviceId}: ${reason}`, namesOf(entry)),
+  receipt_sent: undefined,
+  receipt_dropped: undefined,
+  receipts_refused: () =>
+    warning(
+      "The broker refuses receipts, so they are off: its access lists do not allow their topic, " +
+        "type secure-iot-gateway site upgrade",
+    ),
+  receipts_allowed: () => info("The broker takes receipts again"),
   broker_connected: () => info("Connected to the broker"),
   broker_disconnected: () => warning("Disconnected from the broker"),
   broker_unreachable: ({ address, reason }) =>
@@ -164,6 +172,14 @@ const LINES = {
     info(`Command of key ${keyName} to ${deviceId}: ${delivery}`, {
       ...{ key_name: keyName, device_id: deviceId, message_id: messageId, delivery },
     }),
+  command_cancelled: ({ keyName, deviceId, messageId, state }) => {
+    const end = state === "cancelled"
+      ? ""
+      : `; it is ${state} already, and no more copies are sent`;
+    return info(`Key ${keyName} cancelled a command to ${deviceId}${end}`, {
+      ...{ key_name: keyName, device_id: deviceId, message_id: messageId, state },
+    });
+  },
   command_state_changed: ({ keyName, deviceId, messageId, state }) =>
     info(`Command of key ${keyName} to ${deviceId} is ${state}`, {
       ...{ key_name: keyName, device_id: deviceId, message_id: messageId, state },

@@ -29,6 +29,8 @@ interface Secret {
   until: number | undefined;
   /** Unix seconds; 0 if the device has never used it. */
   lastUsed: number;
+  /** In which order secrets have verified a message in this run; 0: not yet. */
+  turn: number;
   /** What of `lastUsed` is in the store. */
   recordedUse: number;
 }
@@ -54,6 +56,7 @@ export class DeviceKeys implements DeviceKeysPort {
   #rings = new Map<string, Ring>();
   readonly #keys = new RecentKeys();
   #revision = -1;
+  #turns = 0;
   /** The revision whose damage was told last. */
   #lookedAt: number | undefined;
   readonly #damaged = new Set<string>();
@@ -119,6 +122,21 @@ export class DeviceKeys implements DeviceKeysPort {
     return chosen ? this.#keys.of(chosen) : Promise.resolve(undefined);
   }
 
+  /**
+   * The key under which receipts are signed: of the secret that was the last to verify a message, if
+   * one was verified, or else of the newest; undefined if its secret makes none.
+   */
+  receiptKey(
+    deviceId: string,
+    nowSeconds: number,
+    { isVerified }: { readonly isVerified: boolean },
+  ): Promise<SecretKey | undefined> {
+    const secrets = this.#goodSecrets(deviceId, nowSeconds);
+    const last = (one: Secret, other: Secret) => other.turn > one.turn ? other : one;
+    const chosen = isVerified && secrets.length > 0 ? secrets.reduce(last) : secrets[0];
+    return chosen ? this.#keys.of(chosen) : Promise.resolve(undefined);
+  }
+
   /** The payload bytes under the signature that any secret of the device verifies. */
   async signedPayload(
     envelope: Envelope,
@@ -127,8 +145,10 @@ export class DeviceKeys implements DeviceKeysPort {
   ): Promise<Uint8Array | undefined> {
     const secrets = this.#goodSecrets(envelope.deviceId, nowSeconds);
     const signer = await firstSigner(envelope, secrets, (secret) => this.#keys.of(secret), kind);
-    if (signer) signer.secret.lastUsed = nowSeconds;
-    return signer?.payload;
+    if (signer === undefined) return undefined;
+    signer.secret.lastUsed = nowSeconds;
+    signer.secret.turn = ++this.#turns;
+    return signer.payload;
   }
 
   /**
@@ -186,7 +206,7 @@ export class DeviceKeys implements DeviceKeysPort {
           one.stored.generation === generation && one.stored.storedSecret === stored.storedSecret
         );
         const lastUsed = Math.max(recordedUse, same?.lastUsed ?? 0);
-        const secret = { stored, until, lastUsed, recordedUse };
+        const secret = { stored, until, lastUsed, recordedUse, turn: same?.turn ?? 0 };
         return same ? Object.assign(same, secret) : secret;
       };
       const newest = secretOf(device, undefined);

@@ -12,16 +12,14 @@ const DEVICE_ID = "sensor_001";
 const READING = '{"temperature":31.50}';
 const PYTHON = ["python3", "/usr/bin/python3"].find(hasVersion);
 
+/** Node itself where it is installed: Deno takes what older ones do not know. */
+const NODE: readonly string[] = hasVersion("node")
+  ? ["node"]
+  : [Deno.execPath(), "run", "-q", "--no-prompt", "--allow-net", "--allow-read"];
+
 Deno.test({
   name: nameOf("Node", ""),
-  fn: () =>
-    serves((args) => ({
-      path: Deno.execPath(),
-      args: [
-        ...["run", "-q", "--no-prompt", "--allow-net", "--allow-read"],
-        ...[source("node/backend.mjs"), ...args],
-      ],
-    })),
+  fn: () => serves((args) => inNode("backend.mjs", args)),
 });
 
 Deno.test({
@@ -31,13 +29,7 @@ Deno.test({
 });
 
 Deno.test("the backends that check signatures take what is signed, once, and nothing else", async () => {
-  const node = (args: readonly string[]) => ({
-    path: Deno.execPath(),
-    args: [
-      ...["run", "-q", "--no-prompt", "--allow-net", "--allow-read"],
-      ...[source("node/signed.mjs"), ...args],
-    ],
-  });
+  const node = (args: readonly string[]) => inNode("signed.mjs", args);
   const python = (args: readonly string[]) => ({
     path: PYTHON!,
     args: [source("python/signed.py"), ...args],
@@ -51,8 +43,7 @@ Deno.test("the backend that takes batches prints each reading, and its answer re
   const [port] = freePorts(1) as [number];
   const settings = { BACKEND_URL: `http://127.0.0.1:${port}`, BACKEND_BATCH_MAX: "100" };
   await withLiveSite(async (site) => {
-    const args = ["run", "-q", "--no-prompt", "--allow-net", source("node/batches.mjs"), `${port}`];
-    const backend = new ChildProcess({ path: Deno.execPath(), args });
+    const backend = new ChildProcess(inNode("batches.mjs", [`${port}`]));
     try {
       await prints(backend, "listening");
       const device = await site.device(DEVICE_ID);
@@ -64,6 +55,11 @@ Deno.test("the backend that takes batches prints each reading, and its answer re
     }
   }, { settings });
 });
+
+function inNode(name: string, args: readonly string[]): ProgramCommand {
+  const [path = "", ...flags] = NODE;
+  return { path, args: [...flags, source(`node/${name}`), ...args] };
+}
 
 /** Sends a signed reading, the same again, and one that is not signed as it should be. */
 async function checksSignatures(
@@ -163,7 +159,12 @@ async function playDevice(site: LiveSite, backend: ChildProcess, url: string): P
   const cold = await device.send('{"temperature":4}');
   await device.response(cold.messageId);
   await prints(backend, `reading: ${DEVICE_ID} {"temperature":4}`);
-  assert.equal(backend.stdout.match(/^reading: /gm)!.length, 2);
+  for (const odd of ["22.50", "null", "[31]", '"hot"']) {
+    await device.response((await device.send(odd)).messageId);
+    await prints(backend, `reading: ${DEVICE_ID} ${odd}`);
+  }
+  assert.doesNotMatch(backend.stderr, /Error/);
+  assert.equal(backend.stdout.match(/^reading: /gm)!.length, 6);
   assert.equal(backend.stdout.match(/^command: /gm)!.length, 1);
 }
 

@@ -24,7 +24,7 @@ const LANDMARKS = [
   "10 POSTs",
   "It waits on the gateway's disk",
   "The gateway is killed with SIGKILL again",
-  "it is the same command",
+  "The backend asks again with the same key",
   '"state":"done","result":{"door":"open"}',
   '"withdrawn":false',
   "The backend is told as soon as the device has said it",

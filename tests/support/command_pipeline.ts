@@ -8,6 +8,7 @@ import {
 import { CommandSender } from "../../src/gateway/pipeline/command_sender.ts";
 import { CommandWatch } from "../../src/gateway/pipeline/command_watch.ts";
 import { DeviceKeys as StoredKeys } from "../../src/store/device_keys.ts";
+import type { CommandLimits } from "../../src/store/store.ts";
 import { DEVICE_ID } from "./judge.ts";
 import { type PipelineStore, withPipelineStore } from "./pipeline_store.ts";
 
@@ -44,6 +45,7 @@ export interface CommandPipeline extends PipelineStore {
 /** Runs `work` on an empty store with one registered device. */
 export async function withCommandPipeline(
   work: (pipeline: CommandPipeline) => Promise<void>,
+  limits: Partial<CommandLimits> = {},
 ): Promise<void> {
   await withPipelineStore(async (store) => {
     const keys = await StoredKeys.load(store.store.registry);
@@ -52,7 +54,7 @@ export async function withCommandPipeline(
     await work(pipeline);
     await pipeline.sender.stop();
     await store.committer.close();
-  });
+  }, { limits });
 }
 
 function pipelineOn(pipeline: PipelineStore, keys: DeviceKeys): CommandPipeline {

@@ -37,24 +37,30 @@ export interface PipelineStore {
   failpoint(): void;
 }
 
+/** What differs from what most tests want. */
+interface PipelineOptions {
+  readonly policy?: Partial<AdmissionPolicy>;
+  readonly limits?: Partial<CommandLimits>;
+}
+
 /** Runs `work` on an empty store with one registered device, at the moment `NOW`. */
 export async function withPipelineStore(
   work: (pipeline: PipelineStore) => Promise<void>,
-  policy: Partial<AdmissionPolicy> = {},
+  options: PipelineOptions = {},
 ): Promise<void> {
   await withFolder(async (folder) => {
     const place = { database: `${folder}/gateway.db` };
     const store = await openStore(place, { author: "gateway", create: true });
     await store.registry.addAll([{ deviceId: DEVICE_ID, sharedSecret: SECRET, createdAt: 1 }]);
     try {
-      await work(pipelineOn(store, policy));
+      await work(pipelineOn(store, options));
     } finally {
       await store.close();
     }
   });
 }
 
-function pipelineOn(store: Store, policy: Partial<AdmissionPolicy>): PipelineStore {
+function pipelineOn(store: Store, { policy, limits }: PipelineOptions): PipelineStore {
   const events: GatewayEvent[] = [];
   const batches: Batch[] = [];
   const faults: Error[] = [];
@@ -72,7 +78,7 @@ function pipelineOn(store: Store, policy: Partial<AdmissionPolicy>): PipelineSto
   const committer = new Committer({
     ...{ catchUp, clock, emit, failpoint, steadyMs: clock.wallMs },
     store: failing(
-      store.messages({ deadLetters: KEPT, audit: KEPT, commands: COMMANDS_KEPT }),
+      store.messages({ deadLetters: KEPT, audit: KEPT, commands: { ...COMMANDS_KEPT, ...limits } }),
       batches,
       faults,
     ),
@@ -93,6 +99,7 @@ function failing(messages: MessageStore, batches: Batch[], faults: Error[]): Mes
       return fault ? Promise.reject(fault) : messages.commit(batch);
     },
     read: (sequences) => messages.read(sequences),
+    held: (deviceId, messageId) => messages.held(deviceId, messageId),
     countBrokerDrops: (total) => messages.countBrokerDrops(total),
     counts: () => messages.counts(),
     isLost: (error) => messages.isLost(error),

@@ -16,6 +16,7 @@ const DEVICE_LINES_MAX = 50;
 const BACKEND_LINES_MAX = 39;
 const DEVICES = { python: "python/device.py", js: "javascript/device.mjs", c: "c/device.c" };
 const BACKENDS = ["node/backend.mjs", "python/backend.py"];
+const SHORT_BACKENDS = ["node/signed.mjs", "python/signed.py", "node/batches.mjs"];
 /** What GitHub takes out of a heading to make its anchor. */
 const NOT_IN_ANCHORS = /[^\p{Letter}\p{Number}\p{Connector_Punctuation} -]/gu;
 
@@ -31,7 +32,8 @@ interface Page {
 
 const PAGES: readonly Page[] = [
   ...namesIn(".").filter((name) => name.endsWith(".md")),
-  ...pathsBelow("docs").filter((path) => path.endsWith(".md")),
+  ...["docs", "kits", "mosquitto", "certs", "examples"].flatMap(pathsBelow)
+    .filter((path) => path.endsWith(".md")),
 ].map((path) => ({ path, text: read(path) }));
 
 Deno.test("the generated tables are up to date: deno task docs", async () => {
@@ -73,6 +75,7 @@ Deno.test("every docs page is linked from another page", () => {
   const linked = new Set(
     PAGES.flatMap(({ path, text }) =>
       linksOf(text).map((link) => targetOf(path, link)).filter((target) => target !== path)
+        .flatMap((target) => [target, `${target}/README.md`])
     ),
   );
   for (const { path } of PAGES) assert.ok(path === "README.md" || linked.has(path), path);
@@ -116,6 +119,12 @@ for (const [language, file] of Object.entries(DEVICES)) {
 for (const file of BACKENDS) {
   Deno.test(`examples/backend/${file} has under 40 lines`, () => {
     assert.ok(linesOf(`examples/backend/${file}`) <= BACKEND_LINES_MAX);
+  });
+}
+
+for (const file of SHORT_BACKENDS) {
+  Deno.test(`examples/backend/${file} has under 30 lines`, () => {
+    assert.ok(linesOf(`examples/backend/${file}`) < 30);
   });
 }
 

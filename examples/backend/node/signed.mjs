@@ -3,9 +3,8 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 const [port, file] = process.argv.slice(2);
-const keys = readFileSync(file, "utf8").match(/(?<=^whsec_)\S+/gm).map((key) =>
-  Buffer.from(key, "base64")
-);
+const texts = readFileSync(file, "utf8").match(/(?<=^whsec_)\S+/gm);
+const keys = texts.map((text) => Buffer.from(text, "base64"));
 const seen = new Set(); // yours is in a database, in one transaction with the reading
 function isSigned({ headers }, body) {
   const { "webhook-id": id, "webhook-timestamp": time, "webhook-signature": given = "" } = headers;
@@ -19,7 +18,8 @@ function isSigned({ headers }, body) {
   });
 }
 createServer(async (request, response) => {
-  const body = Buffer.concat(await Array.fromAsync(request));
+  let body = Buffer.alloc(0);
+  for await (const chunk of request) body = Buffer.concat([body, chunk]);
   const answer = (status) => response.writeHead(status, { "content-length": 0 }).end();
   if (!isSigned(request, body)) return answer(401);
   const id = request.headers["webhook-id"]; // device and message

@@ -26,7 +26,8 @@ class Backend(BaseHTTPRequestHandler):
             seen.add(message)
         if new:
             print("reading:", device[1], body.decode(), flush=True)
-            if json.loads(body).get("temperature", 0) > 30:
+            reading = json.loads(body)
+            if isinstance(reading, dict) and reading.get("temperature", 0) > 30:
                 threading.Thread(target=send_command, args=(device[1], {"fan": "on"})).start()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")

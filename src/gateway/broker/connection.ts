@@ -311,7 +311,10 @@ function outcomeOf(error: Error | null | undefined, pubackReason: number): Publi
     return { kind: "acknowledged", subscribers: pubackReason !== NO_MATCHING_SUBSCRIBERS };
   }
   const { code } = error as { code?: unknown };
-  return { kind: typeof code === "number" ? "refused" : "unacknowledged", reason: error.message };
+  const reason = error.message;
+  return typeof code === "number"
+    ? { kind: "refused", reason, reasonCode: code }
+    : { kind: "unacknowledged", reason };
 }
 
 function propertiesOf(properties: PublishProperties) {

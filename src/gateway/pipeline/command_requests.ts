@@ -9,7 +9,7 @@
  */
 
 import type { Command, CommandDelivery, CopyOutcome } from "../../core/command_life.ts";
-import { cancelled, isFinal } from "../../core/command_life.ts";
+import { isFinal } from "../../core/command_life.ts";
 import { joined } from "../../core/bytes.ts";
 import type {
   CommandChange,
@@ -62,8 +62,8 @@ export type CommandResult =
 /** What became of the wish to end a command. */
 type CancelResult =
   | { readonly kind: "cancelled"; readonly command: Command }
-  /** No more copies are sent; one may still be with the device. */
-  | { readonly kind: "withdrawn"; readonly command: Command }
+  /** No more copies are sent; one may still be with the device. `isNews`: it was not so before. */
+  | { readonly kind: "withdrawn"; readonly command: Command; readonly isNews: boolean }
   | { readonly kind: "already_final"; readonly command: Command }
   | { readonly kind: "unknown" }
   | { readonly kind: "unstored" };
@@ -125,7 +125,7 @@ export class CommandRequests {
     const { command } = result;
     if (command.state === "cancelled") return { kind: "cancelled", command };
     return command.withdrawn && !isFinal(command)
-      ? { kind: "withdrawn", command: cancelled(command) }
+      ? { kind: "withdrawn", command, isNews: !before.withdrawn }
       : { kind: "already_final", command };
   }
 
@@ -135,8 +135,7 @@ export class CommandRequests {
     const isKept = request.ttlSeconds !== undefined;
     const delivery = answer?.delivery ?? (isKept ? "stored" : undefined);
     if (delivery === undefined) return { kind: "unacknowledged", messageId, replayed: true };
-    const nowSeconds = secondsOf(this.#parts.clock.wallMs());
-    const timestamp = answer?.timestampSeconds ?? nowSeconds;
+    const timestamp = answer?.timestampSeconds ?? kept.createdSeconds;
     return { kind: "accepted", messageId, timestamp, delivery, replayed: true };
   }
 
@@ -202,8 +201,8 @@ export class CommandRequests {
     return await this.#write(
       { ...accepted, kind: "accept", copy, answer: undefined },
       async (command) => {
-        const outcome = await sender.publish({ ...accepted, command }, copy);
         if (command.isKept) sender.add(command.deviceId);
+        const outcome = await sender.publish({ ...accepted, command }, copy);
         return await this.#conclude(command, copy, outcome);
       },
     );
@@ -242,6 +241,7 @@ export class CommandRequests {
     const answer = { timestampSeconds, delivery };
     const change: CommandChange = { kind: "conclude", name, outcome, answer };
     const concluded = await committer.change(change, { isPatient: true });
+    if (concluded?.kind === "too_many_waiting") return concluded;
     if (delivery === undefined || (concluded === undefined && !isKept)) {
       return { kind: "unacknowledged", messageId, replayed: false };
     }

@@ -3,6 +3,7 @@
  *
  * The rules are:
  * - a copy is signed again under the same message_id, and is on the disk before it is published;
+ * - a copy is not published once its time is over, and the broker drops it then;
  * - a device has one turn at a time, and what waits for it goes first, in the order of acceptance:
  *   the next one is published when the broker has spoken of the one before, whatever the device says;
  * - a device that is not there is tried when it is heard, when the broker is back, and at growing
@@ -181,7 +182,7 @@ export class CommandSender {
       const next = await commands.nextWaiting(deviceId, secondsOf(clock.wallMs()));
       if (next === undefined) return "clear";
       const outcome = await this.#sendAgain(next);
-      if (outcome === "no_subscriber") queue.failures++;
+      if (outcome === "no_subscriber" || outcome === "inactive") queue.failures++;
       else if (outcome === "queued") queue.failures = 0;
       if (outcome !== "queued") return outcome === "no_subscriber" ? outcome : "stopped";
     }
@@ -189,21 +190,34 @@ export class CommandSender {
   }
 
   /** Publishes a copy whose intent is on the disk. */
-  async publish({ command, payload }: StoredCommand, copy: IntendedCopy): Promise<CopyOutcome> {
-    const { keys, broker, clock } = this.#parts;
-    const { deviceId, messageId } = command;
+  async publish(stored: StoredCommand, copy: IntendedCopy): Promise<CopyOutcome> {
+    const { broker, clock } = this.#parts;
+    const { deviceId } = stored.command;
     const queue = this.#queues.get(deviceId);
     if (queue) queue.lastCopyMs = clock.monotonicMs();
-    const key = await keys.key(deviceId, copy.nowSeconds);
-    if (key === undefined) return "unsent";
-    const fields = { deviceId, messageId, timestamp: String(copy.timestampSeconds) };
+    const body = await this.#sign(stored, copy).catch(() => undefined); // the store's fault
+    const messageExpiryInterval = this.#secondsLeft(copy);
+    if (body === undefined || messageExpiryInterval <= 0) return "unsent";
+    const properties = { messageExpiryInterval };
+    return outcomeOf(await broker.publish(commandTopic(deviceId), body, properties));
+  }
+
+  /** The signed message; undefined if the device has no key any longer. */
+  async #sign(
+    { command: { deviceId, messageId }, payload }: StoredCommand,
+    { timestampSeconds, nowSeconds }: IntendedCopy,
+  ): Promise<Uint8Array | undefined> {
+    const key = await this.#parts.keys.key(deviceId, nowSeconds);
+    if (key === undefined) return undefined;
+    const fields = { deviceId, messageId, timestamp: String(timestampSeconds) };
     const signature = await sign(key, signingInput(fields, payload));
-    const times = copyTimes(command, { ...copy, ...this.#options });
-    const body = writeCommand({ ...fields, payload, signature });
-    const published = await broker.publish(commandTopic(deviceId), body, {
-      messageExpiryInterval: times.messageExpirySeconds,
-    });
-    return outcomeOf(published);
+    return writeCommand({ ...fields, payload, signature });
+  }
+
+  /** How long a copy is still valid: its intent may have waited for the disk. */
+  #secondsLeft({ timestampSeconds, nowSeconds }: IntendedCopy): number {
+    const latestSeconds = Math.max(nowSeconds, secondsOf(this.#parts.clock.wallMs()));
+    return timestampSeconds + this.#options.toleranceSeconds - latestSeconds;
   }
 
   /** What a copy of the command is to be signed with. */
@@ -214,12 +228,12 @@ export class CommandSender {
   }
 
   /** Writes the intent, publishes, writes the outcome. */
-  async #sendAgain(stored: StoredCommand): Promise<CopyOutcome | undefined> {
+  async #sendAgain(stored: StoredCommand): Promise<CopyOutcome | "inactive" | undefined> {
     const { keys, committer } = this.#parts;
     const { deviceId, messageId } = stored.command;
     const copy = this.copyOf(stored.command);
     await keys.refresh();
-    if (keys.statusOf(deviceId, copy.nowSeconds) !== "active") return undefined;
+    if (keys.statusOf(deviceId, copy.nowSeconds) !== "active") return "inactive";
     const name = { deviceId, messageId };
     const intent = await committer.change({ kind: "send", name, copy });
     if (intent?.kind !== "changed") return undefined;
@@ -262,12 +276,18 @@ export class CommandSender {
     queue.isDue = false;
     try {
       const end = await this.sendWaiting(deviceId);
-      const pauseMs = end === "clear" ? await this.#resend(deviceId, queue) : retryMs(queue);
+      const pauseMs = end === "clear" ? await this.#resend(deviceId, queue) : this.#retryMs(queue);
       if (pauseMs !== undefined) this.#plan(deviceId, queue, pauseMs);
       else if (!queue.isDue) this.#remove(deviceId, queue);
     } catch {
-      this.#plan(deviceId, queue, retryMs(queue)); // the store's fault, which the committer reports
+      this.#plan(deviceId, queue, this.#retryMs(queue)); // the store's fault, which the committer reports
     }
+  }
+
+  /** When a device that is not there is tried again, milliseconds; all are when the broker is back. */
+  #retryMs({ failures }: Queue): number {
+    if (!this.#parts.broker.isConnected) return RETRY_LONGEST_MS;
+    return Math.min(RETRY_LONGEST_MS, RETRY_FIRST_MS * 2 ** Math.max(0, failures - 1));
   }
 
   #plan(deviceId: string, queue: Queue, pauseMs: number): void {
@@ -308,11 +328,6 @@ export class CommandSender {
       ? Math.min(resendSeconds, AGAIN_FIRST_SECONDS * 2 ** (sends - 1))
       : resendSeconds;
   }
-}
-
-/** When a device that is not there is tried again, milliseconds. */
-function retryMs({ failures }: Queue): number {
-  return Math.min(RETRY_LONGEST_MS, RETRY_FIRST_MS * 2 ** Math.max(0, failures - 1));
 }
 
 function outcomeOf(published: Published): CopyOutcome {

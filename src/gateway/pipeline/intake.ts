@@ -20,6 +20,7 @@ import { MARKER_TOPIC, originOf } from "../../core/topic.ts";
 import type { Clock } from "../../time/clock.ts";
 import type { CatchUp } from "./catch_up.ts";
 import type { Committer } from "./committer.ts";
+import type { Receipts } from "./receipts.ts";
 import type { Verifier, WaitingMessage } from "./verifier.ts";
 
 /** Most messages in one transaction; the more are alive at once, the more the collector works. */
@@ -48,6 +49,7 @@ interface IntakeParts {
   readonly verifier: Verifier;
   readonly committer: Committer;
   readonly commands: DeviceListener;
+  readonly receipts: Pick<Receipts, "rejected">;
   readonly catchUp: CatchUp;
   readonly emit: Emit;
   readonly failpoint: OnFailpoint;
@@ -196,7 +198,7 @@ export class Intake {
   }
 
   #tellOne(one: Committed, nowSeconds: number): void {
-    const { emit, commands } = this.#parts;
+    const { emit, commands, receipts } = this.#parts;
     switch (one.kind) {
       case "accepted": {
         const { entry } = one;
@@ -206,7 +208,8 @@ export class Intake {
         return commands.heard(entry.deviceId);
       }
       case "rejected":
-        return emit({ ...one, kind: "message_rejected" });
+        emit({ ...one, kind: "message_rejected" });
+        return receipts.rejected(one);
       case "duplicate":
         return emit({ kind: "message_duplicate", identity: one.identity });
       case "acknowledged":

@@ -10,6 +10,7 @@ import { signingInput } from "../../core/signing_input.ts";
 import { secondsOf } from "../../core/time.ts";
 import { responseTopic } from "../../core/topic.ts";
 import type { Clock } from "../../time/clock.ts";
+import { publishUntilTaken } from "./patient_publish.ts";
 
 const TEXT = new TextEncoder();
 
@@ -41,11 +42,8 @@ export class Responder {
         ...await this.#signed(entry, answer.status, body),
       },
     };
-    let published = await broker.publish(topic, body, properties);
-    while (published.kind === "unsent" || published.kind === "unacknowledged") {
-      if (!await broker.nextConnect(stop)) return false;
-      published = await broker.publish(topic, body, properties);
-    }
+    const published = await publishUntilTaken(broker, { topic, body, properties }, stop);
+    if (published === undefined) return false;
     if (published.kind === "refused") {
       emit({ kind: "response_refused", entry, reason: published.reason });
     }

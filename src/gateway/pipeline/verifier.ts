@@ -20,11 +20,14 @@ export interface WaitingMessage {
   readonly arrivedMs: number;
 }
 
+/** What it asks of the registry. */
+type Keys = Pick<DeviceKeys, "refresh" | "statusOf" | "signedPayload">;
+
 /** Examines messages under the devices' keys. */
 export class Verifier {
-  readonly #keys: DeviceKeys;
+  readonly #keys: Keys;
 
-  constructor(keys: DeviceKeys) {
+  constructor(keys: Keys) {
     this.#keys = keys;
   }
 

@@ -4,6 +4,7 @@ import { Counter, Gauge, Histogram, Registry as PrometheusRegistry } from "prom-
 import { COMMAND_DELIVERIES, COMMAND_STATES } from "../../core/command_life.ts";
 import type { StoreCounts } from "../../core/ports.ts";
 import { KEY_FAULTS } from "../../core/event.ts";
+import { RECEIPT_DROPS, RECEIPT_RESULTS } from "../../core/receipt.ts";
 import { REJECTION_CODES } from "../../core/rejection.ts";
 import { secondsOf } from "../../core/time.ts";
 
@@ -90,6 +91,16 @@ export class Metrics {
     labelNames: ["fault"],
     registers: [this.#prometheus],
   });
+  readonly receiptsSent = this.#labelled(
+    "receipts_sent_total",
+    "Receipts that the broker took, by what they say",
+    "result",
+  );
+  readonly receiptsDropped = this.#labelled(
+    "receipts_dropped_total",
+    "Receipts that were not sent, by why",
+    "why",
+  );
   readonly brokerConnects = this.#counter("broker_connects_total", "Connections to the broker");
   readonly intakeToBackend = new Histogram({
     name: `${PREFIX}intake_to_backend_seconds`,
@@ -113,6 +124,8 @@ export class Metrics {
     for (const code of REJECTION_CODES) this.rejected.inc({ code }, 0);
     for (const delivery of COMMAND_DELIVERIES) this.commandsAccepted.inc({ delivery }, 0);
     for (const state of COMMAND_STATES) this.commandStates.inc({ state }, 0);
+    for (const result of RECEIPT_RESULTS) this.receiptsSent.inc({ result }, 0);
+    for (const why of RECEIPT_DROPS) this.receiptsDropped.inc({ why }, 0);
     for (const outcome of BACKEND_OUTCOMES) this.backendOutcomes.inc({ outcome }, 0);
     for (const fault of KEY_FAULTS) this.apiKeysRefused.inc({ fault }, 0);
     this.#gauge("pending", "Entries in the outbox", gauges.pending);

@@ -23,6 +23,10 @@ const UNACKNOWLEDGED_MAX = 16;
 /** Most commands that are read at one time: the gateway is held up for a moment only. */
 const PAGE_MAX = 256;
 
+/** What a list asks for. */
+const SELECTED = `(? IS NULL OR state = ?)
+  AND number > coalesce((SELECT number FROM commands WHERE message_id = ?), 0)`;
+
 /** A command's row. */
 export interface CommandRow extends StoredCommand {
   /** True if the backend was told that it is sent. */
@@ -33,6 +37,7 @@ export interface CommandRow extends StoredCommand {
 export class CommandRows {
   readonly #find: StatementSync;
   readonly #list: StatementSync;
+  readonly #listOfDevice: StatementSync;
   readonly #nextWaiting: StatementSync;
   readonly #unacknowledged: StatementSync;
   readonly #request: StatementSync;
@@ -46,9 +51,9 @@ export class CommandRows {
     this.#find = database.prepare("SELECT * FROM commands WHERE message_id = ? AND device_id = ?");
     this.#byMessage = database.prepare("SELECT * FROM commands WHERE message_id = ?");
     this.#list = database.prepare(`
-      SELECT * FROM commands WHERE (? IS NULL OR device_id = ?) AND (? IS NULL OR state = ?)
-        AND number > coalesce((SELECT number FROM commands WHERE message_id = ?), 0)
-      ORDER BY number LIMIT ?`);
+      SELECT * FROM commands WHERE ${SELECTED} ORDER BY number LIMIT ?`);
+    this.#listOfDevice = database.prepare(`
+      SELECT * FROM commands WHERE ${SELECTED} AND device_id = ? ORDER BY number LIMIT ?`);
     this.#page = database.prepare(`
       SELECT * FROM commands WHERE number > ? AND (? IS NULL OR device_id = ?)
         AND (? IS NULL OR state = ?) ORDER BY number LIMIT ${PAGE_MAX}`);
@@ -58,7 +63,7 @@ export class CommandRows {
     this.#unacknowledged = database.prepare(`
       SELECT * FROM commands WHERE device_id = ? AND state = 'sent' AND payload IS NOT NULL
         AND is_kept = 1 AND withdrawn = 0 AND expires > ?
-      ORDER BY number LIMIT ${UNACKNOWLEDGED_MAX}`);
+      ORDER BY last_sent, number LIMIT ${UNACKNOWLEDGED_MAX}`);
     this.#request = database.prepare(
       "SELECT * FROM command_requests WHERE key_name = ? AND idempotency_key = ?",
     );
@@ -69,7 +74,7 @@ export class CommandRows {
       SELECT device_id, message_id FROM commands
       WHERE payload IS NOT NULL AND state = 'sent' AND is_told = 0 ORDER BY number`);
     this.#devices = database.prepare(`
-      SELECT DISTINCT device_id FROM commands
+      SELECT DISTINCT device_id FROM commands INDEXED BY commands_sendable
       WHERE payload IS NOT NULL AND is_kept = 1 AND state IN ('waiting', 'sent')`);
   }
 
@@ -92,10 +97,10 @@ export class CommandRows {
 
   /** Commands of a device, or of all, in the order of acceptance. */
   list(deviceId: string | undefined, { state, after, limit }: CommandSelection): Command[] {
-    const device = deviceId ?? null;
-    const wanted = state ?? null;
-    const from = after?.toLowerCase() ?? null;
-    const rows = this.#list.all(...[device, device, wanted, wanted, from, limit]);
+    const selected = [state ?? null, state ?? null, after?.toLowerCase() ?? null];
+    const rows = deviceId === undefined
+      ? this.#list.all(...selected, limit)
+      : this.#listOfDevice.all(...selected, deviceId, limit);
     return rows.map((row) => rowOf(row).command);
   }
 
@@ -117,7 +122,7 @@ export class CommandRows {
     return row && rowOf(row);
   }
 
-  /** Those that may have to be sent again. */
+  /** Those that may have to be sent again, the one whose last copy is the oldest first. */
   unacknowledged(deviceId: string, nowSeconds: number): StoredCommand[] {
     return this.#unacknowledged.all(deviceId, nowSeconds).map(rowOf);
   }
@@ -188,6 +193,7 @@ function requestOf(row: Record<string, SQLOutputValue>): KeptRequest {
   return {
     deviceId: row["device_id"] as string,
     messageId: row["message_id"] as string,
+    createdSeconds: row["created"] as number,
     digest: row["digest"] as Uint8Array,
     answer: row["answered"] === 1 ? answer : undefined,
   };

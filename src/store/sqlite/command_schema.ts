@@ -24,7 +24,9 @@ export const COMMANDS_MIGRATION = `
     payload BLOB                            -- NULL once the command is final
   ) STRICT;
   CREATE INDEX commands_by_device ON commands (device_id, number);
-  CREATE INDEX commands_waiting ON commands (device_id) WHERE state = 'waiting';
+  CREATE INDEX commands_waiting ON commands (device_id) WHERE state = 'waiting' AND is_kept = 1;
+  CREATE INDEX commands_sendable ON commands (device_id, last_sent)
+    WHERE payload IS NOT NULL AND is_kept = 1;
   CREATE INDEX commands_unfinished ON commands (expires) WHERE payload IS NOT NULL;
   CREATE INDEX commands_finished ON commands (expires) WHERE payload IS NULL;
 

@@ -139,15 +139,11 @@ export class Commands {
         this.#remember(change.name, change.copy);
         return this.#write(row, copyIntended(command, change.copy.nowSeconds));
       case "conclude":
-        if (change.answer) this.#answer(change.name.messageId, change.answer);
-        return this.#write(row, copyConcluded(command, change.outcome), {
-          isSent: change.outcome === "queued" || change.outcome === "unknown",
-        });
+        return this.#conclude(row, change);
       case "cancel":
         return this.#write(row, cancelled(command));
       case "forget":
-        this.#delete.run(command.messageId);
-        this.#deleteRequest.run(command.messageId);
+        this.#forget(command);
         return { kind: "changed", command };
       default:
         return change satisfies never;
@@ -163,14 +159,15 @@ export class Commands {
     return result.kind === "changed" ? result.command : row.command;
   }
 
-  /** Ends what is over and deletes what is old; true if there may be more. */
-  tidy(): boolean {
+  /** Ends what is over and deletes what is old, by `AgeClock`; true if there may be more. */
+  tidy(ageMs: number): boolean {
     const { nowSeconds } = this.#moment;
+    const ageSeconds = secondsOf(ageMs);
     const overdue = this.#overdue.all(nowSeconds).map(rowOf);
     for (const row of overdue) this.#write(row, timedOut(row.command));
     const deleted = [
-      this.#deleteOld.run(nowSeconds - secondsOf(this.#limits.keepMs)).changes,
-      this.#deleteOldRequests.run(nowSeconds - secondsOf(this.#limits.keepKeysMs)).changes,
+      this.#deleteOld.run(ageSeconds - secondsOf(this.#limits.keepMs)).changes,
+      this.#deleteOldRequests.run(ageSeconds - secondsOf(this.#limits.keepKeysMs)).changes,
     ];
     return overdue.length === TIDY_MAX || deleted.some((count) => Number(count) === TIDY_MAX);
   }
@@ -196,6 +193,26 @@ export class Commands {
   /** Kept commands that wait. */
   countWaiting(): number {
     return this.#countWaiting.get()!["n"] as number;
+  }
+
+  #conclude(
+    row: CommandRow,
+    { outcome, answer }: CommandChange & { readonly kind: "conclude" },
+  ): CommandChangeResult {
+    const { deviceId, messageId, isKept } = row.command;
+    const command = copyConcluded(row.command, outcome);
+    const isNew = answer !== undefined && isKept;
+    if (isNew && command.state === "waiting" && this.#isFull(deviceId)) {
+      this.#forget(command);
+      return { kind: "too_many_waiting" };
+    }
+    if (answer) this.#answer(messageId, answer);
+    return this.#write(row, command, { isSent: outcome === "queued" || outcome === "unknown" });
+  }
+
+  #forget({ messageId }: Command): void {
+    this.#delete.run(messageId);
+    this.#deleteRequest.run(messageId);
   }
 
   #isFull(deviceId: string): boolean {

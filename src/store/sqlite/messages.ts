@@ -28,6 +28,7 @@ import type {
   StoreMarks,
   Tidying,
 } from "../../core/ports.ts";
+import type { Held } from "../../core/receipt.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { Accepted } from "../../core/verdict.ts";
 import { AgeClock } from "./age_clock.ts";
@@ -155,6 +156,12 @@ export class SqliteMessages implements MessageStore {
     return this.#outbox.read(sequences);
   }
 
+  // deno-lint-ignore require-await -- as above
+  async held(deviceId: string, messageId: string): Promise<Held> {
+    if (this.#outbox.has(deviceId, messageId)) return "pending";
+    return this.#deadLetters.findMessage(deviceId, messageId) ? "dead" : "settled";
+  }
+
   /** The broker's counter is of its own life; a lower one than the last is a new broker's. */
   // deno-lint-ignore require-await -- as above
   async countBrokerDrops(total: number): Promise<number> {
@@ -255,7 +262,7 @@ export class SqliteMessages implements MessageStore {
   ) {
     const nowSeconds = secondsOf(Math.min(wallMs, heldSinceMs ?? Infinity));
     const forgets = this.#replayGuard.forget(oldestRemembered({ nowSeconds, ...facts }, policy));
-    const untidy = this.#commands.tidy() || forgets;
+    const untidy = this.#commands.tidy(ageMs) || forgets;
     const expiredDeadLetters = this.#deadLetters.expire(this.#limits.deadLetters, ageMs);
     return { untidy, expiredDeadLetters };
   }

@@ -17,6 +17,7 @@ export class Outbox {
   readonly #removals: StatementSync;
   readonly #newest: StatementSync;
   readonly #count: StatementSync;
+  readonly #has: StatementSync;
 
   constructor(store: Database) {
     this.#insert = store.prepare(`
@@ -37,6 +38,9 @@ export class Outbox {
     this.#removals = store.prepare("DELETE FROM outbox_removals RETURNING sequence, lane");
     this.#newest = store.prepare("SELECT max(accepted_ms) AS ms FROM outbox");
     this.#count = store.prepare("SELECT count(*) AS n FROM outbox");
+    this.#has = store.prepare(`
+      SELECT 1 FROM outbox
+      WHERE device_id = ? AND lower(message_id) = lower(?) AND command_state IS NULL`);
   }
 
   /** Adds an accepted message; returns the entry it has become. */
@@ -63,6 +67,11 @@ export class Outbox {
   read(sequences: readonly number[]): OutboxEntry[] {
     const places = Array.from({ length: READ_MAX }, (_, i) => sequences[i] ?? null);
     return this.#read.all(...places).map(entryOf);
+  }
+
+  /** True if a reading waits, by its message_id in any case. */
+  has(deviceId: string, messageId: string): boolean {
+    return this.#has.get(deviceId, messageId) !== undefined;
   }
 
   /** Sequence number and device of every entry after `sequence`, in order. */

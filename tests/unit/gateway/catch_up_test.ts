@@ -48,7 +48,7 @@ Deno.test("the marker is sent when the last cause ends, and its return ends the 
 Deno.test("a marker that the broker does not take, or nobody gets, is sent again", async () => {
   const failures: Published[] = [
     { kind: "unsent", reason: "not connected" },
-    { kind: "refused", reason: "Not authorized" },
+    { kind: "refused", reason: "Not authorized", reasonCode: 0x87 },
     { kind: "acknowledged", subscribers: false },
   ];
   for (const failure of failures) {

@@ -61,7 +61,8 @@ Deno.test("a device that is not active, or has no key, is sent nothing", async (
 
 Deno.test("without a TTL nothing is kept of what was not sent", async () => {
   await withCommandPipeline(async ({ requests, words, broker, copies, store }) => {
-    words.push({ kind: "refused", reason: "quota" }, { kind: "unsent", reason: "gone" });
+    words.push({ kind: "refused", reason: "quota", reasonCode: 0x97 });
+    words.push({ kind: "unsent", reason: "gone" });
     assert.deepEqual(await requests.send(request()), { kind: "unsent" });
     assert.deepEqual(await requests.send(request({ idempotencyKey: "k" })), { kind: "unsent" });
     broker.isConnected = false;
@@ -182,4 +183,42 @@ Deno.test("a command of less than the tolerance is refused by every device in ti
     assert.equal(copies[0]!.timestamp, NOW - 240);
     assert.deepEqual(copies[0]!.properties, { messageExpiryInterval: 60 });
   });
+});
+
+Deno.test("the same request has one answer after a crash before the first was given", async () => {
+  await withCommandPipeline(async (pipeline) => {
+    const { requests, time, copies } = pipeline;
+    pipeline.onPublish = () => {
+      throw new Error("the process ends here");
+    };
+    await assert.rejects(requests.send(request(KEYED)));
+    const { messageId } = copies[0]!;
+    const answer = { kind: "accepted", messageId, timestamp: NOW, delivery: "stored" };
+    for (let i = 0; i < 2; i++) {
+      time.wallMs += 60_000;
+      assert.deepEqual(await requests.send(request(KEYED)), { ...answer, replayed: true });
+    }
+    assert.equal(copies.length, 1);
+  });
+});
+
+Deno.test("without room among what waits, nothing is kept of what found nobody", async () => {
+  const limits = { maxWaiting: 2 };
+  await withCommandPipeline(async ({ requests, words, store, copies }) => {
+    const others = ["a", "b", "c"].map((deviceId) => ({
+      deviceId,
+      sharedSecret: SECRET + deviceId,
+      createdAt: 1,
+    }));
+    await store.registry.addAll(others);
+    words.push(NOBODY, NOBODY, NOBODY);
+    const ask = (deviceId: string) =>
+      requests.send(request({ ...KEYED, deviceId, keyName: deviceId }));
+    const kinds = [(await ask("a")).kind, (await ask("b")).kind, (await ask("c")).kind];
+    assert.deepEqual(kinds, ["accepted", "accepted", "too_many_waiting"]);
+    const { messageId } = copies[2]!;
+    assert.equal(await store.commands.find({ deviceId: "c", messageId }), undefined);
+    // A device that is there is not held up by those that are not, and the key is free again.
+    assert.partialDeepStrictEqual(await ask("c"), { kind: "accepted", delivery: "queued" });
+  }, limits);
 });

@@ -7,7 +7,7 @@ import {
   withCommandPipeline,
 } from "../../support/command_pipeline.ts";
 import { DEVICE_ID, NOW } from "../../support/judge.ts";
-import { wordOf } from "../../support/sample_command.ts";
+import { ACCEPTED, wordOf } from "../../support/sample_command.ts";
 
 const KEPT = { ttlSeconds: 3600 };
 
@@ -102,5 +102,39 @@ Deno.test("what is cancelled while it waits is not sent", async () => {
     sender.heard(DEVICE_ID);
     await poll("no device left", () => sender.devices === 0);
     assert.equal(copies.length, 1);
+  });
+});
+
+Deno.test("a copy is not published beyond the command's end, however long the disk took", async () => {
+  await withCommandPipeline(async ({ sender, time, copies }) => {
+    const command = { ...ACCEPTED, expiresSeconds: NOW + 10 };
+    const stored = { command, payload: new TextEncoder().encode("1") };
+    const copy = sender.copyOf(command);
+    time.wallMs += 4_000;
+    assert.equal(await sender.publish(stored, copy), "queued");
+    assert.deepEqual(copies.map(({ properties }) => properties), [{ messageExpiryInterval: 6 }]);
+    time.wallMs += 6_000;
+    assert.equal(await sender.publish(stored, copy), "unsent");
+    assert.equal(copies.length, 1);
+  });
+});
+
+Deno.test("commands for a revoked device wait, and cost less and less", async () => {
+  await withCommandPipeline(async (pipeline) => {
+    const { words, copies, time, sender, store } = pipeline;
+    words.push(NOBODY);
+    const name = await ask(pipeline);
+    await store.registry.revoke(DEVICE_ID, { revokedAt: NOW, reason: "lost" });
+    let reads = 0;
+    const { nextWaiting } = store.commands;
+    store.commands.nextWaiting = (...one) => (reads++, nextWaiting.apply(store.commands, one));
+    for (let second = 0; second < 600; second++) {
+      time.monotonicMs += 1_000;
+      sender.heard(DEVICE_ID);
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    assert.ok(reads < 20, `${reads} tries`);
+    assert.equal(copies.length, 1);
+    assert.equal((await store.commands.find(name))?.state, "waiting");
   });
 });

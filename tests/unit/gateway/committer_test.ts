@@ -136,5 +136,5 @@ Deno.test("a token that one batch has used is gone for the next", async () => {
     }
     assert.deepEqual(kinds, ["accepted", "accepted", "rejected"]);
     await committer.close();
-  }, { rate: { perSecond: 1, burst: 2 } });
+  }, { policy: { rate: { perSecond: 1, burst: 2 } } });
 });

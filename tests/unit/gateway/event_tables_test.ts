@@ -11,6 +11,8 @@ const NO_LINE = [
   "backend_outcome",
   "message_delivered",
   "callback_delivered",
+  "receipt_sent",
+  "receipt_dropped",
   "file_expiry",
   "devices_expiring",
 ];

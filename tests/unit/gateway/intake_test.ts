@@ -3,11 +3,12 @@ import type { OutboxEntry } from "../../../src/core/outbox_entry.ts";
 import type { InboundMessage } from "../../../src/core/ports.ts";
 import { MARKER_TOPIC } from "../../../src/core/topic.ts";
 import { Intake } from "../../../src/gateway/pipeline/intake.ts";
+import type { RefusedMessage } from "../../../src/gateway/pipeline/receipts.ts";
 import { Verifier } from "../../../src/gateway/pipeline/verifier.ts";
 import { DeviceKeys } from "../../../src/store/device_keys.ts";
 import { poll } from "../../../src/time/poll.ts";
 import { inbound } from "../../support/inbound_message.ts";
-import { message } from "../../support/judge.ts";
+import { DEVICE_ID, message } from "../../support/judge.ts";
 import { type PipelineStore, withPipelineStore } from "../../support/pipeline_store.ts";
 
 interface Bench extends PipelineStore {
@@ -16,6 +17,8 @@ interface Bench extends PipelineStore {
   readonly entries: OutboxEntry[];
   /** The texts that were acknowledged. */
   readonly acknowledged: string[];
+  /** What may get a receipt. */
+  readonly refused: RefusedMessage[];
   /** Kinds of the events so far. */
   kinds(): string[];
   take(text: string, over?: Partial<InboundMessage>): void;
@@ -28,6 +31,7 @@ async function withIntake(
   await withPipelineStore(async (pipeline) => {
     const entries: OutboxEntry[] = [];
     const acknowledged: string[] = [];
+    const refused: RefusedMessage[] = [];
     const verifier = new Verifier(await DeviceKeys.load(pipeline.store.registry));
     const forwarder = {
       add: (entry: OutboxEntry) => entries.push(entry),
@@ -37,12 +41,13 @@ async function withIntake(
     pipeline.committer.start({ pending: 0, entries: forwarder, commands: { changed: () => {} } });
     const commands = { heard: () => {} };
     const limits = { maxPending, toleranceSeconds: 300 };
-    const intake = new Intake({ ...pipeline, verifier, commands }, limits);
+    const receipts = { rejected: (one: RefusedMessage) => refused.push(one) };
+    const intake = new Intake({ ...pipeline, verifier, commands, receipts }, limits);
     const take = (text: string, over: Partial<InboundMessage> = {}) =>
       intake.take({ ...inbound(text, () => acknowledged.push(text)), ...over });
     const kinds = () => pipeline.events.map(({ kind }) => kind);
     try {
-      await work({ ...pipeline, intake, entries, acknowledged, kinds, take });
+      await work({ ...pipeline, intake, entries, acknowledged, refused, kinds, take });
     } finally {
       await intake.close();
     }
@@ -82,7 +87,7 @@ Deno.test("what comes while a batch is written is the next batch, acknowledged i
 });
 
 Deno.test("a refused message and a repeated one are acknowledged, and go nowhere", async () => {
-  await withIntake(async ({ take, acknowledged, entries, kinds }) => {
+  await withIntake(async ({ take, acknowledged, entries, refused, kinds }) => {
     const [text] = await messages(1);
     take(text!);
     take("{");
@@ -90,6 +95,9 @@ Deno.test("a refused message and a repeated one are acknowledged, and go nowhere
     await poll("the acknowledgements", () => acknowledged.length === 3);
     assert.deepEqual(kinds(), ["message_accepted", "message_rejected", "message_duplicate"]);
     assert.equal(entries.length, 1);
+    assert.deepEqual(refused.map(({ identity, rejection }) => [identity, rejection.code]), [
+      [DEVICE_ID, "malformed"],
+    ]);
   });
 });
 

@@ -41,7 +41,7 @@ Deno.test("an answer is published again after a reconnect, and stays undone if t
 });
 
 Deno.test("an answer that the broker refuses is said, and the entry is done", async () => {
-  const refused: Published = { kind: "refused", reason: "Not authorized" };
+  const refused: Published = { kind: "refused", reason: "Not authorized", reasonCode: 0x87 };
   const { done, events } = await respond([refused], true);
   assert.deepEqual([done, events], [true, ["response_refused"]]);
 });

@@ -25,7 +25,6 @@ async function examine(
       asked.push("signature");
       return await signedPayloadOf(envelope, await key);
     },
-    key: () => key,
   });
   const { retained = false, identity = DEVICE_ID } = over;
   const batch = texts.map((text) => ({

@@ -138,7 +138,7 @@ export const COMMANDS_CONTRACT: Contract = {
     await make(messages, { kind: "conclude", name: NAME, outcome: "queued", answer });
     assert.deepEqual(await store.commands.request(REQUEST), {
       ...NAME,
-      ...{ digest: REQUEST.digest, answer },
+      ...{ digest: REQUEST.digest, createdSeconds: NOW, answer },
     });
   },
 
@@ -163,6 +163,34 @@ export const COMMANDS_CONTRACT: Contract = {
     );
   },
 
+  "what is sent again takes turns, however much of it is never acknowledged": async (open) => {
+    const store = await open("gateway");
+    const messages = messagesOf(store);
+    const names = Array.from({ length: 20 }, () => ({ deviceId, messageId: crypto.randomUUID() }));
+    await make(messages, ...names.map((name) => accept({ ...ACCEPTED, ...name }, { copy: COPY })));
+    const first = await store.commands.unacknowledged(deviceId, NOW);
+    const copy = { ...COPY, nowSeconds: NOW + 1 };
+    const sendAgain = first.map(({ command: { messageId } }): CommandChange => (
+      { kind: "send", name: { deviceId, messageId }, copy }
+    ));
+    await make(messages, ...sendAgain);
+    const next = await store.commands.unacknowledged(deviceId, NOW);
+    const ids = new Set([...first, ...next].map(({ command }) => command.messageId));
+    assert.equal(ids.size, names.length);
+  },
+
+  "a wall clock that is far ahead for a moment makes no key and no record old": async (open) => {
+    const store = await open("gateway");
+    const messages = messagesOf(store, 10, { keepMs: 5_000_000, keepKeysMs: 5_000_000 });
+    await make(messages, accept(ACCEPTED, { request: REQUEST }), { kind: "cancel", name: NAME });
+    const now = { wallMs: 1000 * NOW, acceptedMs: 1000 * NOW };
+    await messages.commit(batch({ ...now, tidy: TIDY }));
+    const ahead = { wallMs: 1000 * (NOW + 1e6), acceptedMs: 1000 * (NOW + 1) };
+    await messages.commit(batch({ ...ahead, tidy: TIDY }));
+    assert.notEqual(await store.commands.request(REQUEST), undefined);
+    assert.notEqual(await store.commands.find(NAME), undefined);
+  },
+
   "time ends what waits and what was sent, and takes the payload": async (open) => {
     const store = await open("gateway");
     const messages = messagesOf(store);
@@ -182,7 +210,9 @@ export const COMMANDS_CONTRACT: Contract = {
     const messages = messagesOf(store, 10, { keepMs: 5_000, keepKeysMs: 7_000_000 });
     await make(messages, accept(ACCEPTED, { request: REQUEST }));
     const tidyAt = (seconds: number) =>
-      messages.commit(batch({ tidy: TIDY, wallMs: 1000 * seconds }));
+      messages.commit(
+        batch({ tidy: TIDY, wallMs: 1000 * seconds, acceptedMs: 1000 * seconds }),
+      );
     await tidyAt(ACCEPTED.expiresSeconds);
     await tidyAt(ACCEPTED.expiresSeconds + 5);
     assert.notEqual(await store.commands.find(NAME), undefined);
