@@ -14,12 +14,7 @@ import type { AuditLimits } from "../audit.ts";
 import type { CommandLimits } from "../store.ts";
 import { StoreLostError, StoreReopenError } from "../store_error.ts";
 import type { DeadLetterLimits } from "../dead_letters.ts";
-import {
-  type AdmissionPolicy,
-  admit,
-  type Decided,
-  type SignedAcknowledgement,
-} from "../../core/admission.ts";
+import { admit, type Decided, type SignedAcknowledgement } from "../../core/admission.ts";
 import type { Settlement } from "../../core/delivery.ts";
 import type { Envelope } from "../../core/envelope.ts";
 import { oldestRemembered } from "../../core/freshness.ts";
