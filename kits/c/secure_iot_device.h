@@ -39,6 +39,8 @@ extern "C" {
 #define SIOT_OVERHEAD 200
 /* How far a timestamp may be from now, either way, in seconds. */
 #define SIOT_TOLERANCE 300u
+/* The first time that has ten digits: a number in JSON does not begin with 0. */
+#define SIOT_EARLIEST 1000000000u
 
 typedef enum {
   SIOT_OK = 0,       /* genuine and new: act on it */
@@ -134,7 +136,7 @@ typedef struct { siot_span message_id, status, timestamp, signature; } siot_prop
 /* Sets the clock from a source you trust (a battery clock, NTP): Unix seconds now. */
 void siot_clock(siot_device *device, uint32_t uptime, uint32_t now);
 
-/* Unix seconds now, or seconds since the start while no clock is known. */
+/* Unix seconds now. While no clock is known, and before 2001: SIOT_EARLIEST. */
 uint32_t siot_now(const siot_device *device, uint32_t uptime);
 
 /* Puts a reading into the queue: JSON text, as it is to reach the backend. */
@@ -518,7 +520,8 @@ void siot_clock(siot_device *device, uint32_t uptime, uint32_t now) {
 }
 
 uint32_t siot_now(const siot_device *device, uint32_t uptime) {
-  return device->clock_at_start + uptime;
+  uint32_t now = device->clock_at_start + uptime;
+  return now < SIOT_EARLIEST ? SIOT_EARLIEST : now;
 }
 
 static uint32_t siot__apart(uint32_t a, uint32_t b) { return a > b ? a - b : b - a; }
@@ -582,7 +585,7 @@ siot_result siot_next(siot_device *device, uint32_t uptime, char *buffer, size_t
     device->tries = 0;
     device->signed_at = now;
   } else if (siot__apart(now, device->signed_at) > SIOT_TOLERANCE - SIOT_FIRST_WAIT) {
-    device->signed_at = now; /* the same bytes again, while they are in range; then signed anew */
+    device->signed_at = now; /* the same bytes again, while they are in range; then signed again */
   }
   to.size = 0;
   fields = siot__begin(device, &to, device->signed_at, id);
@@ -615,7 +618,7 @@ static void siot__set_clock(siot_device *device, uint32_t uptime, uint32_t times
     siot_clock(device, uptime, timestamp);
     device->due = uptime;
   }
-  device->signed_at = 0; /* signed anew */
+  device->signed_at = 0; /* signed again */
 }
 
 static siot_fate siot__follow(siot_device *device, uint32_t uptime, siot_span payload,

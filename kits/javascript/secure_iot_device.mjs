@@ -11,6 +11,8 @@
  */
 
 const TOLERANCE = 300;
+/** The first time that has ten digits: a number in JSON does not begin with 0. */
+const EARLIEST = 1_000_000_000;
 const FIRST_WAIT = 30;
 const LONGEST_WAIT = 900;
 const STUCK_WAIT = 3600;
@@ -31,8 +33,6 @@ const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2,
 const bytesOf = (digits) => Uint8Array.from(digits.match(/../g), (pair) => parseInt(pair, 16));
 
 const join = async (parts) => new Uint8Array(await new Blob(parts).arrayBuffer());
-
-const tenDigits = (seconds) => String(seconds).padStart(10, "0");
 
 /** The text of a message in UTF-8, or `null` for bytes that are none. */
 function textOf(message) {
@@ -133,9 +133,9 @@ export class Device {
     this.#clockAtStart = now - uptime;
   }
 
-  /** Unix seconds now, or seconds since the start while no clock is known. */
+  /** Unix seconds now. While no clock is known, and before 2001: `EARLIEST`. */
   now(uptime) {
-    return (this.#clockAtStart ?? 0) + uptime;
+    return Math.max((this.#clockAtStart ?? 0) + uptime, EARLIEST);
   }
 
   /** Puts a reading into the queue: JSON text, as it is to reach the backend. Returns its id. */
@@ -167,7 +167,7 @@ export class Device {
     if (this.#inFlight?.id !== reading.id) {
       this.#inFlight = { id: reading.id, signedAt: now, due: uptime, tries: 0 };
     } else if (Math.abs(now - this.#inFlight.signedAt) > TOLERANCE - FIRST_WAIT) {
-      this.#inFlight.signedAt = now; // the same bytes again while they are in range; then anew
+      this.#inFlight.signedAt = now; // the same bytes again while they are in range; then signed again
     }
     this.#wait(uptime);
     return this.#signed("", this.#inFlight.signedAt, reading.id, reading.payload);
@@ -305,7 +305,7 @@ export class Device {
       this.setClock(uptime, timestamp);
       this.#inFlight.due = uptime;
     }
-    this.#inFlight.signedAt = -Infinity; // signed anew
+    this.#inFlight.signedAt = -Infinity; // signed again
   }
 
   async #commands() {
@@ -339,7 +339,7 @@ export class Device {
   }
 
   async #signed(kind, seconds, messageId, payload) {
-    const timestamp = tenDigits(seconds);
+    const timestamp = String(seconds);
     const head = kind + this.#id + timestamp + messageId + payload;
     const signature = hex(await this.#hmac([UTF_8.encode(head)]));
     return `{"device_id":"${this.#id}","timestamp":${timestamp},"message_id":"${messageId}",` +

@@ -15,6 +15,7 @@ import json
 import os
 
 TOLERANCE = 300
+EARLIEST = 1000000000  # the first time of ten digits: a number in JSON does not begin with 0
 FIRST_WAIT = 30
 LONGEST_WAIT = 900
 STUCK_WAIT = 3600
@@ -142,8 +143,8 @@ class Device:
         self._clock_at_start = now - uptime
 
     def now(self, uptime):
-        """Unix seconds now, or seconds since the start while no clock is known."""
-        return (self._clock_at_start or 0) + uptime
+        """Unix seconds now. While no clock is known, and before 2001: EARLIEST."""
+        return max((self._clock_at_start or 0) + uptime, EARLIEST)
 
     def enqueue(self, payload):
         """Puts a reading into the queue: JSON text, as it is to reach the backend. Returns its id."""
@@ -178,7 +179,7 @@ class Device:
         if self._in_flight != message_id:
             self._in_flight, self._signed_at, self._tries = message_id, now, 0
         elif self._signed_at is None or abs(now - self._signed_at) > TOLERANCE - FIRST_WAIT:
-            self._signed_at = now  # the same bytes again while they are in range; then anew
+            self._signed_at = now  # the same bytes again while they are in range; then signed again
         self._wait(uptime)
         return self._signed("", self._signed_at, message_id, payload)
 
@@ -310,7 +311,7 @@ class Device:
         else:
             self._clock_set_at = self._due = uptime
             self.set_clock(uptime, timestamp)
-        self._signed_at = None  # signed anew
+        self._signed_at = None  # signed again
 
     def _keep(self, message_id, known):
         self._store.keep(message_id, known)
@@ -347,7 +348,7 @@ class Device:
                 "payload": payload.decode()}
 
     def _signed(self, kind, seconds, message_id, payload):
-        timestamp = "%010d" % seconds
+        timestamp = "%d" % seconds
         signed = kind + self.id + timestamp + message_id + payload
         signature = _hex(hmac_sha256(self._secret, signed.encode()))
         return ('{"device_id":"%s","timestamp":%s,"message_id":"%s","payload":%s,"signature":"%s"}'

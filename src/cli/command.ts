@@ -82,7 +82,8 @@ async function waitFor(
   waitMs: number,
   { ask, options }: { readonly ask: AskGateway; readonly options: CommandOptions },
 ): Promise<void> {
-  note(`note: command ${messageId} is ${delivery}; waiting for what the device says`);
+  const asked = printable(`command ${messageId} is ${delivery}`);
+  note(`note: ${asked}; waiting for what the device says`);
   const command = await recordAfter({ deviceId, messageId }, waitMs, ask);
   sayCommand(command, options);
   const { state } = command;

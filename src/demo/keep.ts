@@ -26,14 +26,18 @@ export function inviteToTry(sandbox: Sandbox, narrator: Narrator): void {
   narrator.command(...mosquittoClient("pub", sandbox, "sensor_001"));
   narrator.command("  -q 1 -t device/sensor_001/data -f reading.json");
   narrator.tell("");
-  narrator.tell("A command to sensor_002, which listens:");
+  narrator.tell("A command to sensor_002, which listens; with TTL it would also wait for it:");
   narrator.tell("");
   narrator.command(...mosquittoClient("sub", sandbox, "sensor_002"));
   narrator.command("  -q 1 -t device/sensor_002/command -C 1 & sleep 1");
   narrator.command("curl --cacert certs/gateway-ca.crt \\");
-  narrator.command('  -H "Authorization: Bearer $(cat api.key)" \\');
+  narrator.command('  -H "Authorization: Bearer $(cat api.key)" -H "TTL: 3600" \\');
   narrator.command("  -H 'Content-Type: application/json' -d '{\"action\":\"reboot\"}' \\");
   narrator.command(`  ${client.url}/command/sensor_002`);
+  narrator.tell("");
+  narrator.tell("What became of it (sent: the client above does not acknowledge):");
+  narrator.tell("");
+  narrator.command("gateway commands list");
   narrator.tell("");
 }
 

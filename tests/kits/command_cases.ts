@@ -7,6 +7,7 @@ import {
   COMMAND_ID,
   DEVICE,
   deviceText,
+  NO_TIME,
   NOW,
   SECRET,
   signatureOf,
@@ -77,7 +78,7 @@ export const COMMAND_CASES: readonly KitCase[] = [
   }],
   ["without a clock no command is taken", async (kit) => {
     await kit.device(DEVICE, SECRET);
-    assert.equal(await receive(kit, 5, { timestamp: 5 }), "no_clock");
+    assert.equal(await receive(kit, 5, { timestamp: NO_TIME }), "no_clock");
     assert.equal(await receive(kit, 5, {}), "no_clock");
   }],
   ["a command that was bent in any field is forged, and so is every other kind", async (kit) => {

@@ -6,6 +6,7 @@ import { enqueue, type KitCase, sentAt } from "./reading_cases.ts";
 import {
   DEVICE,
   deviceText,
+  NO_TIME,
   NOW,
   SECRET,
   signatureOf,
@@ -70,7 +71,7 @@ export const RECEIPT_CASES: readonly KitCase[] = [
   ["a clock that is wrong is put right, and the reading signed anew at once", async (kit) => {
     await kit.device(DEVICE, SECRET); // no clock at all
     const id = await enqueue(kit, "1");
-    assert.equal(await sentAt(kit, 7), await deviceText({ id, timestamp: 7, payload: "1" }));
+    assert.equal(await sentAt(kit, 7), await deviceText({ id, timestamp: NO_TIME, payload: "1" }));
     const payload = rejected("timestamp_out_of_range");
     assert.equal(await receive(kit, 8, { id, payload, timestamp: NOW }), "ok again");
     assert.equal(await sentAt(kit, 9), await deviceText({ id, timestamp: NOW + 1, payload: "1" }));

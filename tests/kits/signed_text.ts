@@ -6,6 +6,8 @@ import { type SignedKind, signingInput } from "../../src/core/signing_input.ts";
 /** The device of the cases. */
 export const DEVICE = "sensor.kit_1";
 export const SECRET = "kit-secret-of-sensor-1-äöü";
+/** What stands for the time where none is known: the first of ten digits. */
+export const NO_TIME = 1_000_000_000;
 export const NOW = 1_727_712_000;
 export const COMMAND_ID = "660f9500-f30c-42e5-b817-557766550001";
 
@@ -43,5 +45,5 @@ export async function deviceText(text: SignedText): Promise<string> {
 }
 
 function timestampOf({ timestamp = NOW }: SignedText): string {
-  return String(timestamp).padStart(10, "0");
+  return String(timestamp);
 }
