@@ -25,8 +25,9 @@ export type EarlierMessage =
   }
   | {
     readonly kind: "delivered";
-    /** It was accepted then or within a few minutes; wall clock, Unix milliseconds. */
+    /** It was accepted between these; wall clock, Unix milliseconds. */
     readonly sinceMs: number;
+    readonly untilMs: number;
   };
 
 /** What became of this very message; undefined if it is refused for another reason, or was another. */
@@ -51,7 +52,8 @@ export async function earlierMessage(
   if (remembered === undefined || read.timestampSeconds > remembered.newestSeconds) {
     return undefined;
   }
-  return { kind: "delivered", sinceMs: remembered.sinceSeconds * 1000 };
+  const { sinceSeconds, untilSeconds } = remembered;
+  return { kind: "delivered", sinceMs: 1000 * sinceSeconds, untilMs: 1000 * untilSeconds };
 }
 
 async function isSame(
@@ -76,7 +78,8 @@ export function earlierSentence(earlier: EarlierMessage, deviceId: string): stri
       return `${from} at ${isoOf(earlier.acceptedMs)}: it is a dead letter with the sequence ` +
         `number ${earlier.sequence}: secure-iot-gateway dead show ${earlier.sequence}; ${again}`;
     case "delivered":
-      return `${from} at ${isoOf(earlier.sinceMs)} or within minutes: it is delivered; ${again}`;
+      return `${from} between ${isoOf(earlier.sinceMs)} and ${isoOf(earlier.untilMs)}: it is ` +
+        `delivered; ${again}`;
     default:
       return earlier satisfies never;
   }
@@ -85,7 +88,11 @@ export function earlierSentence(earlier: EarlierMessage, deviceId: string): stri
 /** The same for programs. */
 export function describeEarlier(earlier: EarlierMessage) {
   return earlier.kind === "delivered"
-    ? { state: earlier.kind, acceptedSince: isoOf(earlier.sinceMs) }
+    ? {
+      state: earlier.kind,
+      acceptedSince: isoOf(earlier.sinceMs),
+      acceptedUntil: isoOf(earlier.untilMs),
+    }
     : {
       state: earlier.kind,
       sequence: earlier.sequence,

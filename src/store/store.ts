@@ -91,8 +91,9 @@ interface ReplayIds {
 
 /** What is known of the message behind an id that is remembered, Unix seconds. */
 export interface RememberedId {
-  /** It came at this time of the wall clock or later, in the same few minutes. */
+  /** It came between these times of the wall clock. */
   readonly sinceSeconds: number;
+  readonly untilSeconds: number;
   /** Its timestamp is this or an earlier one. */
   readonly newestSeconds: number;
 }

@@ -7,6 +7,8 @@ import { poll } from "../../src/time/poll.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 const NIL = "00000000-0000-0000-0000-000000000000";
+/** How often the store is tidied. */
+const TICK_MS = 500;
 const VERSIONS = [4, 5] as const;
 
 /** Waits for the next receipt, which must be the gateway's and of now. */
@@ -79,6 +81,34 @@ for (const protocolVersion of VERSIONS) {
   });
 }
 
+for (const remember of ["0s", "1h"]) {
+  Deno.test(`a reading that is signed again much later, checks.remember = "${remember}"`, async () => {
+    await withLiveSite(async (site) => {
+      const device = await site.device("sensor_001");
+      const timestamp = Math.floor(Date.now() / 1000);
+      const first = await device.send('{"n":1}');
+      await device.response(first.messageId);
+      for (const lateSeconds of [400, 1_000]) {
+        site.clockOffsetMs = 1000 * lateSeconds;
+        const other = await device.sign("0", { timestamp: timestamp + lateSeconds });
+        await device.publish(other.message);
+        await device.response(other.messageId);
+        await tidied(site, { isKept: remember !== "0s" });
+      }
+      const again = await device.sign('{"n":1}', {
+        timestamp: timestamp + 1_000,
+        messageId: first.messageId,
+      });
+      await device.publish(again.message);
+      if (remember === "0s") return await site.received(4);
+      const { payload, messageId } = await device.receipt();
+      const said = { result: "rejected", code: "replayed", held: "settled" };
+      assert.deepEqual([messageId, JSON.parse(payload)], [first.messageId, said]);
+      assert.equal(site.backend.received.length, 3);
+    }, { settings: { CHECKS_REMEMBER: remember } });
+  });
+}
+
 Deno.test("strangers and revoked devices hear nothing", async () => {
   await withLiveSite(async (site) => {
     const stranger = await site.device("stranger");
@@ -117,4 +147,13 @@ async function counted(site: LiveSite, table: string, count: number): Promise<vo
 async function logsOf(site: LiveSite, count: number): Promise<void> {
   const refused = () => site.log.filter(({ event }) => event === "message_rejected").length;
   await poll(`${count} rejections`, () => refused() >= count);
+}
+
+/** Waits for the tidying after a step of the clock: the first segment of ids is kept, or is not. */
+async function tidied(site: LiveSite, { isKept }: { readonly isKept: boolean }): Promise<void> {
+  const first = () =>
+    site.withStore((store) => store.prepare("SELECT min(number) AS n FROM replay_slices").get()!);
+  if (isKept) await new Promise((resolve) => setTimeout(resolve, 2 * TICK_MS));
+  else await poll("the first segment to go", () => first()["n"] !== 1);
+  assert.equal(first()["n"] === 1, isKept);
 }

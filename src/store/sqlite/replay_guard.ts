@@ -132,7 +132,9 @@ export class ReplayGuard implements KnownIds {
   find(deviceId: string, messageId: string): RememberedId | undefined {
     const number = this.#segmentOf(deviceId, messageId);
     const segment = this.#segments.find((segment) => segment.number === number);
-    return segment && { sinceSeconds: segment.openedSeconds, newestSeconds: segment.newestSeconds };
+    if (segment === undefined) return undefined;
+    const { openedSeconds, lastSeconds, newestSeconds } = segment;
+    return { sinceSeconds: openedSeconds, untilSeconds: lastSeconds, newestSeconds };
   }
 
   /** Between which numbers in the outbox a reading has its own, if its id is known. */

@@ -91,7 +91,11 @@ Deno.test("verify says where a message is that was accepted: it waits, is a dead
     const { code, sentence, earlier } = await verified(text, dir, "--at", TIMESTAMP);
     assert.equal(code, 0);
     assert.match(sentence, /: it is delivered; sent again, it is refused$/);
-    assert.deepEqual(earlier, { state: "delivered", accepted_since: ACCEPTED_AT });
+    assert.deepEqual(earlier, {
+      state: "delivered",
+      accepted_since: ACCEPTED_AT,
+      accepted_until: ACCEPTED_AT,
+    });
   });
 });
 
