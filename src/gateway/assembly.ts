@@ -34,6 +34,7 @@ import { Responder } from "./pipeline/responder.ts";
 import { Verifier } from "./pipeline/verifier.ts";
 import { enterEvent } from "./telemetry/event_audit.ts";
 import { countEvent } from "./telemetry/event_metrics.ts";
+import { EventFeed } from "./telemetry/event_feed.ts";
 import { ExpiryWatch, watchedFiles } from "./telemetry/expiry_watch.ts";
 import { unreadiness } from "./telemetry/health.ts";
 import { Metrics } from "./telemetry/metrics.ts";
@@ -104,6 +105,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
   });
   listeners.push((event) => countEvent(event, metrics));
   listeners.push((event) => enterEvent(event, { committer, clock }));
+  const feed = new EventFeed(clock, crypto.randomUUID().slice(0, 8));
+  listeners.push((event) => feed.take(event));
   const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
   await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
   const refusals = new ApiRefusals(emit);
@@ -113,6 +116,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
     unreadiness: () => unreadiness({ broker, intake, committer }),
     degraded: () => [...broker.faults, ...forwarder.faults, ...receipts.faults],
     metrics,
+    feed,
     onRefused: (refusal) => refusals.addCommand(refusal),
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
     emit,
