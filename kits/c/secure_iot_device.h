@@ -585,7 +585,7 @@ siot_result siot_next(siot_device *device, uint32_t uptime, char *buffer, size_t
     device->tries = 0;
     device->signed_at = now;
   } else if (siot__apart(now, device->signed_at) > SIOT_TOLERANCE - SIOT_FIRST_WAIT) {
-    device->signed_at = now; /* the same bytes again, while they are in range; then signed anew */
+    device->signed_at = now; /* the same bytes again, while they are in range; then signed again */
   }
   to.size = 0;
   fields = siot__begin(device, &to, device->signed_at, id);
@@ -618,7 +618,7 @@ static void siot__set_clock(siot_device *device, uint32_t uptime, uint32_t times
     siot_clock(device, uptime, timestamp);
     device->due = uptime;
   }
-  device->signed_at = 0; /* signed anew */
+  device->signed_at = 0; /* signed again */
 }
 
 static siot_fate siot__follow(siot_device *device, uint32_t uptime, siot_span payload,

@@ -167,7 +167,7 @@ export class Device {
     if (this.#inFlight?.id !== reading.id) {
       this.#inFlight = { id: reading.id, signedAt: now, due: uptime, tries: 0 };
     } else if (Math.abs(now - this.#inFlight.signedAt) > TOLERANCE - FIRST_WAIT) {
-      this.#inFlight.signedAt = now; // the same bytes again while they are in range; then anew
+      this.#inFlight.signedAt = now; // the same bytes again while they are in range; then signed again
     }
     this.#wait(uptime);
     return this.#signed("", this.#inFlight.signedAt, reading.id, reading.payload);
@@ -305,7 +305,7 @@ export class Device {
       this.setClock(uptime, timestamp);
       this.#inFlight.due = uptime;
     }
-    this.#inFlight.signedAt = -Infinity; // signed anew
+    this.#inFlight.signedAt = -Infinity; // signed again
   }
 
   async #commands() {

@@ -179,7 +179,7 @@ class Device:
         if self._in_flight != message_id:
             self._in_flight, self._signed_at, self._tries = message_id, now, 0
         elif self._signed_at is None or abs(now - self._signed_at) > TOLERANCE - FIRST_WAIT:
-            self._signed_at = now  # the same bytes again while they are in range; then anew
+            self._signed_at = now  # the same bytes again while they are in range; then signed again
         self._wait(uptime)
         return self._signed("", self._signed_at, message_id, payload)
 
@@ -311,7 +311,7 @@ class Device:
         else:
             self._clock_set_at = self._due = uptime
             self.set_clock(uptime, timestamp)
-        self._signed_at = None  # signed anew
+        self._signed_at = None  # signed again
 
     def _keep(self, message_id, known):
         self._store.keep(message_id, known)

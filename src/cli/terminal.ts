@@ -3,7 +3,7 @@
  *
  * The rules are:
  * - results go to stdout, everything else to stderr;
- * - exit 0 fine, 1 failed, 2 used wrongly;
+ * - exit 0 done, 1 failed, 2 used wrongly;
  * - an error reads `error: …`, and if there is a likely mistake or a next step, `hint: …`; never a stack trace;
  * - what is on stderr stops nothing if it cannot be written; a result that cannot be is an error;
  * - text from outside cannot move the cursor.

@@ -98,6 +98,16 @@ Deno.test("command --wait outlives a restart of the gateway", async () => {
   });
 });
 
+Deno.test("command --wait works with a gateway that holds no answers", async () => {
+  await withLiveSite(async (site) => {
+    const device = await site.device(DEVICE_ID);
+    const asked = command(site, "--wait", "30s");
+    await obeys(device, { state: "done" });
+    const { code, stderr } = await asked;
+    assert.equal(code, 0, stderr);
+  }, { settings: { COMMANDS_WAIT_LONGEST: "0s" } });
+});
+
 Deno.test("command --ttl waits for its device; without it, a command to nobody is lost and says so", async () => {
   await withLiveSite(async (site) => {
     const folder = await site.register(DEVICE_ID);

@@ -32,7 +32,8 @@ interface Page {
 
 const PAGES: readonly Page[] = [
   ...namesIn(".").filter((name) => name.endsWith(".md")),
-  ...pathsBelow("docs").filter((path) => path.endsWith(".md")),
+  ...["docs", "kits", "mosquitto", "certs", "examples"].flatMap(pathsBelow)
+    .filter((path) => path.endsWith(".md")),
 ].map((path) => ({ path, text: read(path) }));
 
 Deno.test("the generated tables are up to date: deno task docs", async () => {
@@ -74,6 +75,7 @@ Deno.test("every docs page is linked from another page", () => {
   const linked = new Set(
     PAGES.flatMap(({ path, text }) =>
       linksOf(text).map((link) => targetOf(path, link)).filter((target) => target !== path)
+        .flatMap((target) => [target, `${target}/README.md`])
     ),
   );
   for (const { path } of PAGES) assert.ok(path === "README.md" || linked.has(path), path);

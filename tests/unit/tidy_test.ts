@@ -229,7 +229,7 @@ const BANNED_PHRASES: Readonly<Record<string, string>> = {
 };
 
 Deno.test("no banned phrase is in sources, docs, templates or scripts", () => {
-  const scripted = ["src", "mosquitto", "examples"].flatMap(filesBelow)
+  const scripted = ["src", "mosquitto", "examples", "kits"].flatMap(filesBelow)
     .filter((path) => !/\.(ts|json)$/.test(path));
   const others = [...markdownFiles(), ...scripted, ".ci/run", ".githooks/pre-commit"];
   const texts = others.map((path) => ({ path, text: Deno.readTextFileSync(join(ROOT, path)) }));
