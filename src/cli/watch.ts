@@ -48,6 +48,8 @@ const AGAIN_MS = 1_000;
 const SEARCH_PAUSE_MS = 1_000;
 const RED = "\x1b[31m";
 const PLAIN = "\x1b[0m";
+/** Of what stands below the time. */
+const INDENT = " ".repeat(9);
 
 /** Shows what happens to all devices, or to one. */
 export async function watch(deviceId: string | undefined, options: WatchOptions): Promise<void> {
@@ -122,7 +124,7 @@ async function show({ kind, data }: StreamEvent, { options, advisor }: Following
   if (kind === "omitted") {
     const { count } = JSON.parse(data);
     if (options.json) return print(JSON.stringify({ kind, count }));
-    return print(`${" ".repeat(9)}… ${count} more, too many to show`);
+    return print(`${INDENT}… ${count} more, too many to show`);
   }
   const item: Item = { kind, ...JSON.parse(data) };
   const mistakes = kind === "rejected" ? await advisor.mistakesIn(item) : [];
@@ -143,24 +145,18 @@ export function linesOf(
   },
 ): string[] {
   const { kind, time, device_id: deviceId, payload } = item;
-  const word = kind === "dead_lettered" ? "dead" : kind;
-  const isBad = kind === "rejected" || kind === "dead_lettered";
-  const shownWord = isBad && colour ? `${RED}${word.padEnd(9)}${PLAIN}` : word.padEnd(9);
-  const head = `${time.slice(11, 19)} ${shownWord} ${printable(deviceId)} `;
-  const headChars = head.length - (isBad && colour ? RED.length + PLAIN.length : 0);
-  const detail = printable(detailOf(item));
-  const indent = " ".repeat(9);
-  const fits = headChars + detail.length <= columns;
-  const lines = fits ? [head + detail] : [head.trimEnd(), ...indented(detail, indent, columns)];
-  for (const mistake of mistakes) {
-    lines.push(...indented(`likely: ${printable(mistake)}`, indent, columns));
-  }
-  if (payload !== undefined) lines.push(...indented(printable(payload), indent, columns));
-  return lines;
-}
-
-function indented(text: string, indent: string, columns: number): string[] {
-  return wrapped(text, columns - indent.length).map((line) => indent + line);
+  const word = (kind === "dead_lettered" ? "dead" : kind).padEnd(9);
+  const text = `${time.slice(11, 19)} ${word} ${printable(deviceId)} ${printable(detailOf(item))}`;
+  const [first = "", ...rest] = wrapped(text, columns - INDENT.length);
+  const isRed = colour && (kind === "rejected" || kind === "dead_lettered");
+  const below = [
+    ...mistakes.map((mistake) => `likely: ${printable(mistake)}`),
+    ...(payload === undefined ? [] : [printable(payload)]),
+  ].flatMap((one) => wrapped(one, columns - INDENT.length));
+  return [
+    isRed ? first.replace(word, `${RED}${word}${PLAIN}`) : first,
+    ...[...rest, ...below].map((line) => INDENT + line),
+  ];
 }
 
 function detailOf(item: Item): string {

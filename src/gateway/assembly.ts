@@ -4,7 +4,7 @@
 
 import type { Config } from "../config/config.ts";
 import { type Credentials, readCredentials } from "../config/credentials.ts";
-import type { Emit, GatewayEvent } from "../core/event.ts";
+import type { Emit } from "../core/event.ts";
 import type { OnFailpoint } from "../core/failpoint.ts";
 import { Outage } from "../core/outage.ts";
 import { secondsOf } from "../core/time.ts";
@@ -65,7 +65,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const failpoint = options.failpoint ?? (() => {});
   const credentials = options.credentials ?? readCredentials(config);
   const eventLog = new EventLog(options.log, config.log, takeDroppedLines);
-  const listeners: ((event: GatewayEvent) => void)[] = [(event) => eventLog.write(event)];
+  const feed = new EventFeed(clock, crypto.randomUUID().slice(0, 8));
+  const listeners: Emit[] = [(event) => eventLog.write(event), (event) => feed.take(event)];
   const emit: Emit = (event) => listeners.forEach((listener) => listener(event));
 
   const store = await openGatewayStore(config);
@@ -105,8 +106,6 @@ export async function assemble(config: Config, options: GatewayOptions) {
   });
   listeners.push((event) => countEvent(event, metrics));
   listeners.push((event) => enterEvent(event, { committer, clock }));
-  const feed = new EventFeed(clock, crypto.randomUUID().slice(0, 8));
-  listeners.push((event) => feed.take(event));
   const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
   await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
   const refusals = new ApiRefusals(emit);

@@ -27,7 +27,7 @@ const RECENT_MS = 60_000;
 const SHOWN_MAX_BYTES = 16_384;
 
 /** What is shown of one event; the names are those of the JSON. */
-export interface FeedItem {
+interface FeedItem {
   /** Of this run of the gateway, and counting up in it. */
   readonly id: string;
   readonly kind: FeedKind;
