@@ -135,6 +135,13 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     messageId: "660f9500-f30c-42e5-b827-557766551111",
     delivery: "queued",
   },
+  command_cancelled: {
+    kind: "command_cancelled",
+    keyName: "backend",
+    deviceId: "sensor_001",
+    messageId: "660f9500-f30c-42e5-b827-557766551111",
+    state: "sent",
+  },
   command_state_changed: {
     kind: "command_state_changed",
     keyName: "backend",

@@ -175,6 +175,15 @@ type ApiEvent =
     readonly messageId: string;
     readonly state: CommandState;
   }
+  /** Somebody has ended a command as far as that can be done; `keyName` is that one's key. */
+  | {
+    readonly kind: "command_cancelled";
+    readonly keyName: string;
+    readonly deviceId: string;
+    readonly messageId: string;
+    /** `cancelled`, or how far it has come: no more copies are sent then. */
+    readonly state: CommandState;
+  }
   /** A device acknowledges what is no command of its own, or of none that is kept. */
   | {
     readonly kind: "acknowledgement_unmatched";

@@ -87,7 +87,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },
     ...{ responder, committer, emit, failpoint },
   }, { ...config.backend, hasCallbacks: config.commands.callbackPath !== undefined });
-  const commandParts = { clock, keys, broker, committer, commands: store.commands };
+  const commandParts = { clock, keys, broker, committer, failpoint, commands: store.commands };
   const commands = assembleCommands(commandParts, config, emit);
   const verifier = new Verifier(keys);
   const intake = new Intake(

@@ -172,6 +172,14 @@ const LINES = {
     info(`Command of key ${keyName} to ${deviceId}: ${delivery}`, {
       ...{ key_name: keyName, device_id: deviceId, message_id: messageId, delivery },
     }),
+  command_cancelled: ({ keyName, deviceId, messageId, state }) => {
+    const end = state === "cancelled"
+      ? ""
+      : `; it is ${state} already, and no more copies are sent`;
+    return info(`Key ${keyName} cancelled a command to ${deviceId}${end}`, {
+      ...{ key_name: keyName, device_id: deviceId, message_id: messageId, state },
+    });
+  },
   command_state_changed: ({ keyName, deviceId, messageId, state }) =>
     info(`Command of key ${keyName} to ${deviceId} is ${state}`, {
       ...{ key_name: keyName, device_id: deviceId, message_id: messageId, state },

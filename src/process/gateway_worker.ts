@@ -150,19 +150,17 @@ export class GatewayWorker {
     this.#retired.set(server, setTimeout(() => this.#closeRetired(server), RETIRE_MS));
   }
 
-  async #closeRetired(server: ApiServer): Promise<void> {
+  #closeRetired(server: ApiServer): void {
     clearTimeout(this.#retired.get(server));
     this.#retired.delete(server);
-    await server.shutdown(0);
+    server.abort();
   }
 
   async #end(graceMs: number): Promise<void> {
     this.#stopping = true;
     const servers = new Set([this.#current?.server, this.#prepared?.server]);
-    const closed = Promise.all([
-      ...[...servers].map((server) => server?.shutdown(graceMs)),
-      ...[...this.#retired.keys()].map((server) => this.#closeRetired(server)),
-    ]);
+    for (const server of this.#retired.keys()) this.#closeRetired(server);
+    const closed = Promise.all([...servers].map((server) => server?.shutdown(graceMs)));
     await this.#halt(graceMs);
     this.#gate.close();
     await closed;

@@ -85,6 +85,24 @@ Deno.test("who commands a device, or tries to without the right key, is in the a
   });
 });
 
+Deno.test("whose key cancelled a command is in the audit and the log, also if a copy was sent", async () => {
+  await withLiveSite(async (site) => {
+    await site.device("sensor_001");
+    await site.register("sensor_002");
+    const lines: string[] = [];
+    for (const [id, state] of [["sensor_001", "sent"], ["sensor_002", "cancelled"]] as const) {
+      const init = { method: "POST", body: "1", headers: { ttl: "60" } };
+      const path = (await site.api(`/command/${id}`, init)).headers.get("location")!;
+      for (let i = 0; i < 2; i++) await site.api(path, { method: "DELETE" });
+      lines.push(`${id} backend ${path.split("/").at(-1)} ${state}`);
+    }
+    const cancelled = () => entries(site).filter(({ event }) => event === "command_cancelled");
+    await poll("both entries", () => cancelled().length === 2);
+    assert.deepEqual(cancelled().map(({ subject, detail }) => `${subject} ${detail}`), lines);
+    assert.equal(site.log.filter(({ event }) => event === "command_cancelled").length, 2);
+  });
+});
+
 Deno.test("a flood of refused commands is ten entries and their number, also in the metrics", async () => {
   await withLiveSite(async (site) => {
     await site.register("sensor_001");

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { BACKEND_FAULTS } from "../faults/backend_faults.ts";
 import { BATCHES } from "../faults/batches.ts";
 import { isClean } from "../faults/checker.ts";
+import { COMMANDS } from "../faults/commands.ts";
 import { EVERYTHING } from "../faults/everything.ts";
 import { FLOOD } from "../faults/flood.ts";
 import { KILLED_GATEWAY } from "../faults/killed_gateway.ts";
@@ -28,6 +29,10 @@ Deno.test("a gateway that is killed at any moment loses, swaps, changes and repe
 
 Deno.test("a gateway that is killed while it sends batches loses, swaps and changes nothing", async () => {
   await assertClean(BATCHES);
+});
+
+Deno.test("commands are executed once, and their states are true, whatever dies and when", async () => {
+  await assertClean(COMMANDS);
 });
 
 Deno.test("a bad broker, a bad backend, an overload and everything at once cost nothing", async () => {

@@ -11,6 +11,8 @@
  *   new; and what its device never sent is not forwarded at all.
  */
 
+import { Violations } from "./violations.ts";
+
 /** A message of a device, by its names; ids are compared without regard to their case. */
 export interface Named {
   readonly deviceId: string;
@@ -80,9 +82,6 @@ export interface Figures {
   readonly dead: number;
   readonly violations: readonly string[];
 }
-
-/** How many of a kind of violation are told one by one. */
-const TOLD_MAX = 5;
 
 /** Judges the evidence. */
 export function check(evidence: Evidence): Figures {
@@ -232,23 +231,4 @@ function nameOf(one: Named): string {
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
-/** Violations by kind: the first few of each in words, the rest as a number. */
-class Violations {
-  readonly #byKind = new Map<string, string[]>();
-
-  add(kind: string, what: string): void {
-    const list = this.#byKind.get(kind) ?? [];
-    list.push(what);
-    this.#byKind.set(kind, list);
-  }
-
-  list(): string[] {
-    return [...this.#byKind].flatMap(([kind, list]) => {
-      const told = list.slice(0, TOLD_MAX).map((what) => `${kind}: ${what}`);
-      const rest = list.length - told.length;
-      return rest > 0 ? [...told, `${kind}: and ${rest} more`] : told;
-    });
-  }
 }

@@ -44,6 +44,8 @@ export interface FaultSiteOptions extends Omit<LiveSiteOptions, "start"> {
 export interface Ending extends Pick<Evidence, "droppedByBroker" | "onceOnly"> {
   /** The broker has died, and answers with it: not every message is seen answered. */
   readonly answersMayBeLost?: boolean;
+  /** Readings of devices that are not of the fleet. */
+  readonly others?: readonly SentMessage[];
   /** Messages that may never arrive, such as those that the broker has dropped. */
   readonly mayBeMissing?: boolean;
 }
@@ -63,6 +65,14 @@ export async function withFaultSite<T>(
       await site.close();
     }
   });
+}
+
+/** Where a scenario wants to be told of commands. */
+export const CALLBACK_PATH = "/told/{device_id}/{message_id}";
+
+/** True if a request tells of a command. */
+export function isCallback({ path }: Pick<Reading, "path">): boolean {
+  return path.startsWith("/told/");
 }
 
 /** The parts of a fault scenario, and the usual ways to use them. */
@@ -228,8 +238,10 @@ export class FaultSite {
     }
     const { wrongAnswers } = this.fleet;
     if (wrongAnswers > 0) this.violations.push(`${wrongAnswers} answers were not their message's`);
-    const received = this.live.backend.received.flatMap(carriedBy);
-    const { sent, replays } = this.fleet;
+    const readings = this.live.backend.received.filter((one) => !isCallback(one));
+    const received = readings.flatMap(carriedBy);
+    const { replays } = this.fleet;
+    const sent = [...this.fleet.sent, ...ending.others ?? []];
     const figures = check({ ...ending, sent, replays, received, stored: this.stored() });
     return { ...figures, violations: [...this.violations, ...figures.violations] };
   }

@@ -4,7 +4,7 @@
  */
 
 import { layoutOf, settingsOf } from "../../src/cli/open_site.ts";
-import { FAILPOINTS } from "../../src/core/failpoint.ts";
+import { COMMAND_FAILPOINTS, FAILPOINTS } from "../../src/core/failpoint.ts";
 import { EventLog } from "../../src/log/event_log.ts";
 import { openLog, writeToStderr } from "../../src/log/log.ts";
 import { loadSite } from "../../src/process/loaded_site.ts";
@@ -12,7 +12,8 @@ import { Supervisor } from "../../src/process/supervisor.ts";
 import { InProcessWorker } from "../support/in_process_worker.ts";
 
 const [directory = "", fatal = "", passing = ""] = Deno.args;
-if (!FAILPOINTS.some((point) => point === fatal)) throw new Error(`There is no point "${fatal}"`);
+const points: readonly string[] = [...FAILPOINTS, ...COMMAND_FAILPOINTS];
+if (!points.includes(fatal)) throw new Error(`There is no point "${fatal}"`);
 
 let left = Number(passing);
 const failpoint = (point: string) => {

@@ -3,6 +3,7 @@
 import { BATCHES } from "./batches.ts";
 import { LINK_FAULTS } from "./link_faults.ts";
 import { BACKEND_FAULTS } from "./backend_faults.ts";
+import { COMMANDS } from "./commands.ts";
 import { EVERYTHING } from "./everything.ts";
 import { FLOOD } from "./flood.ts";
 import { HOSTILE_ANSWER_COST } from "./hostile_answers.ts";
@@ -15,6 +16,7 @@ import type { Scenario } from "./scenario.ts";
 export const SCENARIOS: readonly Scenario[] = [
   ...KILLED_GATEWAY,
   BATCHES,
+  COMMANDS,
   ...LINK_FAULTS,
   BACKEND_FAULTS,
   HOSTILE_ANSWER_COST,

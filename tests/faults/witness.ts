@@ -15,7 +15,7 @@ export function installWitness(store: Database): void {
   store.transaction(() => {
     store.prepare("CREATE TABLE witnessed (device_id TEXT, message_id TEXT) STRICT").run();
     store.prepare(`
-      CREATE TRIGGER outbox_witness AFTER INSERT ON outbox BEGIN
+      CREATE TRIGGER outbox_witness AFTER INSERT ON outbox WHEN new.command_state IS NULL BEGIN
         INSERT INTO witnessed VALUES (new.device_id, new.message_id);
       END`).run();
   });
@@ -25,7 +25,8 @@ export function installWitness(store: Database): void {
 export function contentsOf(store: Database): StoreContents {
   const names = store.prepare("SELECT device_id, message_id FROM witnessed ORDER BY rowid").all();
   const ids = store.prepare("SELECT device_id, message_id FROM replay_guard").all();
-  const outbox = store.prepare("SELECT * FROM outbox ORDER BY sequence").all().map(entryOf);
+  const outbox = store.prepare("SELECT * FROM outbox WHERE command_state IS NULL ORDER BY sequence")
+    .all().map(entryOf);
   const letters = new DeadLetters(store);
   return {
     outbox: outbox.map(carriedOf),

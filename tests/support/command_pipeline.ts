@@ -58,7 +58,7 @@ export async function withCommandPipeline(
 }
 
 function pipelineOn(pipeline: PipelineStore, keys: DeviceKeys): CommandPipeline {
-  const { store, committer, emit } = pipeline;
+  const { store, committer, emit, failpoint } = pipeline;
   const time = { wallMs: pipeline.clock.wallMs(), monotonicMs: 0 };
   const clock = { wallMs: () => time.wallMs, monotonicMs: () => time.monotonicMs };
   const copies: Copy[] = [];
@@ -74,7 +74,7 @@ function pipelineOn(pipeline: PipelineStore, keys: DeviceKeys): CommandPipeline 
     },
   };
   const watch = new CommandWatch(emit);
-  const parts = { clock, keys, broker, committer, commands: store.commands };
+  const parts = { clock, keys, broker, committer, commands: store.commands, failpoint };
   const options = { toleranceSeconds: 300, resendMs: 300_000 };
   const sender = new CommandSender(parts, options);
   const requests = new CommandRequests({ ...parts, sender }, options);

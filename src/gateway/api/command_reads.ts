@@ -73,6 +73,11 @@ export async function cancelCommand(
 ): Promise<Response> {
   if (!isReached(target)) return problem("unknown-command");
   const result = await parts.requests.cancel(target);
+  if (result.kind === "cancelled" || (result.kind === "withdrawn" && result.isNews)) {
+    const { deviceId, messageId, state } = result.command;
+    const names = { keyName: target.key.name, deviceId, messageId };
+    parts.emit({ kind: "command_cancelled", ...names, state });
+  }
   switch (result.kind) {
     case "cancelled":
       return new Response(commandRecord(result.command), { headers: JSON_FIELDS });

@@ -4,6 +4,8 @@
  * The rules are:
  * - before it ends it lets clients know: no answer is held any longer, and each connection ends with
  *   its next response;
+ * - it ends when its requests are answered: a client that has sent none, or a part of one, is not
+ *   waited for;
  * - if the listener fails, it listens again.
  */
 
@@ -15,6 +17,9 @@ import { namesNoHost } from "./request_host.ts";
 import type { ApiHandler } from "./routes.ts";
 
 const LISTEN_AGAIN_MS = 1_000;
+
+/** How long the last response may take to leave. */
+const LAST_RESPONSE_MS = 100;
 
 /** Where it listens; port 0 lets the system choose. */
 type ApiAddress = Pick<Config["api"], "host" | "port">;
@@ -39,6 +44,10 @@ export class ApiServer {
   /** No answer is held any longer, and each connection ends with its next response. */
   readonly #drained = new AbortController();
   #closing: Promise<void> | undefined;
+  /** Requests that are not answered yet. */
+  #open = 0;
+  /** Called when none is open. */
+  #onIdle = () => {};
 
   /** Listens at once; throws a `StartError` if it cannot. */
   constructor(address: ApiAddress, options: ApiServerOptions) {
@@ -57,16 +66,32 @@ export class ApiServer {
     this.#drained.abort();
   }
 
-  /** Stops listening; resolves when every request is answered, or aborted after the grace. */
+  /** Stops listening; resolves when every request is answered, or the grace is over. */
   shutdown(graceMs: number): Promise<void> {
     return this.#closing ??= this.#shutdown(graceMs);
   }
 
+  /** Stops listening and breaks off every request. */
+  abort(): void {
+    // After `shutdown` the runtime has nothing left to abort, and would throw where nobody catches.
+    if (this.#closing) return;
+    this.#closing = Promise.resolve();
+    this.#abort.abort();
+  }
+
   async #shutdown(graceMs: number): Promise<void> {
     this.drain();
-    const timer = setTimeout(() => this.#abort.abort(), graceMs);
-    await this.#server.shutdown();
-    clearTimeout(timer);
+    // The runtime waits without end for a connection that has not ended its TLS handshake.
+    const ended = this.#server.shutdown();
+    const late = Promise.withResolvers<void>();
+    const timers = [setTimeout(late.resolve, graceMs)];
+    const endIfIdle = () => {
+      if (this.#open === 0) late.resolve();
+    };
+    this.#onIdle = () => timers.push(setTimeout(endIfIdle, LAST_RESPONSE_MS));
+    if (this.#open === 0) this.#onIdle();
+    await Promise.race([ended, late.promise]);
+    for (const timer of timers) clearTimeout(timer);
   }
 
   #listen(): Deno.HttpServer<Deno.NetAddr> {
@@ -80,7 +105,7 @@ export class ApiServer {
         key,
         signal: this.#abort.signal,
         onListen: () => {},
-        handler: (request, { remoteAddr }) => this.#answer(request, remoteAddr, server.addr.port),
+        handler: (request, { remoteAddr }) => this.#count(request, remoteAddr, server.addr.port),
       });
       server.finished.catch((error) => this.#listenAgain(error));
       return server;
@@ -102,6 +127,15 @@ export class ApiServer {
         this.#listenAgain(error as Error);
       }
     }, LISTEN_AGAIN_MS);
+  }
+
+  async #count(request: Request, remote: Deno.NetAddr, listener: number): Promise<Response> {
+    this.#open++;
+    try {
+      return await this.#answer(request, remote, listener);
+    } finally {
+      if (--this.#open === 0) this.#onIdle();
+    }
   }
 
   async #answer(request: Request, remote: Deno.NetAddr, listener: number): Promise<Response> {

@@ -9,7 +9,7 @@
  */
 
 import type { Command, CommandDelivery, CopyOutcome } from "../../core/command_life.ts";
-import { cancelled, isFinal } from "../../core/command_life.ts";
+import { isFinal } from "../../core/command_life.ts";
 import { joined } from "../../core/bytes.ts";
 import type {
   CommandChange,
@@ -62,8 +62,8 @@ export type CommandResult =
 /** What became of the wish to end a command. */
 type CancelResult =
   | { readonly kind: "cancelled"; readonly command: Command }
-  /** No more copies are sent; one may still be with the device. */
-  | { readonly kind: "withdrawn"; readonly command: Command }
+  /** No more copies are sent; one may still be with the device. `isNews`: it was not so before. */
+  | { readonly kind: "withdrawn"; readonly command: Command; readonly isNews: boolean }
   | { readonly kind: "already_final"; readonly command: Command }
   | { readonly kind: "unknown" }
   | { readonly kind: "unstored" };
@@ -125,7 +125,7 @@ export class CommandRequests {
     const { command } = result;
     if (command.state === "cancelled") return { kind: "cancelled", command };
     return command.withdrawn && !isFinal(command)
-      ? { kind: "withdrawn", command: cancelled(command) }
+      ? { kind: "withdrawn", command, isNews: !before.withdrawn }
       : { kind: "already_final", command };
   }
 

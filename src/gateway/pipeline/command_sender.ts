@@ -22,6 +22,7 @@ import type {
   IntendedCopy,
   StoredCommand,
 } from "../../core/command_store.ts";
+import type { OnFailpoint } from "../../core/failpoint.ts";
 import type { Broker, DeviceKeys, Published } from "../../core/ports.ts";
 import { sign } from "../../core/signature.ts";
 import { signingInput } from "../../core/signing_input.ts";
@@ -58,6 +59,7 @@ interface SenderParts {
   readonly broker: Pick<Broker, "publish" | "isConnected">;
   readonly committer: CommandWriter;
   readonly commands: CommandReader;
+  readonly failpoint: OnFailpoint;
 }
 
 /** Its settings. */
@@ -191,7 +193,7 @@ export class CommandSender {
 
   /** Publishes a copy whose intent is on the disk. */
   async publish(stored: StoredCommand, copy: IntendedCopy): Promise<CopyOutcome> {
-    const { broker, clock } = this.#parts;
+    const { broker, clock, failpoint } = this.#parts;
     const { deviceId } = stored.command;
     const queue = this.#queues.get(deviceId);
     if (queue) queue.lastCopyMs = clock.monotonicMs();
@@ -199,7 +201,9 @@ export class CommandSender {
     const messageExpiryInterval = this.#secondsLeft(copy);
     if (body === undefined || messageExpiryInterval <= 0) return "unsent";
     const properties = { messageExpiryInterval };
-    return outcomeOf(await broker.publish(commandTopic(deviceId), body, properties));
+    const published = await broker.publish(commandTopic(deviceId), body, properties);
+    failpoint("command_published");
+    return outcomeOf(published);
   }
 
   /** The signed message; undefined if the device has no key any longer. */

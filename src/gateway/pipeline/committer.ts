@@ -19,7 +19,7 @@ import type {
 } from "../../core/command_store.ts";
 import type { Settlement } from "../../core/delivery.ts";
 import type { Emit } from "../../core/event.ts";
-import type { OnFailpoint } from "../../core/failpoint.ts";
+import type { Failpoint, OnFailpoint } from "../../core/failpoint.ts";
 import type { OutboxEntry, WaitingEntry } from "../../core/outbox_entry.ts";
 import type { CommitResult, MessageStore, Tidying } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
@@ -253,6 +253,7 @@ export class Committer {
     this.#notes.written(notes);
     this.#changes.splice(0, changes.length);
     this.#works(result);
+    for (const point of commandFailpoints(changes, result)) failpoint(point);
     committed(result);
     this.#handOn(result);
     changes.forEach(({ done }, i) => done(result.commandResults[i]));
@@ -324,5 +325,37 @@ export class Committer {
       };
     });
     this.#endPause = undefined;
+  }
+}
+
+/** Which points of commands a transaction has reached. */
+function commandFailpoints(
+  changes: readonly WaitingChange[],
+  { committed, changedCommands }: CommitResult,
+): Failpoint[] {
+  if (changes.length === 0 && changedCommands.length === 0) return [];
+  const isOver = ({ command: { state } }: ChangedCommand) =>
+    state === "expired" || state === "unconfirmed";
+  return [
+    ...changes.flatMap(({ change }) => failpointOf(change) ?? []),
+    ...committed.flatMap(({ kind }) => kind === "acknowledged" ? "command_acknowledged" : []),
+    ...changedCommands.flatMap((one) => isOver(one) ? "command_timed_out" : []),
+  ];
+}
+
+function failpointOf(change: CommandChange): Failpoint | undefined {
+  switch (change.kind) {
+    case "accept":
+      return change.copy ? "command_intended" : "command_stored";
+    case "send":
+      return "command_intended";
+    case "conclude":
+      return "command_concluded";
+    case "cancel":
+      return "command_cancelled";
+    case "forget":
+      return undefined;
+    default:
+      return change satisfies never;
   }
 }

@@ -32,9 +32,9 @@ export class SingleSender {
       : undefined;
     emit({ kind: "delivery_started", entry, waitedMs });
     const delivered = backend.deliver(entry, stop);
-    failpoint("posted");
+    failpoint(isCallback(entry) ? "callback_posted" : "posted");
     const outcome = await delivered;
-    failpoint("answered");
+    failpoint(isCallback(entry) ? "callback_answered" : "answered");
     return outcome;
   }
 }

@@ -16,6 +16,11 @@ const NOTES: { readonly [K in Kind]?: (event: EventOf<K>) => Entered } = {
     detail: `${keyName} ${messageId} ${delivery}`,
     count: 1,
   }),
+  command_cancelled: ({ keyName, deviceId, messageId, state }) => ({
+    subject: deviceId,
+    detail: `${keyName} ${messageId} ${state}`,
+    count: 1,
+  }),
   command_state_changed: ({ keyName, deviceId, messageId, state }) => ({
     subject: deviceId,
     detail: `${keyName} ${messageId} ${state}`,

@@ -58,6 +58,7 @@ const COUNTS = {
   session_taken_over: undefined,
   broker_dropped: ({ count }, metrics) => metrics.brokerDropped.inc(count),
   command_accepted: ({ delivery }, metrics) => metrics.commandsAccepted.inc({ delivery }),
+  command_cancelled: undefined,
   command_state_changed: ({ state }, metrics) => metrics.commandStates.inc({ state }),
   acknowledgement_unmatched: (_event, metrics) => metrics.acknowledgementsUnmatched.inc(),
   command_refused: ({ reason, count }, metrics) => metrics.commandsRefused.inc({ reason }, count),

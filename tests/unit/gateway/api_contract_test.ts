@@ -127,7 +127,7 @@ const ANSWERS: readonly (readonly [
   [GET, 304, { headers: { ...KNOWN, prefer: "wait=0" } }],
   [GET, 404, { commands: [] }, "unknown-command"],
   [DELETE, 200, {}],
-  [DELETE, 202, { cancelled: { kind: "withdrawn", command: RECORD } }],
+  [DELETE, 202, { cancelled: { kind: "withdrawn", command: RECORD, isNews: true } }],
   [DELETE, 404, { cancelled: { kind: "unknown" } }, "unknown-command"],
   [DELETE, 409, { cancelled: { kind: "already_final", command: RECORD } }, "already-final"],
   [DELETE, 503, { cancelled: { kind: "unstored" } }, "store-unavailable"],

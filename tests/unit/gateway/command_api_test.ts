@@ -243,7 +243,7 @@ Deno.test("a long poll ends when its client goes, and makes room", async () => {
 });
 
 Deno.test("DELETE cancels what waits, withdraws what was sent, and cannot end what has ended", async () => {
-  await withCommandApi(async ({ post, ask, words }) => {
+  await withCommandApi(async ({ post, ask, words, events }) => {
     words.push(NOBODY, NOBODY);
     const cancel = async (response: Response) =>
       await ask(response.headers.get("location")!, { method: "DELETE" });
@@ -261,6 +261,11 @@ Deno.test("DELETE cancels what waits, withdraws what was sent, and cannot end wh
       const record = await withdrawn.json();
       assert.deepEqual([withdrawn.status, record.state, record.withdrawn], [202, "sent", true]);
     }
+    const told = events.filter((event) => event.kind === "command_cancelled");
+    assert.deepEqual(told.map(({ keyName, state }) => `${keyName} ${state}`), [
+      "right cancelled",
+      "right sent",
+    ]);
     const none = await ask(`${PATH}/${MESSAGE_ID}`, { method: "DELETE" });
     await assertProblem(none, 404, "unknown-command");
   });
