@@ -7,6 +7,7 @@ import { type Credentials, readCredentials } from "../config/credentials.ts";
 import type { Emit } from "../core/event.ts";
 import type { OnFailpoint } from "../core/failpoint.ts";
 import { Outage } from "../core/outage.ts";
+import type { MessageStore } from "../core/ports.ts";
 import { secondsOf } from "../core/time.ts";
 import { EventLog } from "../log/event_log.ts";
 import { type Log, takeDroppedLines } from "../log/log.ts";
@@ -94,16 +95,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
     { clock, verifier, committer, commands: commands.sender, receipts, catchUp, emit, failpoint },
     { ...config.store, ...checks },
   );
-  const metrics = new Metrics({
-    pending: () => committer.pending,
-    devices: () => keys.size,
-    brokerConnected: () => broker.isConnected,
-    intakePaused: () => intake.isPaused,
-    catchingUp: () => !catchUp.isDone,
-    forwarder,
-    steadyMs,
-    counts: () => messages.counts(),
-  });
+  const metricParts = { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages };
+  const metrics = assembleMetrics(metricParts);
   listeners.push((event) => countEvent(event, metrics));
   listeners.push((event) => enterEvent(event, { committer, clock }));
   const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
@@ -130,6 +123,31 @@ export async function assemble(config: Config, options: GatewayOptions) {
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
   };
+}
+
+/** What the metrics show of the parts, read when they are asked for. */
+function assembleMetrics(
+  { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages }: {
+    readonly committer: Pick<Committer, "pending">;
+    readonly keys: { readonly size: number };
+    readonly broker: Pick<MqttBroker, "isConnected">;
+    readonly intake: Pick<Intake, "isPaused">;
+    readonly catchUp: Pick<CatchUp, "isDone">;
+    readonly forwarder: Forwarder;
+    readonly steadyMs: () => number;
+    readonly messages: Pick<MessageStore, "counts">;
+  },
+): Metrics {
+  return new Metrics({
+    pending: () => committer.pending,
+    devices: () => keys.size,
+    brokerConnected: () => broker.isConnected,
+    intakePaused: () => intake.isPaused,
+    catchingUp: () => !catchUp.isDone,
+    forwarder,
+    steadyMs,
+    counts: () => messages.counts(),
+  });
 }
 
 /** Where the backend is, and who the gateway is to it. */
