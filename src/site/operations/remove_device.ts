@@ -6,7 +6,7 @@
  * - the bundle last, and only if the broker was told, with the mark that the removal has begun: while
  *   one of them is there, the same command again goes on where this one stopped, and the id is taken;
  * - a broker that does not run may have kept the device's session on the disk, with commands in it,
- *   for whoever has the id next: the mark stays until the session was ended.
+ *   for the next device of that id: the mark stays until the session was ended.
  */
 
 import { ensureOwnedFolder } from "../../config/owned_file.ts";
