@@ -257,7 +257,10 @@ class Truth {
   contradicts({ messageId, state, fromMs, untilMs }: CommandReport): string | undefined {
     const arrivedMs = this.#arrivedMs.get(messageId) ?? Infinity;
     if (state === "waiting" && arrivedMs < fromMs) {
-      return `${messageId} was waiting ${Math.round(fromMs - arrivedMs)} ms after a copy came`;
+      const since = fromMs < Infinity
+        ? `${Math.round(fromMs - arrivedMs)} ms after`
+        : "at last, and";
+      return `${messageId} was waiting ${since} a copy came`;
     }
     if (NEVER_EXECUTED.has(state) && arrivedMs < Infinity) return `${messageId} was ${state}`;
     if (!DEVICE_STATES.has(state)) return undefined;

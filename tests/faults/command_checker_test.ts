@@ -142,6 +142,9 @@ Deno.test("checkCommands() fails on `waiting` while a copy is with the device", 
   const reports = [report("ack-0", "waiting", 60, 61)];
   const figures = checkCommands({ ...evidence, reports });
   assertFaults(figures, { falseClaims: 1 }, /ack-0 was waiting 10 ms after a copy came$/);
+  const kept = evidence.kept.map((one) => ({ ...one, state: "waiting" as const }));
+  const atLast = checkCommands({ ...evidence, kept, reports: [] });
+  assertFaults(atLast, { falseClaims: 4 }, /plain-0 was waiting at last, and a copy came$/);
 });
 
 Deno.test("checkCommands() fails on `expired` and `cancelled` of what had a copy", () => {
