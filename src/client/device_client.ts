@@ -85,11 +85,12 @@ export class DeviceClient {
   readonly deviceId: string;
   /** Every answer so far. */
   readonly responses: DeviceResponse[] = [];
+  /** Receipts not yet taken with `receipt`, as they came. */
+  readonly receipts: Uint8Array[] = [];
   readonly #secret: string;
   readonly #key: SecretKey;
   readonly #client: MqttClient;
   readonly #commands: Uint8Array[] = [];
-  readonly #receipts: Uint8Array[] = [];
   /** Publishes whose acknowledgement has not come yet. */
   readonly #waiting = new Set<(error: Error) => void>();
   #pubackReason = 0;
@@ -207,14 +208,9 @@ export class DeviceClient {
     return await readDeviceCommand(message, { deviceId, key: this.#key, nowSeconds: nowSeconds() });
   }
 
-  /** Receipts not yet taken with `receipt`. */
-  get receiptsWaiting(): number {
-    return this.#receipts.length;
-  }
-
   /** Waits for the next receipt and checks it. */
   async receipt(options: { timeoutMs?: number } = {}): Promise<DeviceReceipt> {
-    const message = await poll("a receipt", () => this.#receipts.shift(), options);
+    const message = await poll("a receipt", () => this.receipts.shift(), options);
     return await readDeviceReceipt(message, { deviceId: this.deviceId, key: this.#key });
   }
 
@@ -231,7 +227,7 @@ export class DeviceClient {
 
   #hear(topic: string, bytes: Uint8Array, properties: ResponseProperties = {}): void {
     if (topic === commandTopic(this.deviceId)) return void this.#commands.push(bytes);
-    if (topic === receiptTopic(this.deviceId)) return void this.#receipts.push(bytes);
+    if (topic === receiptTopic(this.deviceId)) return void this.receipts.push(bytes);
     const { correlationData, userProperties = {} } = properties;
     this.responses.push({
       messageId: text(correlationData ?? new Uint8Array()),

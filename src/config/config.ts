@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import { isOfContainerPlatform } from "./environment.ts";
 import type { BatchLimits } from "../core/delivery_batch.ts";
-import type { ReceiptMode } from "../core/receipt.ts";
+import { type ReceiptMode, RECEIPTS_BURST } from "../core/receipt.ts";
 import { statusesOf } from "../core/retry_statuses.ts";
 import type { Rate } from "../core/token_bucket.ts";
 import { durationMs } from "./setting_types.ts";
@@ -85,6 +85,8 @@ export interface Config {
     readonly graceSeconds: number;
     /** Undefined: no limit. */
     readonly rate: Rate | undefined;
+    /** How long message ids are remembered at least. */
+    readonly rememberSeconds: number;
   };
   readonly store: {
     readonly database: string;
@@ -132,9 +134,6 @@ const CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY";
 const SEALING_KEY_CREDENTIAL = "secrets.key";
 
 const PREFIX = "SECURE_IOT_GATEWAY_";
-
-/** Receipts of refused messages that one device may get at once. */
-const RECEIPTS_BURST = 5;
 
 /** So much of a wrong value is shown. */
 const SHOWN_MAX_CHARS = 60;
@@ -384,6 +383,7 @@ function configOf(
       rate: checks.rate_limit_per_second === 0
         ? undefined
         : { perSecond: checks.rate_limit_per_second, burst: checks.rate_limit_burst },
+      rememberSeconds: durationMs(checks.remember) / 1000,
     },
     store: {
       database: path(store.database),

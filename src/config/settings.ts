@@ -214,6 +214,12 @@ export const SETTINGS = {
       "24h",
       "Longest outage of the gateway after which messages sent meanwhile are accepted; 0s: none",
     ),
+    remember: setting(
+      duration("0s", "365d"),
+      "0s",
+      "How long message ids are remembered at least, so that a reading that is signed again is " +
+        "known; 0s: as long as its message could be in range",
+    ),
     rate_limit_per_second: setting(
       number(0, 1_000_000),
       0,

@@ -20,6 +20,9 @@ const ANSWER_DEPTH_MAX = 128;
 /** Longest name or message id that is looked at, with every character escaped. */
 const STRING_MAX_BYTES = 256;
 
+/** There are a few strings in each item: one decoder for all of them. */
+const TEXT = new TextDecoder();
+
 /** What the backend says of one reading. */
 interface BatchItem {
   readonly status: number;
@@ -146,12 +149,12 @@ function bodyOf(bytes: Uint8Array, span: Span | undefined): Uint8Array | undefin
 /** An interim status (1xx) answers nothing. */
 function statusOf(bytes: Uint8Array, [start, end]: Span): number | undefined {
   if (end - start !== 3) return undefined;
-  const text = new TextDecoder().decode(bytes.subarray(start, end));
+  const text = TEXT.decode(bytes.subarray(start, end));
   return /^[2-9][0-9]{2}$/.test(text) ? Number(text) : undefined;
 }
 
 /** The value of a scanned string; undefined if it is none, or is too long to be one of ours. */
 function stringOf(bytes: Uint8Array, [start, end]: Span): string | undefined {
   if (bytes[start] !== 0x22 || end - start > STRING_MAX_BYTES) return undefined;
-  return JSON.parse(new TextDecoder().decode(bytes.subarray(start, end)));
+  return JSON.parse(TEXT.decode(bytes.subarray(start, end)));
 }

@@ -12,6 +12,9 @@ import type { Rejection, RejectionCode } from "./rejection.ts";
 export const RECEIPT_MODES = ["off", "rejected", "all"] as const;
 export type ReceiptMode = typeof RECEIPT_MODES[number];
 
+/** Receipts of refused messages that one device may get at once. */
+export const RECEIPTS_BURST = 5;
+
 /** Stands for the id of a message of which none could be read. */
 const NIL_MESSAGE_ID = "00000000-0000-0000-0000-000000000000";
 

@@ -4,8 +4,18 @@ import { shownUrl } from "../core/endpoint.ts";
 import { TRIAL_PAYLOAD } from "./backend_checks.ts";
 import type { RejectionCode } from "../core/rejection.ts";
 import { DAY_SECONDS, secondsOf } from "../core/time.ts";
-import { type Check, type CheckOutcome, fail, messageOf, pass, passUnless, skip } from "./check.ts";
+import {
+  type Check,
+  type CheckOutcome,
+  fail,
+  messageOf,
+  pass,
+  passUnless,
+  skip,
+  warn,
+} from "./check.ts";
 import type { TestSession } from "./test_session.ts";
+import { UPGRADE_REMEDY } from "./topic_attacks.ts";
 import { temporaryId } from "./temporary_device.ts";
 
 /** The attacks that need no good message. */
@@ -14,6 +24,7 @@ export const MESSAGE_ATTACKS: readonly Check<TestSession>[] = [
   { name: "tampered message", look: rejectsTampered },
   { name: "message of another", look: rejectsForeignId },
   { name: "stale message", look: rejectsStale },
+  { name: "receipt", look: sendsReceipt },
 ];
 
 /** The one message that reaches the backend, and what is done with it afterwards. */
@@ -57,6 +68,21 @@ async function rejectsStale(session: TestSession): Promise<CheckOutcome> {
   const timestamp = secondsOf(Date.now()) - age;
   const { message } = await session.device.sign(TRIAL_PAYLOAD, { timestamp });
   return await refusal(session, message, "timestamp_out_of_range");
+}
+
+/** Of the messages before. */
+async function sendsReceipt({ device, site }: TestSession): Promise<CheckOutcome> {
+  if (site.config.receipts.send === "off") return pass('off: receipts.send is "off"');
+  try {
+    const { payload, valid } = await device.receipt({ timeoutMs: OWN_TIME_MS });
+    if (!valid) return fail("a receipt has a wrong signature", BUG_REMEDY);
+    return pass(`the device is told why its message was refused, signed: ${payload}`);
+  } catch {
+    return warn(
+      "a device is not told why its message was refused: no receipt came",
+      UPGRADE_REMEDY,
+    );
+  }
 }
 
 async function deliversValid(session: TestSession): Promise<CheckOutcome> {

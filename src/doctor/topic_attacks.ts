@@ -87,7 +87,8 @@ async function allowsOwnAckAndReceipt(devices: TestDevices): Promise<CheckOutcom
   const { reasonCode } = await device.publish(TEXT, { topic, properties: PROPERTIES });
   const refused = refusedAck(device.deviceId, reasonCode);
   await roundTrip(device);
-  const heard = device.responses.map(({ text }) => text);
+  const texts = device.receipts.map((bytes) => new TextDecoder().decode(bytes));
+  const heard = [...texts, ...device.responses.map(({ text }) => text)];
   if (heard.includes(FOREIGN_RECEIPT)) return fail("another device's receipt was received", REMEDY);
   const faults = [
     ...(refused === undefined ? [] : [refused]),

@@ -45,6 +45,8 @@ interface MessageLimits {
   readonly deadLetters: DeadLetterLimits;
   readonly audit: AuditLimits;
   readonly commands: CommandLimits;
+  /** How long message ids are remembered at least. */
+  readonly checks: { readonly rememberSeconds: number };
 }
 
 /** How much is kept of commands. */

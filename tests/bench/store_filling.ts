@@ -92,7 +92,7 @@ function fillSlice(
     bank.add(0, hashOf(deviceId, messageId));
   }
   const secondsAt = (id: number) => Math.ceil(newestSeconds - spanSeconds * (1 - id / count));
-  database.prepare("INSERT INTO replay_slices VALUES (?, ?, ?, ?, ?)").run(
+  database.prepare("INSERT INTO replay_slices VALUES (?, ?, ?, ?, ?, 0, NULL)").run(
     slice,
     secondsAt(before),
     secondsAt(after),

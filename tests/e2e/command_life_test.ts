@@ -6,7 +6,7 @@ import { GatewayProcess } from "../../src/demo/sandbox/gateway_process.ts";
 import { poll } from "../../src/time/poll.ts";
 import { accessTo } from "../support/api_request.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
-import { withLiveProcess } from "../support/live_process.ts";
+import { reissueServer, reload, withLiveProcess } from "../support/live_process.ts";
 import { withOutsideGateway } from "../support/outside_gateway.ts";
 import { usageOf } from "../support/process_usage.ts";
 
@@ -206,6 +206,22 @@ Deno.test("answers that are held end when the gateway stops, as they are", async
     const answers = await Promise.all(held);
     assert.deepEqual(answers.map(({ status }) => status), [304, 200]);
     assert.ok(performance.now() - startMs < 5_000);
+  });
+});
+
+Deno.test("answers that are held end at a reload, and go on with the next gateway", async () => {
+  await withLiveProcess(async (site, gateway) => {
+    const device = await site.device(DEVICE_ID);
+    const path = locationOf(await post(site, { ttl: "60" }));
+    const { messageId } = await device.command();
+    const etag = (await site.api(path)).headers.get("etag")!;
+    const held = follow(site, path, etag);
+    await reissueServer(site.layout);
+    assert.equal((await reload(gateway)).event, "reloaded");
+    assert.deepEqual([(await held).status, (await held).headers.get("etag")], [304, etag]);
+    const again = follow(site, path, etag);
+    await device.acknowledge(messageId, DONE);
+    assert.equal((await (await again).json()).state, "done");
   });
 });
 

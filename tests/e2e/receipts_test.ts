@@ -94,7 +94,7 @@ Deno.test("strangers and revoked devices hear nothing", async () => {
     }
     await told(known, "hello");
     await logsOf(site, 5);
-    assert.deepEqual([stranger.receiptsWaiting, revoked.receiptsWaiting], [0, 0]);
+    assert.deepEqual([stranger.receipts.length, revoked.receipts.length], [0, 0]);
     assert.equal(await site.metric('receipts_sent_total{result="rejected"}'), 1);
   });
 });

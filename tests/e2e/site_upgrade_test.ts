@@ -195,6 +195,7 @@ Deno.test("an older site works as before: doctor names what is missing, and revo
       "devices' access list",
       "gateway's access list",
       "acknowledgement, receipt",
+      "receipt",
       "command",
     ]);
     const warnings = findings.filter(({ status }) => status === "warn");

@@ -20,6 +20,11 @@ export const COMMANDS_KEPT: CommandLimits = {
   callbackPath: undefined,
 };
 
+/** The same of messages. */
+export const MESSAGES_KEPT = {
+  ...{ deadLetters: KEPT, audit: KEPT, commands: COMMANDS_KEPT, checks: { rememberSeconds: 0 } },
+};
+
 /** What stands on the store, and what it did. */
 export interface PipelineStore {
   readonly store: Store;
@@ -78,7 +83,7 @@ function pipelineOn(store: Store, { policy, limits }: PipelineOptions): Pipeline
   const committer = new Committer({
     ...{ catchUp, clock, emit, failpoint, steadyMs: clock.wallMs },
     store: failing(
-      store.messages({ deadLetters: KEPT, audit: KEPT, commands: { ...COMMANDS_KEPT, ...limits } }),
+      store.messages({ ...MESSAGES_KEPT, commands: { ...COMMANDS_KEPT, ...limits } }),
       batches,
       faults,
     ),

@@ -68,13 +68,14 @@ export class DeadLetters {
     this.#find = store.prepare("SELECT * FROM dead_letters WHERE sequence = ?");
     this.#byMessage = store.prepare(
       `SELECT sequence FROM dead_letters
-      WHERE device_id = ? AND lower(message_id) = lower(?) AND command_state IS NULL`,
+      WHERE lower(message_id) = lower(?) AND device_id = ? AND command_state IS NULL`,
     );
     this.#revive = store.prepare(`
-      INSERT INTO outbox (device_id, message_id, timestamp, accepted_ms, payload, command_state)
+      INSERT INTO outbox
+        (device_id, message_id, timestamp, accepted_ms, payload, command_state, is_requeued)
       SELECT device_id, message_id, timestamp,
         ? + coalesce((SELECT value FROM marks WHERE name = '${STEADY_OFFSET_MARK}'), 0), payload,
-        command_state
+        command_state, 1
       FROM dead_letters WHERE ${IN_RANGE} ORDER BY sequence LIMIT ${BATCH_MAX}`);
     this.#remove = store.prepare(`
       DELETE FROM dead_letters WHERE sequence IN
@@ -126,7 +127,7 @@ export class DeadLetters {
 
   /** The dead letter of a reading, by its message_id in any case; undefined if there is none. */
   findMessage(deviceId: string, messageId: string): DeadLetter | undefined {
-    const row = this.#byMessage.get(deviceId, messageId);
+    const row = this.#byMessage.get(messageId, deviceId);
     return row && this.find(row["sequence"] as number);
   }
 

@@ -42,6 +42,9 @@ import { ReplayGuard } from "./replay_guard.ts";
 /** Seconds between two marks of attendance on the disk, if nothing else is written. */
 const MARK_EVERY_SECONDS = 10;
 
+/** Of so many segments the ids are that `checks.remember` keeps, if they are few. */
+const REMEMBERED_SEGMENTS = 16;
+
 /** A step of the wall clock that is marked, milliseconds. */
 const STEADY_STEP_MS = 1_000;
 
@@ -50,6 +53,8 @@ interface MessageLimits {
   readonly deadLetters: DeadLetterLimits;
   readonly audit: AuditLimits;
   readonly commands: CommandLimits;
+  /** How long message ids are remembered at least. */
+  readonly checks: { readonly rememberSeconds: number };
 }
 
 /** A database's messages. */
@@ -107,9 +112,8 @@ export class SqliteMessages implements MessageStore {
     this.#dataVersion = undefined; // until this commit is on the disk
     const dataVersionNow = { value: before };
     const nowSeconds = secondsOf(wallMs);
-    const { toleranceSeconds } = batch.policy;
     const done = this.#replayGuard.transaction(
-      { nowSeconds, segmentSeconds: toleranceSeconds },
+      { nowSeconds, segmentSeconds: this.#segmentSeconds(batch) },
       () => {
         for (const settlement of batch.settlements) this.#settle(settlement);
         for (const note of batch.notes) this.#database.audit.note(note);
@@ -158,7 +162,8 @@ export class SqliteMessages implements MessageStore {
 
   // deno-lint-ignore require-await -- as above
   async held(deviceId: string, messageId: string): Promise<Held> {
-    if (this.#outbox.has(deviceId, messageId)) return "pending";
+    const between = this.#replayGuard.sequencesOf(deviceId, messageId);
+    if (this.#outbox.has(deviceId, messageId, between)) return "pending";
     return this.#deadLetters.findMessage(deviceId, messageId) ? "dead" : "settled";
   }
 
@@ -255,13 +260,22 @@ export class SqliteMessages implements MessageStore {
     return attendedSeconds;
   }
 
+  /** After so long a segment of remembered ids takes no more: longer ones if they are kept longer. */
+  #segmentSeconds({ policy: { toleranceSeconds } }: Batch): number {
+    return Math.max(toleranceSeconds, this.#limits.checks.rememberSeconds / REMEMBERED_SEGMENTS);
+  }
+
   /** Forgets ids that can no longer matter, even for what is still held; expires dead letters. */
   #tidy(
     { wallMs, facts, policy }: Batch,
     { heldSinceMs, ageMs }: Tidying & { readonly ageMs: number },
   ) {
     const nowSeconds = secondsOf(Math.min(wallMs, heldSinceMs ?? Infinity));
-    const forgets = this.#replayGuard.forget(oldestRemembered({ nowSeconds, ...facts }, policy));
+    const { rememberSeconds } = this.#limits.checks;
+    const forgets = this.#replayGuard.forget(
+      oldestRemembered({ nowSeconds, ...facts }, policy),
+      rememberSeconds === 0 ? Infinity : nowSeconds - rememberSeconds,
+    );
     const untidy = this.#commands.tidy(ageMs) || forgets;
     const expiredDeadLetters = this.#deadLetters.expire(this.#limits.deadLetters, ageMs);
     return { untidy, expiredDeadLetters };

@@ -18,6 +18,7 @@ export class Outbox {
   readonly #newest: StatementSync;
   readonly #count: StatementSync;
   readonly #has: StatementSync;
+  readonly #hasRequeued: StatementSync;
 
   constructor(store: Database) {
     this.#insert = store.prepare(`
@@ -40,7 +41,12 @@ export class Outbox {
     this.#count = store.prepare("SELECT count(*) AS n FROM outbox");
     this.#has = store.prepare(`
       SELECT 1 FROM outbox
-      WHERE device_id = ? AND lower(message_id) = lower(?) AND command_state IS NULL`);
+      WHERE sequence > ? AND sequence <= ? AND device_id = ? AND lower(message_id) = lower(?) AND
+        command_state IS NULL`);
+    this.#hasRequeued = store.prepare(`
+      SELECT 1 FROM outbox
+      WHERE is_requeued = 1 AND lower(message_id) = lower(?) AND device_id = ? AND
+        command_state IS NULL`);
   }
 
   /** Adds an accepted message; returns the entry it has become. */
@@ -69,9 +75,17 @@ export class Outbox {
     return this.#read.all(...places).map(entryOf);
   }
 
-  /** True if a reading waits, by its message_id in any case. */
-  has(deviceId: string, messageId: string): boolean {
-    return this.#has.get(deviceId, messageId) !== undefined;
+  /**
+   * True if a reading waits, by its message_id in any case: with a number between these, unless it was
+   * a dead letter. Each number between them that waits is looked at.
+   */
+  has(
+    deviceId: string,
+    messageId: string,
+    { after, upTo }: { readonly after: number; readonly upTo: number },
+  ): boolean {
+    return this.#has.get(after, upTo, deviceId, messageId) !== undefined ||
+      this.#hasRequeued.get(messageId, deviceId) !== undefined;
   }
 
   /** Sequence number and device of every entry after `sequence`, in order. */

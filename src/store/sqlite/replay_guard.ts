@@ -12,6 +12,8 @@
  * - the newest timestamp ever forgotten is kept permanently (`forgotten_seconds`), and a message that
  *   old or older is never accepted, so a clock that steps back makes nothing fresh again; a clock
  *   that stepped far ahead and came back costs nothing, since only what was really held moves it;
+ * - ids may be kept longer, counted from when they were used: so a reading that is signed again, with a
+ *   new timestamp, is known;
  * - an id is compared as its 16 bytes, so that its case does not matter.
  */
 
@@ -34,6 +36,10 @@ interface Segment {
   newestSeconds: number;
   /** That it took, less those that were removed since it was read. */
   ids: number;
+  /** Readings with these ids have higher numbers in the outbox. */
+  readonly afterSequence: number;
+  /** The wall clock when it took its last id, Unix seconds. */
+  lastSeconds: number;
 }
 
 /**
@@ -47,6 +53,7 @@ export class ReplayGuard implements KnownIds {
   readonly #write: StatementSync;
   readonly #close: StatementSync;
   readonly #drop: StatementSync;
+  readonly #lastSequence: StatementSync;
   /** Bank n has the filters of the 32 segments from 32 n on. */
   readonly #banks = new Map<number, BloomFilters>();
   /** In the order of their numbers. */
@@ -71,9 +78,10 @@ export class ReplayGuard implements KnownIds {
         SELECT slice, device_id, message_id FROM replay_guard WHERE slice = ?
         ORDER BY device_id, message_id LIMIT ${CLEAR_MAX}
       )`);
-    this.#write = store.prepare("REPLACE INTO replay_slices VALUES (?, ?, ?, ?, NULL)");
+    this.#write = store.prepare("REPLACE INTO replay_slices VALUES (?, ?, ?, ?, NULL, ?, ?)");
     this.#close = store.prepare("UPDATE replay_slices SET filter = ? WHERE number = ?");
     this.#drop = store.prepare("DELETE FROM replay_slices WHERE number = ?");
+    this.#lastSequence = store.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'");
     this.#read();
   }
 
@@ -111,8 +119,8 @@ export class ReplayGuard implements KnownIds {
 
   #writeOpen(): void {
     if (!this.#hasNew) return;
-    const { number, openedSeconds, newestSeconds, ids } = this.#open!;
-    this.#write.run(number, openedSeconds, newestSeconds, ids);
+    const { number, openedSeconds, newestSeconds, ids, afterSequence, lastSeconds } = this.#open!;
+    this.#write.run(number, openedSeconds, newestSeconds, ids, afterSequence, lastSeconds);
   }
 
   /** True if the device has used this id (a UUID's text, in any case) before. */
@@ -125,6 +133,16 @@ export class ReplayGuard implements KnownIds {
     const number = this.#segmentOf(deviceId, messageId);
     const segment = this.#segments.find((segment) => segment.number === number);
     return segment && { sinceSeconds: segment.openedSeconds, newestSeconds: segment.newestSeconds };
+  }
+
+  /** Between which numbers in the outbox a reading has its own, if its id is known. */
+  sequencesOf(deviceId: string, messageId: string): { after: number; upTo: number } {
+    const number = this.#segmentOf(deviceId, messageId);
+    const place = this.#segments.findIndex((segment) => segment.number === number);
+    return {
+      after: this.#segments[place]?.afterSequence ?? 0,
+      upTo: this.#segments[place + 1]?.afterSequence ?? Number.MAX_SAFE_INTEGER,
+    };
   }
 
   #segmentOf(deviceId: string, messageId: string): number | undefined {
@@ -148,6 +166,7 @@ export class ReplayGuard implements KnownIds {
     const { changes } = this.#insert.run(segment.number, deviceId, id);
     this.#bankOf(segment.number).add(segment.number % BANK_FILTERS, hashOf(deviceId, id));
     segment.newestSeconds = Math.max(segment.newestSeconds, timestampSeconds);
+    segment.lastSeconds = Math.max(segment.lastSeconds, this.#nowSeconds);
     segment.ids += Number(changes);
     this.#hasNew = true;
   }
@@ -158,12 +177,14 @@ export class ReplayGuard implements KnownIds {
   }
 
   /**
-   * Forgets segments that have no timestamp from `beforeSeconds` on, save the one that takes new ids;
-   * true if there may be more to do, since what is forgotten is removed bit by bit.
+   * Forgets segments that have no timestamp from `timestampsBefore` on, and took no id from
+   * `usedBefore` on (Unix seconds), save the one that takes new ids; true if there may be more to do,
+   * since what is forgotten is removed bit by bit.
    */
-  forget(beforeSeconds: number): boolean {
+  forget(timestampsBefore: number, usedBefore = Infinity): boolean {
     const due = this.#segments.findIndex((segment) =>
-      segment !== this.#open && segment.newestSeconds < beforeSeconds
+      segment !== this.#open && segment.newestSeconds < timestampsBefore &&
+      segment.lastSeconds < usedBefore
     );
     const segment = this.#segments[due];
     if (segment === undefined) return false;
@@ -195,6 +216,8 @@ export class ReplayGuard implements KnownIds {
       openedSeconds: this.#nowSeconds,
       newestSeconds: 0,
       ids: 0,
+      afterSequence: this.#lastSequence.get()?.["seq"] as number | undefined ?? 0,
+      lastSeconds: 0,
     };
     this.#segments.push(segment);
     return segment;
@@ -204,13 +227,17 @@ export class ReplayGuard implements KnownIds {
   #read(): void {
     this.#banks.clear();
     const rows = this.#store.prepare(`
-      SELECT number, opened_seconds, newest_seconds, ids, filter IS NULL AS is_open
+      SELECT number, opened_seconds, newest_seconds, ids, filter IS NULL AS is_open,
+        coalesce(after_sequence, 0) AS after_sequence,
+        coalesce(last_seconds, newest_seconds) AS last_seconds
       FROM replay_slices ORDER BY number`).all();
     this.#segments = rows.map((row) => ({
       number: row["number"] as number,
       openedSeconds: row["opened_seconds"] as number,
       newestSeconds: row["newest_seconds"] as number,
       ids: row["ids"] as number,
+      afterSequence: row["after_sequence"] as number,
+      lastSeconds: row["last_seconds"] as number,
     }));
     for (const { number } of this.#segments) this.#readFilter(number);
     this.#open = rows.at(-1)?.["is_open"] === 1 ? this.#segments.at(-1) : undefined;

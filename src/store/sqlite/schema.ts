@@ -323,6 +323,14 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   `,
   COMMANDS_MIGRATION,
+  // Where a reading is that a device sends again; and ids that are kept longer.
+  `
+  ALTER TABLE replay_slices ADD COLUMN after_sequence INTEGER; -- its entries have higher numbers
+  ALTER TABLE replay_slices ADD COLUMN last_seconds INTEGER;   -- of its last id: wall clock, Unix seconds
+  ALTER TABLE outbox ADD COLUMN is_requeued INTEGER;           -- 1: it was a dead letter
+  CREATE INDEX outbox_requeued ON outbox (lower(message_id)) WHERE is_requeued = 1;
+  CREATE INDEX dead_letters_by_message ON dead_letters (lower(message_id));
+  `,
 ];
 
 /** Triggers that count up `registry_revision`, so that a running gateway notices any writer. */

@@ -1,6 +1,6 @@
 /** What is kept for a time, while the wall clock steps. */
 
-import { COMMANDS_KEPT } from "../../support/pipeline_store.ts";
+import { MESSAGES_KEPT } from "../../support/pipeline_store.ts";
 import assert from "node:assert/strict";
 import { openStore } from "../../../src/store/open_store.ts";
 import { withFolder } from "../../support/with_folder.ts";
@@ -33,7 +33,7 @@ async function withRun(work: (run: Run) => Promise<void>): Promise<void> {
     const place = { database: `${folder}/gateway.db`, synchronous: "NORMAL" } as const;
     const open = () => openStore(place, { author: "gateway", create: true });
     let store = await open();
-    let messages = store.messages({ deadLetters: KEPT, audit: KEPT, commands: COMMANDS_KEPT });
+    let messages = store.messages({ ...MESSAGES_KEPT, deadLetters: KEPT, audit: KEPT });
     let trueMs = BEGIN_MS;
     let steadyOffMs = 0;
     const now = (offMs = 0) => ({
@@ -70,7 +70,7 @@ async function withRun(work: (run: Run) => Promise<void>): Promise<void> {
         trueMs += hours * HOUR_MS;
         steadyOffMs = 1_234_567; // each run has its own
         store = await open();
-        messages = store.messages({ deadLetters: KEPT, audit: KEPT, commands: COMMANDS_KEPT });
+        messages = store.messages({ ...MESSAGES_KEPT, deadLetters: KEPT, audit: KEPT });
       },
       deadLetters: () => store.deadLetters.count(),
       auditEntries: async () => (await all(store.audit.since(0))).length,

@@ -3,6 +3,7 @@ import { ACCEPTED } from "../../../support/sample_command.ts";
 import { accept } from "./commands_contract.ts";
 import { batch, candidate, deadLetter, messagesOf } from "./sample_batch.ts";
 import { NOW } from "../../../support/judge.ts";
+import type { Committed } from "../../../../src/core/ports.ts";
 import { all, type Contract } from "./contract.ts";
 
 const ID = "3f1c9a52-7f0e-4a53-9a4b-0d5f6b6f6b01";
@@ -41,6 +42,83 @@ export const MESSAGES_CONTRACT: Contract = {
     await messagesOf(await open("gateway")).commit(batch({ commandChanges }));
     const { committed } = await messagesOf(await open("gateway")).commit(
       batch({ examined: [one] }),
+    );
+    assert.deepEqual(committed.map(({ kind }) => kind), ["rejected"]);
+  },
+
+  "where a reading is that was accepted before: in the outbox, a dead letter, or settled": async (
+    open,
+  ) => {
+    const messages = messagesOf(await open("gateway"));
+    const held = () => messages.held("a", ID.toUpperCase());
+    const ofOther = candidate("b", { messageId: ID });
+    const examined = [candidate("a"), candidate("a", { messageId: ID }), candidate("a"), ofOther];
+    const { committed } = await messages.commit(batch({ examined }));
+    const { sequence } = (committed[1] as Extract<Committed, { kind: "accepted" }>).entry;
+    assert.equal(await held(), "pending");
+    // A later segment of ids does not hide it.
+    const wallMs = 1000 * (NOW + 400);
+    await messages.commit(batch({ examined: [candidate("a")], wallMs }));
+    assert.equal(await held(), "pending");
+    const cause = { status: 422, reason: "refused", deadLetteredAtMs: wallMs };
+    const dead = (sequence: number) =>
+      messages.commit(batch({
+        settlements: [{ sequence, deadLetter: cause }],
+        wallMs,
+      }));
+    await dead(sequence);
+    assert.equal(await held(), "dead");
+    await all((await open()).deadLetters.requeue("all", wallMs));
+    assert.equal(await held(), "pending");
+    const { requeued } = await messages.commit(batch({ examined: [candidate("c")], wallMs }));
+    await dead(requeued[0]!.sequence);
+    assert.equal(await held(), "dead");
+    await all((await open()).deadLetters.drop("all"));
+    assert.equal(await held(), "settled");
+    assert.equal(await messages.held("b", ID), "pending");
+  },
+
+  "ids are remembered as long as checks.remember says, counted from when they were used": async (
+    open,
+  ) => {
+    const messages = messagesOf(await open("gateway"), undefined, {}, 3_600);
+    const resigned = candidate("a", { messageId: ID });
+    /** What comes of a reading with that id that is signed again, after all that is due was tidied. */
+    const again = async (seconds: number) => {
+      const at = NOW + seconds;
+      const wallMs = 1000 * at;
+      const tidy = { heldSinceMs: undefined };
+      await messages.commit(batch({ examined: [candidate("b", { timestamp: at })], wallMs, tidy }));
+      while ((await messages.commit(batch({ wallMs, tidy }))).untidy);
+      const envelope = { ...resigned.envelope, timestamp: String(at), timestampSeconds: at };
+      const one = { ...resigned, envelope, arrivedMs: wallMs };
+      const { committed } = await messages.commit(batch({ examined: [one], wallMs }));
+      return committed.map((one) => one.kind === "rejected" ? one.rejection.code : one.kind)[0];
+    };
+    assert.equal(await again(-5_000), "accepted");
+    for (const seconds of [-4_000, -2_000, -1_400]) {
+      assert.equal(await again(seconds), "replayed", `${seconds}`);
+    }
+    assert.equal(await again(-1_000), "accepted", "an hour and a segment later");
+  },
+
+  "a reading that was accepted late is remembered from then on, whatever its timestamp": async (
+    open,
+  ) => {
+    const messages = messagesOf(await open("gateway"), undefined, {}, 3_600);
+    const late = candidate("a", { messageId: ID, timestamp: NOW - 20_000 });
+    const policy = { toleranceSeconds: 300, graceSeconds: 86_400, rate: undefined };
+    const facts = { outageSinceSeconds: NOW - 20_000, monotonicMs: 0 };
+    const first = await messages.commit(batch({ examined: [late], policy, facts }));
+    assert.deepEqual(first.committed.map(({ kind }) => kind), ["accepted"]);
+    const wallMs = 1000 * (NOW + 900);
+    const tidy = { heldSinceMs: undefined };
+    const other = candidate("b", { timestamp: NOW + 900 });
+    await messages.commit(batch({ examined: [other], wallMs, tidy }));
+    while ((await messages.commit(batch({ wallMs, tidy }))).untidy);
+    const resigned = candidate("a", { messageId: ID, timestamp: NOW + 900 });
+    const { committed } = await messages.commit(
+      batch({ examined: [{ ...resigned, arrivedMs: wallMs }], wallMs }),
     );
     assert.deepEqual(committed.map(({ kind }) => kind), ["rejected"]);
   },

@@ -23,20 +23,33 @@ export function messagesOf(
   store: Store,
   deadLettersMaxCount = 10_000,
   commands: Partial<CommandLimits> = {},
+  rememberSeconds = 0,
 ): MessageStore {
   const deadLetters = { ...LIMITS.deadLetters, maxCount: deadLettersMaxCount };
-  return store.messages({ ...LIMITS, deadLetters, commands: { ...COMMANDS_KEPT, ...commands } });
+  return store.messages({
+    ...LIMITS,
+    deadLetters,
+    commands: { ...COMMANDS_KEPT, ...commands },
+    checks: { rememberSeconds },
+  });
 }
 
 /** A message of a device whose signature is said to have verified. */
 export function candidate(
   deviceId: string,
-  over: { messageId?: string; text?: string; redelivered?: boolean; verified?: boolean } = {},
+  over: {
+    messageId?: string;
+    timestamp?: number;
+    text?: string;
+    redelivered?: boolean;
+    verified?: boolean;
+  } = {},
 ): Candidate {
   const { messageId = crypto.randomUUID(), text = "{}", redelivered = false } = over;
+  const { timestamp = NOW } = over;
   const envelope = readEnvelope(
     new TextEncoder().encode(
-      `{"device_id":"${deviceId}","timestamp":${NOW},"message_id":"${messageId}",` +
+      `{"device_id":"${deviceId}","timestamp":${timestamp},"message_id":"${messageId}",` +
         `"payload":${text},"signature":"${SIGNATURE}"}`,
     ),
   ) as Envelope;
