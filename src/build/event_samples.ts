@@ -21,13 +21,18 @@ const WAITING = { devices: 12, oldest: { deviceId: ENTRY.deviceId, ageMs: 3_725_
 
 /** A kind that is missing here is a type error. */
 export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
-  message_accepted: { kind: "message_accepted", entry: ENTRY, lateSeconds: 3725 },
+  message_accepted: {
+    kind: "message_accepted",
+    entry: { ...ENTRY, payload: new Uint8Array() },
+    lateSeconds: 3725,
+  },
   message_duplicate: { kind: "message_duplicate", identity: ENTRY.deviceId },
   message_rejected: {
     kind: "message_rejected",
     identity: ENTRY.deviceId,
     rejection: reject("replayed"),
     messageId: ENTRY.messageId,
+    bytes: new Uint8Array(),
   },
   messages_rejected: { kind: "messages_rejected", code: "replayed", count: 812 },
   log_lines_dropped: { kind: "log_lines_dropped", count: 3 },

@@ -21,6 +21,9 @@ function sentenceOf(step: RemoveDeviceStep): string {
       return `registry: messages of ${step.deviceId} are refused from now on`;
     case "broker_not_running":
       return `broker: not running (${step.reason}); it reads the new lists when it starts`;
+    case "session_kept":
+      return `broker: it may keep commands for ${step.deviceId}, so the id is not free yet; start it, ` +
+        `then type device remove ${step.deviceId} again`;
     case "bundle_removed":
       return `folder: the files for ${step.deviceId} were deleted`;
     default:

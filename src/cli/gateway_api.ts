@@ -16,11 +16,7 @@ export async function withGateway<T>(
   options: SiteOption,
   work: (ask: AskGateway) => Promise<T>,
 ): Promise<T> {
-  const layout = layoutOf(options);
-  const { api: { host, port, keyFile } } = configOf(layout);
-  const url = localOrigin(host, port);
-  const key = readKey(keyFile);
-  const api = new ApiClient({ url, key, authority: read(layout.gatewayCa.certificate) });
+  const { api, url, directory } = openGateway(options);
   try {
     return await work(async (request) => {
       try {
@@ -28,13 +24,25 @@ export async function withGateway<T>(
       } catch (error) {
         const reason = (error as Error).message;
         throw new CommandError(`Cannot reach the gateway at ${url}: ${reason}`, {
-          hint: `Is it running? secure-iot-gateway run --dir ${layout.directory}`,
+          hint: `Is it running? secure-iot-gateway run --dir ${directory}`,
         });
       }
     });
   } finally {
     api.close();
   }
+}
+
+/** The API of the site's gateway, with the key in the site's file; close it when you are done. */
+export function openGateway(
+  options: SiteOption,
+): { readonly api: ApiClient; readonly url: string; readonly directory: string } {
+  const layout = layoutOf(options);
+  const { api: { host, port, keyFile } } = configOf(layout);
+  const url = localOrigin(host, port);
+  const key = readKey(keyFile);
+  const api = new ApiClient({ url, key, authority: read(layout.gatewayCa.certificate) });
+  return { api, url, directory: layout.directory };
 }
 
 /** What the gateway says is wrong, as an error. */

@@ -82,6 +82,10 @@ function addSiteCommands(program: Command): void {
     .action(async (id, json, options) =>
       (await import("./command.ts")).sendCommand(id, json, options)
     );
+  site(program.command("watch [id]").description("Show what happens now, until Ctrl+C"))
+    .option("--payloads", "with the payloads of what is accepted")
+    .option("--json", "as JSON Lines")
+    .action(async (id, options) => (await import("./watch.ts")).watch(id, options));
   program.command("demo").description("Show the whole story in a temporary site")
     .option("--keep", "leave it running, with the addresses to try")
     .option("--json", "as JSON: only what was checked")

@@ -22,6 +22,12 @@ interface AskOptions {
   readonly idempotencyKey?: string;
 }
 
+/** How long a stream lasts, and where it goes on. */
+interface StreamOptions {
+  readonly signal: AbortSignal;
+  readonly after?: string | undefined;
+}
+
 /** Which command. */
 interface CommandName {
   readonly deviceId: string;
@@ -103,6 +109,12 @@ export class ApiClient {
   /** GETs a path. */
   get(path: string): Promise<ApiAnswer> {
     return this.#ask(path, { headers: this.#bearer() });
+  }
+
+  /** GETs a stream of Server-Sent Events, which lasts until `signal`; `after` is the last one had. */
+  stream(path: string, { signal, after }: StreamOptions): Promise<Response> {
+    const headers = { ...this.#bearer(), ...(after !== undefined && { "last-event-id": after }) };
+    return fetch(this.url + path, { headers, client: this.#http, signal });
   }
 
   /** One value of the gateway's metrics, by its name with its labels. */

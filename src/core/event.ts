@@ -31,17 +31,18 @@ type IntakeEvent =
   /** `lateSeconds`: its age, if it waited longer than the tolerance. */
   | {
     readonly kind: "message_accepted";
-    readonly entry: EntryNames;
+    readonly entry: EntryNames & Pick<OutboxEntry, "payload">;
     readonly lateSeconds: number | undefined;
   }
   /** The broker delivered again a message that is already stored. */
   | { readonly kind: "message_duplicate"; readonly identity: string }
-  /** `messageId` is undefined if none could be read. */
+  /** `messageId` is undefined if none could be read; `bytes` is the whole message, never logged. */
   | {
     readonly kind: "message_rejected";
     readonly identity: string;
     readonly rejection: Rejection;
     readonly messageId: string | undefined;
+    readonly bytes: Uint8Array;
   }
   /** Rejections within a second that have no log line of their own. */
   | {

@@ -4,9 +4,10 @@
 
 import type { Config } from "../config/config.ts";
 import { type Credentials, readCredentials } from "../config/credentials.ts";
-import type { Emit, GatewayEvent } from "../core/event.ts";
+import type { Emit } from "../core/event.ts";
 import type { OnFailpoint } from "../core/failpoint.ts";
 import { Outage } from "../core/outage.ts";
+import type { MessageStore } from "../core/ports.ts";
 import { secondsOf } from "../core/time.ts";
 import { EventLog } from "../log/event_log.ts";
 import { type Log, takeDroppedLines } from "../log/log.ts";
@@ -34,6 +35,7 @@ import { Responder } from "./pipeline/responder.ts";
 import { Verifier } from "./pipeline/verifier.ts";
 import { enterEvent } from "./telemetry/event_audit.ts";
 import { countEvent } from "./telemetry/event_metrics.ts";
+import { EventFeed } from "./telemetry/event_feed.ts";
 import { ExpiryWatch, watchedFiles } from "./telemetry/expiry_watch.ts";
 import { unreadiness } from "./telemetry/health.ts";
 import { Metrics } from "./telemetry/metrics.ts";
@@ -64,7 +66,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const failpoint = options.failpoint ?? (() => {});
   const credentials = options.credentials ?? readCredentials(config);
   const eventLog = new EventLog(options.log, config.log, takeDroppedLines);
-  const listeners: ((event: GatewayEvent) => void)[] = [(event) => eventLog.write(event)];
+  const feed = new EventFeed(clock, crypto.randomUUID().slice(0, 8));
+  const listeners: Emit[] = [(event) => eventLog.write(event), (event) => feed.take(event)];
   const emit: Emit = (event) => listeners.forEach((listener) => listener(event));
 
   const store = await openGatewayStore(config);
@@ -92,16 +95,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
     { clock, verifier, committer, commands: commands.sender, receipts, catchUp, emit, failpoint },
     { ...config.store, ...checks },
   );
-  const metrics = new Metrics({
-    pending: () => committer.pending,
-    devices: () => keys.size,
-    brokerConnected: () => broker.isConnected,
-    intakePaused: () => intake.isPaused,
-    catchingUp: () => !catchUp.isDone,
-    forwarder,
-    steadyMs,
-    counts: () => messages.counts(),
-  });
+  const metricParts = { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages };
+  const metrics = assembleMetrics(metricParts);
   listeners.push((event) => countEvent(event, metrics));
   listeners.push((event) => enterEvent(event, { committer, clock }));
   const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
@@ -113,6 +108,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
     unreadiness: () => unreadiness({ broker, intake, committer }),
     degraded: () => [...broker.faults, ...forwarder.faults, ...receipts.faults],
     metrics,
+    feed,
     onRefused: (refusal) => refusals.addCommand(refusal),
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
     emit,
@@ -127,6 +123,31 @@ export async function assemble(config: Config, options: GatewayOptions) {
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
   };
+}
+
+/** What the metrics show of the parts, read when they are asked for. */
+function assembleMetrics(
+  { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages }: {
+    readonly committer: Pick<Committer, "pending">;
+    readonly keys: { readonly size: number };
+    readonly broker: Pick<MqttBroker, "isConnected">;
+    readonly intake: Pick<Intake, "isPaused">;
+    readonly catchUp: Pick<CatchUp, "isDone">;
+    readonly forwarder: Forwarder;
+    readonly steadyMs: () => number;
+    readonly messages: Pick<MessageStore, "counts">;
+  },
+): Metrics {
+  return new Metrics({
+    pending: () => committer.pending,
+    devices: () => keys.size,
+    brokerConnected: () => broker.isConnected,
+    intakePaused: () => intake.isPaused,
+    catchingUp: () => !catchUp.isDone,
+    forwarder,
+    steadyMs,
+    counts: () => messages.counts(),
+  });
 }
 
 /** Where the backend is, and who the gateway is to it. */

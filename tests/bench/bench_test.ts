@@ -14,6 +14,7 @@ import { readable, renderTable } from "./table.ts";
 const PARTS = [
   "latency",
   "throughput",
+  "commands",
   "batches",
   "devices",
   "ids",
@@ -41,7 +42,7 @@ Deno.test({
       const lost = Object.values<{ figures: { what: string; value: number }[] }>(results)
         .flatMap(({ figures }) => figures)
         .filter(({ what }) => what === "lost" || what === "not answered");
-      assert.deepEqual(lost.map(({ value }) => value), [0, 0, 0, 0]);
+      assert.deepEqual(lost.map(({ value }) => value), [0, 0, 0, 0, 0, 0]);
       assert.match(await Deno.readTextFile(`${folder}/throughput.svg`), /^<svg .*<\/svg>\n$/s);
     }),
 });

@@ -17,6 +17,7 @@ import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
 import { findMosquitto } from "../../src/demo/sandbox/broker_process.ts";
 import { barChart } from "./bar_chart.ts";
 import { BATCHES } from "./batches.ts";
+import { COMMANDS } from "./commands.ts";
 import type { ContenderSummary } from "./contest.ts";
 import { DRAIN } from "./drain.ts";
 import { FAR } from "./far.ts";
@@ -37,6 +38,7 @@ import { THROUGHPUT } from "./throughput.ts";
 const PARTS: readonly Part[] = [
   LATENCY, // first, while the disk rests
   THROUGHPUT,
+  COMMANDS,
   BATCHES,
   REGISTRY_SIZE,
   REMEMBERED_IDS,

@@ -28,6 +28,12 @@ export interface Scale {
   readonly slowDevices: readonly [few: number, many: number, more: number];
   readonly slowMinutes: number;
   readonly overloadMinutes: number;
+  /** Commands beside the steady flow: devices that take them, and how many a second. */
+  readonly commandDevices: number;
+  readonly commandsPerSecond: number;
+  /** Commands that wait, each for a device of its own, and for how long. */
+  readonly commandsWaiting: number;
+  readonly waitingSeconds: number;
 }
 
 /** What the targets name. */
@@ -49,6 +55,10 @@ export const FULL: Scale = {
   slowDevices: [1_000, 11_000, 21_000],
   slowMinutes: 3,
   overloadMinutes: 10,
+  commandDevices: 200,
+  commandsPerSecond: 200,
+  commandsWaiting: 10_000,
+  waitingSeconds: 180,
 };
 
 /** A few seconds; its figures say nothing. */
@@ -70,4 +80,8 @@ export const SHORT: Scale = {
   slowDevices: [10, 20, 30],
   slowMinutes: 0.005,
   overloadMinutes: 0.005,
+  commandDevices: 2,
+  commandsPerSecond: 20,
+  commandsWaiting: 50,
+  waitingSeconds: 1,
 };

@@ -4,6 +4,9 @@ import { DatabaseSync } from "node:sqlite";
 import { BloomFilters, FILTER_IDS, hashOf } from "../../src/store/sqlite/bloom_filters.ts";
 import { Database } from "../../src/store/sqlite/database.ts";
 
+/** Longer than anything is measured. */
+const COMMAND_SECONDS = 86_400;
+
 const CERTIFICATE_SECONDS = 10 * 365 * 86_400;
 
 /** The id of the device that `fillRegistry` gives a number. */
@@ -30,6 +33,24 @@ export function fillRegistry(path: string, count: number): void {
       device.run(deviceId, knownSecret(i), nowSeconds);
       const serial = crypto.randomUUID().replaceAll("-", "");
       certificate.run(serial, deviceId, nowSeconds, nowSeconds + CERTIFICATE_SECONDS);
+    }
+  });
+  store.close();
+}
+
+/** Puts in a command that waits for each of the first `count` devices of `fillRegistry`. */
+export function fillCommands(path: string, count: number): void {
+  const store = new Database(path);
+  const command = store.prepare(`
+    INSERT INTO commands (state, sends, copies, withdrawn, is_told, payload, message_id, device_id,
+      key_name, created, expires, is_kept)
+    VALUES ('waiting', 0, 0, 0, 0, ?, ?, ?, 'backend', ?, ?, 1)`);
+  const nowSeconds = Math.floor(Date.now() / 1000);
+  const payload = new TextEncoder().encode('{"unlock":"door"}');
+  store.transaction(() => {
+    for (let i = 0; i < count; i++) {
+      const id = crypto.randomUUID();
+      command.run(payload, id, knownDevice(i), nowSeconds, nowSeconds + COMMAND_SECONDS);
     }
   });
   store.close();

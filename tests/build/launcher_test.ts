@@ -200,6 +200,23 @@ Deno.test("a link of one's own to the cache folder is followed once, and what it
   });
 });
 
+Deno.test("a link that others can turn, or that leads to where others can, is refused", async () => {
+  await withLauncher(async ({ program, folder }) => {
+    const open = `${folder}/open`;
+    Deno.mkdirSync(open);
+    Deno.mkdirSync(`${folder}/real`, { mode: 0o700 });
+    Deno.mkdirSync(`${open}/real`, { mode: 0o700 });
+    Deno.symlinkSync(`${folder}/real`, `${open}/link`);
+    Deno.symlinkSync(`${open}/real`, `${folder}/link`);
+    for (const cache of [`${open}/link`, `${folder}/link`]) {
+      assertRan(await runPacked(program, ["run"], { cache }));
+      Deno.chmodSync(open, 0o777); // also with the right files at its end
+      assertRefused(await runPacked(program, ["run"], { cache }), /^error: Cannot trust the cache/);
+      Deno.chmodSync(open, 0o755);
+    }
+  });
+});
+
 Deno.test("without a folder that can be written, the error names the variable that gives one", async () => {
   await withLauncher(async ({ program, cache }) => {
     const hint = /^error: There is no home .*\nhint: .*GATEWAY_CACHE\n$/;

@@ -31,6 +31,13 @@ async function withRetired(
   await work([first, second]);
 }
 
+/** Its session stays with the broker, and a command waits in it. */
+async function goesAway(site: LiveSite, bundle: string): Promise<void> {
+  const away = await site.connect(bundle, { sessionExpirySeconds: NEVER });
+  await away.close();
+  assert.equal((await site.api("/command/retired", COMMAND)).status, 202);
+}
+
 async function assertNotHeard(site: LiveSite, bundles: readonly string[]): Promise<void> {
   for (const bundle of bundles) await assert.rejects(site.connect(bundle), /revoked/i, bundle);
   await device(site, "add", "retired");
@@ -48,10 +55,7 @@ async function assertNotHeard(site: LiveSite, bundles: readonly string[]): Promi
 Deno.test("a removed device never hears what its successor of the same id is told, nor the other way", async () => {
   await withLiveSite(async (site) => {
     await withRetired(site, async (bundles) => {
-      // Its session stays with the broker, and a command waits in it.
-      const away = await site.connect(bundles[1]!, { sessionExpirySeconds: NEVER });
-      await away.close();
-      assert.equal((await site.api("/command/retired", COMMAND)).status, 202);
+      await goesAway(site, bundles[1]!);
       await device(site, "remove", "retired");
       await assertNotHeard(site, bundles);
     });
@@ -61,10 +65,16 @@ Deno.test("a removed device never hears what its successor of the same id is tol
 Deno.test("nor if the broker was not running when the device was removed", async () => {
   await withLiveSite(async (site) => {
     await withRetired(site, async (bundles) => {
+      await goesAway(site, bundles[1]!);
       await site.stopBroker();
       await device(site, "remove", "retired");
       await site.startBroker();
       await poll("the gateway", async () => await site.metric("broker_connected") === 1);
+      // The broker has kept its session, with the command: the id is taken until that is ended.
+      const early = await shell(["device", "add", "retired", "--dir", site.layout.directory]);
+      assert.equal(early.code, 1);
+      assert.match(early.stderr, /its removal did not finish, run device remove retired/);
+      await device(site, "remove", "retired");
       await assertNotHeard(site, bundles);
     });
   });

@@ -220,7 +220,7 @@ function countFalseClaims(evidence: CommandEvidence, violations: Violations): nu
   const ends = kept.map(({ messageId, state }) => (
     { messageId, state, fromMs: Infinity, untilMs: Infinity }
   ));
-  const told = callbacks.map((one) => ({ ...one, ...always }));
+  const told = firstArrivals(callbacks).map((one) => ({ ...one, ...always }));
   const claims = [...reports, ...told, ...ends].flatMap((one) => truth.contradicts(one) ?? []);
   for (const claim of claims) violations.add("a state that claims too much", claim);
   const back = [...stepsBack([...reports, ...ends]), ...stepsBack(told)];
@@ -228,6 +228,15 @@ function countFalseClaims(evidence: CommandEvidence, violations: Violations): nu
   const answers = falseAnswers(evidence);
   for (const answer of answers) violations.add("an answer that claims too much", answer);
   return claims.length + back.length + answers.length;
+}
+
+/** The backend may be told the same again, as it may get a reading again. */
+function firstArrivals(callbacks: CommandEvidence["callbacks"]): CommandEvidence["callbacks"] {
+  const seen = new Set<string>();
+  return callbacks.filter(({ messageId, state }) => {
+    const name = `${messageId} ${state}`;
+    return !seen.has(name) && seen.add(name);
+  });
 }
 
 /** What really happened, as the devices know it. */
@@ -248,7 +257,10 @@ class Truth {
   contradicts({ messageId, state, fromMs, untilMs }: CommandReport): string | undefined {
     const arrivedMs = this.#arrivedMs.get(messageId) ?? Infinity;
     if (state === "waiting" && arrivedMs < fromMs) {
-      return `${messageId} was waiting ${Math.round(fromMs - arrivedMs)} ms after a copy came`;
+      const since = fromMs < Infinity
+        ? `${Math.round(fromMs - arrivedMs)} ms after`
+        : "at last, and";
+      return `${messageId} was waiting ${since} a copy came`;
     }
     if (NEVER_EXECUTED.has(state) && arrivedMs < Infinity) return `${messageId} was ${state}`;
     if (!DEVICE_STATES.has(state)) return undefined;

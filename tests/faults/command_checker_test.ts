@@ -142,6 +142,9 @@ Deno.test("checkCommands() fails on `waiting` while a copy is with the device", 
   const reports = [report("ack-0", "waiting", 60, 61)];
   const figures = checkCommands({ ...evidence, reports });
   assertFaults(figures, { falseClaims: 1 }, /ack-0 was waiting 10 ms after a copy came$/);
+  const kept = evidence.kept.map((one) => ({ ...one, state: "waiting" as const }));
+  const atLast = checkCommands({ ...evidence, kept, reports: [] });
+  assertFaults(atLast, { falseClaims: 4 }, /plain-0 was waiting at last, and a copy came$/);
 });
 
 Deno.test("checkCommands() fails on `expired` and `cancelled` of what had a copy", () => {
@@ -171,9 +174,10 @@ Deno.test("checkCommands() fails on a state that goes back, and not on looks tha
   assertFaults(figures, { falseClaims: 1 }, /^a state that went back: ack-0, received after done$/);
   const overlapping = [...evidence.reports, report("ack-0", "received", 52, 62)];
   assert.deepEqual(checkCommands({ ...evidence, reports: overlapping }).violations, []);
-  const callbacks = [...evidence.callbacks, { messageId: "ack-0", state: "sent" as const }];
-  const told = checkCommands({ ...evidence, callbacks });
-  assertFaults(told, { falseClaims: 1 }, /^a state that went back: ack-0, sent after done$/);
+  const again = [...evidence.callbacks, ...evidence.callbacks];
+  assert.deepEqual(checkCommands({ ...evidence, callbacks: again }).violations, []);
+  const told = checkCommands({ ...evidence, callbacks: evidence.callbacks.toReversed() });
+  assertFaults(told, { falseClaims: 2 }, /^a state that went back: ack-0, sent after done$/);
 });
 
 Deno.test("checkCommands() fails on `nothing was sent` of what came to the device", () => {

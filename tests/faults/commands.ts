@@ -86,16 +86,21 @@ async function dieAgainAndAgain(
   dice: Dice,
   { long, say }: ScenarioOptions,
 ): Promise<number> {
-  const deaths = long ? 200 : COMMAND_FAILPOINTS.length + 3;
-  for (let death = 0; death < deaths; death++) {
-    const isByPoint = death < COMMAND_FAILPOINTS.length || dice.below(2) === 0;
-    const point = COMMAND_FAILPOINTS[death] ?? dice.pick(COMMAND_FAILPOINTS);
-    if (death % 6 === 5) await brokerFails(site, dice);
+  const rounds = long ? 150 : COMMAND_FAILPOINTS.length + 3;
+  let deaths = 0;
+  for (let round = 0; round < rounds; round++) {
+    const isByPoint = round < COMMAND_FAILPOINTS.length || dice.below(2) === 0;
+    const point = COMMAND_FAILPOINTS[round] ?? dice.pick(COMMAND_FAILPOINTS);
+    if (round % 6 === 5) await brokerFails(site, dice);
     await pause(dice.below(LIFE_MAX_MS));
     await site.killGateway();
-    if (isByPoint) await dieAt(site, { point, passing: 1 + dice.below(PASSING_MAX) });
+    deaths++;
+    if (isByPoint) {
+      await dieAt(site, { point, passing: 1 + dice.below(PASSING_MAX) });
+      deaths++;
+    }
     site.beginGateway();
-    if (death % 20 === 19) say?.(`${death + 1} of ${deaths} deaths`);
+    if (round % 20 === 19) say?.(`${round + 1} of ${rounds} rounds`);
   }
   await site.gateway.ready();
   return deaths;

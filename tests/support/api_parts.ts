@@ -17,6 +17,7 @@ export function apiParts(over: Partial<ApiParts> & Pick<ApiParts, "auth">): ApiP
     keys: { refresh: () => Promise.resolve(), statusOf: () => "active" },
     requests: { send: never, cancel: never },
     waits: new CommandWaits({ clock, commands, watch: new CommandWatch(() => {}) }, 60_000),
+    feed: { follow: () => undefined },
     unreadiness: () => [],
     degraded: () => [],
     metrics: { text: () => Promise.resolve("x 1\n"), contentType: "text/plain" },

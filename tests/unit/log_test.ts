@@ -8,7 +8,13 @@ import { LINES_PER_SECOND } from "../../src/log/rejection_log.ts";
 
 function rejected(code: RejectionCode, identity = "sensor_001"): EventOf<"message_rejected"> {
   const messageId = "550e8400-e29b-41d4-a716-446655440000";
-  return { kind: "message_rejected", identity, rejection: reject(code), messageId };
+  return {
+    kind: "message_rejected",
+    identity,
+    rejection: reject(code),
+    messageId,
+    bytes: new Uint8Array(),
+  };
 }
 
 Deno.test("a log line is one JSON object with time, level, event and message", () => {

@@ -43,6 +43,7 @@ export const PROBLEMS = {
     "Too many commands wait",
     "Cancel some, or wait until their devices are back",
   ],
+  "too-many-watchers": [429, "Too many look at what happens", "Close another page or watch"],
   "too-many-wrong-keys": [429, "Too many wrong API keys", "Wait for the time in Retry-After"],
   "internal": [500, "The gateway failed", "Its log says more"],
   "broker-unavailable": [503, "The broker did not take the command", "Nothing was sent; try again"],

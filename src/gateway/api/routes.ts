@@ -15,6 +15,8 @@ import description from "../../../docs/openapi.json" with { type: "json" };
 import type { BearerAuth } from "./bearer_auth.ts";
 import { addCommandRoutes, notAllowed, type RouteEnvironment } from "./command_routes.ts";
 import type { CommandRouteParts } from "./command_target.ts";
+import { streamEvents } from "./event_stream.ts";
+import type { EventFeed } from "../telemetry/event_feed.ts";
 import { problem } from "./problem.ts";
 import { namesOneHost } from "./request_host.ts";
 
@@ -31,6 +33,7 @@ interface RouteParts extends CommandRouteParts {
   unreadiness(): readonly string[];
   /** What else is wrong, though messages are taken; empty if nothing is. */
   degraded(): readonly string[];
+  readonly feed: Pick<EventFeed, "follow">;
   readonly metrics: { text(): Promise<string>; readonly contentType: string };
 }
 
@@ -54,7 +57,13 @@ export function createRoutes(parts: RouteParts): ApiHandler {
     const key = await parts.auth.authenticate(c.req.raw, c.env.address);
     return key instanceof Response ? key : await exposition(parts.metrics);
   });
-  for (const path of ["/healthz", "/readyz", "/openapi.json", "/metrics"]) {
+  app.get("/ui/api/events", async (c) => {
+    const { address, stop } = c.env;
+    const key = await parts.auth.authenticate(c.req.raw, address);
+    if (key instanceof Response) return key;
+    return streamEvents({ key, request: c.req.raw, stop }, parts.feed);
+  });
+  for (const path of ["/healthz", "/readyz", "/openapi.json", "/metrics", "/ui/api/events"]) {
     app.all(path, () => notAllowed("GET"));
   }
   addCommandRoutes(app, parts, (...one) => parts.auth.authenticate(...one));

@@ -183,7 +183,7 @@ export class Intake {
         failpoint("committed");
         for (const { message } of batch) message.acknowledge();
         if (batch.length > 0) failpoint("acknowledged");
-        this.#tell(result);
+        this.#tell(result, messages);
       },
     });
     if (result === undefined) return false;
@@ -192,12 +192,12 @@ export class Intake {
     return true;
   }
 
-  #tell({ committed }: CommitResult): void {
+  #tell({ committed }: CommitResult, messages: readonly WaitingMessage[]): void {
     const nowSeconds = secondsOf(this.#parts.clock.wallMs());
-    for (const one of committed) this.#tellOne(one, nowSeconds);
+    committed.forEach((one, at) => this.#tellOne(one, messages[at]!.message, nowSeconds));
   }
 
-  #tellOne(one: Committed, nowSeconds: number): void {
+  #tellOne(one: Committed, { bytes }: InboundMessage, nowSeconds: number): void {
     const { emit, commands, receipts } = this.#parts;
     switch (one.kind) {
       case "accepted": {
@@ -208,7 +208,7 @@ export class Intake {
         return commands.heard(entry.deviceId);
       }
       case "rejected":
-        emit({ ...one, kind: "message_rejected" });
+        emit({ ...one, kind: "message_rejected", bytes });
         return receipts.rejected(one);
       case "duplicate":
         return emit({ kind: "message_duplicate", identity: one.identity });

@@ -4,7 +4,9 @@
  * The rules are:
  * - the registry first: from then on the gateway refuses every message of the device;
  * - the bundle last, and only if the broker was told, with the mark that the removal has begun: while
- *   one of them is there, the same command again goes on where this one stopped, and the id is taken.
+ *   one of them is there, the same command again goes on where this one stopped, and the id is taken;
+ * - a broker that does not run may have kept the device's session on the disk, with commands in it,
+ *   for the next device of that id: the mark stays until the session was ended.
  */
 
 import { ensureOwnedFolder } from "../../config/owned_file.ts";
@@ -25,6 +27,8 @@ import type { RevocationFault } from "./revocation_fault.ts";
 export type RemoveDeviceStep =
   | { readonly kind: "device_removed"; readonly deviceId: string }
   | { readonly kind: "broker_not_running"; readonly reason: string }
+  /** The broker may have its session on the disk; the id is taken until the command is run again. */
+  | { readonly kind: "session_kept"; readonly deviceId: string }
   | { readonly kind: "bundle_removed"; readonly deviceId: string }
   | RevocationStep;
 
@@ -55,15 +59,18 @@ export async function removeDevice(
   const update = await updateBroker(registry, site, { deviceId, because: "removed" });
   steps.push(...update.steps);
   // Nothing listens, so there is no connection to end; the lists are read when the broker starts.
+  const isSessionKept = update.fault?.kind === "broker_not_running" &&
+    await exists(layout.brokerSessions);
   if (update.fault?.kind === "broker_not_running") {
     steps.push({ kind: "broker_not_running", reason: update.fault.reason });
+    if (isSessionKept) steps.push({ kind: "session_kept", deviceId });
   } else if (update.fault) {
     return { found: true, steps, fault: update.fault };
   }
   if (await removeDeviceBundle(site.layout, deviceId)) {
     steps.push({ kind: "bundle_removed", deviceId });
   }
-  await Deno.remove(mark).catch(ignoreMissing);
+  if (!isSessionKept) await Deno.remove(mark).catch(ignoreMissing);
   return { found: true, steps };
 }
 

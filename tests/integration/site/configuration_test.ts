@@ -47,6 +47,16 @@ Deno.test("renderBrokerFiles() has nothing listener-scoped above the first liste
   );
 });
 
+Deno.test("renderBrokerFiles() limits no keepalive: from 2.0.21 on, a limit refuses who has none", () => {
+  const { brokerConfiguration } = renderBrokerFiles({
+    layout: siteLayout("/srv/site"),
+    mqttPort: 8883,
+    gatewayPort: 8884,
+    user: { name: "bob", reason: "" },
+  });
+  assert.doesNotMatch(brokerConfiguration, /^max_keepalive/m);
+});
+
 Deno.test("renderBrokerFiles() grants exact topics only", () => {
   const { aclDevices, aclGateway } = renderBrokerFiles({
     layout: siteLayout("/srv/site"),

@@ -12,6 +12,7 @@ import type {
   CommandRequests,
   CommandResult,
 } from "../../../src/gateway/pipeline/command_requests.ts";
+import { EventFeed } from "../../../src/gateway/telemetry/event_feed.ts";
 import { apiParts } from "../../support/api_parts.ts";
 import { Contract, type Json } from "../../support/contract.ts";
 
@@ -20,6 +21,7 @@ const POST = "POST /command/{id}";
 const LIST = "GET /command/{id}";
 const GET = "GET /command/{id}/{message_id}";
 const DELETE = "DELETE /command/{id}/{message_id}";
+const EVENTS = "GET /ui/api/events";
 const OPERATIONS = [
   POST,
   LIST,
@@ -29,6 +31,7 @@ const OPERATIONS = [
   "GET /readyz",
   "GET /metrics",
   "GET /openapi.json",
+  EVENTS,
 ] as const;
 const CONTENT_FIELDS = ["content-type", "content-length"];
 const MESSAGE_ID = "660f9500-f39c-42e5-b827-557766551111";
@@ -62,6 +65,8 @@ interface Case {
   readonly isBroken?: boolean;
   readonly isStopping?: boolean;
   readonly wrongKeys?: number;
+  /** Who follow the events already. */
+  readonly watchers?: number;
   readonly url?: string;
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -133,6 +138,10 @@ const ANSWERS: readonly (readonly [
   ["GET /readyz", 503, { reasons: ["the broker is not connected"] }, "not-ready"],
   ["GET /metrics", 200, {}],
   ["GET /openapi.json", 200, {}],
+  [EVENTS, 200, {}],
+  [EVENTS, 400, { url: "/ui/api/events?with=all" }, "bad-query"],
+  [EVENTS, 404, { url: "/ui/api/events?device=.." }, "unknown-device"],
+  [EVENTS, 429, { watchers: 16 }, "too-many-watchers"],
   ...OPERATIONS.flatMap((operation) =>
     [
       [operation, 400, BAD_HOST, "bad-host"],
@@ -140,7 +149,7 @@ const ANSWERS: readonly (readonly [
       [operation, 503, { isStopping: true }, "not-ready"],
     ] as const
   ),
-  ...([POST, LIST, GET, DELETE, "GET /metrics"] as const).flatMap((operation) =>
+  ...([POST, LIST, GET, DELETE, "GET /metrics", EVENTS] as const).flatMap((operation) =>
     [
       [operation, 401, WRONG_KEY, "unauthorized"],
       [operation, 429, FLOODED, "too-many-wrong-keys"],
@@ -172,7 +181,11 @@ function makeApi(what: Case): ApiHandler {
     find: what.isBroken ? broken : find,
     list: resolved(what.commands ?? [RECORD]),
   };
+  const feed = new EventFeed(clock, "run");
+  const selection = { deviceIds: undefined, payloads: false, rejectedMessages: false };
+  for (let i = 0; i < (what.watchers ?? 0); i++) feed.follow({ ...selection, after: undefined });
   return createRoutes(apiParts({
+    feed: what.isBroken ? { follow: broken } : feed,
     ...{ clock, commands, bodyTimeoutMs: 10 },
     auth: new BearerAuth(() => Promise.resolve(keys), clock),
     keys: {
@@ -210,7 +223,7 @@ async function ask(operation: string, what: Case): Promise<Response> {
       ...(method === "POST" && { body: what.body ?? '{"action":"reboot"}' }),
     });
   for (let i = 0; i < (what.wrongKeys ?? 0); i++) await gate.handle(request(), "192.0.2.1");
-  return await gate.handle(request(), "192.0.2.1");
+  return await gate.handle(request(), "192.0.2.1", AbortSignal.abort());
 }
 
 for (const [operation, status, what, name] of ANSWERS) {
@@ -286,7 +299,7 @@ Deno.test("GET /openapi.json gives out docs/openapi.json, without a key", async 
 
 Deno.test("what an answer has is described, field by field", async () => {
   for (const [operation, status, what, name] of ANSWERS) {
-    const isOther = operation === "GET /metrics" || operation === "GET /openapi.json";
+    const isOther = ["GET /metrics", "GET /openapi.json", EVENTS].includes(operation);
     if (name !== undefined || isOther || status === 304) continue;
     const { content } = CONTRACT.follow(operationOf(operation)["responses"]![status]!);
     const { properties } = CONTRACT.follow(content!["application/json"]!["schema"]!);

@@ -1,0 +1,90 @@
+/**
+ * `GET /ui/api/events`: what happens now, as Server-Sent Events (WHATWG HTML §9.2).
+ *
+ * The rules are:
+ * - it ends with its client, its server and the gateway; the client asks again with Last-Event-ID;
+ * - what a slow client has not read waits in a bounded queue, and the rest is counted;
+ * - a comment goes out while nothing happens, so that a client that is gone is noticed.
+ */
+
+import { isDeviceId } from "../../core/device.ts";
+import { type ApiKey, reaches } from "../../store/api_keys.ts";
+import type { EventFeed, FeedBatch, FeedFollower, FeedSelection } from "../telemetry/event_feed.ts";
+import { problem } from "./problem.ts";
+
+/** Longest silence, milliseconds. */
+const SILENCE_MS = 15_000;
+
+/** How long a client waits before it asks again, milliseconds. */
+const RETRY_MS = 2_000;
+
+/** What may be asked for besides the plain items. */
+const EXTRAS = ["payloads", "rejected"] as const;
+
+/** Whose stream it is, of what, and when it ends. */
+interface StreamRequest {
+  readonly key: ApiKey;
+  readonly request: Request;
+  readonly stop: AbortSignal;
+}
+
+/** Answers with a stream that does not end by itself. */
+export function streamEvents(
+  { key, request, stop }: StreamRequest,
+  feed: Pick<EventFeed, "follow">,
+): Response {
+  const query = new URL(request.url).searchParams;
+  const deviceId = query.get("device") ?? undefined;
+  const extras = query.get("with")?.split(",") ?? [];
+  if ([...query.keys()].some((name) => name !== "device" && name !== "with")) {
+    return problem("bad-query", { detail: "There are device and with, and no others" });
+  }
+  if (!extras.every((extra) => (EXTRAS as readonly string[]).includes(extra))) {
+    return problem("bad-query", { detail: `with: of ${EXTRAS.join(", ")}, joined by commas` });
+  }
+  if (deviceId !== undefined && !(isDeviceId(deviceId) && reaches(key, deviceId))) {
+    return problem("unknown-device");
+  }
+  const follower = feed.follow(
+    {
+      deviceIds: deviceId === undefined ? key.deviceIds : [deviceId],
+      payloads: extras.includes("payloads"),
+      rejectedMessages: extras.includes("rejected"),
+      after: request.headers.get("last-event-id") ?? undefined,
+    } satisfies FeedSelection,
+  );
+  if (follower === undefined) {
+    return problem("too-many-watchers", { headers: { "retry-after": "10" } });
+  }
+  return new Response(streamOf(follower, stop), {
+    headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
+  });
+}
+
+function streamOf(follower: FeedFollower, stop: AbortSignal): ReadableStream<Uint8Array> {
+  const gone = new AbortController();
+  const end = AbortSignal.any([stop, gone.signal]);
+  let said = `retry: ${RETRY_MS}\n\n`;
+  return new ReadableStream({
+    async pull(controller) {
+      if (said === "") said = textOf(await follower.next(SILENCE_MS, end));
+      controller.enqueue(new TextEncoder().encode(said));
+      said = "";
+      if (!end.aborted) return;
+      follower.end();
+      controller.close();
+    },
+    cancel() {
+      gone.abort();
+      follower.end();
+    },
+  }, { highWaterMark: 0 });
+}
+
+function textOf({ items, omitted }: FeedBatch): string {
+  const events = items.map(({ id, kind, ...item }) =>
+    `id: ${id}\nevent: ${kind}\ndata: ${JSON.stringify(item)}\n\n`
+  );
+  if (omitted > 0) events.push(`event: omitted\ndata: ${JSON.stringify({ count: omitted })}\n\n`);
+  return events.length > 0 ? events.join("") : ": nothing\n\n";
+}
