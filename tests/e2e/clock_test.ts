@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import type { DeviceClient, SignedMessage } from "../../src/client/device_client.ts";
 import { poll } from "../../src/time/poll.ts";
+import { ask, commandOf, reaches } from "../support/command_states.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
 /** Where the gateway's clock goes, one after the other, from the right time. */
@@ -103,5 +105,44 @@ Deno.test("a start with a clock before the newest remembered id warns loudly", a
     const record = await site.logged("clock_behind");
     assert.equal(record.level, "error");
     assert.match(record.message, /^The clock is 8\d{4} s behind the newest accepted message/);
+  });
+});
+
+for (const restarts of [false, true]) {
+  const when = restarts ? "while the gateway is away" : "while it waits";
+  Deno.test(`a clock that is set back ${when} lets no command be done later than was asked`, async () => {
+    await withLiveSite(async (site) => {
+      site.clockOffsetMs = HOUR_MS;
+      const folder = await site.register("sensor_001");
+      const messageId = await ask(site, "sensor_001", { ttl: "5" });
+      const kept = await ask(site, "sensor_001", { ttl: "600" });
+      if (restarts) await site.stopGateway();
+      site.clockOffsetMs = 0;
+      if (restarts) await site.startGateway();
+      await reaches(site, messageId, "expired");
+      const { state, expiresSeconds } = commandOf(site, kept);
+      assert.equal(state, "waiting");
+      const leftSeconds = expiresSeconds - Date.now() / 1000;
+      assert.ok(leftSeconds > 500 && leftSeconds < 602, `${leftSeconds} s are left`);
+      const device = await site.connect(folder);
+      await device.send('"heard"');
+      assert.equal((await device.command()).messageId, kept);
+    });
+  });
+}
+
+Deno.test("a clock that is wrong for a while, back and right again, shortens no command's time", async () => {
+  await withLiveSite(async (site) => {
+    await site.register("sensor_001");
+    const messageId = await ask(site, "sensor_001", { ttl: "600" });
+    const { expiresSeconds } = commandOf(site, messageId);
+    site.clockOffsetMs = -HOUR_MS;
+    await poll(
+      "its end by that clock",
+      () => commandOf(site, messageId).expiresSeconds < expiresSeconds - 3_500,
+    );
+    site.clockOffsetMs = 0;
+    await poll("its end", () => commandOf(site, messageId).expiresSeconds >= expiresSeconds - 1);
+    assert.equal(commandOf(site, messageId).state, "waiting");
   });
 });

@@ -61,3 +61,10 @@ export const COMMANDS_MIGRATION = `
     DELETE FROM command_acknowledgers WHERE device_id = OLD.device_id;
   END;
 `;
+
+/** As above: a wall clock that steps lengthens no command's time. */
+export const COMMAND_CLOCK_MIGRATION = `
+  ALTER TABLE commands ADD COLUMN expires_asked INTEGER;  -- \`expires\` when it was accepted
+  ALTER TABLE commands ADD COLUMN accepted_steady INTEGER; -- Unix seconds of a clock that never steps
+  CREATE INDEX commands_by_steady ON commands (accepted_steady) WHERE payload IS NOT NULL;
+`;

@@ -6,6 +6,8 @@
  * - the id of a copy is remembered with its timestamp before it is published: a command that comes
  *   back as a reading is replayed;
  * - a command's payload is gone once it is final;
+ * - its time is over when the wall clock says so, or when so much time has passed, whichever comes
+ *   first: a wall clock that is set back lets nothing be done later than was asked;
  * - each new state is told to the backend from the device's lane, if it wants to hear of them: `sent`
  *   only when the broker has answered, since a try that finds nobody is none.
  */
@@ -77,6 +79,7 @@ export class Commands {
   readonly #deleteRequest: StatementSync;
   readonly #addAcknowledger: StatementSync;
   readonly #overdue: StatementSync;
+  readonly #moveEnds: StatementSync;
   readonly #deleteOld: StatementSync;
   readonly #deleteOldRequests: StatementSync;
   #moment: Moment = { nowSeconds: 0, acceptedMs: 0 };
@@ -89,7 +92,8 @@ export class Commands {
     this.#insert = database.prepare(`
       INSERT INTO commands (state, delivery, sends, copies, last_sent, withdrawn, is_told, ack_state,
         ack_received, ack_timestamp, ack_payload, payload, message_id, device_id, key_name, created,
-        expires, is_kept) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+        expires, is_kept, expires_asked, accepted_steady)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
     this.#update = database.prepare(`
       UPDATE commands SET state = ?, delivery = ?, sends = ?, copies = ?, last_sent = ?,
         withdrawn = ?, is_told = ?, ack_state = ?, ack_received = ?, ack_timestamp = ?,
@@ -112,6 +116,10 @@ export class Commands {
     this.#overdue = database.prepare(`
       SELECT * FROM commands WHERE payload IS NOT NULL AND expires <= ?
       ORDER BY expires LIMIT ${TIDY_MAX}`);
+    this.#moveEnds = database.prepare(`
+      UPDATE commands
+      SET expires = min(expires_asked, accepted_steady + expires_asked - created - ?)
+      WHERE payload IS NOT NULL AND accepted_steady IS NOT NULL`);
     this.#deleteOld = database.prepare(`
       DELETE FROM commands WHERE number IN (
         SELECT number FROM commands WHERE payload IS NULL AND expires < ? LIMIT ${TIDY_MAX})`);
@@ -125,6 +133,11 @@ export class Commands {
   begin(moment: Moment): CommandsDone {
     this.#moment = moment;
     return this.#done = { changed: [], callbacks: [] };
+  }
+
+  /** The wall clock has stepped: the clock that never does is ahead of it by so much now. */
+  clockStepped(steadyOffsetMs: number): void {
+    this.#moveEnds.run(secondsOf(steadyOffsetMs));
   }
 
   /** Makes one change. */
@@ -182,7 +195,7 @@ export class Commands {
     this.#insert.run(
       ...changing({ command, payload, isTold: false }),
       ...[messageId, deviceId, command.keyName, command.createdSeconds, command.expiresSeconds],
-      command.isKept ? 1 : 0,
+      ...[command.isKept ? 1 : 0, command.expiresSeconds, secondsOf(this.#moment.acceptedMs)],
     );
     if (copy) this.#remember(command, copy);
     if (request) this.#keep(request, command);

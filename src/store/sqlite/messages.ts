@@ -124,6 +124,7 @@ export class SqliteMessages implements MessageStore {
           ? this.#outbox.takeRemovals()
           : [];
         const commands = this.#commands.begin({ nowSeconds, acceptedMs: batch.acceptedMs });
+        this.#markSteadyClock(batch.acceptedMs - wallMs);
         const commandResults = batch.commandChanges.map((one) => this.#commands.change(one));
         const forgottenSeconds = this.#replayGuard.forgottenSeconds();
         const facts = { ...batch.facts, forgottenSeconds };
@@ -135,7 +136,6 @@ export class SqliteMessages implements MessageStore {
             ? this.#acknowledge(one)
             : this.#write(verdicts.next().value!, batch.acceptedMs)
         );
-        this.#markSteadyClock(batch.acceptedMs - wallMs);
         const marked = this.#markAttendance(batch.attendedSeconds, committed.length > 0);
         const steadyMs = batch.acceptedMs;
         const ages = tidy && { ...tidy, ageMs: this.#ageClock.move({ wallMs, steadyMs }) };
@@ -243,11 +243,12 @@ export class SqliteMessages implements MessageStore {
     return this.#outbox.append({ ...entry, commandState: undefined });
   }
 
-  /** So that entries have their age also after a restart, if the wall clock has stepped. */
+  /** So that entries and commands have their age if the wall clock steps, also after a restart. */
   #markSteadyClock(offsetMs: number): void {
     const marked = this.#database.readMark(STEADY_OFFSET_MARK);
     if (Math.abs(offsetMs - marked) < STEADY_STEP_MS) return;
     this.#database.writeMark(STEADY_OFFSET_MARK, Math.round(offsetMs));
+    this.#commands.clockStepped(offsetMs);
   }
 
   /** Returns what is marked on the disk. */

@@ -124,11 +124,14 @@ export class Outbox {
 /** By how much the clock of `accepted_ms` is ahead of the wall clock, milliseconds: a mark. */
 export const STEADY_OFFSET_MARK = "steady_offset_ms";
 
-/** What the next steady clock goes on from; without entries, any will do. */
+/** What the next steady clock goes on from; without entries and commands, any will do. */
 export function steadyStart(store: Database, outbox: Outbox) {
-  const floorMs = outbox.newestAcceptedMs();
-  return floorMs === undefined
-    ? { offsetMs: 0, floorMs: 0 }
+  const row = store.prepare(
+    "SELECT 1000 * max(accepted_steady) AS ms FROM commands WHERE payload IS NOT NULL",
+  ).get()!;
+  const floorMs = Math.max(outbox.newestAcceptedMs() ?? 0, (row["ms"] ?? 0) as number);
+  return floorMs === 0
+    ? { offsetMs: 0, floorMs }
     : { offsetMs: store.readMark(STEADY_OFFSET_MARK), floorMs };
 }
 

@@ -7,7 +7,7 @@
  * - `devices` is the table that registries brought along already have, and stays as it is.
  */
 
-import { COMMANDS_MIGRATION } from "./command_schema.ts";
+import { COMMAND_CLOCK_MIGRATION, COMMANDS_MIGRATION } from "./command_schema.ts";
 
 /** Marks a SQLite file as this program's (`PRAGMA application_id`): "SIoT". */
 export const APPLICATION_ID = 0x53496f54;
@@ -331,6 +331,7 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX outbox_requeued ON outbox (lower(message_id)) WHERE is_requeued = 1;
   CREATE INDEX dead_letters_by_message ON dead_letters (lower(message_id));
   `,
+  COMMAND_CLOCK_MIGRATION,
 ];
 
 /** Triggers that count up `registry_revision`, so that a running gateway notices any writer. */
