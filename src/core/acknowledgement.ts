@@ -1,5 +1,6 @@
 /** The payload of an acknowledgement: what a device says of a command. */
 
+import { JsonScanner } from "./json_scanner.ts";
 import { ACKNOWLEDGED_STATES, type AcknowledgedState } from "./command_life.ts";
 
 /** Largest payload, in bytes: it is kept with the command. */
@@ -9,6 +10,9 @@ const ACKNOWLEDGEMENT_MAX_BYTES = 16_384;
 type ReadAcknowledgement =
   | { readonly ok: true; readonly state: AcknowledgedState }
   | { readonly ok: false; readonly fault: string };
+
+/** The scanner has counted already, inside the envelope. */
+const DEPTH_ANY = Infinity;
 
 /** Reads a payload, JSON text that an envelope held. */
 export function readAcknowledgement(payload: Uint8Array): ReadAcknowledgement {
@@ -25,5 +29,23 @@ export function readAcknowledgement(payload: Uint8Array): ReadAcknowledgement {
     const fault = `"state" is none of ${ACKNOWLEDGED_STATES.join(", ")}, in the payload`;
     return { ok: false, fault };
   }
+  if (isTwofold(payload)) {
+    return { ok: false, fault: '"state" appears twice, in the payload' };
+  }
   return { ok: true, state: known };
+}
+
+/** True if the object names its state more than once: its readers would not agree on one. */
+function isTwofold(payload: Uint8Array): boolean {
+  const scanner = new JsonScanner(payload, DEPTH_ANY);
+  let states = 0;
+  let at = scanner.space(0);
+  do {
+    const start = scanner.space(at + 1); // past the brace or the comma
+    const nameEnd = scanner.string(start);
+    const name: unknown = JSON.parse(new TextDecoder().decode(payload.subarray(start, nameEnd)));
+    if (name === "state") states++;
+    at = scanner.space(scanner.value(scanner.space(scanner.space(nameEnd) + 1)));
+  } while (payload[at] === 0x2c);
+  return states > 1;
 }
