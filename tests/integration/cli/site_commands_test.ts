@@ -10,7 +10,9 @@ import { shell } from "../../support/shell.ts";
 async function withSite(work: (dir: string) => Promise<void>): Promise<void> {
   await withFolder(async (folder) => {
     const dir = `${folder}/site`;
-    const made = await shell(["init", "--dir", dir]);
+    const [mqtt, gateway] = freePorts(2); // on the usual ones somebody's broker may listen
+    const ports = ["--mqtt-port", `${mqtt}`, "--gateway-port", `${gateway}`];
+    const made = await shell(["init", "--dir", dir, ...ports]);
     assert.equal(made.code, 0, made.stderr);
     await work(dir);
   });
