@@ -69,7 +69,7 @@ const FIELDS: readonly ApiRequestRow[] = [
   ["one field of 1 MB", { more: `X: ${"x".repeat(1_000_000)}\r\n` }, 400],
   ["1,000 fields", { more: "X: x\r\n".repeat(1_000) }, 400],
   ["two hosts", { more: "Host: other\r\n" }, 400],
-  ["GET", { method: "GET" }, 405, "method-not-allowed"],
+  ["PUT", { method: "PUT" }, 405, "method-not-allowed"],
   ["DELETE", { method: "DELETE" }, 405, "method-not-allowed"],
   ["TRACE", { method: "TRACE" }, 405, "method-not-allowed"],
   ["a method of 10 kB", { method: "X".repeat(10_000) }, 405, "method-not-allowed"],

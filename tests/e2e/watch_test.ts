@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { GatewayProcess, programCommand } from "../../src/demo/sandbox/gateway_process.ts";
 import { poll } from "../../src/time/poll.ts";
+import { assertJsonForm } from "../support/json_form.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 /** A `watch` that runs: what it has said, and how it ended. */
@@ -68,6 +69,7 @@ Deno.test("watch --payloads --json prints each as a line of JSON", async () => {
     await watching.shows(/"delivered"/);
     await watching.end();
     const items = watching.stdout.trim().split("\n").map((line) => JSON.parse(line));
+    for (const item of items) assertJsonForm(item, "watch --json");
     const [first] = items;
     assert.equal(first.kind, "accepted");
     assert.equal(first.message_id, messageId);

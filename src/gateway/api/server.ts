@@ -91,6 +91,7 @@ export class ApiServer {
     this.#onIdle = () => timers.push(setTimeout(endIfIdle, LAST_RESPONSE_MS));
     if (this.#open === 0) this.#onIdle();
     await Promise.race([ended, late.promise]);
+    this.#onIdle = () => {};
     for (const timer of timers) clearTimeout(timer);
   }
 

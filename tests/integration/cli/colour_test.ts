@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 
-/** Where an escape code is written: both are told whether they may. */
-const WRITERS = ["src/demo/narrator.ts", "src/log/log.ts"];
+/** Where an escape code is written: all are told whether they may. */
+const WRITERS = ["src/cli/watch.ts", "src/demo/narrator.ts", "src/log/log.ts"];
 
 /** An escape character, as source text may write it. */
 const ESCAPE = /\\x1b|\\u001b|\\u\{1b\}|\\033|\\e\[/i;

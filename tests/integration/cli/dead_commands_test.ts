@@ -9,7 +9,7 @@ import { Database } from "../../../src/store/sqlite/database.ts";
 import { siteLayout } from "../../../src/site/layout.ts";
 import { withFolder } from "../../support/with_folder.ts";
 import type { FinishedRun } from "../../support/finished_run.ts";
-import { shell } from "../../support/shell.ts";
+import { quietPorts, shell } from "../../support/shell.ts";
 
 const DEAD_LETTERED_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 
@@ -98,7 +98,7 @@ function addLetter(letter: Letter, outbox: Outbox, dead: DeadLetters) {
 async function withSite(work: (site: DeadSite) => Promise<void>): Promise<void> {
   await withFolder(async (folder) => {
     const directory = `${folder}/site`;
-    const made = await shell(["init", "--dir", directory]);
+    const made = await shell(["init", "--dir", directory, ...quietPorts()]);
     assert.equal(made.code, 0, made.stderr);
     await work(new DeadSite(directory));
   });

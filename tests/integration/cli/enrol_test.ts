@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { X509Certificate } from "node:crypto";
 import { withFolder } from "../../support/with_folder.ts";
 import type { FinishedRun } from "../../support/finished_run.ts";
-import { shell } from "../../support/shell.ts";
+import { quietPorts, shell } from "../../support/shell.ts";
 
 interface Site {
   readonly dir: string;
@@ -17,7 +17,7 @@ async function withSite(work: (site: Site) => Promise<void>): Promise<void> {
   await withFolder(async (folder) => {
     const dir = `${folder}/site`;
     const run = (...args: string[]) => shell([...args, "--dir", dir]);
-    const made = await run("init");
+    const made = await run("init", ...quietPorts());
     assert.equal(made.code, 0, made.stderr);
     await work({
       dir,

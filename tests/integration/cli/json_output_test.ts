@@ -9,7 +9,7 @@ import { createProgram } from "../../../src/cli/program.ts";
 import { siteLayout } from "../../../src/site/layout.ts";
 import { openStore } from "../../../src/store/open_store.ts";
 import { assertJsonForm } from "../../support/json_form.ts";
-import { shell } from "../../support/shell.ts";
+import { quietPorts, shell } from "../../support/shell.ts";
 import { withFolder } from "../../support/with_folder.ts";
 import { ACCEPTED } from "../../support/sample_command.ts";
 import { accept } from "../../unit/store/contract/commands_contract.ts";
@@ -23,8 +23,11 @@ import {
 /** It prints nothing: it logs. */
 const SILENT = "run";
 
-/** They need a gateway that runs, or make one: `commands_cli_test.ts` and `demo_test.ts` try them. */
-const ELSEWHERE = ["command", "demo", "commands cancel"];
+/**
+ * They need a gateway that runs, or make one: `commands_cli_test.ts`, `watch_test.ts` and
+ * `demo_test.ts` try them.
+ */
+const ELSEWHERE = ["command", "watch", "demo", "commands cancel"];
 
 /** The names of all commands that do something, such as "device add", with their commands. */
 function commandsOf(command: Command, name = ""): [string, Command][] {
@@ -120,7 +123,7 @@ Deno.test("--json prints one JSON document of one form, for every command", asyn
 
 async function changeDevices(site: JsonSite): Promise<void> {
   const { directory } = site;
-  assert.equal((await site.json("init")).directory, directory);
+  assert.equal((await site.json("init", ...quietPorts())).directory, directory);
   assert.deepEqual(await site.json("device", "add", "sensor_001"), {
     device_id: "sensor_001",
     bundle: `${directory}/devices/sensor_001`,

@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { readCertificates } from "../../../src/config/pem.ts";
 import { programCommand } from "../../../src/demo/sandbox/gateway_process.ts";
-import { shell } from "../../support/shell.ts";
+import { quietPorts, shell } from "../../support/shell.ts";
 import { withFolder } from "../../support/with_folder.ts";
 import type { FinishedRun } from "../../support/finished_run.ts";
 
@@ -20,7 +20,7 @@ async function withSite(work: (site: Site) => Promise<void>): Promise<void> {
   await withFolder(async (folder) => {
     const dir = `${folder}/site`;
     const run = (...args: string[]) => shell([...args, "--dir", dir]);
-    assert.equal((await run("init")).code, 0);
+    assert.equal((await run("init", ...quietPorts())).code, 0);
     await work({
       dir,
       run,

@@ -4,15 +4,13 @@ import { ChildProcess } from "../../../src/demo/sandbox/child_process.ts";
 import { freePorts } from "../../support/free_ports.ts";
 import { programCommand } from "../../../src/demo/sandbox/gateway_process.ts";
 import { withFolder } from "../../support/with_folder.ts";
-import { shell } from "../../support/shell.ts";
+import { quietPorts, shell } from "../../support/shell.ts";
 
 /** A site made by the program itself. */
 async function withSite(work: (dir: string) => Promise<void>): Promise<void> {
   await withFolder(async (folder) => {
     const dir = `${folder}/site`;
-    const [mqtt, gateway] = freePorts(2); // on the usual ones somebody's broker may listen
-    const ports = ["--mqtt-port", `${mqtt}`, "--gateway-port", `${gateway}`];
-    const made = await shell(["init", "--dir", dir, ...ports]);
+    const made = await shell(["init", "--dir", dir, ...quietPorts()]);
     assert.equal(made.code, 0, made.stderr);
     await work(dir);
   });

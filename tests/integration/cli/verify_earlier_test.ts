@@ -6,7 +6,7 @@ import type { MessageStore } from "../../../src/core/ports.ts";
 import { siteLayout } from "../../../src/site/layout.ts";
 import { openStore } from "../../../src/store/open_store.ts";
 import { DEVICE_ID, message, MESSAGE_ID, NOW, SECRET, TIMESTAMP } from "../../support/judge.ts";
-import { shell } from "../../support/shell.ts";
+import { quietPorts, shell } from "../../support/shell.ts";
 import { withFolder } from "../../support/with_folder.ts";
 import { batch, candidate, messagesOf } from "../../unit/store/contract/sample_batch.ts";
 
@@ -24,7 +24,7 @@ async function withAccepted(
   await withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/secret`, SECRET);
     const dir = `${folder}/site`;
-    await shell(["init", "--dir", dir]);
+    await shell(["init", "--dir", dir, ...quietPorts()]);
     await shell(["device", "add", DEVICE_ID, "--secret-file", `${folder}/secret`, "--dir", dir]);
     const store = await openStore({ database: siteLayout(dir).database }, { author: "gateway" });
     try {

@@ -5,7 +5,7 @@ import { addDevices } from "../../../src/site/operations/add_devices.ts";
 import { openStore } from "../../../src/store/open_store.ts";
 import { Database } from "../../../src/store/sqlite/database.ts";
 import { Registry } from "../../../src/store/sqlite/registry.ts";
-import { shell } from "../../support/shell.ts";
+import { quietPorts, shell } from "../../support/shell.ts";
 import { withFolder } from "../../support/with_folder.ts";
 
 /** Adds the devices a and b to a new site; `meanwhile` is what happens before they take their places. */
@@ -36,7 +36,7 @@ async function addBoth(
 async function withSite(work: (directory: string) => Promise<void>): Promise<void> {
   await withFolder(async (folder) => {
     const directory = `${folder}/site`;
-    const made = await shell(["init", "--dir", directory]);
+    const made = await shell(["init", "--dir", directory, ...quietPorts()]);
     assert.equal(made.code, 0, made.stderr);
     await work(directory);
   });
