@@ -176,3 +176,20 @@ export function copyTimes(
     messageExpirySeconds: validSeconds,
   };
 }
+
+/** Pauses between two tries of a device that is not there, milliseconds. */
+export const RETRY_PAUSE = { firstMs: 5_000, longestMs: 60_000 } as const;
+
+/** Tries a second of all devices that are not there: where they are many, the pauses are longer. */
+const RETRIES_PER_SECOND = 32;
+
+/**
+ * When a device that was not there is tried again, milliseconds: `failures` tries in a row found
+ * nobody, and `devices` have a command that waits.
+ */
+export function retryPauseMs(
+  { failures, devices }: { readonly failures: number; readonly devices: number },
+): number {
+  const longestMs = Math.max(RETRY_PAUSE.longestMs, 1000 * devices / RETRIES_PER_SECOND);
+  return Math.min(longestMs, RETRY_PAUSE.firstMs * 2 ** Math.max(0, failures - 1));
+}

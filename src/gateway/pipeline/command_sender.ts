@@ -14,7 +14,7 @@
  */
 
 import { writeCommand } from "../../core/command.ts";
-import { type CopyOutcome, copyTimes } from "../../core/command_life.ts";
+import { type CopyOutcome, copyTimes, RETRY_PAUSE, retryPauseMs } from "../../core/command_life.ts";
 import type {
   CommandChange,
   CommandChangeResult,
@@ -34,8 +34,8 @@ import type { Clock } from "../../time/clock.ts";
 const TURNS_MAX = 32;
 
 /** Pauses between two tries of a device that is not there, and shorter ones if it is heard. */
-const RETRY_FIRST_MS = 5_000;
-const RETRY_LONGEST_MS = 60_000;
+const RETRY_FIRST_MS = RETRY_PAUSE.firstMs;
+const RETRY_LONGEST_MS = RETRY_PAUSE.longestMs;
 const HEARD_FIRST_MS = 1_000;
 
 /** A device that was silent for longer has come back. */
@@ -291,7 +291,7 @@ export class CommandSender {
   /** When a device that is not there is tried again, milliseconds; all are when the broker is back. */
   #retryMs({ failures }: Queue): number {
     if (!this.#parts.broker.isConnected) return RETRY_LONGEST_MS;
-    return Math.min(RETRY_LONGEST_MS, RETRY_FIRST_MS * 2 ** Math.max(0, failures - 1));
+    return retryPauseMs({ failures, devices: this.devices });
   }
 
   #plan(deviceId: string, queue: Queue, pauseMs: number): void {

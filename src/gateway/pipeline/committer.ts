@@ -32,6 +32,9 @@ import { NoteQueue } from "./note_queue.ts";
 const SETTLE_WITHIN_MS = 20;
 const SETTLE_AT_ONCE = 256;
 
+/** Changes of commands are written at once, but not alone so soon after the commit before. */
+const CHANGES_PAUSE_MS = 10;
+
 const RETRY_FIRST_MS = 50;
 const RETRY_LONGEST_MS = 2_000;
 
@@ -106,6 +109,9 @@ export class Committer {
   #changes: WaitingChange[] = [];
   #start: CommitterStart | undefined;
   #settleTimer: ReturnType<typeof setTimeout> | undefined;
+  #changeTimer: ReturnType<typeof setTimeout> | undefined;
+  /** When the last commit ended. */
+  #committedMs = -Infinity;
   /** The commit that runs or waits last; never rejects. */
   #last: Promise<unknown> = Promise.resolve();
   #underWay = 0;
@@ -164,8 +170,7 @@ export class Committer {
     if (isLate) return Promise.resolve(undefined);
     return new Promise((done) => {
       this.#changes.push({ change, isPatient, done });
-      if (this.#underWay === 0) this.commit(NO_MESSAGES);
-      else this.#settleDue = true;
+      this.#changeTimer ??= setTimeout(() => this.#settleNow(), this.#changesPauseMs());
     });
   }
 
@@ -185,10 +190,15 @@ export class Committer {
     this.#endPause?.();
   }
 
+  #changesPauseMs(): number {
+    const sinceMs = this.#parts.clock.monotonicMs() - this.#committedMs;
+    return Math.max(0, CHANGES_PAUSE_MS - sinceMs);
+  }
+
   /** Writes the settlements and notes that are left, once, and ends. */
   async close(): Promise<void> {
     this.stopRetrying();
-    clearTimeout(this.#settleTimer);
+    this.#clearTimers();
     await this.#last;
     const isWork = this.#settlements.length + this.#changes.length > 0 || !this.#notes.isEmpty;
     if (isWork) await this.commit(NO_MESSAGES);
@@ -202,11 +212,16 @@ export class Committer {
 
   /** At once, or with the commit that is running, or right after it. */
   #settleNow(): void {
-    clearTimeout(this.#settleTimer);
-    this.#settleTimer = undefined;
+    this.#clearTimers();
     this.#settleDue = this.#underWay > 0;
     const isWork = this.#settlements.length > 0 || this.#changes.length > 0;
     if (isWork && !this.#settleDue) this.commit(NO_MESSAGES);
+  }
+
+  #clearTimers(): void {
+    clearTimeout(this.#settleTimer);
+    clearTimeout(this.#changeTimer);
+    this.#settleTimer = this.#changeTimer = undefined;
   }
 
   async #persist(work: CommitWork): Promise<CommitResult | undefined> {
@@ -249,6 +264,7 @@ export class Committer {
       attendedSeconds: catchUp.touch(secondsOf(wallMs)),
       tidy: tidying(),
     });
+    this.#committedMs = clock.monotonicMs();
     this.#settlements.splice(0, settlements.length);
     this.#notes.written(notes);
     this.#changes.splice(0, changes.length);

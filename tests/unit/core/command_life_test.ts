@@ -13,6 +13,7 @@ import {
   copyTimes,
   isFinal,
   maySend,
+  retryPauseMs,
   timedOut,
 } from "../../../src/core/command_life.ts";
 import { ACCEPTED, wordOf } from "../../support/sample_command.ts";
@@ -108,4 +109,13 @@ Deno.test("whatever happens: final stays final, and what may be with the device 
       command = next;
     }
   }));
+});
+
+Deno.test("a device that is not there is tried at growing pauses, longer where there are many", () => {
+  const pauses = [0, 1, 2, 3, 4, 5, 2_000].map((failures) =>
+    retryPauseMs({ failures, devices: 1 })
+  );
+  assert.deepEqual(pauses, [5_000, 5_000, 10_000, 20_000, 40_000, 60_000, 60_000]);
+  const longest = (devices: number) => retryPauseMs({ failures: 99, devices });
+  assert.deepEqual([longest(1_920), longest(10_000)], [60_000, 312_500], "32 tries a second");
 });

@@ -6,6 +6,7 @@ import type { Committer } from "../../../src/gateway/pipeline/committer.ts";
 import { StoreLostError, StoreReopenError } from "../../../src/store/store_error.ts";
 import { poll } from "../../../src/time/poll.ts";
 import { withPipelineStore } from "../../support/pipeline_store.ts";
+import { DEVICE_ID } from "../../support/judge.ts";
 import { candidate } from "../store/contract/sample_batch.ts";
 
 const kindsOf = (events: readonly GatewayEvent[]) => events.map(({ kind }) => kind);
@@ -137,4 +138,23 @@ Deno.test("a token that one batch has used is gone for the next", async () => {
     assert.deepEqual(kinds, ["accepted", "accepted", "rejected"]);
     await committer.close();
   }, { policy: { rate: { perSecond: 1, burst: 2 } } });
+});
+
+Deno.test("changes of commands are written at once, and together where they come in a row", async () => {
+  await withPipelineStore(async ({ committer, batches }) => {
+    const name = { deviceId: DEVICE_ID, messageId: crypto.randomUUID() };
+    const forget = () => committer.change({ kind: "forget", name });
+    await forget();
+    assert.equal(batches.length, 1);
+    const sinceMs = performance.now();
+    const changes = [];
+    for (let i = 0; i < 50; i++) {
+      changes.push(forget());
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    await Promise.all(changes);
+    const most = 1 + (performance.now() - sinceMs) / 9;
+    assert.ok(batches.length - 1 <= most, `${batches.length - 1} commits, at most ${most}`);
+    await committer.close();
+  });
 });
