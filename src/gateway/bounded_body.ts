@@ -4,8 +4,12 @@
  * The rules are:
  * - bytes are counted as they come: what the headers announce is no bound;
  * - they come into one buffer of our own: a chunk that the runtime allocates holds on to 64 KiB, though
- *   it has one byte.
+ *   it has one byte;
+ * - what is there already is read at once, so now and then others have their turn in between: a body
+ *   in tiny chunks would hold up everything else, and its own time limit too.
  */
+
+import { setImmediate } from "node:timers";
 
 /** Where a body goes that does not announce its length, before it proves longer. */
 const FIRST_BUFFER_BYTES = 4096;
@@ -21,6 +25,9 @@ interface BodyOptions {
   /** Ends the reading early; what it has brought is then of no use. */
   readonly stop?: AbortSignal;
 }
+
+/** Reads in a row before others have their turn. */
+const READS_IN_A_ROW_MAX = 64;
 
 /** A whole body; undefined if it is longer. Rejects if it breaks off. */
 export async function readBoundedBody(
@@ -54,7 +61,8 @@ function bytesOf(body: ReadableStream<Uint8Array<ArrayBuffer>>) {
 
 /** False if there are too many. */
 async function readBytes(reader: ReadableStreamBYOBReader, buffer: GrowingBuffer) {
-  while (!buffer.isOverfull) {
+  for (let reads = 1; !buffer.isOverfull; reads++) {
+    if (reads % READS_IN_A_ROW_MAX === 0) await turnOfOthers();
     const { done, value } = await reader.read(buffer.free());
     if (value) buffer.filled(value);
     if (done) return true;
@@ -66,12 +74,18 @@ async function readChunks(
   reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>,
   buffer: GrowingBuffer,
 ) {
-  while (!buffer.isOverfull) {
+  for (let reads = 1; !buffer.isOverfull; reads++) {
+    if (reads % READS_IN_A_ROW_MAX === 0) await turnOfOthers();
     const { done, value } = await reader.read();
     if (done) return true;
     buffer.append(value);
   }
   return false;
+}
+
+/** Resolves after what else is due: timers, connections. */
+function turnOfOthers(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Grows by doubling, and never to much more than there may be. */

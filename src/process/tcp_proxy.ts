@@ -6,6 +6,7 @@
  * - it knows nothing of TLS and HTTP: bytes go through as they come, still encrypted;
  * - a connection stays with the upstream that it was given first;
  * - if too many are open, the oldest is closed: one client cannot keep the others out;
+ * - a client that sends much more than a request has to wait for an answer (`request_pace.ts`);
  * - the upstream knows each client's address before it gets the first byte, and forgets it before
  *   the proxy's end of the connection is free for another.
  */
@@ -13,6 +14,7 @@
 import { StartError } from "../config/credentials.ts";
 import type { Emit } from "../core/event.ts";
 import type { ClientConnection } from "./client_addresses.ts";
+import { RequestPace } from "./request_pace.ts";
 
 /** Where gateways listen behind the proxy. */
 export const LOOPBACK = "127.0.0.1";
@@ -132,23 +134,37 @@ export class TcpProxy implements AsyncDisposable {
 async function relay(client: Deno.TcpConn, inner: Deno.TcpConn, onEnd: () => void): Promise<void> {
   client.setNoDelay();
   inner.setNoDelay();
-  const inwards = copy(client, inner).catch(() => {
+  const pace = new RequestPace();
+  const inwards = copy(client, inner, { sent: (bytes) => pace.sent(bytes) }).catch(() => {
     onEnd();
     close(inner);
   });
-  await copy(inner, client, onEnd).catch(() => close(client));
+  await copy(inner, client, { read: () => pace.answered(), onEnd }).catch(() => close(client));
+  pace.end();
   const timer = setTimeout(() => close(client), LINGER_MS);
   await inwards;
   clearTimeout(timer);
 }
 
-/** Copies until `from` has ended, and ends `to` after `onEnd`. */
-async function copy(from: Deno.TcpConn, to: Deno.TcpConn, onEnd = () => {}): Promise<void> {
+/** What is told of the bytes that are copied. */
+interface CopyOptions {
+  /** Some were read. */
+  read?(): void;
+  /** So many were written; resolves when more may be read. */
+  sent?(bytes: number): Promise<void>;
+  /** There are no more. */
+  onEnd?(): void;
+}
+
+/** Copies until `from` has ended, and then ends `to`. */
+async function copy(from: Deno.TcpConn, to: Deno.TcpConn, options: CopyOptions): Promise<void> {
   const buffer = new Uint8Array(CHUNK_BYTES);
   for (let count = await from.read(buffer); count !== null; count = await from.read(buffer)) {
+    options.read?.();
     for (let at = 0; at < count;) at += await to.write(buffer.subarray(at, count));
+    await options.sent?.(count);
   }
-  onEnd();
+  options.onEnd?.();
   await to.closeWrite();
 }
 
