@@ -50,9 +50,14 @@ export class BearerAuth {
     if (key !== undefined) return key;
     this.#onRefused(presented === "" ? "no key" : "wrong key", address);
     const waitMs = this.#countWrong(address);
-    if (waitMs === 0) return problem("unauthorized", { headers: { "www-authenticate": "Bearer" } });
+    if (waitMs === 0) return unauthorized();
     const retryAfter = String(Math.ceil(waitMs / 1000));
     return problem("too-many-wrong-keys", { headers: { "retry-after": retryAfter } });
+  }
+
+  /** False if the key was removed since its request came: an answer that is held looks again. */
+  async stands({ digest }: ApiKey): Promise<boolean> {
+    return findKey(digest, await this.#keys()) !== undefined;
   }
 
   /** Counts a wrong key; returns how long the address must wait, 0 while it may go on. */
@@ -67,6 +72,11 @@ export class BearerAuth {
     }
     return ++wrong.count > WRONG_KEYS_MAX ? wrong.untilMs - nowMs : 0;
   }
+}
+
+/** The answer to a request without a key. */
+export function unauthorized(): Response {
+  return problem("unauthorized", { headers: { "www-authenticate": "Bearer" } });
 }
 
 /** Compares with every key, even if an early one fits. */

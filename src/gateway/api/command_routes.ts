@@ -1,7 +1,7 @@
 /** The paths of commands. */
 
 import type { Hono } from "hono";
-import type { ApiKey } from "../../store/api_keys.ts";
+import { type BearerAuth, unauthorized } from "./bearer_auth.ts";
 import { postCommand } from "./command_posts.ts";
 import { cancelCommand, getCommand, listCommands } from "./command_reads.ts";
 import type { CommandRouteParts } from "./command_target.ts";
@@ -12,19 +12,16 @@ export interface RouteEnvironment {
   readonly Bindings: { readonly address: string; readonly stop: AbortSignal };
 }
 
-/** The key of a request, or the answer if it has none. */
-type Authenticate = (request: Request, address: string) => Promise<ApiKey | Response>;
-
 /** Adds the paths to an app. */
 export function addCommandRoutes(
   app: Hono<RouteEnvironment>,
   parts: CommandRouteParts,
-  authenticate: Authenticate,
+  auth: Pick<BearerAuth, "authenticate" | "stands">,
 ): void {
   app.on(["GET", "POST"], "/command/:id", async (c) => {
     const { address, stop } = c.env;
     const request = c.req.raw;
-    const key = await authenticate(request, address);
+    const key = await auth.authenticate(request, address);
     if (key instanceof Response) return key;
     const target = { key, deviceId: c.req.param("id") };
     return request.method === "POST"
@@ -34,12 +31,12 @@ export function addCommandRoutes(
   app.on(["GET", "DELETE"], "/command/:id/:message", async (c) => {
     const { address, stop } = c.env;
     const request = c.req.raw;
-    const key = await authenticate(request, address);
+    const key = await auth.authenticate(request, address);
     if (key instanceof Response) return key;
     const target = { key, deviceId: c.req.param("id"), messageId: c.req.param("message") };
-    return request.method === "DELETE"
-      ? await cancelCommand(target, parts)
-      : await getCommand(target, { request, stop }, parts);
+    if (request.method === "DELETE") return await cancelCommand(target, parts);
+    const answer = await getCommand(target, { request, stop }, parts);
+    return await auth.stands(key) ? answer : unauthorized(); // it may have been held
   });
   app.all("/command/:id", () => notAllowed("GET, POST"));
   app.all("/command/:id/:message", () => notAllowed("GET, DELETE"));

@@ -3,6 +3,7 @@
  *
  * The rules are:
  * - it ends with its client, its server and the gateway; the client asks again with Last-Event-ID;
+ * - it ends with its key: what happens after the key was removed is not in it;
  * - what a slow client has not read waits in a bounded queue, and the rest is counted;
  * - a comment goes out while nothing happens, so that a client that is gone is noticed.
  */
@@ -24,13 +25,15 @@ const EXTRAS = ["payloads", "rejected"] as const;
 /** Whose stream it is, of what, and when it ends. */
 interface StreamRequest {
   readonly key: ApiKey;
+  /** False once the key was removed. */
+  keyStands(): Promise<boolean>;
   readonly request: Request;
   readonly stop: AbortSignal;
 }
 
 /** Answers with a stream that does not end by itself. */
 export function streamEvents(
-  { key, request, stop }: StreamRequest,
+  { key, keyStands, request, stop }: StreamRequest,
   feed: Pick<EventFeed, "follow">,
 ): Response {
   const query = new URL(request.url).searchParams;
@@ -47,6 +50,7 @@ export function streamEvents(
   }
   const follower = feed.follow(
     {
+      owner: key.name,
       deviceIds: deviceId === undefined ? key.deviceIds : [deviceId],
       payloads: extras.includes("payloads"),
       rejectedMessages: extras.includes("rejected"),
@@ -56,21 +60,26 @@ export function streamEvents(
   if (follower === undefined) {
     return problem("too-many-watchers", { headers: { "retry-after": "10" } });
   }
-  return new Response(streamOf(follower, stop), {
+  return new Response(streamOf(follower, keyStands, stop), {
     headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
   });
 }
 
-function streamOf(follower: FeedFollower, stop: AbortSignal): ReadableStream<Uint8Array> {
+function streamOf(
+  follower: FeedFollower,
+  keyStands: StreamRequest["keyStands"],
+  stop: AbortSignal,
+): ReadableStream<Uint8Array> {
   const gone = new AbortController();
   const end = AbortSignal.any([stop, gone.signal]);
   let said = `retry: ${RETRY_MS}\n\n`;
   return new ReadableStream({
     async pull(controller) {
       if (said === "") said = textOf(await follower.next(SILENCE_MS, end));
-      controller.enqueue(new TextEncoder().encode(said));
+      const isShown = await keyStands();
+      if (isShown) controller.enqueue(new TextEncoder().encode(said));
       said = "";
-      if (!end.aborted) return;
+      if (isShown && !end.aborted) return;
       follower.end();
       controller.close();
     },

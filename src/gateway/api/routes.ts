@@ -6,7 +6,8 @@
  *   `docs/openapi.json` says to all; on every other path the key is checked before anything else;
  * - a key for some devices shows nothing of the others, not even whether they exist;
  * - a body is counted while it comes and has a time limit; nothing is read further than needed;
- * - an answer that is held ends with its client, its server and the gateway;
+ * - an answer that is held ends with its client, its server and the gateway, and shows nothing once
+ *   its key is removed;
  * - every error is a problem of `problem.ts`.
  */
 
@@ -28,7 +29,7 @@ const RETRY_AFTER_SECONDS = 5;
 
 /** What the API needs of the gateway. */
 interface RouteParts extends CommandRouteParts {
-  readonly auth: BearerAuth;
+  readonly auth: Pick<BearerAuth, "authenticate" | "stands">;
   /** Why the gateway is not ready; empty if it is. */
   unreadiness(): readonly string[];
   /** What else is wrong, though messages are taken; empty if nothing is. */
@@ -61,12 +62,13 @@ export function createRoutes(parts: RouteParts): ApiHandler {
     const { address, stop } = c.env;
     const key = await parts.auth.authenticate(c.req.raw, address);
     if (key instanceof Response) return key;
-    return streamEvents({ key, request: c.req.raw, stop }, parts.feed);
+    const keyStands = () => parts.auth.stands(key);
+    return streamEvents({ key, keyStands, request: c.req.raw, stop }, parts.feed);
   });
   for (const path of ["/healthz", "/readyz", "/openapi.json", "/metrics", "/ui/api/events"]) {
     app.all(path, () => notAllowed("GET"));
   }
-  addCommandRoutes(app, parts, (...one) => parts.auth.authenticate(...one));
+  addCommandRoutes(app, parts, parts.auth);
   app.notFound(() => problem("not-found"));
   app.onError((error) => {
     parts.emit({ kind: "api_failed", part: "request", reason: error.message });

@@ -13,8 +13,9 @@ import type { EventOf, GatewayEvent } from "../../core/event.ts";
 import { rejectionSentence } from "../../core/rejection.ts";
 import type { Clock } from "../../time/clock.ts";
 
-/** Most that look at once; one more is refused. */
+/** Most that look at once, and of them with one key: it cannot keep the others out. */
 const FOLLOWERS_MAX = 16;
+const FOLLOWERS_OF_ONE_MAX = 8;
 
 /** Most items that wait for one follower. */
 const QUEUE_MAX = 256;
@@ -65,6 +66,8 @@ type FeedKind = typeof FEED_KINDS[number];
 
 /** What a follower asked for. */
 export interface FeedSelection {
+  /** Name of the key that it looks with. */
+  readonly owner: string;
   /** Only these devices; undefined: all. */
   readonly deviceIds: readonly string[] | undefined;
   readonly payloads: boolean;
@@ -157,7 +160,9 @@ export class EventFeed {
 
   /** Begins to follow; undefined if too many do. */
   follow(selection: FeedSelection): FeedFollower | undefined {
-    if (this.#followers.size >= FOLLOWERS_MAX) return undefined;
+    const { size: all } = this.#followers;
+    const own = [...this.#followers].filter(({ owner }) => owner === selection.owner).length;
+    if (all >= FOLLOWERS_MAX || own >= FOLLOWERS_OF_ONE_MAX) return undefined;
     const queue = new Queue(selection);
     const last = this.#recent.findIndex(({ id }) => id === selection.after);
     if (last !== -1) { for (const item of this.#recent.slice(last + 1)) queue.put(item); }
@@ -184,6 +189,10 @@ class Queue {
   constructor(selection: FeedSelection) {
     this.#selection = selection;
     this.#deviceIds = selection.deviceIds && new Set(selection.deviceIds);
+  }
+
+  get owner(): string {
+    return this.#selection.owner;
   }
 
   put({ payloadBytes, messageBytes, ...item }: Shown & Pick<FeedItem, "id" | "time">): void {

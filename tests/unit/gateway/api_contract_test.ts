@@ -182,7 +182,12 @@ function makeApi(what: Case): ApiHandler {
     list: resolved(what.commands ?? [RECORD]),
   };
   const feed = new EventFeed(clock, "run");
-  const selection = { deviceIds: undefined, payloads: false, rejectedMessages: false };
+  const selection = {
+    owner: "backend",
+    deviceIds: undefined,
+    payloads: false,
+    rejectedMessages: false,
+  };
   for (let i = 0; i < (what.watchers ?? 0); i++) feed.follow({ ...selection, after: undefined });
   return createRoutes(apiParts({
     feed: what.isBroken ? { follow: broken } : feed,

@@ -6,7 +6,13 @@ import { reject } from "../../../src/core/rejection.ts";
 import { EventFeed, type FeedSelection } from "../../../src/gateway/telemetry/event_feed.ts";
 
 const ALL: FeedSelection = {
-  ...{ deviceIds: undefined, payloads: false, rejectedMessages: false, after: undefined },
+  ...{
+    owner: "backend",
+    deviceIds: undefined,
+    payloads: false,
+    rejectedMessages: false,
+    after: undefined,
+  },
 };
 const NEVER = new AbortController().signal;
 const UTF_8 = new TextEncoder();
@@ -87,12 +93,16 @@ Deno.test("a follower that comes back within a minute goes on where it was", asy
   assert.deepEqual((await late.next(0, NEVER)).items, []);
 });
 
-Deno.test("one more than may look is refused, until one has gone", () => {
+Deno.test("followers are bounded, and one key takes no more than half of the places", () => {
   const { feed } = makeFeed();
-  const followers = Array.from({ length: 16 }, () => feed.follow(ALL)!);
-  assert.equal(feed.follow(ALL), undefined);
-  followers[0]!.end();
-  assert.ok(feed.follow(ALL));
+  const follow = (owner: string) => feed.follow({ ...ALL, owner });
+  const ones = Array.from({ length: 8 }, () => follow("one")!);
+  assert.equal(follow("one"), undefined);
+  const others = Array.from({ length: 8 }, () => follow("other")!);
+  assert.ok(others.every((follower) => follower !== undefined));
+  assert.equal(follow("a third"), undefined);
+  ones[0]!.end();
+  assert.ok(follow("a third"));
 });
 
 Deno.test("a wait ends with its time and with its server", async () => {
