@@ -9,7 +9,7 @@
  *   in tiny chunks would hold up everything else, and its own time limit too.
  */
 
-import { setImmediate } from "node:timers";
+import { turnOfOthers } from "../time/turn_of_others.ts";
 
 /** Where a body goes that does not announce its length, before it proves longer. */
 const FIRST_BUFFER_BYTES = 4096;
@@ -81,11 +81,6 @@ async function readChunks(
     buffer.append(value);
   }
   return false;
-}
-
-/** Resolves after what else is due: timers, connections. */
-function turnOfOthers(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Grows by doubling, and never to much more than there may be. */

@@ -33,6 +33,20 @@ async function flood(client: RawClient, portion: string, ms: number): Promise<vo
   await late;
 }
 
+/** A program of its own, so that it does not slow down the test: says when the first answer comes. */
+const PIPELINING = `
+  const [port, ca] = Deno.args;
+  const requests = new TextEncoder().encode("GET /x HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n".repeat(500));
+  const options = { hostname: "localhost", port: Number(port), caCerts: [Deno.readTextFileSync(ca)] };
+  for (let i = 0; i < 4; i++) {
+    const connection = await Deno.connectTls(options);
+    (async () => { while (true) await connection.write(requests); })();
+    (async () => {
+      for (const buffer = new Uint8Array(65536); await connection.read(buffer) !== null;) console.log("x");
+    })();
+  }
+`;
+
 async function rssBytes(gateway: GatewayProcess): Promise<number> {
   return (await usageOf(gateway)).residentBytes;
 }
@@ -140,6 +154,38 @@ Deno.test("a flood of tiny chunks holds up nobody", NO_OPS, async () => {
     assert.doesNotMatch(gateway.log(), /worker_died/);
   });
 });
+
+Deno.test(
+  "requests sent one behind the other, without a key or a wait, hold up nobody",
+  NO_OPS,
+  async () => {
+    await withOutsideGateway(async (site) => {
+      const { port } = accessTo(site);
+      const device = await site.device("sensor_001");
+      const args = [
+        "eval",
+        "--no-lock",
+        PIPELINING,
+        String(port),
+        site.layout.gatewayCa.certificate,
+      ];
+      const flooder = new Deno.Command(Deno.execPath(), { args, stdout: "piped" }).spawn();
+      const output = flooder.stdout.getReader();
+      await output.read();
+      const times: number[] = [];
+      for (let i = 0; i < 10; i++) {
+        const startMs = performance.now();
+        await device.response((await device.send(`${i}`)).messageId);
+        assert.equal((await site.api("/readyz")).status, 200);
+        times.push(performance.now() - startMs);
+      }
+      flooder.kill("SIGKILL");
+      await flooder.status;
+      await output.cancel();
+      assert.ok(median(times) < SECOND_MS, `${times.join(" ")} ms`);
+    });
+  },
+);
 
 Deno.test("a body without an end takes no memory while its answer is held", NO_OPS, async () => {
   await withOutsideGateway(async (site, gateway) => {

@@ -6,12 +6,15 @@
  *   its next response;
  * - it ends when its requests are answered: a client that has sent none, or a part of one, is not
  *   waited for;
+ * - everything else has its turn before each request: a client that sends one behind the other, and
+ *   waits for no answer, would keep the gateway to itself;
  * - if the listener fails, it listens again.
  */
 
 import type { Config } from "../../config/config.ts";
 import { type Credentials, StartError } from "../../config/credentials.ts";
 import type { Emit } from "../../core/event.ts";
+import { turnOfOthers } from "../../time/turn_of_others.ts";
 import { problem } from "./problem.ts";
 import { namesNoHost } from "./request_host.ts";
 import type { ApiHandler } from "./routes.ts";
@@ -133,6 +136,7 @@ export class ApiServer {
   async #count(request: Request, remote: Deno.NetAddr, listener: number): Promise<Response> {
     this.#open++;
     try {
+      await turnOfOthers();
       return await this.#answer(request, remote, listener);
     } finally {
       if (--this.#open === 0) this.#onIdle();
