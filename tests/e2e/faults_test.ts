@@ -6,6 +6,7 @@ import { COMMANDS } from "../faults/commands.ts";
 import { EVERYTHING } from "../faults/everything.ts";
 import { FLOOD } from "../faults/flood.ts";
 import { KILLED_GATEWAY } from "../faults/killed_gateway.ts";
+import { KITS } from "../faults/kits.ts";
 import { LINK_FAULTS } from "../faults/link_faults.ts";
 import { OVERLOADS, PILES } from "../faults/overload.ts";
 import type { Scenario } from "../faults/scenario.ts";
@@ -33,6 +34,12 @@ Deno.test("a gateway that is killed while it sends batches loses, swaps and chan
 
 Deno.test("commands are executed once, and their states are true, whatever dies and when", async () => {
   await assertClean(COMMANDS);
+});
+
+Deno.test({
+  name: "each kit on a lossy line loses no reading and executes no command twice, whatever dies",
+  ignore: KITS.length === 0,
+  fn: () => assertClean(...KITS),
 });
 
 Deno.test("a bad broker, a bad backend, an overload and everything at once cost nothing", async () => {

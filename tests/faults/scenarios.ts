@@ -7,6 +7,7 @@ import { COMMANDS } from "./commands.ts";
 import { EVERYTHING } from "./everything.ts";
 import { FLOOD } from "./flood.ts";
 import { HOSTILE_ANSWER_COST } from "./hostile_answers.ts";
+import { KITS } from "./kits.ts";
 import { KILLED_GATEWAY } from "./killed_gateway.ts";
 import { MUTANTS } from "./mutants.ts";
 import { OVERLOADS, PILES } from "./overload.ts";
@@ -17,6 +18,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...KILLED_GATEWAY,
   BATCHES,
   COMMANDS,
+  ...KITS,
   ...LINK_FAULTS,
   BACKEND_FAULTS,
   HOSTILE_ANSWER_COST,
