@@ -32,6 +32,7 @@ export interface KitDeviceOrders {
 /** Every kit that has a device program. */
 export const KIT_PROGRAMS: readonly KitProgram[] = [
   { name: "Python", command: pythonCommand() },
+  { name: "JavaScript", command: javascriptCommand() },
 ];
 
 /** One device over all its lives. */
@@ -109,6 +110,12 @@ function pythonCommand(): ProgramCommand | undefined {
   if (path === undefined) return undefined;
   const environment = { PYTHONPATH: source("../../kits/python"), PYTHONDONTWRITEBYTECODE: "1" };
   return { path, args: [source("../kits/devices/device.py")], environment };
+}
+
+/** In Deno, whose import map has npm's mqtt. */
+function javascriptCommand(): ProgramCommand {
+  const start = ["run", "-q", "--no-prompt", "--config", source("../../deno.json"), "-A"];
+  return { path: Deno.execPath(), args: [...start, source("../kits/devices/device.mjs")] };
 }
 
 function source(path: string): string {
