@@ -8,7 +8,7 @@
  * - a device that never acknowledges is sent a second copy only if nobody had the first;
  * - a state says no more than what was known then: `waiting`, `expired` and `cancelled` that no copy
  *   is with the device, the device's states that it has said so; and it only moves forward;
- * - each command's last state is told to the backend.
+ * - each command's last state is told to the backend, or is about to be.
  */
 
 import type { CommandState } from "../../src/core/command_life.ts";
@@ -79,6 +79,8 @@ export interface CommandEvidence {
   readonly reports: readonly CommandReport[];
   /** What the backend was told of its own accord, in the order of arrival. */
   readonly callbacks: readonly Pick<CommandReport, "messageId" | "state">[];
+  /** What the store holds for the backend in the end: it is told that as soon as a gateway runs. */
+  readonly toTell: readonly Pick<CommandReport, "messageId" | "state">[];
   readonly kept: readonly KeptCommand[];
   /** Devices that acknowledge. */
   readonly acknowledgers: ReadonlySet<string>;
@@ -185,8 +187,10 @@ function checkCopies({ copies, acknowledgers }: CommandEvidence, violations: Vio
   }
 }
 
-function checkTold({ kept, callbacks }: CommandEvidence, violations: Violations): void {
-  const told = new Set(callbacks.map(({ messageId, state }) => `${messageId} ${state}`));
+function checkTold({ kept, callbacks, toTell }: CommandEvidence, violations: Violations): void {
+  const told = new Set(
+    [...callbacks, ...toTell].map(({ messageId, state }) => `${messageId} ${state}`),
+  );
   for (const { messageId, state } of kept) {
     if (state === "waiting" || told.has(`${messageId} ${state}`)) continue;
     violations.add("the backend was not told", `that ${messageId} is ${state}`);

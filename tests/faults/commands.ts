@@ -5,7 +5,7 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import { COMMAND_FAILPOINTS } from "../../src/core/failpoint.ts";
-import { isFinal } from "../../src/core/command_life.ts";
+import { type CommandState, isFinal } from "../../src/core/command_life.ts";
 import { secondsOf } from "../../src/core/time.ts";
 import { CommandRows } from "../../src/store/sqlite/command_rows.ts";
 import { poll } from "../../src/time/poll.ts";
@@ -151,6 +151,7 @@ async function judge(site: FaultSite, { asker, devices, deaths }: Cast): Promise
       const { message_id: messageId, state } = JSON.parse(text);
       return { messageId, state };
     }),
+    toTell: callbacksOf(site),
     kept: commandsOf(site),
     acknowledgers: new Set(DEVICES.flatMap((one) => one.acknowledges ? one.deviceId : [])),
     longSeconds: LONG_SECONDS,
@@ -188,6 +189,17 @@ async function settle(site: FaultSite): Promise<void> {
 
 function commandsOf(site: FaultSite) {
   return site.live.withStore((store) => [...new CommandRows(store).all({})]);
+}
+
+/** Callbacks that wait for a gateway. */
+function callbacksOf(site: FaultSite) {
+  return site.live.withStore((store) =>
+    store.prepare("SELECT message_id, command_state FROM outbox WHERE command_state IS NOT NULL")
+      .all().map((row) => ({
+        messageId: row["message_id"] as string,
+        state: row["command_state"] as CommandState,
+      }))
+  );
 }
 
 function noteOf(figures: CommandFigures): string {

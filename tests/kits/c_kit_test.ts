@@ -12,7 +12,10 @@ const LARGEST = 6 * 1024;
 const FUZZ_SECONDS = Number(Deno.env.get("KIT_FUZZ_SECONDS") ?? 5);
 const LIBRARIES = ["crypto", "mbedcrypto", "wolfssl", "bearssl"].map((name) => `-l${name}`);
 
-const hasCrossCompiler = await canRun(["arm-none-eabi-gcc"]);
+/** Headers of a C library for it; the compiler's package brings none. */
+const SPECS = "--specs=/usr/lib/picolibc/arm-none-eabi/picolibc.specs";
+const hasCrossCompiler = await canRun(["arm-none-eabi-gcc"]) &&
+  await compiles("arm-none-eabi-gcc", [SPECS], "string.h");
 const hasLibraries = await canRun(["gcc"]) && await hasHeaders();
 const hasFuzzer = await canRun(["clang"]) && await hasFuzzerRuntime();
 
@@ -22,7 +25,16 @@ Deno.test("the kit takes at most 6 KiB on a Cortex-M", { ignore: !hasCrossCompil
       const source = `${folder}/kit.c`;
       const defines = "#define SIOT_IMPLEMENTATION\n#define SIOT_BUILTIN_SHA256\n";
       await Deno.writeTextFile(source, `${defines}#include "secure_iot_device.h"\n`);
-      const flags = ["-std=c99", "-Os", `-mcpu=${cpu}`, "-mthumb", "-Wall", "-Wextra", "-Werror"];
+      const flags = [
+        SPECS,
+        "-std=c99",
+        "-Os",
+        `-mcpu=${cpu}`,
+        "-mthumb",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+      ];
       const object = `${folder}/kit.o`;
       await run("arm-none-eabi-gcc", [...flags, `-I${KIT}`, "-c", source, "-o", object]);
       const [code, data, zeroed] = (await run("arm-none-eabi-size", [object]))
