@@ -9,10 +9,10 @@
  * - no secret, key, signature or payload is ever in it.
  */
 
-import { createHash } from "node:crypto";
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import type { AuditNote } from "../../core/audit_note.ts";
-import { AUDIT_GENESIS, type AuditAuthor, type AuditEntry, type AuditHead } from "../audit.ts";
+import { AUDIT_GENESIS, type AuditAuthor, type AuditHead } from "../audit.ts";
+import { auditHash } from "../chain_proof.ts";
 
 /** Notes that are in memory at one time. */
 const PAGE_MAX = 1_000;
@@ -63,13 +63,6 @@ export class AuditChain {
     if (row === undefined) return { sequence: 0, hash: AUDIT_GENESIS };
     return { sequence: row["sequence"] as number, hash: row["hash"] as Uint8Array };
   }
-}
-
-/** The hash that an entry must have after one with the hash `before`. */
-export function auditHash(entry: Omit<AuditEntry, "hash">, before: Uint8Array): Uint8Array {
-  const { sequence, at, author, event, subject, detail, count } = entry;
-  const text = JSON.stringify([sequence, at, author, event, subject, detail, count]);
-  return createHash("sha256").update(before).update(text).digest();
 }
 
 /** The columns that notes and entries share. */

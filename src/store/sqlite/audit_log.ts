@@ -8,17 +8,10 @@
  *   a head, beyond doubt: somebody who can write the file can make up a whole chain.
  */
 
-import { Buffer } from "node:buffer";
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
-import {
-  AUDIT_GENESIS,
-  type AuditEntry,
-  type AuditHead,
-  type AuditLimits,
-  type AuditProof,
-  type LastRejection,
-} from "../audit.ts";
-import { auditHash, noteOf } from "./audit_chain.ts";
+import type { AuditEntry, AuditHead, AuditLimits, AuditProof, LastRejection } from "../audit.ts";
+import { ChainProof, TRIMMED } from "../chain_proof.ts";
+import { noteOf } from "./audit_chain.ts";
 import type { Database } from "./database.ts";
 import { DAY_SECONDS, secondsOf } from "../../core/time.ts";
 
@@ -30,11 +23,6 @@ const AGE_SLACK_SECONDS = DAY_SECONDS;
 
 /** Most entries among which a device's last rejection is looked for. */
 const LOOK_BACK_MAX = 1_000_000;
-
-/** Most faults that are named; after that it is clear enough. */
-const FAULTS_MAX = 20;
-
-const TRIMMED = "audit_trimmed";
 
 /** The audit. */
 export class AuditLog {
@@ -132,42 +120,13 @@ export class AuditLog {
   }
 
   #prove(pinned: Uint8Array | undefined): AuditProof {
-    const faults: string[] = [];
-    const pin = pinned?.toHex();
-    let head = this.#beginning(faults);
-    let pinnedSeen = pin === undefined || pin === AUDIT_GENESIS.toHex();
-    let count = 0;
-    for (const row of this.#entries.iterate(Number.MIN_SAFE_INTEGER)) {
-      const entry = entryOf(row);
-      const missing = entry.sequence - head.sequence - 1;
-      if (missing !== 0) faults.push(gap(head.sequence, entry.sequence));
-      else if (auditHash(entry, head.hash).toHex() !== entry.hash.toHex()) {
-        faults.push(`Entry ${entry.sequence} was altered, or is not in its place`);
-      }
-      pinnedSeen ||= entry.hash.toHex() === pin;
-      head = entry;
-      count++;
-    }
-    const last = this.#lastEver();
-    if (last !== head.sequence) faults.push(gap(head.sequence, last + 1));
-    if (!pinnedSeen) {
-      faults.push(`No entry has the hash ${pin}: entries were removed, altered or trimmed since`);
-    }
-    return { faults: faults.slice(0, FAULTS_MAX), count, head };
-  }
-
-  /** What was before the first entry that is left. */
-  #beginning(faults: string[]): AuditHead {
-    const first = this.#first();
-    if (first === 1) return { sequence: 0, hash: AUDIT_GENESIS };
-    const row = this.#store.prepare(
+    const trimmed = this.#store.prepare(
       "SELECT detail FROM audit WHERE event = ? ORDER BY sequence DESC LIMIT 1",
     ).get(TRIMMED);
-    const [through, hash = ""] = String(row?.["detail"] ?? "").split(" ");
-    if (Number(through) !== first - 1) {
-      faults.push(`Entries before ${first} are missing, and no entry says that they were trimmed`);
-    }
-    return { sequence: first - 1, hash: Buffer.from(hash, "hex") };
+    const detail = trimmed?.["detail"] as string | undefined;
+    const proof = new ChainProof({ first: this.#first(), trimmed: detail, pinned });
+    for (const row of this.#entries.iterate(Number.MIN_SAFE_INTEGER)) proof.take(entryOf(row));
+    return proof.end(this.#lastEver());
   }
 
   /** The highest number that was ever given; SQLite keeps it beside the table. */
@@ -175,12 +134,6 @@ export class AuditLog {
     const row = this.#store.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").get();
     return (row?.["seq"] ?? 0) as number;
   }
-}
-
-function gap(before: number, after: number): string {
-  if (after <= before) return `Entry ${after} is not in its place`;
-  const [from, to] = [before + 1, after - 1];
-  return from === to ? `Entry ${from} is missing` : `Entries ${from} to ${to} are missing`;
 }
 
 function entryOf(row: Record<string, SQLOutputValue>): AuditEntry {

@@ -15,6 +15,7 @@ import type {
   RequestKey,
   StoredCommand,
 } from "../../core/command_store.ts";
+import type { CommandRow } from "../command_changes.ts";
 import type { Database } from "./database.ts";
 
 /** Most commands that are sent again in one turn of a device. */
@@ -26,12 +27,6 @@ const PAGE_MAX = 256;
 /** What a list asks for. */
 const SELECTED = `(? IS NULL OR state = ?)
   AND number > coalesce((SELECT number FROM commands WHERE message_id = ?), 0)`;
-
-/** A command's row. */
-export interface CommandRow extends StoredCommand {
-  /** True if the backend was told that it is sent. */
-  readonly isTold: boolean;
-}
 
 /** Reads commands, each at once. */
 export class CommandRows {

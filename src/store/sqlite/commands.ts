@@ -1,43 +1,23 @@
-/**
- * Changes of commands, each decided on and written inside the transaction of a batch.
- *
- * The rules are:
- * - what a change makes of a command, `core/command_life.ts` says;
- * - the id of a copy is remembered with its timestamp before it is published: a command that comes
- *   back as a reading is replayed;
- * - a command's payload is gone once it is final;
- * - its time is over when the wall clock says so, or when so much time has passed, whichever comes
- *   first: a wall clock that is set back lets nothing be done later than was asked;
- * - each new state is told to the backend from the device's lane, if it wants to hear of them: `sent`
- *   only when the broker has answered, since a try that finds nobody is none.
- */
+/** The commands in a database, as the gateway's transactions change them; see command_changes.ts. */
 
 import type { StatementSync } from "node:sqlite";
-import {
-  acknowledged,
-  type Acknowledgement,
-  cancelled,
-  type Command,
-  copyConcluded,
-  copyIntended,
-  isFinal,
-  maySend,
-  timedOut,
-} from "../../core/command_life.ts";
-import { commandRecord } from "../../core/command_record.ts";
+import type { Command } from "../../core/command_life.ts";
 import type {
   ChangedCommand,
-  CommandChange,
-  CommandChangeResult,
   CommandName,
-  IntendedCopy,
   RequestAnswer,
   RequestKey,
 } from "../../core/command_store.ts";
 import type { OutboxEntry } from "../../core/outbox_entry.ts";
 import { secondsOf } from "../../core/time.ts";
+import {
+  CommandChanges,
+  type CommandColumns,
+  type CommandRow,
+  type CommandTable,
+} from "../command_changes.ts";
 import type { CommandLimits } from "../store.ts";
-import { type CommandRow, CommandRows, rowOf } from "./command_rows.ts";
+import { CommandRows, rowOf } from "./command_rows.ts";
 import type { Database } from "./database.ts";
 import type { Outbox } from "./outbox.ts";
 import type { ReplayGuard } from "./replay_guard.ts";
@@ -51,21 +31,14 @@ interface CommandParts {
   readonly replayGuard: ReplayGuard;
 }
 
-/** The moment of a transaction. */
-interface Moment {
-  readonly nowSeconds: number;
-  /** See `OutboxEntry.acceptedMs`. */
-  readonly acceptedMs: number;
-}
-
 /** What the changes in one transaction have done. */
 export interface CommandsDone {
-  readonly changed: ChangedCommand[];
-  readonly callbacks: OutboxEntry[];
+  readonly changed: readonly ChangedCommand[];
+  readonly callbacks: readonly OutboxEntry[];
 }
 
 /** Writes commands; one transaction begins with `begin`. */
-export class Commands {
+export class Commands implements CommandTable {
   readonly #parts: CommandParts;
   readonly #limits: CommandLimits;
   readonly #rows: CommandRows;
@@ -82,8 +55,7 @@ export class Commands {
   readonly #moveEnds: StatementSync;
   readonly #deleteOld: StatementSync;
   readonly #deleteOldRequests: StatementSync;
-  #moment: Moment = { nowSeconds: 0, acceptedMs: 0 };
-  #done: CommandsDone = { changed: [], callbacks: [] };
+  #callbacks: OutboxEntry[] = [];
 
   constructor(database: Database, parts: CommandParts, limits: CommandLimits) {
     this.#parts = parts;
@@ -129,10 +101,14 @@ export class Commands {
         LIMIT ${TIDY_MAX})`);
   }
 
-  /** A transaction begins; what is done until the next is in what this returns. */
-  begin(moment: Moment): CommandsDone {
-    this.#moment = moment;
-    return this.#done = { changed: [], callbacks: [] };
+  /** A transaction begins: what is done in it is in what this returns. */
+  begin(moment: { readonly nowSeconds: number; readonly acceptedMs: number }): {
+    readonly changes: CommandChanges;
+    readonly done: CommandsDone;
+  } {
+    this.#callbacks = [];
+    const changes = new CommandChanges(this, this.#limits, moment);
+    return { changes, done: { changed: changes.changed, callbacks: this.#callbacks } };
   }
 
   /** The wall clock has stepped: the clock that never does is ahead of it by so much now. */
@@ -140,44 +116,11 @@ export class Commands {
     this.#moveEnds.run(secondsOf(steadyOffsetMs));
   }
 
-  /** Makes one change. */
-  change(change: CommandChange): CommandChangeResult {
-    if (change.kind === "accept") return this.#accept(change);
-    const row = this.#rows.row(change.name);
-    if (row === undefined) return { kind: "unknown" };
-    const { command } = row;
-    switch (change.kind) {
-      case "send":
-        if (!maySend(command, this.#moment.nowSeconds)) return { kind: "unchanged", command };
-        this.#remember(change.name, change.copy);
-        return this.#write(row, copyIntended(command, change.copy.nowSeconds));
-      case "conclude":
-        return this.#conclude(row, change);
-      case "cancel":
-        return this.#write(row, cancelled(command));
-      case "forget":
-        this.#forget(command);
-        return { kind: "changed", command };
-      default:
-        return change satisfies never;
-    }
-  }
-
-  /** Takes a device's acknowledgement of one of its commands; undefined if it is of none. */
-  acknowledge(name: CommandName, acknowledgement: Acknowledgement): Command | undefined {
-    const row = this.#rows.row(name);
-    if (row === undefined) return undefined;
-    this.#addAcknowledger.run(name.deviceId);
-    const result = this.#write(row, acknowledged(row.command, acknowledgement));
-    return result.kind === "changed" ? result.command : row.command;
-  }
-
   /** Ends what is over and deletes what is old, by `AgeClock`; true if there may be more. */
-  tidy(ageMs: number): boolean {
-    const { nowSeconds } = this.#moment;
+  tidy(changes: CommandChanges, { nowSeconds, ageMs }: { nowSeconds: number; ageMs: number }) {
     const ageSeconds = secondsOf(ageMs);
     const overdue = this.#overdue.all(nowSeconds).map(rowOf);
-    for (const row of overdue) this.#write(row, timedOut(row.command));
+    changes.timeOut(overdue);
     const deleted = [
       this.#deleteOld.run(ageSeconds - secondsOf(this.#limits.keepMs)).changes,
       this.#deleteOldRequests.run(ageSeconds - secondsOf(this.#limits.keepKeysMs)).changes,
@@ -185,101 +128,63 @@ export class Commands {
     return overdue.length === TIDY_MAX || deleted.some((count) => Number(count) === TIDY_MAX);
   }
 
-  #accept(change: CommandChange & { readonly kind: "accept" }): CommandChangeResult {
-    const { payload, copy, request, answer } = change;
-    const { deviceId, messageId } = change.command;
-    if (request && this.#rows.request(request)) return { kind: "key_used" };
-    const mustWait = copy === undefined && change.command.isKept;
-    if (mustWait && this.#isFull(deviceId)) return { kind: "too_many_waiting" };
-    const command = copy ? copyIntended(change.command, copy.nowSeconds) : change.command;
+  row(name: CommandName): CommandRow | undefined {
+    return this.#rows.row(name);
+  }
+
+  hasRequest(key: RequestKey): boolean {
+    return this.#rows.request(key) !== undefined;
+  }
+
+  countWaiting(deviceId?: string): number {
+    const row = deviceId === undefined
+      ? this.#countWaiting.get()
+      : this.#countWaitingOf.get(deviceId);
+    return row!["n"] as number;
+  }
+
+  insert(row: CommandColumns, acceptedSeconds: number): void {
+    const { messageId, deviceId, keyName, createdSeconds, expiresSeconds, isKept } = row.command;
     this.#insert.run(
-      ...changing({ command, payload, isTold: false }),
-      ...[messageId, deviceId, command.keyName, command.createdSeconds, command.expiresSeconds],
-      ...[command.isKept ? 1 : 0, command.expiresSeconds, secondsOf(this.#moment.acceptedMs)],
+      ...changing(row),
+      ...[messageId, deviceId, keyName, createdSeconds, expiresSeconds],
+      ...[isKept ? 1 : 0, expiresSeconds, acceptedSeconds],
     );
-    if (copy) this.#remember(command, copy);
-    if (request) this.#keep(request, command);
-    if (answer) this.#answer(messageId, answer);
-    return { kind: "changed", command };
   }
 
-  /** Kept commands that wait. */
-  countWaiting(): number {
-    return this.#countWaiting.get()!["n"] as number;
+  update(row: CommandColumns): void {
+    this.#update.run(...changing(row), row.command.messageId);
   }
 
-  #conclude(
-    row: CommandRow,
-    { outcome, answer }: CommandChange & { readonly kind: "conclude" },
-  ): CommandChangeResult {
-    const { deviceId, messageId, isKept } = row.command;
-    const command = copyConcluded(row.command, outcome);
-    const isNew = answer !== undefined && isKept;
-    if (isNew && command.state === "waiting" && this.#isFull(deviceId)) {
-      this.#forget(command);
-      return { kind: "too_many_waiting" };
-    }
-    if (answer) this.#answer(messageId, answer);
-    return this.#write(row, command, { isSent: outcome === "queued" || outcome === "unknown" });
-  }
-
-  #forget({ messageId }: Command): void {
+  delete(messageId: string): void {
     this.#delete.run(messageId);
     this.#deleteRequest.run(messageId);
   }
 
-  #isFull(deviceId: string): boolean {
-    const count = this.countWaiting();
-    const countOfDevice = this.#countWaitingOf.get(deviceId)!["n"] as number;
-    return count >= this.#limits.maxWaiting || countOfDevice >= this.#limits.maxWaitingPerDevice;
-  }
-
-  #keep({ keyName, key, digest }: RequestKey, { deviceId, messageId, createdSeconds }: Command) {
+  keepRequest({ keyName, key, digest }: RequestKey, command: Command): void {
+    const { deviceId, messageId, createdSeconds } = command;
     this.#insertRequest.run(keyName, key, digest, deviceId, messageId, createdSeconds);
   }
 
-  #answer(messageId: string, { timestampSeconds, delivery }: RequestAnswer): void {
+  answerRequest(messageId: string, { timestampSeconds, delivery }: RequestAnswer): void {
     this.#answerRequest.run(timestampSeconds, delivery ?? null, messageId);
   }
 
-  #remember({ deviceId, messageId }: CommandName, { timestampSeconds }: IntendedCopy): void {
+  addAcknowledger(deviceId: string): void {
+    this.#addAcknowledger.run(deviceId);
+  }
+
+  remember({ deviceId, messageId }: CommandName, timestampSeconds: number): void {
     this.#parts.replayGuard.remember(deviceId, messageId, timestampSeconds);
   }
 
-  /** Writes what a change has made of a command; `isSent`: a copy has left. */
-  #write(row: CommandRow, command: Command, { isSent = false } = {}): CommandChangeResult {
-    const before = row.command;
-    const { state } = command;
-    const isTold = row.isTold || isSent || state !== "sent" && state !== "waiting";
-    if (command === before && isTold === row.isTold) return { kind: "unchanged", command };
-    const isNews = state !== "waiting" && isTold && (state !== before.state || !row.isTold);
-    const payload = isFinal(command) ? undefined : row.payload;
-    this.#update.run(...changing({ command, payload, isTold }), command.messageId);
-    this.#done.changed.push({ command, isNews });
-    if (isNews && this.#limits.callbackPath !== undefined) this.#tell(command);
-    return { kind: "changed", command };
-  }
-
-  #tell(command: Command): void {
-    const { deviceId, messageId, state } = command;
-    const { nowSeconds, acceptedMs } = this.#moment;
-    const entry = {
-      ...{ deviceId, messageId, timestamp: String(nowSeconds), acceptedMs },
-      payload: commandRecord(command),
-      commandState: state,
-    };
-    this.#done.callbacks.push(this.#parts.outbox.append(entry));
+  tell(entry: Omit<OutboxEntry, "sequence">): void {
+    this.#callbacks.push(this.#parts.outbox.append(entry));
   }
 }
 
 /** The columns that change, in the order of the statements. */
-function changing(
-  { command, payload, isTold }: {
-    readonly command: Command;
-    readonly payload: Uint8Array | undefined;
-    readonly isTold: boolean;
-  },
-) {
+function changing({ command, payload, isTold }: CommandColumns) {
   const { state, delivery, sends, copies, lastSentSeconds, withdrawn, acknowledgement } = command;
   return [
     ...[state, delivery ?? null, sends, copies, lastSentSeconds ?? null, withdrawn ? 1 : 0],

@@ -8,7 +8,7 @@
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
 import type { DeviceCertificate, RevokedDeviceCertificate } from "../device_record.ts";
 import type { Database } from "./database.ts";
-import { boundedColumn } from "./stored_device.ts";
+import { boundedColumn } from "./device_columns.ts";
 
 const COLUMNS = `c.serial, c.device_id, c.issuer,
   ${boundedColumn("c.not_before")} AS not_before, ${boundedColumn("c.not_after")} AS not_after`;

@@ -7,18 +7,12 @@
  */
 
 import type { StatementSync } from "node:sqlite";
-import { type DeviceWithSecret, SecretError, type SecretUse } from "../device_record.ts";
-import {
-  isSealed,
-  keyIdOf,
-  SEALED_PREFIX,
-  sealedPrefix,
-  type SealingKey,
-  sealSecret,
-} from "../sealed_secret.ts";
+import type { DeviceWithSecret, SecretUse } from "../device_record.ts";
+import { SEALED_PREFIX, type SealingKey } from "../sealed_secret.ts";
+import { missingKeys, storedForm } from "../sealed_site.ts";
+import { SECRET_COLUMNS } from "../audited_changes.ts";
 import type { Database } from "./database.ts";
-import { SECRET_COLUMNS } from "./schema.ts";
-import { boundedColumn } from "./stored_device.ts";
+import { boundedColumn } from "./device_columns.ts";
 
 /** The secrets; what writes belongs inside a transaction. */
 export class DeviceSecrets {
@@ -96,12 +90,8 @@ export class DeviceSecrets {
 
   /** A secret as it is written, under the key that is the site's at this moment. */
   storedForm({ deviceId, sharedSecret }: { deviceId: string; sharedSecret: string }): string {
-    if (isSealed(sharedSecret)) throw new SecretError(`A secret cannot begin ${SEALED_PREFIX}`);
     const current = this.#store.readMark("sealing_key");
-    if (current === 0) return sharedSecret;
-    const key = this.#sealingKeys.find(({ id }) => Number.parseInt(id, 16) === current);
-    if (key) return sealSecret(sharedSecret, deviceId, key);
-    throw new SecretError("The secrets are sealed, and secrets.key is not there or has changed");
+    return storedForm({ deviceId, sharedSecret }, { current, keys: this.#sealingKeys });
   }
 }
 
@@ -110,27 +100,11 @@ export function missingSealingKeys(
   store: Database,
   keys: readonly SealingKey[],
 ): string | undefined {
-  const current = store.readMark("sealing_key");
-  // In a plain site, a secret that looks sealed is its own device's trouble.
-  if (current === 0) return undefined;
-  const known = new Set(keys.map(({ id }) => sealedPrefix(id)));
-  const needed = SECRET_COLUMNS.flatMap(({ table, column }) =>
+  const prefixes = SECRET_COLUMNS.flatMap(({ table, column }) =>
     store.prepare(
       `SELECT DISTINCT substr(${column}, 1, 23) AS prefix FROM ${table}
        WHERE substr(${column}, 1, 8) = '${SEALED_PREFIX}'`,
     ).all().map((row) => row["prefix"] as string)
   );
-  if (keys.length === 0) {
-    needed.push(sealedPrefix(current.toString(16).padStart(12, "0")));
-  }
-  const missing = new Set(needed.filter((prefix) => !known.has(prefix)).map(keyNameOf));
-  if (missing.size === 0) return undefined;
-  const has = keys.length === 0 ? "there is none" : `has ${keys.map(({ id }) => id).join(", ")}`;
-  return `Cannot open the secrets in "${store.path}": sealed under ${
-    [...missing].join(", ")
-  }, and secrets.key ${has}`;
-}
-
-function keyNameOf(prefix: string): string {
-  return keyIdOf(prefix) ?? "a form that is not known here";
+  return missingKeys({ current: store.readMark("sealing_key"), prefixes, place: store.path }, keys);
 }

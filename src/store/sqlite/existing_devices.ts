@@ -1,13 +1,8 @@
 /** The `devices` table of another program's registry, read as it is. */
 
 import { DatabaseSync } from "node:sqlite";
-import {
-  NO_TIME,
-  numberColumn,
-  SECRET_MAX_CHARS,
-  secretDamage,
-  textColumn,
-} from "./stored_device.ts";
+import { NO_TIME, SECRET_MAX_CHARS, secretDamage } from "../stored_device.ts";
+import { numberColumn, textColumn } from "./device_columns.ts";
 
 /** A row of it. */
 export interface ExistingDevice {

@@ -31,7 +31,9 @@ import type {
 import type { Held } from "../../core/receipt.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { Accepted } from "../../core/verdict.ts";
-import { AgeClock } from "./age_clock.ts";
+import { AgeClock } from "../age_clock.ts";
+import type { CommandChanges } from "../command_changes.ts";
+import { ageMarks } from "./age_marks.ts";
 import { Commands, type CommandsDone } from "./commands.ts";
 import { Database } from "./database.ts";
 import { DeadLetters } from "./dead_letters.ts";
@@ -80,7 +82,7 @@ export class SqliteMessages implements MessageStore {
     this.#deadLetters = new DeadLetters(database);
     this.#replayGuard = new ReplayGuard(database);
     this.#rejectionAudit = new RejectionAudit(database, limits.audit);
-    this.#ageClock = new AgeClock(database);
+    this.#ageClock = new AgeClock(ageMarks(database));
     const parts = { outbox: this.#outbox, replayGuard: this.#replayGuard };
     this.#commands = new Commands(database, parts, limits.commands);
     this.#dataVersion = database.dataVersion();
@@ -123,9 +125,12 @@ export class SqliteMessages implements MessageStore {
         const removed = looksAround && dataVersionNow.value !== before
           ? this.#outbox.takeRemovals()
           : [];
-        const commands = this.#commands.begin({ nowSeconds, acceptedMs: batch.acceptedMs });
+        const { changes, done: commands } = this.#commands.begin({
+          nowSeconds,
+          acceptedMs: batch.acceptedMs,
+        });
         this.#markSteadyClock(batch.acceptedMs - wallMs);
-        const commandResults = batch.commandChanges.map((one) => this.#commands.change(one));
+        const commandResults = batch.commandChanges.map((one) => changes.change(one));
         const forgottenSeconds = this.#replayGuard.forgottenSeconds();
         const facts = { ...batch.facts, forgottenSeconds };
         const readings = examined.filter((one) => one.kind !== "acknowledgement");
@@ -133,13 +138,13 @@ export class SqliteMessages implements MessageStore {
         const verdicts = decided.values();
         const committed = examined.map((one) =>
           one.kind === "acknowledgement"
-            ? this.#acknowledge(one)
+            ? this.#acknowledge(one, changes)
             : this.#write(verdicts.next().value!, batch.acceptedMs)
         );
         const marked = this.#markAttendance(batch.attendedSeconds, committed.length > 0);
         const steadyMs = batch.acceptedMs;
         const ages = tidy && { ...tidy, ageMs: this.#ageClock.move({ wallMs, steadyMs }) };
-        const tidied = ages ? this.#tidy(batch, ages) : NOTHING_TIDIED;
+        const tidied = ages ? this.#tidy(batch, changes, ages) : NOTHING_TIDIED;
         const rejections = this.#rejectionAudit.write(committed, { tidy: ages, wallMs });
         return {
           ...{ requeued, removed, committed, late, spent, marked, rejections, ...tidied },
@@ -228,8 +233,11 @@ export class SqliteMessages implements MessageStore {
     return { kind: "accepted", identity, entry: this.#accept(envelope!, verdict, acceptedMs) };
   }
 
-  #acknowledge({ identity, messageId, acknowledgement }: SignedAcknowledgement): Committed {
-    const command = this.#commands.acknowledge({ deviceId: identity, messageId }, acknowledgement);
+  #acknowledge(
+    { identity, messageId, acknowledgement }: SignedAcknowledgement,
+    changes: CommandChanges,
+  ): Committed {
+    const command = changes.acknowledge({ deviceId: identity, messageId }, acknowledgement);
     return command === undefined
       ? { kind: "acknowledgement_unmatched", identity, messageId }
       : { kind: "acknowledged", identity, command };
@@ -269,6 +277,7 @@ export class SqliteMessages implements MessageStore {
   /** Forgets ids that can no longer matter, even for what is still held; expires dead letters. */
   #tidy(
     { wallMs, facts, policy }: Batch,
+    changes: CommandChanges,
     { heldSinceMs, ageMs }: Tidying & { readonly ageMs: number },
   ) {
     const nowSeconds = secondsOf(Math.min(wallMs, heldSinceMs ?? Infinity));
@@ -277,7 +286,8 @@ export class SqliteMessages implements MessageStore {
       oldestRemembered({ nowSeconds, ...facts }, policy),
       rememberSeconds === 0 ? Infinity : nowSeconds - rememberSeconds,
     );
-    const untidy = this.#commands.tidy(ageMs) || forgets;
+    const moment = { nowSeconds: secondsOf(wallMs), ageMs };
+    const untidy = this.#commands.tidy(changes, moment) || forgets;
     const expiredDeadLetters = this.#deadLetters.expire(this.#limits.deadLetters, ageMs);
     return { untidy, expiredDeadLetters };
   }

@@ -23,10 +23,11 @@ import {
   registrationConflicts,
 } from "../registration.ts";
 import type { SealingKey } from "../sealed_secret.ts";
+import { type DeviceRow, StoredDevice } from "../stored_device.ts";
 import type { Database } from "./database.ts";
 import { DeviceCertificates } from "./device_certificates.ts";
+import { SELECT_DEVICES } from "./device_columns.ts";
 import { DeviceSecrets, missingSealingKeys } from "./device_secrets.ts";
-import { type DeviceRow, SELECT_DEVICES, StoredDevice } from "./stored_device.ts";
 
 /** The registry. */
 export class Registry {

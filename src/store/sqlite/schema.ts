@@ -7,122 +7,14 @@
  * - `devices` is the table that registries brought along already have, and stays as it is.
  */
 
+import { AUDITED_CHANGES, type AuditedChange, SECRET_COLUMNS } from "../audited_changes.ts";
 import { COMMAND_CLOCK_MIGRATION, COMMANDS_MIGRATION } from "./command_schema.ts";
 
 /** Marks a SQLite file as this program's (`PRAGMA application_id`): "SIoT". */
 export const APPLICATION_ID = 0x53496f54;
 
-/** The columns with secrets of devices, beside their `device_id`: sealed, scrubbed and audited alike. */
-export const SECRET_COLUMNS = [
-  { table: "devices", column: "shared_secret" },
-  { table: "device_secrets", column: "previous_secret" },
-] as const;
-
 /** The tables of the ids that were remembered before migration 2. */
 const FORMER_SLICES = [1, 2, 3, 4] as const;
-
-/** A change that the audit takes note of. */
-interface Audited {
-  readonly on: string;
-  /** As SQL: which rows; all if it is not given. */
-  readonly when?: string;
-  /** As SQL. */
-  readonly event: string;
-  /** As SQL. */
-  readonly subject: string;
-  /** As SQL; no secret. */
-  readonly detail?: string;
-}
-
-/** What a change of a stored secret was, as SQL: it begins `$sealed$1$` and twelve digits, or not. */
-function secretEvent(column: string): string {
-  const sealed = (row: string) => `substr(${row}.${column}, 1, 8) = '$sealed$'`;
-  return `CASE
-      WHEN ${sealed("NEW")} AND NOT ${sealed("OLD")} THEN 'secret_sealed'
-      WHEN ${sealed("OLD")} AND NOT ${sealed("NEW")} THEN 'secret_unsealed'
-      WHEN ${sealed("NEW")} AND substr(NEW.${column}, 1, 23) <> substr(OLD.${column}, 1, 23)
-        THEN 'secret_resealed'
-      ELSE 'secret_changed' END`;
-}
-
-/** Every change of registry, secrets and keys; whatever program makes it. */
-const AUDITED: readonly Audited[] = [
-  { on: "INSERT ON devices", event: "'device_added'", subject: "NEW.device_id" },
-  { on: "DELETE ON devices", event: "'device_removed'", subject: "OLD.device_id" },
-  {
-    on: "UPDATE OF device_id ON devices",
-    when: "OLD.device_id <> NEW.device_id",
-    event: "'device_renamed'",
-    subject: "NEW.device_id",
-    detail: "OLD.device_id",
-  },
-  ...SECRET_COLUMNS.map(({ table, column }): Audited => ({
-    on: `UPDATE OF ${column} ON ${table}`,
-    when: `OLD.${column} <> NEW.${column}`,
-    event: secretEvent(column),
-    subject: "NEW.device_id",
-  })),
-  {
-    on: "INSERT ON device_secrets", // also where it replaces a row
-    event: "'secret_overlap_set'",
-    subject: "NEW.device_id",
-    detail: "'until ' || NEW.previous_until",
-  },
-  {
-    on: "UPDATE OF previous_until ON device_secrets",
-    when: "OLD.previous_until <> NEW.previous_until",
-    event: "'secret_overlap_set'",
-    subject: "NEW.device_id",
-    detail: "'until ' || NEW.previous_until",
-  },
-  {
-    on: "INSERT ON device_certificates",
-    event: "'certificate_added'",
-    subject: "NEW.device_id",
-    detail: "NEW.serial",
-  },
-  {
-    on: "UPDATE ON device_certificates",
-    event: `CASE WHEN OLD.withdrawn_at IS NULL AND NEW.withdrawn_at IS NOT NULL
-      THEN 'certificate_withdrawn' ELSE 'certificate_changed' END`,
-    subject: "NEW.device_id",
-    detail: "NEW.serial",
-  },
-  {
-    on: "DELETE ON device_certificates",
-    event: "'certificate_removed'",
-    subject: "OLD.device_id",
-    detail: "OLD.serial",
-  },
-  {
-    on: "INSERT ON device_revocations",
-    event: "'device_revoked'",
-    subject: "NEW.device_id",
-    detail: "NEW.reason",
-  },
-  {
-    on: "UPDATE ON device_revocations",
-    event: "'device_revoked'",
-    subject: "NEW.device_id",
-    detail: "NEW.reason",
-  },
-  { on: "DELETE ON device_revocations", event: "'revocation_ended'", subject: "OLD.device_id" },
-  { on: "INSERT ON api_keys", event: "'api_key_added'", subject: "NEW.name" },
-  { on: "UPDATE ON api_keys", event: "'api_key_changed'", subject: "NEW.name" },
-  { on: "DELETE ON api_keys", event: "'api_key_removed'", subject: "OLD.name" },
-  {
-    on: "INSERT ON api_key_devices",
-    event: "'api_key_device_added'",
-    subject: "NEW.name",
-    detail: "NEW.device_id",
-  },
-  {
-    on: "DELETE ON api_key_devices",
-    event: "'api_key_device_removed'",
-    subject: "OLD.name",
-    detail: "OLD.device_id",
-  },
-];
 
 /** The audit only grows, but for its beginning once a mark says that it is trimmed. */
 const APPEND_ONLY = `
@@ -284,7 +176,7 @@ export const MIGRATIONS: readonly string[] = [
     ])
   }
   ${SECRET_COLUMNS.map(sealedOnlyTriggers).join("")}
-  ${AUDITED.map(auditTrigger).join("")}
+  ${AUDITED_CHANGES.map(auditTrigger).join("")}
   ${APPEND_ONLY}
   `,
   // Remembered ids: as many slices as there need be, in one table.
@@ -357,7 +249,7 @@ function sealedOnlyTriggers({ table, column }: { table: string; column: string }
 }
 
 /** A trigger that notes a change; in plain SQL, since programs with an older SQLite run it too. */
-function auditTrigger({ on, when, event, subject, detail }: Audited, number: number): string {
+function auditTrigger({ on, when, event, subject, detail }: AuditedChange, number: number): string {
   return `
   CREATE TRIGGER audit_${number + 1} AFTER ${on} ${when ? `WHEN ${when}` : ""} BEGIN
     INSERT INTO audit_notes (at, event, subject, detail, count)

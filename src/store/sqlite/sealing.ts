@@ -17,15 +17,10 @@ import type { SealingKeyPlaces } from "../../config/config.ts";
 import type { Sealed } from "../sealing.ts";
 import { removeBackups } from "./backup.ts";
 import { missingSealingKeys } from "./device_secrets.ts";
-import { SECRET_COLUMNS } from "./schema.ts";
 import { secureErase } from "./secure_erase.ts";
-import {
-  openSecret,
-  SEALED_PREFIX,
-  sealedPrefix,
-  type SealingKey,
-  sealSecret,
-} from "../sealed_secret.ts";
+import { SECRET_COLUMNS } from "../audited_changes.ts";
+import { SEALED_PREFIX, sealedPrefix, type SealingKey } from "../sealed_secret.ts";
+import { convertSecret } from "../sealed_site.ts";
 import {
   createSealingKey,
   isCredential,
@@ -159,28 +154,9 @@ function convertBatch(
     readonly update: StatementSync;
   },
 ): number {
-  const { key, keys, update } = options;
-  for (const row of rows) {
-    const { device_id: deviceId, stored } = row;
-    if (typeof deviceId !== "string" || typeof stored !== "string") throw notText(deviceId);
-    const opened = openSecret(stored, deviceId, keys);
-    if (opened.kind !== "secret") {
-      throw new SealingKeyError(
-        `Cannot open the secret of "${deviceId}": it was altered; remove the device, or restore it`,
-      );
-    }
-    const { secret } = opened;
-    update.run(key ? sealSecret(secret, deviceId, key) : secret, deviceId, stored);
+  for (const { device_id: deviceId, stored: from } of rows) {
+    const { converted, stored, ...row } = convertSecret({ deviceId, stored: from }, options);
+    options.update.run(converted, row.deviceId, stored);
   }
   return rows.length;
-}
-
-/** Other programs write there too. */
-function notText(deviceId: unknown): SealingKeyError {
-  if (typeof deviceId !== "string") {
-    return new SealingKeyError("Cannot go on: a row of devices has an id that is not a text");
-  }
-  return new SealingKeyError(
-    `Cannot go on at the secret of "${deviceId}": it is not a text; type device rotate ${deviceId} --secret`,
-  );
 }

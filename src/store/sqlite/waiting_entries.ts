@@ -11,7 +11,8 @@ import type { StatementSync } from "node:sqlite";
 import { secondsOf } from "../../core/time.ts";
 import type { OutboxEntry } from "../../core/outbox_entry.ts";
 import type { OutboxSummary } from "../outbox.ts";
-import { AgeClock } from "./age_clock.ts";
+import { AgeClock } from "../age_clock.ts";
+import { ageMarks } from "./age_marks.ts";
 import type { Database } from "./database.ts";
 import { DeadLetters } from "./dead_letters.ts";
 import { entryOf, Outbox, STEADY_OFFSET_MARK } from "./outbox.ts";
@@ -88,7 +89,7 @@ export class WaitingEntries {
       const entry = this.find(sequence);
       if (entry === undefined) return false;
       // The clock by which dead letters expire: this machine's may be behind.
-      const deadLetteredAtMs = new AgeClock(this.#database).timeOf(nowMs);
+      const deadLetteredAtMs = new AgeClock(ageMarks(this.#database)).timeOf(nowMs);
       const cause = { status: undefined, reason: DROPPED, deadLetteredAtMs };
       this.#deadLetters.deadLetter(sequence, cause);
       this.#outbox.remove(sequence);

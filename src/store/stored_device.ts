@@ -1,47 +1,17 @@
-/** A device as the database has it: other programs write there too, so any type may be in a row. */
+/** A device as a store has it: other programs write there too, so anything may be in a row. */
 
-import { isDeviceId } from "../../core/device.ts";
-import { type DeviceWithSecret, SecretError, type StoredSecret } from "../device_record.ts";
-import { isSealed, openSecret, type SealingKey } from "../sealed_secret.ts";
+import { isDeviceId } from "../core/device.ts";
+import { type DeviceWithSecret, SecretError, type StoredSecret } from "./device_record.ts";
+import { isSealed, openSecret, type SealingKey } from "./sealed_secret.ts";
+
+/** The end of the year 9999, Unix seconds: no date is beyond. */
+export const TIME_MAX_SECONDS = 253_402_300_799;
 
 /** The longest secret that is read, in characters. */
 export const SECRET_MAX_CHARS = 4096;
 
 /** What is said of a row that has no time where one belongs. */
 export const NO_TIME = "its created_at is not a time in Unix seconds";
-
-/** The end of the year 9999, Unix seconds: no date is beyond. */
-const TIME_MAX_SECONDS = 253_402_300_799;
-
-/** A time or count as SQL that gives a safe number, NULL, or a text for anything else. */
-export function numberColumn(column: string): string {
-  return `CASE WHEN ${column} IS NULL THEN NULL
-    WHEN typeof(${column}) IN ('integer', 'real') AND ${column} BETWEEN 0 AND ${TIME_MAX_SECONDS}
-    THEN CAST(${column} AS INTEGER) ELSE 'damaged' END`;
-}
-
-/** A time of a table that has numbers only as SQL: one that is beyond any date is cut to the last. */
-export function boundedColumn(column: string): string {
-  return `min(max(${column}, 0), ${TIME_MAX_SECONDS})`;
-}
-
-/** A text as SQL that stays short whatever is in it; NULL for what is not a text. */
-export function textColumn(column: string, maxChars: number): string {
-  return `CASE typeof(${column}) WHEN 'text' THEN substr(${column}, 1, ${maxChars + 1}) END`;
-}
-
-/** The columns of `DeviceRow`. */
-export const SELECT_DEVICES = `
-  SELECT coalesce(${textColumn("d.device_id", 200)}, hex(substr(d.device_id, 1, 32)), ''),
-         ${textColumn("d.shared_secret", SECRET_MAX_CHARS)}, ${numberColumn("d.created_at")},
-         ${numberColumn("r.revoked_at")}, r.reason, ${numberColumn("s.generation")},
-         s.previous_secret, ${numberColumn("s.previous_generation")},
-         ${numberColumn("s.previous_until")},
-         (SELECT ${numberColumn("max(c.not_after)")} FROM device_certificates c
-           WHERE c.device_id = d.device_id AND c.withdrawn_at IS NULL) AS not_after,
-         length(CAST(d.shared_secret AS BLOB))
-  FROM devices d LEFT JOIN device_revocations r ON r.device_id = d.device_id
-       LEFT JOIN device_secrets s ON s.device_id = d.device_id`;
 
 /** `damaged`: neither a time nor a count. */
 type NumberColumn = number | "damaged" | null;
@@ -67,7 +37,7 @@ export function secretDamage(secret: string | null, bytes: number | null): strin
   if (secret === "" && bytes === 0) return "its secret is empty";
   if (secret.includes("\ufffd")) return "its secret is not UTF-8";
   if (secret.length > SECRET_MAX_CHARS) return `its secret has over ${SECRET_MAX_CHARS} characters`;
-  // SQLite's functions end a text at its first NUL.
+  // SQLite's functions end a text at its first NUL; PostgreSQL has none in a text.
   const isWhole = !secret.includes("\0") && new TextEncoder().encode(secret).length === bytes;
   return isWhole ? undefined : "its secret has a NUL in it";
 }

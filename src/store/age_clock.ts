@@ -8,33 +8,41 @@
  * - where the wall clock is behind what is known to have happened, the latter counts.
  */
 
-import type { Database } from "./database.ts";
-
 /** How fast it goes while the wall clock is ahead of it. */
 const CATCH_UP_PACE = 10;
 
 /** How far it goes before that is marked on the disk, milliseconds. */
 const MARK_EVERY_MS = 600_000;
 
-const AGE_CLOCK_MARK = "age_clock_ms";
+/** The mark's name. */
+export const AGE_CLOCK_MARK = "age_clock_ms";
+
+/** What a store keeps of the clock; `mark` belongs inside a transaction. */
+export interface AgeMarks {
+  /** As far as it had come when that was last marked, Unix milliseconds; 0: never. */
+  readonly markedMs: number;
+  /** When the newest entry of the audit was made, Unix milliseconds; asked on a first start. */
+  lastEntryMs(): number;
+  mark(ms: number): void;
+}
 
 /** The clock; `move` belongs inside a transaction. */
 export class AgeClock {
-  readonly #store: Database;
+  readonly #marks: AgeMarks;
   /** The latest time that is believed, Unix milliseconds. */
   #latestMs: number | undefined;
   #markedMs: number;
   #steadyMs: number | undefined;
 
-  constructor(store: Database) {
-    this.#store = store;
-    this.#markedMs = store.readMark(AGE_CLOCK_MARK);
+  constructor(marks: AgeMarks) {
+    this.#marks = marks;
+    this.#markedMs = marks.markedMs;
     this.#latestMs = this.#markedMs || undefined;
   }
 
   /** The time for ages, Unix milliseconds; called often. */
   move({ wallMs, steadyMs }: { readonly wallMs: number; readonly steadyMs: number }): number {
-    this.#latestMs ??= Math.max(wallMs, this.#lastEntryMs());
+    this.#latestMs ??= Math.max(wallMs, this.#marks.lastEntryMs());
     const elapsedMs = Math.max(0, steadyMs - (this.#steadyMs ?? steadyMs));
     this.#steadyMs = steadyMs;
     const aheadMs = Math.max(0, wallMs - this.#latestMs);
@@ -48,15 +56,9 @@ export class AgeClock {
     return Math.max(wallMs, this.#latestMs ?? wallMs);
   }
 
-  /** On the first start: the machine may not know the time yet. */
-  #lastEntryMs(): number {
-    const row = this.#store.prepare("SELECT max(at) AS at FROM audit").get();
-    return ((row?.["at"] ?? 0) as number) * 1000;
-  }
-
   #mark(ms: number): void {
     if (ms - this.#markedMs < MARK_EVERY_MS) return;
-    this.#store.writeMark(AGE_CLOCK_MARK, Math.floor(ms));
+    this.#marks.mark(Math.floor(ms));
     this.#markedMs = ms;
   }
 }
