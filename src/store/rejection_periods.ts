@@ -28,7 +28,7 @@ export interface SavedPeriod {
 }
 
 /** Where periods and entries are written; each call belongs inside a transaction. */
-export interface RejectionTable {
+interface RejectionTable {
   note(note: AuditNote): void;
   save(period: SavedPeriod): void;
   end(period: Pick<SavedPeriod, "identity" | "code">): void;

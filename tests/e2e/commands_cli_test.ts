@@ -222,7 +222,10 @@ Deno.test("what commands do is in the log and the audit with names, never with a
     assert.equal((await asked).code, 1);
     await run(site, "commands", "cancel", messageId);
     const log = JSON.stringify(site.log);
-    const { stdout: audit } = await run(site, "audit", "export");
+    const { stdout: audit } = await poll("the audit to have it", async () => {
+      const exported = await run(site, "audit", "export");
+      return exported.stdout.includes(messageId) && exported;
+    });
     for (const text of [log, audit]) {
       assert.match(text, new RegExp(messageId));
       assert.doesNotMatch(text, /unlock|hush/);
