@@ -3,7 +3,8 @@
 import { StoreError } from "../store/store_error.ts";
 import { type Config, readConfig, SITE_DIRECTORY_VARIABLE } from "../config/config.ts";
 import { openStore } from "../store/open_store.ts";
-import type { Store, StorePlace } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
+import type { StorePlace } from "../store/store_place.ts";
 import { readOperatorText } from "../config/operator_file.ts";
 import { systemFault } from "../config/system_fault.ts";
 import type { Settings } from "../config/settings.ts";

@@ -20,9 +20,15 @@ import type { SecretKey } from "./signature.ts";
 import type { SignedKind } from "./signing_input.ts";
 import type { Duplicate } from "./verdict.ts";
 
-/** What is written in one transaction. */
-export interface Batch {
+/** Messages after the verifier. */
+export interface ExaminedBatch {
   readonly examined: readonly Examined[];
+  /** Under which revision of the registry; undefined: under none, since there are no messages. */
+  readonly registryRevision: number | undefined;
+}
+
+/** What is written in one transaction. */
+export interface Batch extends ExaminedBatch {
   readonly settlements: readonly Settlement[];
   /** To be entered in the audit. */
   readonly notes: readonly AuditNote[];
@@ -127,6 +133,10 @@ export interface MessageStore {
   /** Stores the broker's own count of dropped messages; resolves to how many are new. */
   countBrokerDrops(total: number): Promise<number>;
   counts(): Promise<StoreCounts>;
+  /** True if this error means that the registry has changed since the messages were examined. */
+  isStale(error: Error): boolean;
+  /** What cannot be known now stays unknown: from now on, a commit rejects rather than waits for it. */
+  stopWaiting(): void;
   /** True if this error means that the open database is lost and must be opened again. */
   isLost(error: Error): boolean;
   /** True if this error means that the database is intact but must be opened again. */
@@ -142,6 +152,8 @@ export const READ_MAX = 8;
 export interface DeviceKeys {
   /** Loads what another process has changed; cheap if nothing changed. */
   refresh(): Promise<void>;
+  /** Counts changes of the registry; of what is in memory. */
+  readonly revision: number;
   statusOf(deviceId: string, nowSeconds: number): DeviceStatus;
   /** The payload bytes that the signature covers, if it verifies with any secret of the device. */
   signedPayload(

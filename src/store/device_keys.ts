@@ -84,6 +84,10 @@ export class DeviceKeys implements DeviceKeysPort {
     return refreshed;
   }
 
+  get revision(): number {
+    return this.#revision;
+  }
+
   async #refresh(): Promise<void> {
     const revision = await this.#registry.revision();
     if (revision === this.#revision) return;

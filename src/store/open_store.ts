@@ -1,17 +1,23 @@
-/** Opening a store: the only place that knows which engines there are. So far, it is SQLite. */
+/** Opening a store: the only place that knows which engines there are. */
 
 import { type ExistingDevice, readDevicesTable } from "./sqlite/existing_devices.ts";
 import { inspectDatabase } from "./sqlite/inspection.ts";
 import { openSqliteStore } from "./sqlite/sqlite_store.ts";
-import type { Store, StoreInspection, StoreOptions, StorePlace } from "./store.ts";
+import type { Store, StoreInspection, StoreOptions } from "./store.ts";
+import type { SqlitePlace, StorePlace } from "./store_place.ts";
 
-/** Opens a store, and brings it to the newest schema; rejects with a `StoreError`. */
+/**
+ * Opens a store; rejects with a `StoreError`. A file is brought to the newest schema; what several
+ * gateways share is only if `create` says so. The client of a server is loaded where one is used.
+ */
 export async function openStore(place: StorePlace, options: StoreOptions): Promise<Store> {
-  return await openSqliteStore(place, options);
+  if (place.engine !== "postgres") return openSqliteStore(place, options);
+  const { openPostgresStore } = await import("./postgres/postgres_store.ts");
+  return await openPostgresStore(place, options);
 }
 
 /** Looks at a store, and changes nothing; rejects if it cannot be read. */
-export async function inspectStore(place: StorePlace): Promise<StoreInspection> {
+export async function inspectStore(place: SqlitePlace): Promise<StoreInspection> {
   return await inspectDatabase(place.database);
 }
 

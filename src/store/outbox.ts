@@ -2,6 +2,9 @@
 
 import type { OutboxEntry } from "../core/outbox_entry.ts";
 
+/** What the dead letter says of an entry that was dropped. */
+export const DROPPED = "dropped from the outbox by outbox drop";
+
 /** An entry whose payload is not loaded; here, `acceptedMs` is by the wall clock. */
 export type OutboxSummary = Omit<OutboxEntry, "payload">;
 

@@ -5,7 +5,6 @@
  * engines there are, only open_store.ts knows.
  */
 
-import type { SealingKeyPlaces } from "../config/config.ts";
 import type { MessageStore, StoreMarks } from "../core/ports.ts";
 import type { ApiKeyStore } from "./api_keys.ts";
 import type { AuditAuthor, AuditLimits, AuditStore } from "./audit.ts";
@@ -14,16 +13,7 @@ import type { DeadLetterLimits, DeadLetterStore } from "./dead_letters.ts";
 import type { OutboxStore } from "./outbox.ts";
 import type { RegistryStore } from "./registry.ts";
 import type { Sealing } from "./sealing.ts";
-
-/** Where a store is; `config.store` is one. */
-export interface StorePlace {
-  /** Path of the SQLite file. */
-  readonly database: string;
-  /** FULL if it is not given. */
-  readonly synchronous?: "FULL" | "NORMAL";
-  /** Where the keys are that open sealed secrets; without them, sealed ones stay shut. */
-  readonly sealingKey?: SealingKeyPlaces;
-}
+import type { TemporaryDevices } from "./temporary_devices.ts";
 
 /** How it is opened. */
 export interface StoreOptions {
@@ -41,7 +31,7 @@ export interface StoreOptions {
 }
 
 /** How much is kept of what is done with. */
-interface MessageLimits {
+export interface MessageLimits {
   readonly deadLetters: DeadLetterLimits;
   readonly audit: AuditLimits;
   readonly commands: CommandLimits;
@@ -80,7 +70,7 @@ export interface Store {
 }
 
 /** The ids of messages that were accepted, for those who only look. */
-interface ReplayIds {
+export interface ReplayIds {
   /** Up to which timestamp ids are forgotten, Unix seconds; 0 if none is. */
   forgottenSeconds(): Promise<number>;
   /** True if the device has used this id before. */
@@ -96,14 +86,6 @@ export interface RememberedId {
   readonly untilSeconds: number;
   /** Its timestamp is this or an earlier one. */
   readonly newestSeconds: number;
-}
-
-/** Devices that `doctor` adds for a moment: `doctor-` and a random UUID. */
-interface TemporaryDevices {
-  /** The ids of all of them that the store names. */
-  list(): Promise<string[]>;
-  /** Removes one from the registry, the outbox, the dead letters and whatever else names it. */
-  remove(deviceId: string): Promise<void>;
 }
 
 /** A store as it is, without opening it: that would bring an older schema up. */

@@ -10,6 +10,11 @@ export class StoreLostError extends StoreError {
   override readonly name: string = "StoreLostError";
 }
 
+/** The registry has changed since a batch was examined: nothing was written. */
+export class StaleRegistryError extends StoreError {
+  override readonly name: string = "StaleRegistryError";
+}
+
 /** The store is undamaged, but its secrets need sealing keys that were not there when it was opened. */
 export class StoreReopenError extends StoreError {
   override readonly name: string = "StoreReopenError";

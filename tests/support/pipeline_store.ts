@@ -107,6 +107,8 @@ function failing(messages: MessageStore, batches: Batch[], faults: Error[]): Mes
     held: (deviceId, messageId) => messages.held(deviceId, messageId),
     countBrokerDrops: (total) => messages.countBrokerDrops(total),
     counts: () => messages.counts(),
+    isStale: (error) => messages.isStale(error),
+    stopWaiting: () => messages.stopWaiting(),
     isLost: (error) => messages.isLost(error),
     needsReopen: (error) => messages.needsReopen(error),
     canReopen: () => messages.canReopen(),

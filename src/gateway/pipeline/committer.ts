@@ -10,7 +10,7 @@
  * - before each try the batch is examined again: a device revoked in between stays out.
  */
 
-import type { AdmissionPolicy, Examined } from "../../core/admission.ts";
+import type { AdmissionPolicy } from "../../core/admission.ts";
 import type { AuditNote } from "../../core/audit_note.ts";
 import type {
   ChangedCommand,
@@ -21,7 +21,7 @@ import type { Settlement } from "../../core/delivery.ts";
 import type { Emit } from "../../core/event.ts";
 import type { Failpoint, OnFailpoint } from "../../core/failpoint.ts";
 import type { OutboxEntry, WaitingEntry } from "../../core/outbox_entry.ts";
-import type { CommitResult, MessageStore, Tidying } from "../../core/ports.ts";
+import type { CommitResult, ExaminedBatch, MessageStore, Tidying } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { TokenBucket } from "../../core/token_bucket.ts";
 import type { Clock } from "../../time/clock.ts";
@@ -76,7 +76,7 @@ interface CommitterStart {
 /** What is to be committed besides the settlements. */
 interface CommitWork {
   /** Examines the messages; called before each try. */
-  examine(): Promise<readonly Examined[]>;
+  examine(): Promise<ExaminedBatch>;
   /** Read at each try. */
   tidying(): Tidying | undefined;
   /** Called once it is on the disk, before its entries are handed on and anything else is written. */
@@ -84,7 +84,7 @@ interface CommitWork {
 }
 
 const NO_MESSAGES: CommitWork = {
-  examine: () => Promise.resolve([]),
+  examine: () => Promise.resolve({ examined: [], registryRevision: undefined }),
   tidying: () => undefined,
   committed: () => {},
 };
@@ -187,6 +187,7 @@ export class Committer {
   /** What fails from now on stays with the broker and in the outbox. */
   stopRetrying(): void {
     this.#closing = true;
+    this.#parts.store.stopWaiting();
     this.#endPause?.();
   }
 
@@ -229,6 +230,7 @@ export class Committer {
       try {
         return await this.#try(work);
       } catch (error) {
+        if (this.#parts.store.isStale(error as Error)) continue;
         if (this.#parts.store.needsReopen(error as Error)) return this.#reopen(error as Error);
         this.#fail(error as Error);
         if (this.#closing) return undefined;
@@ -249,7 +251,7 @@ export class Committer {
     const changes = [...this.#changes];
     const wallMs = clock.wallMs();
     const result = await store.commit({
-      examined,
+      ...examined,
       settlements,
       notes,
       commandChanges: changes.map(({ change }) => change),

@@ -4,10 +4,9 @@
  * A whole batch is verified at once: its HMACs do not wait for each other.
  */
 
-import type { Examined } from "../../core/admission.ts";
 import { readEnvelope } from "../../core/envelope.ts";
 import { examine, examineAcknowledgement } from "../../core/examination.ts";
-import type { DeviceKeys, InboundMessage } from "../../core/ports.ts";
+import type { DeviceKeys, ExaminedBatch, InboundMessage } from "../../core/ports.ts";
 import type { InboundKind } from "../../core/topic.ts";
 
 /** A message that waits for its batch. */
@@ -21,7 +20,7 @@ export interface WaitingMessage {
 }
 
 /** What it asks of the registry. */
-type Keys = Pick<DeviceKeys, "refresh" | "statusOf" | "signedPayload">;
+type Keys = Pick<DeviceKeys, "refresh" | "revision" | "statusOf" | "signedPayload">;
 
 /** Examines messages under the devices' keys. */
 export class Verifier {
@@ -32,9 +31,10 @@ export class Verifier {
   }
 
   /** Examines a batch under the registry as it is now. */
-  async examine(batch: readonly WaitingMessage[]): Promise<readonly Examined[]> {
+  async examine(batch: readonly WaitingMessage[]): Promise<ExaminedBatch> {
     await this.#keys.refresh();
-    return await Promise.all(
+    const registryRevision = this.#keys.revision;
+    const examined = await Promise.all(
       batch.map(({ message, kind, identity, arrivedMs }) => {
         const { bytes, retained, redelivered } = message;
         const arrival = { identity, retained, redelivered, arrivedMs };
@@ -44,5 +44,6 @@ export class Verifier {
           : examineAcknowledgement(read, arrival, this.#keys);
       }),
     );
+    return { examined, registryRevision };
   }
 }

@@ -10,10 +10,8 @@
  *   that failed the disk is looked at again.
  */
 
-import type { AuditLimits } from "../audit.ts";
-import type { CommandLimits } from "../store.ts";
+import type { MessageLimits } from "../store.ts";
 import { StoreLostError, StoreReopenError } from "../store_error.ts";
-import type { DeadLetterLimits } from "../dead_letters.ts";
 import { admit, type Decided, type SignedAcknowledgement } from "../../core/admission.ts";
 import type { Settlement } from "../../core/delivery.ts";
 import type { Envelope } from "../../core/envelope.ts";
@@ -49,15 +47,6 @@ const REMEMBERED_SEGMENTS = 16;
 
 /** A step of the wall clock that is marked, milliseconds. */
 const STEADY_STEP_MS = 1_000;
-
-/** How much is kept of what is done with. */
-interface MessageLimits {
-  readonly deadLetters: DeadLetterLimits;
-  readonly audit: AuditLimits;
-  readonly commands: CommandLimits;
-  /** How long message ids are remembered at least. */
-  readonly checks: { readonly rememberSeconds: number };
-}
 
 /** A database's messages. */
 export class SqliteMessages implements MessageStore {
@@ -190,6 +179,12 @@ export class SqliteMessages implements MessageStore {
       oldestAcceptedMs: this.#outbox.oldestAcceptedMs(),
     };
   }
+
+  isStale(): boolean {
+    return false;
+  }
+
+  stopWaiting(): void {}
 
   isLost(error: Error): boolean {
     return error instanceof StoreLostError;

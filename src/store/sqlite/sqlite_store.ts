@@ -8,7 +8,8 @@
 import type { SealingKey } from "../sealed_secret.ts";
 import { readSealingKeys } from "../sealing_keys.ts";
 import { StoreError } from "../store_error.ts";
-import type { Store, StoreOptions, StorePlace } from "../store.ts";
+import type { Store, StoreOptions } from "../store.ts";
+import type { SqlitePlace } from "../store_place.ts";
 import { ApiKeys } from "./api_keys.ts";
 import { AuditLog } from "./audit_log.ts";
 import { CommandRows } from "./command_rows.ts";
@@ -30,7 +31,7 @@ type Promised<T> = {
 };
 
 /** Opens the file at `place.database`; throws a `StoreError`. */
-export function openSqliteStore(place: StorePlace, options: StoreOptions): Store {
+export function openSqliteStore(place: SqlitePlace, options: StoreOptions): Store {
   const { database: path, synchronous = "FULL", sealingKey: places } = place;
   const sealingKeys = places ? readSealingKeys(places) : [];
   const database = new Database(path, { synchronous, ...options });

@@ -5,11 +5,9 @@
  * every id in its time.
  */
 
+import { isTemporaryId } from "../temporary_devices.ts";
 import type { Database } from "./database.ts";
 import { Registry } from "./registry.ts";
-
-/** `doctor-` and a random UUID: no device of a site, and found again after a crash. */
-const TEMPORARY_ID = /^doctor-[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
 /** The traces. */
 export class TemporaryDevices {
@@ -28,12 +26,12 @@ export class TemporaryDevices {
          WHERE device_id > 'doctor-' AND device_id < 'doctor.'`,
       ).all().map((row) => row["device_id"] as string)
     );
-    return [...new Set(found)].filter((id) => TEMPORARY_ID.test(id));
+    return [...new Set(found)].filter(isTemporaryId);
   }
 
   /** Removes one from the registry, the outbox, the dead letters and whatever else names it. */
   remove(deviceId: string): void {
-    if (!TEMPORARY_ID.test(deviceId)) throw new Error(`"${deviceId}" is not a temporary device`);
+    if (!isTemporaryId(deviceId)) throw new Error(`"${deviceId}" is not a temporary device`);
     new Registry(this.#store).remove(deviceId);
     this.#store.transaction(() => {
       // a gateway that runs may be about to send them

@@ -10,7 +10,7 @@
 import type { StatementSync } from "node:sqlite";
 import { secondsOf } from "../../core/time.ts";
 import type { OutboxEntry } from "../../core/outbox_entry.ts";
-import type { OutboxSummary } from "../outbox.ts";
+import { DROPPED, type OutboxSummary } from "../outbox.ts";
 import { AgeClock } from "../age_clock.ts";
 import { ageMarks } from "./age_marks.ts";
 import type { Database } from "./database.ts";
@@ -19,9 +19,6 @@ import { entryOf, Outbox, STEADY_OFFSET_MARK } from "./outbox.ts";
 
 /** Most entries that are read at one time. */
 const PAGE_MAX = 256;
-
-/** What the dead letter says of an entry that was dropped. */
-const DROPPED = "dropped from the outbox by outbox drop";
 
 /** The entries. */
 export class WaitingEntries {

@@ -91,7 +91,7 @@ Deno.test("verify and the gateway judge alike, at each end and when a message is
           const origin = { kind: "reading", identity } as const;
           const waiting = { message: came, ...origin, arrivedMs: nowSeconds * 1000 };
           const examined = await verifier.examine([waiting]);
-          const { committed: [one] } = await messages.commit(batch({ examined }));
+          const { committed: [one] } = await messages.commit(batch(examined));
           const decided = one?.kind === "rejected" ? one.rejection.code : one?.kind;
           assert.equal(outcomeOf(verdict), decided, `${text} at ${nowSeconds}, ${time}`);
           seen.add(decided!);

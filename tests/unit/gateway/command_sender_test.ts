@@ -72,7 +72,10 @@ Deno.test("one that acknowledges gets another when it is heard, until it has spo
         ...{ kind: "acknowledgement", identity: DEVICE_ID, messageId, acknowledgement } as const,
       };
       await committer.commit({
-        ...{ examine: () => Promise.resolve([word]), tidying: () => undefined },
+        ...{
+          examine: () => Promise.resolve({ examined: [word], registryRevision: undefined }),
+          tidying: () => undefined,
+        },
         committed: () => {},
       });
     };

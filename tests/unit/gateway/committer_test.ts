@@ -17,7 +17,7 @@ function commit(
   examined: readonly Candidate[] = [candidate("a")],
 ): Promise<CommitResult | undefined> {
   return committer.commit({
-    examine: () => Promise.resolve(examined),
+    examine: () => Promise.resolve({ examined, registryRevision: undefined }),
     tidying: () => undefined,
     committed: () => {},
   });
@@ -71,7 +71,7 @@ Deno.test("a commit that fails is examined and tried again; the failure is said 
     const result = committer.commit({
       examine: () => {
         examined++;
-        return Promise.resolve([candidate("a")]);
+        return Promise.resolve({ examined: [candidate("a")], registryRevision: undefined });
       },
       tidying: () => undefined,
       committed: () => {},

@@ -16,6 +16,7 @@ async function examine(
   const asked: string[] = [];
   const key = importSecret(SECRET);
   const verifier = new Verifier({
+    revision: 1,
     refresh: () => {
       asked.push("refresh");
       return Promise.resolve();
@@ -32,7 +33,7 @@ async function examine(
     ...{ kind: "reading", identity } as const,
     arrivedMs: NOW * 1000,
   }));
-  return { examined: await verifier.examine(batch), asked };
+  return { ...await verifier.examine(batch), asked };
 }
 
 Deno.test("a signed message is a candidate, with the bytes under its signature", async () => {

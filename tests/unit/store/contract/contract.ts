@@ -1,6 +1,7 @@
 /** What the claims of the contract are made of. */
 
-import type { Store, StoreOptions, StorePlace } from "../../../../src/store/store.ts";
+import type { Store, StoreOptions } from "../../../../src/store/store.ts";
+import type { StorePlace } from "../../../../src/store/store_place.ts";
 
 /** Opens the one store of a test, as one program of several; the test's end closes it. */
 export type Open = (

@@ -67,6 +67,7 @@ export function candidate(
 export function batch(over: Partial<Batch>): Batch {
   return {
     examined: [],
+    registryRevision: undefined,
     settlements: [],
     notes: [],
     commandChanges: [],

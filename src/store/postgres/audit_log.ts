@@ -1,0 +1,105 @@
+/**
+ * The audit: reading it and proving it.
+ *
+ * Every program only leaves notes, in the transaction that makes the change; `chain_notes` chains
+ * them, before the audit is read, and by each gateway twice a second.
+ */
+
+import type { AuditEntry, AuditHead, AuditProof, AuditStore, LastRejection } from "../audit.ts";
+import { AUDIT_GENESIS } from "../audit.ts";
+import { ChainProof, TRIMMED } from "../chain_proof.ts";
+import type { Connection, Query } from "./connection.ts";
+import type { Row } from "./driver.ts";
+import { readMark } from "./marks.ts";
+import { inPages, PAGE_MAX } from "./pages.ts";
+
+/** Most entries among which a device's last rejection is looked for. */
+const LOOK_BACK_MAX = 1_000_000;
+
+/** The audit. */
+export class PostgresAudit implements AuditStore {
+  readonly #connection: Connection;
+  readonly #query: Query;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    this.#query = (text, values) => connection.query(text, values);
+  }
+
+  async head(): Promise<AuditHead> {
+    await this.chainPending();
+    const [row] = await this.#query(
+      "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1",
+    );
+    if (row === undefined) return { sequence: 0, hash: AUDIT_GENESIS };
+    return { sequence: row["sequence"] as number, hash: row["hash"] as Uint8Array };
+  }
+
+  async chainPending(): Promise<void> {
+    await this.#query("SELECT chain_notes()");
+  }
+
+  async *since(at: number): AsyncIterable<AuditEntry> {
+    const { sequence: last } = await this.head();
+    const rows = inPages((after) =>
+      this.#query(
+        `SELECT * FROM audit WHERE at >= $1 AND sequence > $2 AND sequence <= $3
+         ORDER BY sequence LIMIT ${PAGE_MAX}`,
+        [at, after?.["sequence"] ?? 0, last],
+      )
+    );
+    for await (const row of rows) yield entryOf(row);
+  }
+
+  async lastRejection(deviceId: string): Promise<LastRejection | undefined> {
+    const { sequence } = await this.head();
+    const [row] = await this.#query(
+      `SELECT at, code FROM (
+         SELECT since AS at, code FROM audit_rejections WHERE identity = $1 AND count > 0
+         UNION ALL (
+           SELECT at, detail AS code FROM audit
+           WHERE sequence > $2 AND event = 'message_rejected' AND subject = $1
+           ORDER BY sequence DESC LIMIT 1
+         )
+       ) AS rejections ORDER BY at DESC LIMIT 1`,
+      [deviceId, sequence - LOOK_BACK_MAX],
+    );
+    return row && { at: row["at"] as number, code: row["code"] as string };
+  }
+
+  async prove(pinned?: Uint8Array): Promise<AuditProof> {
+    await this.chainPending();
+    return await this.#connection.transaction(async (query) => {
+      await query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"); // one view of it
+      const [trimmed] = await query(
+        "SELECT detail FROM audit WHERE event = $1 ORDER BY sequence DESC LIMIT 1",
+        [TRIMMED],
+      );
+      const proof = new ChainProof({
+        first: await readMark(query, "audit_first"),
+        trimmed: trimmed?.["detail"] as string | undefined,
+        pinned,
+      });
+      const rows = inPages((after) =>
+        query(`SELECT * FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT ${PAGE_MAX}`, [
+          after?.["sequence"] ?? -1,
+        ])
+      );
+      for await (const row of rows) proof.take(entryOf(row));
+      return proof.end(await readMark(query, "audit_last"));
+    });
+  }
+}
+
+function entryOf(row: Row): AuditEntry {
+  return {
+    sequence: row["sequence"] as number,
+    at: row["at"] as number,
+    author: row["author"] as string,
+    event: row["event"] as string,
+    subject: row["subject"] as string,
+    detail: row["detail"] as string,
+    count: row["count"] as number,
+    hash: row["hash"] as Uint8Array,
+  };
+}

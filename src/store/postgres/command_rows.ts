@@ -1,0 +1,172 @@
+/** Commands as rows, for those who read them. */
+
+import type {
+  AcknowledgedState,
+  Command,
+  CommandDelivery,
+  CommandState,
+} from "../../core/command_life.ts";
+import type {
+  CommandName,
+  CommandSelection,
+  KeptRequest,
+  RequestKey,
+  StoredCommand,
+} from "../../core/command_store.ts";
+import type { CommandRow } from "../command_changes.ts";
+import type { CommandStore } from "../commands.ts";
+import type { Connection, Query } from "./connection.ts";
+import type { Row } from "./driver.ts";
+import { inPages, PAGE_MAX } from "./pages.ts";
+
+/** Most commands that are sent again in one turn of a device. */
+const UNACKNOWLEDGED_MAX = 16;
+
+/** The commands. */
+export class PostgresCommands implements CommandStore {
+  readonly #query: Query;
+
+  constructor(connection: Connection) {
+    this.#query = (text, values) => connection.query(text, values);
+  }
+
+  async find({ deviceId, messageId }: CommandName): Promise<Command | undefined> {
+    const [row] = await this.#query(
+      "SELECT * FROM commands WHERE message_id = $1 AND device_id = $2",
+      [messageId.toLowerCase(), deviceId],
+    );
+    return row && rowOf(row).command;
+  }
+
+  async findByMessage(messageId: string): Promise<Command | undefined> {
+    const [row] = await this.#query("SELECT * FROM commands WHERE message_id = $1", [
+      messageId.toLowerCase(),
+    ]);
+    return row && rowOf(row).command;
+  }
+
+  async list(
+    deviceId: string | undefined,
+    { state, after, limit }: CommandSelection,
+  ): Promise<readonly Command[]> {
+    const rows = await this.#query(
+      `SELECT * FROM commands WHERE ($1::text IS NULL OR device_id = $1)
+         AND ($2::text IS NULL OR state = $2)
+         AND number > coalesce((SELECT number FROM commands WHERE message_id = $3), 0)
+       ORDER BY number LIMIT $4`,
+      [deviceId ?? null, state ?? null, after?.toLowerCase() ?? null, limit],
+    );
+    return rows.map((row) => rowOf(row).command);
+  }
+
+  async *all(
+    { deviceId, state }: { readonly deviceId?: string; readonly state?: CommandState },
+  ): AsyncIterable<Command> {
+    const rows = inPages((after) =>
+      this.#query(
+        `SELECT * FROM commands WHERE number > $1 AND ($2::text IS NULL OR device_id = $2)
+           AND ($3::text IS NULL OR state = $3) ORDER BY number LIMIT ${PAGE_MAX}`,
+        [after?.["number"] ?? 0, deviceId ?? null, state ?? null],
+      )
+    );
+    for await (const row of rows) yield rowOf(row).command;
+  }
+
+  async nextWaiting(deviceId: string, nowSeconds: number): Promise<StoredCommand | undefined> {
+    const [row] = await this.#query(
+      `SELECT * FROM commands WHERE device_id = $1 AND state = 'waiting' AND payload IS NOT NULL
+         AND is_kept AND expires > $2 ORDER BY number LIMIT 1`,
+      [deviceId, nowSeconds],
+    );
+    return row && rowOf(row);
+  }
+
+  async unacknowledged(deviceId: string, nowSeconds: number): Promise<readonly StoredCommand[]> {
+    const rows = await this.#query(
+      `SELECT * FROM commands WHERE device_id = $1 AND state = 'sent' AND payload IS NOT NULL
+         AND is_kept AND NOT withdrawn AND expires > $2
+       ORDER BY last_sent, number LIMIT ${UNACKNOWLEDGED_MAX}`,
+      [deviceId, nowSeconds],
+    );
+    return rows.map(rowOf);
+  }
+
+  async request(
+    { keyName, key }: Pick<RequestKey, "keyName" | "key">,
+  ): Promise<KeptRequest | undefined> {
+    const [row] = await this.#query(
+      "SELECT * FROM command_requests WHERE key_name = $1 AND idempotency_key = $2",
+      [keyName, key],
+    );
+    return row && requestOf(row);
+  }
+
+  async hasAcknowledged(deviceId: string): Promise<boolean> {
+    const rows = await this.#query("SELECT 1 FROM command_acknowledgers WHERE device_id = $1", [
+      deviceId,
+    ]);
+    return rows.length > 0;
+  }
+
+  async unconcluded(): Promise<readonly CommandName[]> {
+    const rows = await this.#query(
+      `SELECT device_id, message_id FROM commands
+       WHERE payload IS NOT NULL AND state = 'sent' AND NOT is_told ORDER BY number`,
+    );
+    return rows.map((row) => ({
+      deviceId: row["device_id"] as string,
+      messageId: row["message_id"] as string,
+    }));
+  }
+
+  async devices(): Promise<readonly string[]> {
+    const rows = await this.#query(
+      `SELECT DISTINCT device_id FROM commands
+       WHERE payload IS NOT NULL AND is_kept AND state IN ('waiting', 'sent')`,
+    );
+    return rows.map((row) => row["device_id"] as string);
+  }
+}
+
+/** The command in a row. */
+export function rowOf(row: Row): CommandRow {
+  const isAcknowledged = row["ack_state"] !== null;
+  return {
+    command: {
+      deviceId: row["device_id"] as string,
+      messageId: row["message_id"] as string,
+      keyName: row["key_name"] as string,
+      state: row["state"] as CommandState,
+      delivery: (row["delivery"] ?? undefined) as CommandDelivery | undefined,
+      createdSeconds: row["created"] as number,
+      expiresSeconds: row["expires"] as number,
+      isKept: row["is_kept"] as boolean,
+      sends: row["sends"] as number,
+      copies: row["copies"] as number,
+      lastSentSeconds: (row["last_sent"] ?? undefined) as number | undefined,
+      withdrawn: row["withdrawn"] as boolean,
+      acknowledgement: !isAcknowledged ? undefined : {
+        state: row["ack_state"] as AcknowledgedState,
+        receivedSeconds: row["ack_received"] as number,
+        timestamp: row["ack_timestamp"] as string,
+        payload: row["ack_payload"] as Uint8Array,
+      },
+    },
+    payload: (row["payload"] ?? new Uint8Array()) as Uint8Array,
+    isTold: row["is_told"] as boolean,
+  };
+}
+
+function requestOf(row: Row): KeptRequest {
+  const answer = {
+    timestampSeconds: row["timestamp"] as number,
+    delivery: (row["delivery"] ?? undefined) as CommandDelivery | undefined,
+  };
+  return {
+    deviceId: row["device_id"] as string,
+    messageId: row["message_id"] as string,
+    createdSeconds: row["created"] as number,
+    digest: row["digest"] as Uint8Array,
+    answer: row["answered"] === true ? answer : undefined,
+  };
+}

@@ -1,0 +1,53 @@
+/** A store in PostgreSQL, which several gateways may share; each works as a node of its own. */
+
+import { readSealingKeys } from "../sealing_keys.ts";
+import type { Store, StoreOptions } from "../store.ts";
+import { PostgresApiKeys } from "./api_keys.ts";
+import { PostgresAudit } from "./audit_log.ts";
+import { PostgresCommands } from "./command_rows.ts";
+import { Connection } from "./connection.ts";
+import { PostgresDeadLetters } from "./dead_letters.ts";
+import { PostgresMessages, storeMarks } from "./messages.ts";
+import type { PostgresPlace } from "../store_place.ts";
+import { PostgresRegistry } from "./registry.ts";
+import { PostgresReplayIds } from "./replay_ids.ts";
+import { migrate, requireSchema } from "./schema.ts";
+import { PostgresSealing } from "./sealing.ts";
+import { PostgresTemporaryDevices } from "./temporary_devices.ts";
+import { PostgresOutbox } from "./waiting_entries.ts";
+
+/** Opens the store; rejects with a `StoreError`. */
+export async function openPostgresStore(
+  place: PostgresPlace,
+  { author, create }: StoreOptions,
+): Promise<Store> {
+  const sealingKeys = place.sealingKey ? readSealingKeys(place.sealingKey) : [];
+  const { node } = place;
+  const rest = new Connection(place, { purpose: `${author} ${node}`, author });
+  const intake = new Connection(place, { purpose: `intake ${node}`, isSingle: true, author });
+  const close = async () => {
+    await intake.close();
+    await rest.close();
+  };
+  try {
+    if (create) await migrate(rest);
+    else await requireSchema(rest);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    messages: (limits) => new PostgresMessages({ intake, rest, node }, limits),
+    registry: new PostgresRegistry(rest, sealingKeys),
+    replayIds: new PostgresReplayIds(rest),
+    outbox: new PostgresOutbox(rest),
+    deadLetters: new PostgresDeadLetters(rest),
+    commands: new PostgresCommands(rest),
+    apiKeys: new PostgresApiKeys(rest),
+    audit: new PostgresAudit(rest),
+    sealing: new PostgresSealing(rest),
+    temporaryDevices: new PostgresTemporaryDevices(rest),
+    marks: () => storeMarks((text, values) => rest.query(text, values), node),
+    close,
+  };
+}
