@@ -90,7 +90,7 @@ class Server implements TemporaryPostgres {
   }
 
   async start(): Promise<void> {
-    this.#process = this.#command("postgres", ["-D", `${this.#folder}/data`]).spawn();
+    this.#process = this.#command("postgres", ["-D", `${this.#folder}/data`], "null").spawn();
     await poll("the database server", async () => {
       const { success } = await this.#command("pg_isready", this.#where("postgres")).output();
       return success;
@@ -137,7 +137,7 @@ class Server implements TemporaryPostgres {
     return out!.trim();
   }
 
-  #command(program: string, args: readonly string[]): Deno.Command {
+  #command(program: string, args: readonly string[], output: "piped" | "null" = "piped") {
     const path = `${POSTGRES_PROGRAMS}/${program}`;
     const asNobody = ["--reuid", String(NOBODY), "--regid", String(NOBODY), "--clear-groups"];
     const [first, ...rest] = this.#isRoot
@@ -146,7 +146,7 @@ class Server implements TemporaryPostgres {
     return new Deno.Command(first!, {
       args: rest,
       cwd: this.#folder,
-      ...{ stdin: "null", stdout: "piped", stderr: "piped" },
+      ...{ stdin: "null", stdout: output, stderr: output },
     });
   }
 }

@@ -1,0 +1,193 @@
+/** What only a store that several gateways share has to withstand. */
+
+import assert from "node:assert/strict";
+import { setTimeout as pause } from "node:timers/promises";
+import type { CommitResult, MessageStore } from "../../../src/core/ports.ts";
+import { openStore } from "../../../src/store/open_store.ts";
+import type { Store } from "../../../src/store/store.ts";
+import type { PostgresPlace } from "../../../src/store/store_place.ts";
+import { poll } from "../../../src/time/poll.ts";
+import { NOW } from "../../support/judge.ts";
+import { ReplyEater } from "../../support/reply_eater.ts";
+import {
+  POSTGRES_PROGRAMS,
+  type TemporaryPostgres,
+  withPostgres,
+} from "../../support/temporary_postgres.ts";
+import { all } from "../../unit/store/contract/contract.ts";
+import { batch, candidate, messagesOf } from "../../unit/store/contract/sample_batch.ts";
+
+const ignore = POSTGRES_PROGRAMS === undefined;
+
+/** Opens stores in one new database. */
+interface Site {
+  readonly server: TemporaryPostgres;
+  open(over?: Partial<PostgresPlace>): Promise<Store>;
+  /** The messages of a node. */
+  node(name: string, over?: Partial<PostgresPlace>): Promise<MessageStore>;
+}
+
+async function withSite(work: (site: Site) => Promise<void>): Promise<void> {
+  await withPostgres(async (server) => {
+    const place = await server.place();
+    const opened: Store[] = [];
+    const open = async (over: Partial<PostgresPlace> = {}) => {
+      const store = await openStore({ ...place, ...over }, { author: "gateway", create: true });
+      opened.push(store);
+      return store;
+    };
+    const node = async (name: string, over = {}) => messagesOf(await open({ node: name, ...over }));
+    try {
+      await work({ server, open, node });
+    } finally {
+      for (const store of opened) await store.close();
+    }
+  });
+}
+
+function kindsOf({ committed }: CommitResult): string[] {
+  return committed.map(({ kind }) => kind);
+}
+
+Deno.test({
+  name: "an id that several nodes bring at the same moment is accepted once",
+  ignore,
+  fn: async () =>
+    await withSite(async ({ node, open }) => {
+      const nodes = await Promise.all(["a", "b", "c"].map((name) => node(name)));
+      let accepted = 0;
+      for (let round = 0; round < 20; round++) {
+        const ids = Array.from({ length: 8 }, () => crypto.randomUUID());
+        const examined = ids.map((messageId) => candidate("d", { messageId }));
+        const orders = [examined, examined.toReversed(), examined];
+        const results = await Promise.all(
+          nodes.map((one, i) => one.commit(batch({ examined: orders[i]! }))),
+        );
+        const kinds = results.flatMap(kindsOf);
+        accepted += kinds.filter((kind) => kind === "accepted").length;
+        assert.equal(kinds.filter((kind) => kind === "rejected").length, 16);
+      }
+      assert.equal(accepted, 160);
+      const { outbox } = await open();
+      assert.equal(new Set((await all(outbox.list())).map((one) => one.messageId)).size, 160);
+    }),
+});
+
+Deno.test({
+  name: "a gateway as whose node another one works changes nothing any longer",
+  ignore,
+  fn: async () =>
+    await withSite(async ({ node, open }) => {
+      const first = await node("a");
+      await first.commit(batch({ examined: [candidate("d")] }));
+      const second = await node("a");
+      const [waiting] = await all(second.backlog());
+      assert.equal(waiting!.deviceId, "d");
+      const settlements = [{ sequence: waiting!.sequence, deadLetter: undefined }];
+      const late = batch({ examined: [candidate("e")], settlements });
+      const error = await first.commit(late).then(() => undefined, (error: Error) => error);
+      assert.ok(error && first.isLost(error), `${error}`);
+      assert.equal(await first.canReopen(), true);
+      assert.equal(await (await open()).outbox.count(), 1);
+      assert.deepEqual(kindsOf(await second.commit(late)), ["accepted"]);
+    }),
+});
+
+Deno.test({
+  name: "nothing is accepted under a registry that has changed since, on any node",
+  ignore,
+  fn: async () =>
+    await withSite(async ({ node, open }) => {
+      const messages = await node("a");
+      const { registry } = await open({ node: "b" });
+      await registry.addAll([{ deviceId: "d", sharedSecret: "s", createdAt: 1 }]);
+      const registryRevision = await registry.revision();
+      const examined = [candidate("d")];
+      await registry.revoke("d", { revokedAt: 2, reason: "lost" });
+      const stale = batch({ examined, registryRevision });
+      const error = await messages.commit(stale).then(() => undefined, (error: Error) => error);
+      assert.ok(error && messages.isStale(error), `${error}`);
+      const now = { examined, registryRevision: await registry.revision() };
+      assert.deepEqual(kindsOf(await messages.commit(batch(now))), ["accepted"]);
+    }),
+});
+
+Deno.test({
+  name: "a commit whose answer is lost is known in the end, and done once",
+  ignore,
+  fn: async () =>
+    await withSite(async ({ node, open, server }) => {
+      const line = new ReplyEater(server.port);
+      try {
+        const hosts = [{ host: "127.0.0.1", port: line.port }];
+        const messages = await node("a", { hosts });
+        await messages.commit(batch({ examined: [candidate("d")] }));
+        for (let round = 1; round <= 10; round++) {
+          line.eats = true;
+          const { committed, pending } = await messages.commit(
+            batch({ examined: [candidate("d"), candidate("e")] }),
+          );
+          assert.equal(line.eaten, round);
+          const numbers = committed.map((one) => one.kind === "accepted" ? one.entry.sequence : 0);
+          assert.equal((await messages.read(numbers)).length, 2, "each has its number");
+          assert.equal(pending, 1 + 2 * round);
+        }
+        assert.equal(await (await open()).outbox.count(), 21);
+      } finally {
+        await line.close();
+      }
+    }),
+});
+
+Deno.test({
+  name:
+    "a server that dies while it commits makes a commit wait, and nothing is lost or done twice",
+  ignore,
+  fn: async () =>
+    await withSite(async ({ node, open, server }) => {
+      const messages = await node("a");
+      await messages.commit(batch({ examined: [candidate("d")] }));
+      let committed = 1;
+      for (let round = 0; round < 3; round++) {
+        const work = (async () => {
+          for (let i = 0; i < 40; i++) {
+            const examined = [candidate("d")];
+            // what is not known to be there is tried again, as the gateway does
+            const result = await poll("the commit", () =>
+              messages.commit(batch({ examined })).catch(() => undefined), { timeoutMs: 30_000 });
+            committed += result.committed.length;
+            assert.deepEqual(kindsOf(result), ["accepted"]);
+          }
+        })();
+        await pause(20);
+        await server.kill();
+        await server.start();
+        await work;
+      }
+      assert.equal(committed, 121);
+      assert.equal(await (await open()).outbox.count(), committed);
+    }),
+});
+
+Deno.test({
+  name: "each node has its own entries, and forgets ids only when no node needs them",
+  ignore,
+  fn: async () =>
+    await withSite(async ({ node, open }) => {
+      const [a, b] = [await node("a"), await node("b")];
+      await a.commit(batch({ examined: [candidate("d")] }));
+      await b.commit(batch({ examined: [candidate("e")] }));
+      const devices = async (messages: MessageStore) =>
+        (await all(messages.backlog())).map(({ deviceId }) => deviceId);
+      assert.deepEqual([await devices(a), await devices(b)], [["d"], ["e"]]);
+      const tidyAt = (seconds: number) =>
+        batch({ wallMs: 1000 * (NOW + seconds), tidy: { heldSinceMs: undefined } });
+      const forgotten = async () => await (await open()).replayIds.forgottenSeconds();
+      await b.commit(tidyAt(0)); // whose clock is two hours behind from now on
+      await a.commit(tidyAt(7_200));
+      assert.equal(await forgotten(), 0);
+      await b.commit(tidyAt(7_200));
+      await a.commit(tidyAt(7_200));
+      assert.equal(await forgotten(), NOW);
+    }),
+});
