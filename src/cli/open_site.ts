@@ -1,10 +1,11 @@
 /** The site that a command works on. */
 
 import { StoreError } from "../store/store_error.ts";
-import { type Config, readConfig, SITE_DIRECTORY_VARIABLE } from "../config/config.ts";
+import { type Config, readConfig } from "../config/config.ts";
+import { SITE_DIRECTORY_VARIABLE } from "../config/settings_table.ts";
 import { openStore } from "../store/open_store.ts";
 import type { Store } from "../store/store.ts";
-import type { StorePlace } from "../store/store_place.ts";
+import { type StorePlace, storePlaceIn } from "../store/store_place.ts";
 import { readOperatorText } from "../config/operator_file.ts";
 import { systemFault } from "../config/system_fault.ts";
 import type { Settings } from "../config/settings.ts";
@@ -50,9 +51,10 @@ export function settingsOf(
 
 /** Opens a site's store for as long as `work` takes; secrets that are sealed stay shut. */
 export async function withStore<T>(
-  { store: { sealingKey: _, ...place } }: Config,
+  config: Config,
   work: (store: Store) => Promise<T>,
 ): Promise<T> {
+  const { sealingKey: _, ...place } = storePlaceIn(config);
   return await withStoreAt(place, work);
 }
 
@@ -61,7 +63,7 @@ export async function withSecrets<T>(
   config: Config,
   work: (store: Store) => Promise<T>,
 ): Promise<T> {
-  return await withStoreAt(config.store, async (store) => {
+  return await withStoreAt(storePlaceIn(config), async (store) => {
     const fault = await store.registry.missingSealingKeys();
     if (fault !== undefined) throw new CommandError(fault);
     return await work(store);

@@ -44,6 +44,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.ok }): Command {
   addDeadLetterCommands(program);
   addKeyCommands(program);
   addSecretCommands(program);
+  addStoreCommands(program);
   addAuditCommands(program);
   addFirmwareCommands(program, outcome);
   addServiceCommands(program);
@@ -269,6 +270,14 @@ function addSecretCommands(program: Command): void {
   site(secrets.command("rotate-key").description("Seal all secrets under a new key"))
     .option("--json", "as JSON")
     .action(async (options) => (await import("./secrets.ts")).rotateKey(options));
+}
+
+function addStoreCommands(program: Command): void {
+  const store = program.command("store").description("The store on a server, if there is one")
+    .helpCommand(false);
+  site(store.command("migrate").description("Make the store's tables, or bring them up to date"))
+    .option("--json", "as JSON")
+    .action(async (options) => (await import("./store.ts")).migrateStore(options));
 }
 
 function addAuditCommands(program: Command): void {

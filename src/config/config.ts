@@ -1,22 +1,13 @@
 /** Turns gateway.toml and the environment into one readonly `Config`, or lists all faults at once. */
 
 import { resolve } from "node:path";
-import { parse, TomlError } from "smol-toml";
-import { isOfContainerPlatform } from "./environment.ts";
 import type { BatchLimits } from "../core/delivery_batch.ts";
 import { type ReceiptMode, RECEIPTS_BURST } from "../core/receipt.ts";
 import { statusesOf } from "../core/retry_statuses.ts";
 import type { Rate } from "../core/token_bucket.ts";
-import { durationMs } from "./setting_types.ts";
-import {
-  environmentName,
-  listSettings,
-  type Setting,
-  SETTINGS,
-  type Settings,
-} from "./settings.ts";
-import { closestName } from "./spelling.ts";
-import { lineOfSetting } from "./toml_lines.ts";
+import { durationMs, readStoreUrl } from "./setting_types.ts";
+import type { Settings } from "./settings.ts";
+import { readSettings } from "./settings_table.ts";
 
 /** The configuration of a running gateway: absolute paths, milliseconds, seconds. */
 export interface Config {
@@ -89,11 +80,15 @@ export interface Config {
     readonly rememberSeconds: number;
   };
   readonly store: {
+    /** The SQLite file; without a server, it is the store. */
     readonly database: string;
     readonly synchronous: "FULL" | "NORMAL";
     readonly maxPending: number;
     readonly sealingKey: SealingKeyPlaces;
+    /** The PostgreSQL servers that are the store; undefined: it is a file. */
+    readonly server: StoreServer | undefined;
   };
+  readonly node: { readonly name: string; readonly leaseMs: number };
   readonly deadLetters: { readonly maxCount: number; readonly maxAgeMs: number };
   readonly audit: { readonly maxCount: number; readonly maxAgeMs: number };
   readonly log: {
@@ -101,6 +96,19 @@ export interface Config {
     readonly format: "auto" | "json" | "text";
     readonly accepted: boolean;
   };
+}
+
+/** PostgreSQL servers, one of which is the primary; files are paths. */
+interface StoreServer {
+  readonly user: string;
+  readonly hosts: readonly { readonly host: string; readonly port: number }[];
+  readonly database: string;
+  /** Undefined: use the system's authorities. */
+  readonly ca: string | undefined;
+  readonly pair: { readonly certificate: string; readonly key: string } | undefined;
+  readonly passwordFile: string | undefined;
+  /** True: nothing is taken in unless a second server has it. */
+  readonly isReplicated: boolean;
 }
 
 /** The paths at which the key that seals secrets may be. */
@@ -124,27 +132,9 @@ type ConfigResult =
   }
   | { readonly ok: false; readonly faults: readonly string[] };
 
-/** The environment variable that names the site folder; it is not a setting. */
-export const SITE_DIRECTORY_VARIABLE = "SECURE_IOT_GATEWAY_DIR";
-
-/** The environment variable that names this program's own file, if it is a packed one. */
-export const PROGRAM_VARIABLE = "SECURE_IOT_GATEWAY_PROGRAM";
 /** Where systemd puts the credentials of a service. */
 const CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY";
 const SEALING_KEY_CREDENTIAL = "secrets.key";
-
-const PREFIX = "SECURE_IOT_GATEWAY_";
-
-/** So much of a wrong value is shown. */
-const SHOWN_MAX_CHARS = 60;
-
-/** With the prefix, and no settings: the site, and what a packed program's launcher reads. */
-const NO_SETTINGS = [
-  SITE_DIRECTORY_VARIABLE,
-  PROGRAM_VARIABLE,
-  "SECURE_IOT_GATEWAY_CACHE",
-  "SECURE_IOT_GATEWAY_EMULATOR",
-];
 
 /**
  * Reads gateway.toml's text with the environment's overrides. `directory` is the absolute site
@@ -154,132 +144,36 @@ export function readConfig(
   toml: string,
   options: { environment: Readonly<Record<string, string>>; directory: string },
 ): ConfigResult {
-  let table: Record<string, unknown>;
-  try {
-    table = parse(toml);
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
-    const what = error.message.split("\n")[0]!.replace("Invalid TOML document: ", "");
-    return { ok: false, faults: [`gateway.toml: line ${error.line}: ${what}`] };
-  }
-  const overridden = override(table, options.environment);
-  const { settings, faults: misfits } = check(table, { toml, places: overridden.places });
+  const { settings, faults: misfits, foreign, ignored } = readSettings(toml, options.environment);
   const faults = [
-    ...overridden.faults,
+    ...foreign,
     ...(misfits.length === 0 ? crossFaults(settings) : misfits),
   ];
   if (faults.length > 0) return { ok: false, faults };
-  return { ok: true, settings, config: configOf(settings, options), ignored: overridden.ignored };
-}
-
-/** Writes the environment's values into the table; says where each setting came from. */
-function override(table: Record<string, unknown>, environment: Readonly<Record<string, string>>) {
-  const places = new Map<string, string>();
-  const faults: string[] = [];
-  const ignored: string[] = [];
-  const known = new Map(listSettings().map((s) => [environmentName(s.section, s.key), s]));
-  for (const [name, value] of Object.entries(environment)) {
-    if (!name.startsWith(PREFIX) || NO_SETTINGS.includes(name)) continue;
-    if (isOfContainerPlatform(name, value)) {
-      ignored.push(name);
-      continue;
-    }
-    const setting = known.get(name);
-    if (!setting) {
-      faults.push(`environment: ${name}: unknown setting${didYouMean(name, [...known.keys()])}`);
-      continue;
-    }
-    const section = table[setting.section] ??= {};
-    if (!isTable(section)) continue; // named as a fault of gateway.toml
-    section[setting.key] = valueOf(value, setting.defaultValue);
-    places.set(`${setting.section}.${setting.key}`, name);
-  }
-  return { places, faults, ignored };
-}
-
-function didYouMean(name: string, known: readonly string[]): string {
-  const closest = closestName(name, known);
-  return closest === undefined ? "" : `, did you mean ${closest}?`;
-}
-
-/** An environment variable's text, converted to the type of its setting. */
-function valueOf(text: string, standard: string | number | boolean | undefined): unknown {
-  if (typeof standard === "number" && /^-?[0-9]+(\.[0-9]+)?$/.test(text)) return Number(text);
-  if (typeof standard === "boolean" && /^(true|false)$/.test(text)) return text === "true";
-  return text;
-}
-
-/** Where settings were read, for those that are faults. */
-interface Origin {
-  readonly toml: string;
-  /** Environment variables, by the setting that they override. */
-  readonly places: ReadonlyMap<string, string>;
-}
-
-/**
- * The settings in the table, with defaults filled in, and a line for each unknown name or invalid
- * value. `places`: the settings that came from the environment.
- */
-function check(table: Record<string, unknown>, { toml, places }: Origin) {
-  const settings: Record<string, Record<string, unknown>> = {};
-  const faults = unknownIn(table, SETTINGS, { toml });
-  for (const [section, known] of Object.entries<Record<string, Setting>>(SETTINGS)) {
-    const given = table[section] ?? {};
-    if (!isTable(given)) {
-      faults.push(`${inToml(toml, section)}: must be a section, [${section}]`);
-      continue;
-    }
-    faults.push(...unknownIn(given, known, { toml, section }));
-    const values: Record<string, unknown> = settings[section] = {};
-    for (const [key, { defaultValue, accepts, allowed }] of Object.entries(known)) {
-      values[key] = given[key] ?? defaultValue;
-      if (accepts(values[key])) continue;
-      const variable = places.get(`${section}.${key}`);
-      const origin = variable ? `environment: ${variable}` : inToml(toml, section, key);
-      faults.push(`${origin}: ${allowed}${found(key, values[key])}`);
-    }
-  }
-  return { settings: settings as unknown as Settings, faults };
-}
-
-/** A line for each name in a table that is not known there. */
-function unknownIn(
-  table: Record<string, unknown>,
-  known: object,
-  { toml, section }: { readonly toml: string; readonly section?: string },
-): string[] {
-  const names = Object.keys(known);
-  return Object.keys(table).filter((name) => !Object.hasOwn(known, name)).map((name) => {
-    const place = section === undefined ? inToml(toml, name) : inToml(toml, section, name);
-    const elsewhere = listSettings().find(({ key }) => key === name);
-    const suggestion = elsewhere
-      ? `, did you mean ${elsewhere.section}.${name}?`
-      : didYouMean(name, names);
-    return `${place}: unknown setting${suggestion || `, allowed here: ${names.join(", ")}`}`;
-  });
-}
-
-/** A setting's place, with its line if that is found. */
-function inToml(toml: string, section: string, key?: string): string {
-  const line = lineOfSetting(toml, section, key);
-  const name = key === undefined ? section : `${section}.${key}`;
-  return `gateway.toml: ${line === undefined ? "" : `line ${line}: `}${name}`;
-}
-
-/** The wrong value, but not a URL, which may have a password in it. */
-function found(key: string, value: unknown): string {
-  if (value === undefined || ["url", "path", "callback"].includes(key)) return "";
-  return `, not ${(JSON.stringify(value) ?? String(value)).slice(0, SHOWN_MAX_CHARS)}`;
-}
-
-function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) &&
-    !(value instanceof Date);
+  return { ok: true, settings, config: configOf(settings, options), ignored };
 }
 
 /** How readings are put together; undefined if each goes alone. */
 function batchOf({ batch_max, batch_bytes, batch_path }: Settings["backend"]) {
   return batch_max === 1 ? undefined : { max: batch_max, bytes: batch_bytes, path: batch_path };
+}
+
+function serverOf(
+  store: Settings["store"],
+  path: (text: string) => string,
+): StoreServer | undefined {
+  const url = readStoreUrl(store.url);
+  if (store.engine === "sqlite" || url === undefined) return undefined;
+  const pathOf = (text: string) => text === "" ? undefined : path(text);
+  return {
+    ...url,
+    ca: pathOf(store.ca),
+    pair: store.certificate === ""
+      ? undefined
+      : { certificate: path(store.certificate), key: path(store.key) },
+    passwordFile: pathOf(store.password_file),
+    isReplicated: store.durability === "replicated",
+  };
 }
 
 function keptOf({ max_count, max_age }: Settings["dead_letters"]): Config["deadLetters"] {
@@ -309,8 +203,17 @@ function receiptsOf(receipts: Settings["receipts"]): Config["receipts"] {
 }
 
 /** Faults in how two settings fit together. */
-function crossFaults({ backend }: Settings): string[] {
+function crossFaults({ backend, store, node }: Settings): string[] {
   const faults: string[] = [];
+  if (store.engine === "postgres" && store.url === "") {
+    faults.push('store.url: must be given with store.engine = "postgres"');
+  }
+  if (store.engine === "postgres" && node.name === "") {
+    faults.push('node.name: must be given with store.engine = "postgres"');
+  }
+  if ((store.certificate === "") !== (store.key === "")) {
+    faults.push("store.certificate, store.key: need each other");
+  }
   if (durationMs(backend.retry_first) > durationMs(backend.retry_longest)) {
     faults.push("backend.retry_first: must not be longer than backend.retry_longest");
   }
@@ -330,7 +233,7 @@ function configOf(
     readonly directory: string;
   },
 ): Config {
-  const { broker, backend, devices, api, checks, store, log } = settings;
+  const { broker, backend, devices, api, checks, store, node, log } = settings;
   const path = (text: string) => resolve(directory, text);
   const pathOf = (text: string) => text === "" ? undefined : path(text);
   const credentials = environment[CREDENTIALS_VARIABLE];
@@ -390,7 +293,9 @@ function configOf(
       synchronous: store.synchronous,
       maxPending: store.max_pending,
       sealingKey: { file: path(store.sealing_key), credential },
+      server: serverOf(store, path),
     },
+    node: { name: node.name, leaseMs: durationMs(node.lease) },
     deadLetters: keptOf(settings.dead_letters),
     audit: keptOf(settings.audit),
     log,

@@ -26,8 +26,18 @@ export interface Credentials {
   readonly broker: KeyPair & { readonly ca: string };
   /** PEM text; undefined: use the system's authorities. */
   readonly backend: BackendCredentials;
+  /** Undefined where the store is a file. */
+  readonly store: StoreCredentials | undefined;
   /** `keyDigest`: SHA-256 of the operator's copy of a Bearer key; undefined if there is none. */
   readonly api: KeyPair & { readonly keyDigest: Uint8Array | undefined };
+}
+
+/** Who the gateway is to the store's servers. */
+export interface StoreCredentials {
+  /** PEM text; undefined: use the system's authorities. */
+  readonly ca: string | undefined;
+  readonly pair: KeyPair | undefined;
+  readonly password: string | undefined;
 }
 
 /** Who the gateway is to the backend. */
@@ -47,11 +57,23 @@ export function apiKeyDigest(key: string): Uint8Array {
 }
 
 /** Reads every file that `config` names; throws a `StartError` that names the bad one. */
-export function readCredentials({ broker, backend, api }: Config): Credentials {
+export function readCredentials({ broker, backend, api, store }: Config): Credentials {
   return {
     broker: readBrokerCredentials(broker),
     backend: readBackendCredentials(backend),
+    store: readStoreCredentials(store),
     api: { ...readKeyPair(api), keyDigest: readKeyDigest(api.keyFile) },
+  };
+}
+
+/** Reads what the gateway is to the store's servers; throws as `readCredentials` does. */
+export function readStoreCredentials({ server }: Config["store"]): StoreCredentials | undefined {
+  return server && {
+    ca: server.ca === undefined ? undefined : readAuthorities(server.ca),
+    pair: server.pair && readKeyPair(server.pair),
+    password: server.passwordFile === undefined
+      ? undefined
+      : readPrivateText(server.passwordFile).trim(),
   };
 }
 

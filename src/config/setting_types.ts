@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import { isStatusList } from "../core/retry_statuses.ts";
 
 const HOST_MAX_CHARS = 253;
+const POSTGRES_PORT = 5432;
 const DURATION = /^([0-9]{1,9})(ms|s|m|h|d)$/;
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -142,6 +143,41 @@ export function proxyUrl(): SettingType<string> {
   return textThat(
     "must be http://host:port, or empty",
     (value) => value === "" || (isBackendUrl(value) && /^http:\/\/[^/?]+:\d+$/i.test(value)),
+  );
+}
+
+/** Where the servers of a store are; empty if there are none. */
+export function storeUrl(): SettingType<string> {
+  return textThat(
+    "must be postgres://user@host:port/database, with one or more hosts between commas and no " +
+      "password (see store.password_file), or empty",
+    (value) => value === "" || readStoreUrl(value) !== undefined,
+  );
+}
+
+/** The servers that a URL names; undefined if it is not one. IPv6 addresses stand in brackets. */
+export function readStoreUrl(text: string) {
+  const parts = /^postgres(?:ql)?:\/\/([A-Za-z0-9_.-]{1,63})@([^/@?#\s]+)\/([A-Za-z0-9_.-]{1,63})$/
+    .exec(text);
+  if (parts === null) return undefined;
+  const [, user, list, database] = parts as unknown as [string, string, string, string];
+  const hosts = list.split(",").map(readServerHost);
+  return hosts.every((host) => host !== undefined) ? { user, hosts, database } : undefined;
+}
+
+function readServerHost(text: string): { host: string; port: number } | undefined {
+  const parts = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]]+))(?::([0-9]{1,5}))?$/.exec(text);
+  const host = parts?.[1] ?? parts?.[2];
+  const port = Number(parts?.[3] ?? POSTGRES_PORT);
+  const isHost = host !== undefined && hostName().accepts(host) && port > 0 && port <= 65_535;
+  return isHost ? { host, port } : undefined;
+}
+
+/** The name of a gateway among those that share a store; empty if it is alone. */
+export function nodeName(): SettingType<string> {
+  return textThat(
+    "must be 1 to 40 letters, digits, dots, dashes or underscores, or empty",
+    (value) => /^[A-Za-z0-9._-]{0,40}$/.test(value),
   );
 }
 

@@ -20,6 +20,7 @@ import {
   duration,
   hostName,
   integer,
+  nodeName,
   number,
   oneOf,
   path,
@@ -28,6 +29,7 @@ import {
   proxyUrl,
   type SettingType,
   statusList,
+  storeUrl,
 } from "./setting_types.ts";
 
 /** One setting. */
@@ -232,6 +234,11 @@ export const SETTINGS = {
     ),
   },
   store: {
+    engine: setting(
+      oneOf(["sqlite", "postgres"]),
+      "sqlite",
+      "sqlite: a file, for one gateway; postgres: a server, which several gateways may share",
+    ),
     database: setting(path(), "data/gateway.db", "The SQLite file"),
     synchronous: setting(
       oneOf(["FULL", "NORMAL"]),
@@ -247,6 +254,28 @@ export const SETTINGS = {
       integer(1, 10_000_000),
       100_000,
       "Most entries that may wait for the backend; intake pauses at that number",
+    ),
+    url: setting(
+      storeUrl(),
+      "",
+      "The PostgreSQL servers, postgres://user@host1,host2:5432/database; the primary is found",
+    ),
+    ca: setting(pathOrNone(), "", "Their authority; empty: use the system's authorities"),
+    certificate: setting(pathOrNone(), "", "The gateway's client certificate for them"),
+    key: setting(pathOrNone(), "", "Its private key"),
+    password_file: setting(pathOrNone(), "", "File with the password for them; mode 0600"),
+    durability: setting(
+      oneOf(["replicated", "local"]),
+      "replicated",
+      "replicated: nothing is taken in unless a second server has it; local: one server is enough",
+    ),
+  },
+  node: {
+    name: setting(nodeName(), "", "This gateway's name among those that share a store"),
+    lease: setting(
+      duration("2s", "5m"),
+      "10s",
+      "A gateway that is not heard of for so long is taken for dead, and others send what it left",
     ),
   },
   dead_letters: {

@@ -9,6 +9,7 @@
 
 import { lockNow } from "../site/site_lock.ts";
 import { openStore } from "../store/open_store.ts";
+import { storePlaceIn } from "../store/store_place.ts";
 import type { Store } from "../store/store.ts";
 import { BROKER_CHECKS } from "./broker_checks.ts";
 import { CERTIFICATE_CHECKS } from "./certificate_checks.ts";
@@ -107,7 +108,7 @@ export class DoctorRun {
     await this.#each([...FILE_CHECKS, ...CERTIFICATE_CHECKS, ...BROKER_CHECKS], this.#site);
     const [store] = await this.#each([STORE_CHECK], this.#site);
     if (store!.status === "pass") {
-      this.#store = await openStore(this.#site.config.store, { author: "command" });
+      this.#store = await openStore(storePlaceIn(this.#site.config), { author: "command" });
     }
     await this.#each([LEFTOVERS], this.#store ?? UNSOUND);
     await this.#each(STORE_CHECKS, this.#store ? { ...this.#site, store: this.#store } : UNSOUND);

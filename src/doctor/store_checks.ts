@@ -6,6 +6,7 @@ import { WARN_DAYS } from "../config/expiry.ts";
 import { readSealingKeys } from "../store/sealing_keys.ts";
 import { inspectStore, openStore } from "../store/open_store.ts";
 import type { Store } from "../store/store.ts";
+import { placeName, storePlaceIn } from "../store/store_place.ts";
 import {
   type Check,
   type CheckOutcome,
@@ -39,31 +40,36 @@ const NAMED_MAX = 5;
 const STEP_SECONDS = 60;
 
 async function integrity({ config }: Site): Promise<CheckOutcome> {
-  const { database } = config.store;
-  const remedy = "Stop the gateway, keep the file, and restore the newest backup of it";
+  const isFile = config.store.server === undefined;
+  const remedy = isFile
+    ? "Stop the gateway, keep the file, and restore the newest backup of it"
+    : "Correct [store] in gateway.toml, or bring the servers up";
+  const upgrade = isFile
+    ? "Restart the gateway, which upgrades it: systemctl restart secure-iot-gateway"
+    : "Type store migrate";
+  let name = `"${config.store.database}"`;
   try {
-    const { damage, isForeign, schema, newestSchema } = await inspectStore(config.store);
-    if (damage !== undefined) return fail(`"${database}" is damaged: ${damage}`, remedy);
-    if (isForeign) return fail(`"${database}" is from another program`, remedy);
+    const place = storePlaceIn(config);
+    name = placeName(place);
+    const { damage, isForeign, schema, newestSchema } = await inspectStore(place);
+    if (damage !== undefined) return fail(`${name} is damaged: ${damage}`, remedy);
+    if (isForeign) return fail(`${name} is from another program`, remedy);
     const observed = `whole, schema ${schema} of ${newestSchema}`;
     if (schema > newestSchema) {
       return fail(`${observed}: a newer version wrote it`, "Install the newest secure-iot-gateway");
     }
     if (schema < newestSchema) {
-      return warn(
-        observed,
-        "Restart the gateway, which upgrades it: systemctl restart secure-iot-gateway",
-      );
+      return warn(observed, upgrade);
     }
     await proveWritable(config);
     return pass(observed);
   } catch (error) {
-    return fail(`"${database}" cannot be read: ${messageOf(error)}`, remedy);
+    return fail(`${name} cannot be read: ${messageOf(error)}`, remedy);
   }
 }
 
 async function proveWritable(config: Site["config"]): Promise<void> {
-  const store = await openStore(config.store, { author: "command" });
+  const store = await openStore(storePlaceIn(config), { author: "command" });
   try {
     await store.audit.chainPending(); // a transaction
   } finally {

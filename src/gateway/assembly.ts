@@ -70,7 +70,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const listeners: Emit[] = [(event) => eventLog.write(event), (event) => feed.take(event)];
   const emit: Emit = (event) => listeners.forEach((listener) => listener(event));
 
-  const store = await openGatewayStore(config);
+  const store = await openGatewayStore(config, credentials.store);
   const { messages, keys, apiKeys, registry: devices } = store;
   const { attendedSeconds, newestSeconds, steady } = await messages.marks();
   const steadyMs = steadyClock(clock, steady);

@@ -4,6 +4,7 @@ import type { Config } from "../config/config.ts";
 import { readCredentials } from "../config/credentials.ts";
 import { listSettings, type Settings } from "../config/settings.ts";
 import { openStore } from "../store/open_store.ts";
+import { storePlaceOf } from "../store/store_place.ts";
 import type { GatewaySpec } from "./protocol.ts";
 
 /** What a gateway runs with, and the settings it came from. */
@@ -18,9 +19,10 @@ export interface LoadedSite extends GatewaySpec {
 export async function loadSite(
   { config, settings }: { readonly config: Config; readonly settings: Settings },
 ): Promise<LoadedSite> {
-  const { database } = config.store;
-  await (await openStore({ database }, { author: "gateway" })).close();
-  return { config, settings, credentials: readCredentials(config) };
+  const credentials = readCredentials(config);
+  const { sealingKey: _, ...place } = storePlaceOf(config, credentials.store);
+  await (await openStore(place, { author: "gateway" })).close();
+  return { config, settings, credentials };
 }
 
 /** The settings whose value, or the file they name, differs. */
@@ -29,7 +31,8 @@ export function changedSettings(before: LoadedSite, after: LoadedSite): string[]
   return names.filter((name) => valueOf(before, name) !== valueOf(after, name));
 }
 
-function valueOf({ settings, credentials: { broker, backend, api } }: LoadedSite, name: string) {
+function valueOf({ settings, credentials }: LoadedSite, name: string) {
+  const { broker, backend, api, store } = credentials;
   const [section, key] = name.split(".") as [keyof Settings, string];
   const files: Readonly<Record<string, string | undefined>> = {
     "broker.ca": broker.ca,
@@ -40,6 +43,10 @@ function valueOf({ settings, credentials: { broker, backend, api } }: LoadedSite
     "backend.certificate": backend.pair?.certificate,
     "backend.key": backend.pair?.key,
     "backend.signing_key_file": backend.signingKeys.map((key) => key.toHex()).join(),
+    "store.ca": store?.ca,
+    "store.certificate": store?.pair?.certificate,
+    "store.key": store?.pair?.key,
+    "store.password_file": store?.password,
     "api.certificate": api.certificate,
     "api.key": api.key,
     "api.key_file": api.keyDigest?.toHex(),

@@ -4,7 +4,7 @@
  * The rules are:
  * - it reaches the broker and the backend, and nothing else on any network; with a proxy in front of
  *   the backend, the proxy as well: the runtime asks for the permission of both;
- * - it reads and writes the database; besides it reads certificates and lists, which are no secrets,
+ * - it reads and writes the database, or reaches the servers that have it; besides it reads certificates and lists, which are no secrets,
  *   to see when they end, and the key of sealed secrets, which it has to have and to follow while it
  *   is rotated: what it needs of other keys is handed to it as text;
  * - it has no environment, no subprocess, no foreign code, nothing of the system's.
@@ -19,15 +19,17 @@ const BEHIND_THE_PROXY = "127.0.0.1:0";
 export function permissionsOf(
   { broker, backend, api, devices, store }: Config,
 ): Deno.PermissionOptionsObject {
+  const file = store.server === undefined ? [store.database] : [];
   return {
     net: [
       address(broker.host, broker.port),
       addressOfUrl(backend.url),
       ...(backend.proxy === undefined ? [] : [addressOfUrl(backend.proxy)]),
+      ...(store.server?.hosts ?? []).map(({ host, port }) => address(host, port)),
       BEHIND_THE_PROXY,
     ],
     read: [
-      store.database,
+      ...file,
       broker.ca,
       broker.certificate,
       api.certificate,
@@ -38,7 +40,7 @@ export function permissionsOf(
       store.sealingKey.file,
       ...(store.sealingKey.credential === undefined ? [] : [store.sealingKey.credential]),
     ],
-    write: [store.database],
+    write: file,
     env: false,
     run: false,
     ffi: false,

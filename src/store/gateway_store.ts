@@ -1,10 +1,12 @@
 /** The store as a running gateway needs it. */
 
 import type { Config } from "../config/config.ts";
+import type { StoreCredentials } from "../config/credentials.ts";
 import type { MessageStore } from "../core/ports.ts";
 import { DeviceKeys } from "./device_keys.ts";
 import { openStore } from "./open_store.ts";
 import type { Store } from "./store.ts";
+import { storePlaceOf } from "./store_place.ts";
 
 /** How long the gateway waits for another process's write before it tries a batch again. */
 const STORE_BUSY_MS = 200;
@@ -17,8 +19,11 @@ interface GatewayStore
 }
 
 /** Opens the store of a site for its gateway; throws a `StoreError`. */
-export async function openGatewayStore(config: Config): Promise<GatewayStore> {
-  const store = await openStore(config.store, {
+export async function openGatewayStore(
+  config: Config,
+  credentials: StoreCredentials | undefined,
+): Promise<GatewayStore> {
+  const store = await openStore(storePlaceOf(config, credentials), {
     author: "gateway",
     busyTimeoutMs: STORE_BUSY_MS,
     secureDelete: "FAST", // it writes no secrets, and payloads come and go

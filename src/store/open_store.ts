@@ -4,7 +4,7 @@ import { type ExistingDevice, readDevicesTable } from "./sqlite/existing_devices
 import { inspectDatabase } from "./sqlite/inspection.ts";
 import { openSqliteStore } from "./sqlite/sqlite_store.ts";
 import type { Store, StoreInspection, StoreOptions } from "./store.ts";
-import type { SqlitePlace, StorePlace } from "./store_place.ts";
+import type { PostgresPlace, StorePlace } from "./store_place.ts";
 
 /**
  * Opens a store; rejects with a `StoreError`. A file is brought to the newest schema; what several
@@ -16,9 +16,19 @@ export async function openStore(place: StorePlace, options: StoreOptions): Promi
   return await openPostgresStore(place, options);
 }
 
+/** Brings the schema on a server up to this version's; rejects with a `StoreError`. */
+export async function migrateStore(
+  place: PostgresPlace,
+): Promise<{ readonly schema: number; readonly steps: number }> {
+  const { migrateServer } = await import("./postgres/inspection.ts");
+  return await migrateServer(place);
+}
+
 /** Looks at a store, and changes nothing; rejects if it cannot be read. */
-export async function inspectStore(place: SqlitePlace): Promise<StoreInspection> {
-  return await inspectDatabase(place.database);
+export async function inspectStore(place: StorePlace): Promise<StoreInspection> {
+  if (place.engine !== "postgres") return inspectDatabase(place.database);
+  const { inspectServer } = await import("./postgres/inspection.ts");
+  return await inspectServer(place);
 }
 
 /** The `devices` table of another program's registry, a SQLite file; rejects if there is none. */

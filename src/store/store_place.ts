@@ -1,6 +1,7 @@
 /** Where a store is, and as whom it is opened. */
 
-import type { SealingKeyPlaces } from "../config/config.ts";
+import type { Config, SealingKeyPlaces } from "../config/config.ts";
+import { readStoreCredentials, type StoreCredentials } from "../config/credentials.ts";
 
 /** Where a store is; `config.store` is one. */
 export type StorePlace = SqlitePlace | PostgresPlace;
@@ -15,6 +16,9 @@ export interface SqlitePlace {
   /** Where the keys are that open sealed secrets; without them, sealed ones stay shut. */
   readonly sealingKey?: SealingKeyPlaces;
 }
+
+/** Where no other machine listens in. */
+const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "::1", "localhost"]);
 
 /** One of the servers; at any time, one of them is the primary. */
 export interface ServerHost {
@@ -39,14 +43,42 @@ export interface PostgresPlace {
   readonly password: string | undefined;
   /** Undefined: without TLS, to this machine only. */
   readonly tls: StoreTls | undefined;
+  /** True: nothing is taken in unless a second server has it. */
+  readonly isReplicated: boolean;
   /** Which of the gateways that share the store this one is. */
   readonly node: string;
   /** Where the keys are that open sealed secrets; without them, sealed ones stay shut. */
   readonly sealingKey?: SealingKeyPlaces;
 }
 
+/** The place that a configuration names, and who the gateway is there. */
+export function storePlaceOf(
+  { store, node }: Config,
+  credentials: StoreCredentials | undefined,
+): StorePlace {
+  const { database, synchronous, sealingKey, server } = store;
+  if (server === undefined) return { database, synchronous, sealingKey };
+  const { ca, pair, password } = credentials ?? {};
+  const isHere = server.hosts.every(({ host }) => LOOPBACK.has(host));
+  const tls = { ca, certificate: pair?.certificate, key: pair?.key };
+  return {
+    engine: "postgres",
+    ...{ hosts: server.hosts, user: server.user, database: server.database, password, sealingKey },
+    tls: isHere && ca === undefined ? undefined : tls,
+    node: node.name,
+    isReplicated: server.isReplicated,
+  };
+}
+
+/** The same, with the files read that it names; throws a `StartError`. */
+export function storePlaceIn(config: Config): StorePlace {
+  return storePlaceOf(config, readStoreCredentials(config.store));
+}
+
 /** The place as it may be shown. */
-export function placeName({ hosts, database }: PostgresPlace): string {
+export function placeName(place: StorePlace): string {
+  if (place.engine !== "postgres") return `"${place.database}"`;
+  const { hosts, database } = place;
   const names = hosts.map(({ host, port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`);
   return `postgres://${names.join()}/${database}`;
 }

@@ -10,7 +10,8 @@ import { type ConnectOptions, DeviceClient } from "../../src/client/device_clien
 import { poll } from "../../src/time/poll.ts";
 import { EventLog } from "../../src/log/event_log.ts";
 import type { Log } from "../../src/log/log.ts";
-import { Registry } from "../../src/store/sqlite/registry.ts";
+import { openStore } from "../../src/store/open_store.ts";
+import { storePlaceIn } from "../../src/store/store_place.ts";
 import { Database } from "../../src/store/sqlite/database.ts";
 import { Gateway } from "../../src/gateway/gateway.ts";
 import { Supervisor } from "../../src/process/supervisor.ts";
@@ -18,6 +19,7 @@ import { createSite } from "../../src/site/operations/site_creation.ts";
 import { createDeviceBundle } from "../../src/site/operations/device_bundle.ts";
 import type { SiteLayout } from "../../src/site/layout.ts";
 import { InProcessWorker } from "./in_process_worker.ts";
+import { sharedStoreSettings } from "./shared_postgres.ts";
 import { withFolder } from "./with_folder.ts";
 
 /** One line of the gateway's log. */
@@ -104,7 +106,10 @@ export class LiveSite {
     });
     if (!created.ok) throw new Error(JSON.stringify(created.faults));
     await replaceLines(created.layout.brokerConfiguration, options.brokerLines ?? {});
-    const settings = { BACKEND_RETRY_FIRST: "20ms", BACKEND_RETRY_LONGEST: "100ms" };
+    const settings = {
+      ...{ BACKEND_RETRY_FIRST: "20ms", BACKEND_RETRY_LONGEST: "100ms" },
+      ...await sharedStoreSettings(),
+    };
     const environment = Object.fromEntries(
       Object.entries({ ...settings, ...options.settings })
         .map(([name, value]) => [`SECURE_IOT_GATEWAY_${name}`, value]),
@@ -182,7 +187,12 @@ export class LiveSite {
     });
     if (!bundle.ok) throw new Error(bundle.fault);
     const device = { deviceId, sharedSecret: secret, createdAt: Math.floor(Date.now() / 1000) };
-    this.withStore((store) => new Registry(store).add(device, bundle));
+    const store = await openStore(storePlaceIn(this.config), { author: "command" });
+    try {
+      await store.registry.addAll([{ ...device, certificate: bundle }]);
+    } finally {
+      await store.close();
+    }
     return bundle.directory;
   }
 

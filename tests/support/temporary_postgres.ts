@@ -118,7 +118,7 @@ class Server implements TemporaryPostgres {
     await this.run(`CREATE DATABASE ${database}`);
     return {
       ...{ engine: "postgres", hosts: [{ host: "127.0.0.1", port: this.port }], user: USER },
-      ...{ database, password: undefined, tls: undefined, node },
+      ...{ database, password: undefined, tls: undefined, node, isReplicated: false },
     };
   }
 

@@ -1,7 +1,7 @@
 /** The gateway as a process of its own, so that it can be killed like one. */
 
 import { fileURLToPath } from "node:url";
-import { PROGRAM_VARIABLE } from "../../config/config.ts";
+import { PROGRAM_VARIABLE } from "../../config/settings_table.ts";
 import { RUNTIME_FLAGS } from "../../process/runtime_flags.ts";
 import { ChildProcess, type ProgramCommand, StartedProcess } from "./child_process.ts";
 import { poll } from "../../time/poll.ts";

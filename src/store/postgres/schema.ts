@@ -16,8 +16,11 @@ import { CREATE_TABLES } from "./tables.ts";
 /** Migration number n is `MIGRATIONS[n - 1]`. */
 const MIGRATIONS: readonly string[] = [`${CREATE_TABLES}\n${CREATE_FUNCTIONS}`];
 
+/** The schema that this program works on. */
+export const NEWEST_SCHEMA: number = MIGRATIONS.length;
+
 /** How many migrations the database has had; 0: none. */
-async function schemaVersion(query: Query): Promise<number> {
+export async function schemaVersion(query: Query): Promise<number> {
   const [there] = await query(`SELECT to_regclass('${SCHEMA_NAME}.schema_version') AS name`);
   if (there!["name"] === null) return 0;
   const [row] = await query(`SELECT version FROM ${SCHEMA_NAME}.schema_version`);
@@ -31,14 +34,14 @@ export async function migrate(connection: Connection): Promise<number> {
     const version = await schemaVersion(query);
     refuseNewer(version, connection.name);
     if (version === 0) await refuseEncoding(query, connection.name);
-    if (version === MIGRATIONS.length) return 0;
+    if (version === NEWEST_SCHEMA) return 0;
     await query(`CREATE SCHEMA IF NOT EXISTS ${SCHEMA_NAME}`);
     await query(`SET LOCAL search_path = ${SCHEMA_NAME}`);
     for (const migration of MIGRATIONS.slice(version)) await query(migration);
     await query("CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL)");
     await query("DELETE FROM schema_version");
-    await query("INSERT INTO schema_version VALUES ($1)", [MIGRATIONS.length]);
-    return MIGRATIONS.length - version;
+    await query("INSERT INTO schema_version VALUES ($1)", [NEWEST_SCHEMA]);
+    return NEWEST_SCHEMA - version;
   });
 }
 
@@ -46,15 +49,15 @@ export async function migrate(connection: Connection): Promise<number> {
 export async function requireSchema(connection: Connection): Promise<void> {
   const version = await schemaVersion((text, values) => connection.query(text, values));
   refuseNewer(version, connection.name);
-  if (version === MIGRATIONS.length) return;
+  if (version === NEWEST_SCHEMA) return;
   const what = version === 0 ? "there is no store in it yet" : `its schema is ${version}`;
   throw new StoreError(`Cannot use ${connection.name}: ${what}: type store migrate`);
 }
 
 function refuseNewer(version: number, name: string): void {
-  if (version <= MIGRATIONS.length) return;
+  if (version <= NEWEST_SCHEMA) return;
   throw new StoreError(
-    `Cannot use ${name}: its schema is ${version}, and this program knows ${MIGRATIONS.length}: ` +
+    `Cannot use ${name}: its schema is ${version}, and this program knows ${NEWEST_SCHEMA}: ` +
       "it was brought up by a newer version",
   );
 }

@@ -24,6 +24,7 @@ function makeSpec(backendUrl = "https://backend.example"): GatewaySpec {
   const credentials = {
     broker: { ...pair, ca: "" },
     backend: { ca: undefined, fields: [], pair: undefined, signingKeys: [] },
+    store: undefined,
     api: { ...pair, keyDigest: undefined },
   };
   return { config: result.config, credentials };
