@@ -65,6 +65,12 @@ type StoreEvent =
   | { readonly kind: "store_replaced" }
   | { readonly kind: "store_reopened"; readonly reason: string }
   | { readonly kind: "dead_letters_expired" } & ExpiredDeadLetters
+  /** This gateway could not renew its lease in time: it sends nothing until it can. */
+  | { readonly kind: "lease_lapsed" }
+  /** Another gateway is dead, and this one sends what it has left. */
+  | { readonly kind: "node_adopted"; readonly node: string; readonly entries: number }
+  /** This machine's clock is so much ahead of the store's; negative: behind. */
+  | { readonly kind: "store_clock_differs"; readonly aheadSeconds: number }
   | { readonly kind: "clock_behind"; readonly behindSeconds: number }
   /** The backend's clock is so much ahead of this one; negative: behind. */
   | { readonly kind: "clock_differs"; readonly aheadSeconds: number }

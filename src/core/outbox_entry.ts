@@ -31,4 +31,6 @@ export function idempotencyKey(
 export interface WaitingEntry extends Pick<OutboxEntry, "sequence" | "deviceId"> {
   /** True of a callback; an entry that was accepted just now does not say it. */
   readonly isCallback?: true;
+  /** True of one that an earlier run has left, if another gateway has older ones of its device. */
+  readonly isBehind?: true;
 }

@@ -42,6 +42,8 @@ export interface Batch extends ExaminedBatch {
   readonly acceptedMs: number;
   /** When the gateway was last taking messages, Unix seconds; undefined while it catches up. */
   readonly attendedSeconds: number | undefined;
+  /** Devices whose entries from a number on wait for older ones that another gateway has. */
+  readonly held: ReadonlyMap<string, number>;
   /** Delete expired ids and dead letters; undefined: not in this batch. */
   readonly tidy: Tidying | undefined;
 }
@@ -93,8 +95,41 @@ export interface CommitResult {
   readonly changedCommands: readonly ChangedCommand[];
   /** Entries that tell the backend of a command's state, in the order of their numbers. */
   readonly callbacks: readonly OutboxEntry[];
+  /** Of the batch's devices and those that are held, those of which another gateway has older entries. */
+  readonly behind: ReadonlySet<string>;
   /** True if there is more to tidy. */
   readonly untidy: boolean;
+}
+
+/** A gateway among those that share a store. */
+export interface SeenNode {
+  readonly node: string;
+  /** Until its lease is over, milliseconds; negative: it is over. */
+  readonly leftMs: number;
+  /** True if it has left entries or commands. */
+  readonly hasWork: boolean;
+}
+
+/** The store as the gateways see it that share it. */
+export interface NodeStore {
+  /** Says that this one is at work; rejects if another works under its name. Times are milliseconds. */
+  renewLease(lease: { readonly leaseMs: number; readonly wallMs: number }): Promise<{
+    /** By how much this machine's clock is ahead of the store's. */
+    readonly aheadMs: number;
+    /** The others. */
+    readonly nodes: readonly SeenNode[];
+  }>;
+  /**
+   * Takes over what a node has left whose lease is over; undefined if it is not over. Its entries are
+   * handed on by the commits that follow, as those that are requeued.
+   */
+  adopt(node: string): Promise<
+    {
+      readonly entries: number;
+      /** Devices for which it had commands. */
+      readonly commandDevices: readonly string[];
+    } | undefined
+  >;
 }
 
 /** What the store knows when a gateway starts on it. */
@@ -121,6 +156,8 @@ export interface StoreCounts {
 
 /** The messages in the store. Each call is one batch, and its changes are on the disk at its end. */
 export interface MessageStore {
+  /** Undefined: this gateway is alone. */
+  readonly nodes: NodeStore | undefined;
   marks(): Promise<StoreMarks>;
   /** Every entry in the outbox at start, in order; read it once, before anything is committed. */
   backlog(): AsyncIterable<WaitingEntry>;

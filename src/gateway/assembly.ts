@@ -25,6 +25,7 @@ import { DropCounter } from "./broker/drop_counter.ts";
 import { MqttBroker } from "./broker/mqtt_broker.ts";
 import { CatchUp } from "./pipeline/catch_up.ts";
 import { CommandRequests } from "./pipeline/command_requests.ts";
+import { Membership } from "./cluster/membership.ts";
 import { CommandSender } from "./pipeline/command_sender.ts";
 import { CommandWatch } from "./pipeline/command_watch.ts";
 import { Committer } from "./pipeline/committer.ts";
@@ -97,6 +98,9 @@ export async function assemble(config: Config, options: GatewayOptions) {
   );
   const metricParts = { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages };
   const metrics = assembleMetrics(metricParts);
+  const membership = messages.nodes && new Membership({
+    ...{ nodes: messages.nodes, holds: forwarder.holds, commands: commands.sender, clock, emit },
+  }, { leaseMs: config.node.leaseMs, ...checks });
   listeners.push((event) => countEvent(event, metrics));
   listeners.push((event) => enterEvent(event, { committer, clock }));
   const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
@@ -105,7 +109,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const api = createRoutes({
     ...commands.api,
     auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
-    unreadiness: () => unreadiness({ broker, intake, committer }),
+    unreadiness: () => unreadiness({ broker, intake, committer, membership }),
     degraded: () => [...broker.faults, ...forwarder.faults, ...receipts.faults],
     metrics,
     feed,
@@ -118,7 +122,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
-    ...{ emit, eventLog, refusals, gate: options.gate, commands, receipts },
+    ...{ emit, eventLog, refusals, gate: options.gate, commands, receipts, membership },
     dropCounter: new DropCounter(messages, emit),
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),

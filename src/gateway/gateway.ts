@@ -44,10 +44,12 @@ export class Gateway {
     let pending = 0;
     for await (const entry of this.#parts.messages.backlog()) {
       pending++;
+      if (entry.isBehind) forwarder.holds.holdBack(entry);
       if (entry.isCallback && !tells) untold.push(entry.sequence);
       else forwarder.addBacklog(entry);
     }
     committer.start({ pending, entries: forwarder, commands: commands.watch });
+    await this.#parts.membership?.start();
     forwarder.start();
     await commands.sender.start();
     broker.open({
@@ -77,6 +79,7 @@ export class Gateway {
     intake.stopTaking();
     this.#parts.commands.waits.close();
     await Promise.all([forwarder.stop(graceMs), gate?.hold(graceMs)]);
+    await this.#parts.membership?.close();
     await this.#parts.commands.sender.stop();
     this.#parts.refusals.close();
     await intake.close();

@@ -77,14 +77,19 @@ const LINES = {
         ...(others.size > 0 && { others: sumOf(others) }),
       },
     ),
+  lease_lapsed: () =>
+    warning("The store does not answer in time: nothing is sent, since others may send it now"),
+  node_adopted: ({ node, entries }) =>
+    warning(`Gateway ${node} is not heard of any longer: sending the ${entries} entries it left`, {
+      node,
+      entries,
+    }),
+  store_clock_differs: ({ aheadSeconds }) =>
+    warning(`This machine's clock is ${describeAhead(aheadSeconds)} the store's`),
   clock_behind: ({ behindSeconds }) =>
     error(`The clock is ${behindSeconds} s behind the newest accepted message: check it`),
   clock_differs: ({ aheadSeconds }) =>
-    warning(
-      `The backend's clock is ${Math.abs(aheadSeconds)} s ${
-        aheadSeconds < 0 ? "behind" : "ahead of"
-      } this one: one of them is wrong`,
-    ),
+    warning(`The backend's clock is ${describeAhead(aheadSeconds)} this one: one of them is wrong`),
   device_damaged: ({ deviceId, reason }) =>
     error(`Messages of ${deviceId} are refused, its row in the database is damaged: ${reason}`, {
       device_id: deviceId,
@@ -300,6 +305,10 @@ function line(level: LogLevel, message: string, properties?: LogProperties): Lin
 }
 
 /** So many of each device, for the first devices. */
+function describeAhead(aheadSeconds: number): string {
+  return `${Math.abs(aheadSeconds)} s ${aheadSeconds < 0 ? "behind" : "ahead of"}`;
+}
+
 function sumOf(counts: ReadonlyMap<string, number>): string {
   const first = [...counts].slice(0, SUMMED_DEVICES_MAX);
   const rest = counts.size - first.length;

@@ -1,5 +1,7 @@
 /** Commands on a real store, before a broker that answers as a test says. */
 
+import { LaneHolds } from "../../src/gateway/pipeline/lane_holds.ts";
+import { Lanes } from "../../src/gateway/pipeline/lanes.ts";
 import type { DeviceKeys, Published, PublishProperties } from "../../src/core/ports.ts";
 import {
   type CommandRequest,
@@ -86,7 +88,12 @@ function pipelineOn(pipeline: PipelineStore, keys: DeviceKeys): CommandPipeline 
   return made;
 }
 
-const NO_ENTRIES = { add: () => {}, requeue: () => {}, remove: () => {} };
+const NO_ENTRIES = {
+  add: () => {},
+  requeue: () => {},
+  remove: () => {},
+  holds: new LaneHolds(new Lanes(), () => {}),
+};
 
 /** A request for the one device; `over` changes it. */
 export function request(over: Partial<CommandRequest> = {}): CommandRequest {

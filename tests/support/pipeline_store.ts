@@ -96,6 +96,7 @@ function pipelineOn(store: Store, { policy, limits }: PipelineOptions): Pipeline
 /** The messages themselves, but for the faults. */
 function failing(messages: MessageStore, batches: Batch[], faults: Error[]): MessageStore {
   return {
+    nodes: messages.nodes,
     marks: () => messages.marks(),
     backlog: () => messages.backlog(),
     commit: (batch) => {

@@ -77,7 +77,7 @@ export class BatchCollector {
     if (isCallback(front[0]!)) return { lane, entries: [], missing: "callback" };
     const entries: OutboxEntry[] = [];
     for (const entry of front) {
-      if (isCallback(entry)) break;
+      if (isCallback(entry) || entry.sequence >= lane.behindFrom) break;
       if (lane.removed.has(entry.sequence) || filling.keys.has(itemKey(entry))) break;
       const bytes = filling.bytes + itemBytes(entry);
       const end = entries.length === 0 ? this.#limits.bytes : allowance.bytesEnd;

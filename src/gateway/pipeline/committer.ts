@@ -26,6 +26,7 @@ import { secondsOf } from "../../core/time.ts";
 import type { TokenBucket } from "../../core/token_bucket.ts";
 import type { Clock } from "../../time/clock.ts";
 import type { CatchUp } from "./catch_up.ts";
+import type { LaneHolds } from "./lane_holds.ts";
 import { NoteQueue } from "./note_queue.ts";
 
 /** How long settlements wait for others, and at how many they are written at once. */
@@ -58,6 +59,8 @@ interface EntryConsumer {
   requeue(entry: WaitingEntry): void;
   /** Forgets an entry that another process has taken out of the outbox. */
   remove(entry: WaitingEntry): void;
+  /** Entries that wait for another gateway's. */
+  readonly holds: Pick<LaneHolds, "behind" | "holdBack" | "release">;
 }
 
 /** Hears of each command that has changed, once that is on the disk. */
@@ -250,10 +253,12 @@ export class Committer {
     const notes = this.#notes.waiting();
     const changes = [...this.#changes];
     const wallMs = clock.wallMs();
+    const held = new Map(this.#start?.entries.holds.behind);
     const result = await store.commit({
       ...examined,
       settlements,
       notes,
+      held,
       commandChanges: changes.map(({ change }) => change),
       buckets: this.#buckets,
       policy,
@@ -273,7 +278,7 @@ export class Committer {
     this.#works(result);
     for (const point of commandFailpoints(changes, result)) failpoint(point);
     committed(result);
-    this.#handOn(result);
+    this.#handOn(result, held);
     changes.forEach(({ done }, i) => done(result.commandResults[i]));
     const expired = result.expiredDeadLetters;
     if (expired.count > 0) emit({ kind: "dead_letters_expired", ...expired });
@@ -281,7 +286,8 @@ export class Committer {
   }
 
   /** Before anything else is written, so that each lane has its entries in their order. */
-  #handOn({ committed, callbacks, requeued, removed, changedCommands }: CommitResult): void {
+  #handOn(result: CommitResult, held: ReadonlyMap<string, number>): void {
+    const { committed, callbacks, requeued, removed, changedCommands, behind } = result;
     const { entries, commands } = this.#start ?? {};
     for (const entry of removed) entries?.remove(entry);
     for (const entry of requeued) entries?.requeue(entry);
@@ -289,7 +295,11 @@ export class Committer {
     const added = callbacks.length === 0
       ? accepted
       : [...accepted, ...callbacks].sort((a, b) => a.sequence - b.sequence);
-    for (const entry of added) entries?.add(entry);
+    entries?.holds.release([...held.keys()].filter((deviceId) => !behind.has(deviceId)));
+    for (const entry of added) {
+      if (behind.has(entry.deviceId)) entries?.holds.holdBack(entry);
+      entries?.add(entry);
+    }
     if (changedCommands.length > 0) commands?.changed(changedCommands);
   }
 

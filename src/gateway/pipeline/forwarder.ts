@@ -20,6 +20,7 @@ import type { Clock } from "../../time/clock.ts";
 import { BackendHealth } from "./backend_health.ts";
 import type { BatchShare } from "./batch_collector.ts";
 import { BatchSender, wholeOf } from "./batch_sender.ts";
+import { LaneHolds } from "./lane_holds.ts";
 import { LaneReader } from "./lane_reader.ts";
 import { type Lane, Lanes, takeRemoval } from "./lanes.ts";
 import { Reminder } from "./reminder.ts";
@@ -61,6 +62,7 @@ interface ForwarderOptions {
 
 /** The forwarder. */
 export class Forwarder {
+  readonly holds: LaneHolds;
   readonly #parts: ForwarderParts;
   readonly #options: ForwarderOptions;
   readonly #health: BackendHealth;
@@ -87,6 +89,7 @@ export class Forwarder {
     const waiting = () => this.#lanes.waiting(parts.steadyMs());
     this.#health = new BackendHealth({ ...parts, ...options, concurrency, waiting });
     this.#lanes = new Lanes(batch?.max);
+    this.holds = new LaneHolds(this.#lanes, () => this.#serve());
     this.#reader = new LaneReader(parts.store);
     this.#settler = new Settler(parts, options.retryStatuses);
     this.#singles = new SingleSender(parts);
@@ -155,7 +158,8 @@ export class Forwarder {
     const known = this.#lanes.find(deviceId);
     const lane = known ?? this.#lanes.open(deviceId);
     note(lane);
-    lane.sequences.push(sequence);
+    if (lane.isHeld) this.#reader.insert(lane, sequence);
+    else lane.sequences.push(sequence);
     if (known === undefined) this.#enqueue(lane);
   }
 

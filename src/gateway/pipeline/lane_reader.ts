@@ -40,6 +40,18 @@ export class LaneReader {
     return true;
   }
 
+  /** Puts an entry into its place by its number; what was read ahead is read again. */
+  insert({ sequences, readAhead }: Lane, sequence: number): void {
+    const later: number[] = [];
+    for (const one of sequences.first(sequences.length)) {
+      sequences.shift();
+      if (one < sequence) sequences.push(one);
+      else later.push(one);
+    }
+    for (const one of [sequence, ...later]) sequences.push(one);
+    while (readAhead.length > 0) this.#kept.remove(readAhead.shift()!);
+  }
+
   /** The entry in front is finished. */
   shift(lane: Lane): void {
     lane.sequences.shift();

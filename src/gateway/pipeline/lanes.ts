@@ -12,12 +12,13 @@
  *   smaller ones, down to single entries, so that one that spoils its batch is soon alone;
  * - a batch takes no more lanes than fill it, so that the others can go in another at the same time;
  *   but as long as there are live lanes, each has its place before a second entry of a backlog;
+ * - an entry goes only when no other gateway has an older one of its device;
  * - lanes whose front is a callback have a queue of their own, and what is in it holds up no reading.
  */
 
 import type { Waiting } from "../../core/event.ts";
 import { Fifo } from "../../core/fifo.ts";
-import { isCallback, type OutboxEntry } from "../../core/outbox_entry.ts";
+import { isCallback, type OutboxEntry, type WaitingEntry } from "../../core/outbox_entry.ts";
 import type { Reminder } from "./reminder.ts";
 
 /** A lane with more entries than this has a backlog. */
@@ -50,6 +51,10 @@ export interface Lane {
   unanswered: boolean;
   /** Most entries of a batch that this lane may be in. */
   batchMax: number;
+  /** Another gateway has an entry that is older than those from this number on; infinite if none has. */
+  readonly behindFrom: number;
+  /** True while its front is held back for that, and it is in no queue. */
+  isHeld: boolean;
 }
 
 /** Open requests, which decide whose turn it is. */
@@ -71,8 +76,11 @@ export class Lanes {
   readonly #again = new Fifo<Lane>();
   /** Lanes whose first entry is a callback, as far as that is known. */
   readonly #callbacks = new Fifo<Lane>();
+  /** By device; see `Lane.behindFrom`. */
+  readonly #behind = new Map<string, number>();
   readonly #batchMax: number;
   #turn = 0;
+  #isPaused = false;
 
   /** `batchMax`: most entries of a batch. */
   constructor(batchMax = 1) {
@@ -121,7 +129,11 @@ export class Lanes {
       stuck: false,
       unanswered: false,
       batchMax: this.#batchMax,
+      isHeld: false,
+      behindFrom: Infinity,
     };
+    const behindFrom = () => this.#behind.get(deviceId) ?? Infinity;
+    Object.defineProperty(lane, "behindFrom", { get: behindFrom });
     this.#all.set(deviceId, lane);
     return lane;
   }
@@ -131,9 +143,32 @@ export class Lanes {
     this.#all.delete(lane.deviceId);
   }
 
-  /** The first entry of a lane may be sent now. */
+  /** The first entry of a lane may be sent now, unless another gateway has to send before. */
   enqueue(lane: Lane): void {
-    this.#queueOf(lane).push(lane);
+    lane.isHeld = lane.sequences.peek()! >= lane.behindFrom;
+    if (!lane.isHeld) this.#queueOf(lane).push(lane);
+  }
+
+  /** Devices of which another gateway has older entries: from which number on they wait for them. */
+  get behind(): ReadonlyMap<string, number> {
+    return this.#behind;
+  }
+
+  /** Another gateway has entries of the device that are older than this one. */
+  holdBack({ deviceId, sequence }: WaitingEntry): void {
+    if (!this.#behind.has(deviceId)) this.#behind.set(deviceId, sequence);
+  }
+
+  /** No other gateway has older entries of the device any longer. */
+  release(deviceId: string): void {
+    this.#behind.delete(deviceId);
+    const lane = this.#all.get(deviceId);
+    if (lane?.isHeld) this.enqueue(lane);
+  }
+
+  /** Whether nothing may be sent for now: others may take this gateway for dead. */
+  set isPaused(isPaused: boolean) {
+    this.#isPaused = isPaused;
   }
 
   /** A lane that had its turn, but no room in the batch: it is the next. */
@@ -174,7 +209,8 @@ export class Lanes {
 
   /** The lane whose callback is to be sent, while so many are; undefined if none may be. */
   dequeueCallback(underWay: number): Lane | undefined {
-    return underWay < CALLBACKS_MAX ? this.#callbacks.shift() : undefined;
+    const isFree = underWay < CALLBACKS_MAX && !this.#isPaused;
+    return isFree ? this.#callbacks.shift() : undefined;
   }
 
   /** The lanes whose turn it is to be in one batch; empty if none may be served now. */
@@ -197,6 +233,7 @@ export class Lanes {
 
   /** The lane whose turn it is; undefined if none may be served now. */
   dequeue({ limit, underWay, retrying }: Places): Lane | undefined {
+    if (this.#isPaused) return undefined;
     const free = underWay < limit;
     const retries = Math.max(1, limit >> 1);
     if (retrying < retries && (free || retrying === 0) && this.#again.length > 0) {

@@ -57,6 +57,10 @@ export class Metrics {
     "dead_letters_expired_total",
     "Dead letters dropped over the limits",
   );
+  readonly adopted = this.#counter(
+    "adopted_total",
+    "Entries taken over from gateways that are not heard of any longer",
+  );
   readonly brokerDropped = this.#counter(
     "broker_dropped_total",
     "Messages that the broker says it has dropped",

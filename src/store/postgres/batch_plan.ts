@@ -167,11 +167,11 @@ export class BatchPlan {
   }
 
   #decide(commands: CommandBatch | undefined): void {
-    const { settlements, notes, examined, acceptedMs, wallMs, commandChanges } = this.#batch;
-    this.writes = this.#state.writes = new BatchWrites(
-      settlements.map((one) => this.#dated(one)),
-      notes,
-    );
+    const { settlements, notes, held, examined, acceptedMs, wallMs, commandChanges } = this.#batch;
+    this.writes = this.#state.writes = new BatchWrites({
+      settlements: settlements.map((one) => this.#dated(one)),
+      ...{ notes, held },
+    });
     const moment = { nowSeconds: secondsOf(wallMs), acceptedMs };
     const changes = commands && new CommandChanges(commands, this.#options.limits.commands, moment);
     this.#changes = changes;

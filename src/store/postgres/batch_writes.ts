@@ -29,9 +29,18 @@ export class BatchWrites {
   readonly ended: Pick<SavedPeriod, "identity" | "code">[] = [];
   readonly marks = new Map<string, number>();
 
-  constructor(settlements: readonly Settlement[], notes: readonly AuditNote[]) {
+  readonly #held: ReadonlyMap<string, number>;
+
+  constructor(
+    { settlements, notes, held }: {
+      readonly settlements: readonly Settlement[];
+      readonly notes: readonly AuditNote[];
+      readonly held: ReadonlyMap<string, number>;
+    },
+  ) {
     this.settlements = settlements;
     this.notes = [...notes];
+    this.#held = held;
   }
 
   /** The ids' slots, for which there may be no partition yet: timestamps in Unix seconds. */
@@ -70,6 +79,7 @@ export class BatchWrites {
       ) => [identity, code, since, seconds, count]),
       ended: this.ended.map(({ identity, code }) => [identity, code]),
       marks: Object.fromEntries(this.marks),
+      held: Object.fromEntries(this.#held),
     };
   }
 }

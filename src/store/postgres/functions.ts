@@ -11,10 +11,8 @@
  *   the batch fails (23505), and is decided on again.
  */
 
-import { SCHEMA_NAME } from "./connection.ts";
-
-/** SQLSTATE: another gateway works as this node now. */
-export const FENCED = "SG001";
+import { CREATE_NODE_FUNCTIONS } from "./node_functions.ts";
+import { FENCED, HEAD, mark } from "./sql_parts.ts";
 
 /** SQLSTATE of a batch with an id that another node has taken in the same moment. */
 export const ID_TAKEN = "23505";
@@ -24,43 +22,6 @@ export const NO_SLOT = "23514";
 
 /** Seconds of timestamps whose ids are in one partition. */
 export const SLOT_SECONDS = 600;
-
-const HEAD = `LANGUAGE plpgsql SET search_path = ${SCHEMA_NAME} AS $$`;
-
-/** A mark of all nodes as SQL. */
-function mark(name: string): string {
-  return `(SELECT value FROM marks WHERE node = '' AND name = '${name}')`;
-}
-
-const BEGIN_EPOCH = `
-  CREATE FUNCTION begin_epoch(me text) RETURNS bigint ${HEAD}
-  DECLARE
-    mine bigint;
-  BEGIN
-    INSERT INTO nodes (node, epoch, last_batch) VALUES (me, 1, 0)
-    ON CONFLICT (node) DO UPDATE SET epoch = nodes.epoch + 1, last_batch = 0, last_result = NULL
-    RETURNING epoch INTO mine;
-    RETURN mine;
-  END $$;`;
-
-/**
- * What a batch has come to whose answer was lost: it waits for a commit that hangs, and after it the
- * batch is taken in no more. `{"kind":"not_done"}` if it was not.
- */
-const CONCLUDE_BATCH = `
-  CREATE FUNCTION conclude_batch(me text, my_epoch bigint, batch bigint) RETURNS jsonb ${HEAD}
-  DECLARE
-    result jsonb;
-  BEGIN
-    UPDATE nodes SET last_batch = batch, last_result = NULL
-    WHERE node = me AND epoch = my_epoch AND last_batch < batch;
-    SELECT coalesce(last_result, '{"kind":"not_done"}') INTO result FROM nodes
-    WHERE node = me AND epoch = my_epoch AND last_batch = batch;
-    IF result IS NULL THEN
-      RAISE EXCEPTION 'another gateway works as node "%" now', me USING ERRCODE = '${FENCED}';
-    END IF;
-    RETURN result;
-  END $$;`;
 
 const OPEN_SLOTS = `
   CREATE FUNCTION open_slots(wanted integer[]) RETURNS void ${HEAD}
@@ -236,6 +197,8 @@ const INTAKE = `
     changes jsonb;
     gone bigint;
     result jsonb;
+    others text[];
+    behind jsonb := '[]';
   BEGIN
     IF (seen->>'revision')::bigint <> ${mark("registry_revision")} THEN
       RETURN '{"kind":"stale"}';
@@ -281,12 +244,12 @@ const INTAKE = `
     GET DIAGNOSTICS gone = ROW_COUNT;
 
     WITH taken AS (DELETE FROM outbox_changes WHERE node = me RETURNING *)
-    SELECT coalesce(jsonb_agg(jsonb_build_array(sequence, device_id, is_callback, is_added)
+    SELECT coalesce(jsonb_agg(jsonb_build_array(sequence, device_id, is_callback, is_added, keeps_age)
       ORDER BY number), '[]') INTO changes FROM taken;
     IF changes <> '[]' THEN
       UPDATE outbox o SET accepted_ms = intake.accepted_ms
       WHERE o.sequence IN (SELECT (c->>0)::bigint FROM jsonb_array_elements(changes) c
-        WHERE (c->>3)::boolean);
+        WHERE (c->>3)::boolean AND NOT (c->>4)::boolean);
     END IF;
 
     numbers := ARRAY(SELECT nextval(pg_get_serial_sequence('outbox', 'sequence'))
@@ -297,6 +260,18 @@ const INTAKE = `
       substr(payloads, (sum(bytes) OVER (ORDER BY place))::integer - bytes + 1, bytes), state
     FROM unnest(numbers, entry_device, entry_id, entry_timestamp, entry_state, entry_bytes)
       WITH ORDINALITY AS e(number, device_id, id, stamp, state, bytes, place);
+
+    others := ARRAY(SELECT node FROM nodes WHERE node <> me);
+    IF others <> '{}' THEN
+      SELECT coalesce(jsonb_agg(device_id), '[]') INTO behind FROM (
+        SELECT DISTINCT device_id FROM unnest(entry_device) AS e(device_id)
+        WHERE EXISTS (SELECT FROM outbox o WHERE o.device_id = e.device_id
+          AND o.node = ANY (others) AND o.sequence < numbers[1])
+        UNION SELECT device_id FROM jsonb_each_text(more->'held') AS h(device_id, number)
+        WHERE EXISTS (SELECT FROM outbox o WHERE o.device_id = h.device_id
+          AND o.node = ANY (others) AND o.sequence < h.number::bigint)
+      ) AS devices;
+    END IF;
 
     INSERT INTO audit_notes (at, author, event, subject, detail, count)
     SELECT (n->>0)::bigint, audit_author(), n->>1, n->>2, n->>3, (n->>4)::bigint
@@ -312,12 +287,20 @@ const INTAKE = `
     ON CONFLICT (node, name) DO UPDATE SET value = excluded.value;
 
     result := jsonb_build_object('kind', 'done', 'numbers', numbers, 'changes', changes,
-      'settled', gone);
+      'settled', gone, 'behind', behind);
     UPDATE nodes SET last_result = result WHERE node = me;
     RETURN result;
   END $$;`;
 
 /** All of them, for a schema that has the tables. */
 export const CREATE_FUNCTIONS: string = [
-  ...[BEGIN_EPOCH, CONCLUDE_BATCH, OPEN_SLOTS, FORGET_IDS, CHAIN_NOTES, TRIM_AUDIT, TIDY, INTAKE],
+  ...[
+    CREATE_NODE_FUNCTIONS,
+    OPEN_SLOTS,
+    FORGET_IDS,
+    CHAIN_NOTES,
+    TRIM_AUDIT,
+    TIDY,
+    INTAKE,
+  ],
 ].join("\n");

@@ -16,6 +16,7 @@ import type {
   Batch,
   CommitResult,
   MessageStore,
+  NodeStore,
   StoreCounts,
   StoreMarks,
 } from "../../core/ports.ts";
@@ -26,12 +27,14 @@ import { StaleRegistryError, StoreLostError, StoreReopenError } from "../store_e
 import { BatchPlan, expiredOf, type TidyResult } from "./batch_plan.ts";
 import { CommandBatch } from "./command_batch.ts";
 import { type Connection, ConnectionLostError, type Query, sqlState } from "./connection.ts";
-import { FENCED, ID_TAKEN, NO_SLOT, SLOT_SECONDS } from "./functions.ts";
+import { ID_TAKEN, NO_SLOT, SLOT_SECONDS } from "./functions.ts";
 import { readMark, writeMark } from "./marks.ts";
 import { NodeState } from "./node_state.ts";
+import { PostgresNodes } from "./nodes.ts";
 import { entryOf, STEADY_OFFSET_MARK } from "./outbox_rows.ts";
 import { inPages, PAGE_MAX } from "./pages.ts";
 import { newestSeconds } from "./replay_ids.ts";
+import { FENCED } from "./sql_parts.ts";
 
 /** Ids are kept in slots of ten minutes; those of the next are made before they are needed. */
 const SLOTS_AROUND = [-1, 0, 1] as const;
@@ -56,6 +59,8 @@ type IntakeAnswer =
     readonly numbers: readonly number[];
     /** By other programs: number, device, whether it is a callback, whether it was added. */
     readonly changes: readonly (readonly [number, string, boolean, boolean])[];
+    /** Devices of which another node has older entries. */
+    readonly behind: readonly string[];
   }
   | { readonly kind: "known"; readonly known: readonly number[] }
   | { readonly kind: "forgotten"; readonly forgotten: number }
@@ -88,12 +93,17 @@ export class PostgresMessages implements MessageStore {
     this.#query = (text, values) => parts.rest.query(text, values);
   }
 
+  get nodes(): NodeStore {
+    return new PostgresNodes(this.#parts.rest, this.#parts.node, () => this.#begin());
+  }
+
   async marks(): Promise<StoreMarks> {
     return await storeMarks(this.#query, this.#parts.node);
   }
 
   async *backlog(): AsyncIterable<WaitingEntry> {
     await this.#begin(); // from here on, no other gateway works as this node
+    const others = await this.#oldestOfOthers();
     const rows = inPages((after) =>
       this.#query(
         `SELECT sequence, device_id, command_state IS NOT NULL AS is_callback FROM outbox
@@ -103,11 +113,13 @@ export class PostgresMessages implements MessageStore {
     );
     for await (const row of rows) {
       this.#pending++;
-      const entry = {
-        sequence: row["sequence"] as number,
-        deviceId: row["device_id"] as string,
+      const sequence = row["sequence"] as number;
+      const deviceId = row["device_id"] as string;
+      yield {
+        ...{ sequence, deviceId },
+        ...(row["is_callback"] === true && { isCallback: true }),
+        ...((others.get(deviceId) ?? Infinity) < sequence && { isBehind: true }),
       };
-      yield row["is_callback"] === true ? { ...entry, isCallback: true } : entry;
     }
   }
 
@@ -215,6 +227,15 @@ export class PostgresMessages implements MessageStore {
     return this.#state = begun;
   }
 
+  /** By device: the number of the oldest entry that another node has. */
+  async #oldestOfOthers(): Promise<Map<string, number>> {
+    const rows = await this.#query(
+      "SELECT device_id, min(sequence) AS oldest FROM outbox WHERE node <> $1 GROUP BY device_id",
+      [this.#parts.node],
+    );
+    return new Map(rows.map((row) => [row["device_id"] as string, row["oldest"] as number]));
+  }
+
   /** Forgets ids and deletes what is old; the slots of ids that are about to come are made. */
   async #tidy({ wallMs, tidy, facts, policy }: Batch, ageMs: number): Promise<TidyResult> {
     const nowSeconds = secondsOf(Math.min(wallMs, tidy?.heldSinceMs ?? Infinity));
@@ -318,7 +339,7 @@ export class PostgresMessages implements MessageStore {
 
   #done(
     plan: BatchPlan,
-    { numbers, changes }: IntakeAnswer & { readonly kind: "done" },
+    { numbers, changes, behind }: IntakeAnswer & { readonly kind: "done" },
     tidied: TidyResult | undefined,
   ): CommitResult {
     const result = plan.apply(numbers);
@@ -331,6 +352,7 @@ export class PostgresMessages implements MessageStore {
     this.#pending += numbers.length + requeued.length - plan.writes.settlements.length;
     return {
       ...{ ...result, requeued, removed, pending: this.#pending },
+      behind: new Set(behind),
       expiredDeadLetters: expiredOf(tidied?.expired ?? []),
       untidy: (tidied?.untidy ?? false) || result.isMoreOverdue,
     };

@@ -114,6 +114,12 @@ const TABLES = `
     oldest_seconds bigint                   -- a message may still be taken that is this old
   ) WITH (fillfactor = 50);
 
+  CREATE TABLE leases (                     -- apart: a heartbeat waits for no commit
+    node text COLLATE "C" PRIMARY KEY,
+    until timestamptz NOT NULL,             -- when the others may take it for dead
+    wall_ms bigint NOT NULL                 -- its clock, Unix milliseconds
+  ) WITH (fillfactor = 50);
+
   -- A partition holds the ids of ten minutes, by the signed timestamp.
   CREATE TABLE replay_guard (
     device_id text COLLATE "C" NOT NULL,
@@ -139,7 +145,7 @@ const TABLES = `
     command_state text                      -- NULL: it is a reading
   ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
   ALTER TABLE outbox ALTER COLUMN payload SET STORAGE EXTERNAL;
-  CREATE INDEX outbox_by_device ON outbox (device_id, sequence);
+  CREATE INDEX outbox_by_device ON outbox (device_id, node, sequence);
   CREATE INDEX outbox_by_node ON outbox (node, sequence);
 
   CREATE TABLE outbox_changes (             -- by other programs; emptied by the node's gateway
@@ -148,7 +154,8 @@ const TABLES = `
     sequence bigint NOT NULL,
     device_id text COLLATE "C" NOT NULL,
     is_callback boolean NOT NULL,
-    is_added boolean NOT NULL               -- false: it was taken out
+    is_added boolean NOT NULL,              -- false: it was taken out
+    keeps_age boolean NOT NULL DEFAULT false -- true: it was accepted when it says so
   );
   CREATE INDEX outbox_changes_by_node ON outbox_changes (node);
 

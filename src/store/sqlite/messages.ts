@@ -50,6 +50,7 @@ const STEADY_STEP_MS = 1_000;
 
 /** A database's messages. */
 export class SqliteMessages implements MessageStore {
+  readonly nodes = undefined;
   readonly #database: Database;
   readonly #limits: MessageLimits;
   readonly #outbox: Outbox;
@@ -146,7 +147,7 @@ export class SqliteMessages implements MessageStore {
     this.#markedSeconds = done.marked;
     this.#count(done, batch.settlements.length);
     const { changed: changedCommands, callbacks } = done.commands;
-    return { ...done, changedCommands, callbacks, pending: this.#pending };
+    return { ...done, changedCommands, callbacks, pending: this.#pending, behind: NOBODY };
   }
 
   // deno-lint-ignore require-await -- as above
@@ -299,6 +300,9 @@ export class SqliteMessages implements MessageStore {
     for (const { sequence } of added) this.#lastSequence = Math.max(this.#lastSequence, sequence);
   }
 }
+
+/** No other gateway has entries. */
+const NOBODY: ReadonlySet<string> = new Set();
 
 const NOTHING_TIDIED = {
   untidy: false,

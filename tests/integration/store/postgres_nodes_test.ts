@@ -191,3 +191,55 @@ Deno.test({
       assert.equal(await forgotten(), NOW);
     }),
 });
+
+const LEASE = { leaseMs: 2_000, wallMs: NOW * 1000 };
+
+Deno.test({
+  name: "what a dead node left is sent by another, in order, and the dead one is fenced",
+  ignore,
+  fn: async () =>
+    await withSite(async ({ node, open }) => {
+      const [a, b] = [await node("a"), await node("b")];
+      await a.nodes!.renewLease(LEASE);
+      await b.nodes!.renewLease(LEASE);
+      const first = await a.commit(batch({ examined: [candidate("d"), candidate("e")] }));
+      const moved = await b.commit(batch({ examined: [candidate("d"), candidate("f")] }));
+      assert.deepEqual([...moved.behind], ["d"], "a has an older one of d");
+      const held = new Map([["d", sequencesOf(moved)[0]!]]);
+      assert.deepEqual([...(await b.commit(batch({ held }))).behind], ["d"]);
+      assert.equal(await b.nodes!.adopt("a"), undefined, "its lease is not over");
+      await poll("the lease to be over", async () => {
+        const { nodes: [seen] } = await b.nodes!.renewLease(LEASE);
+        return seen!.node === "a" && seen!.leftMs < 0 && seen!.hasWork;
+      });
+      assert.deepEqual(await b.nodes!.adopt("a"), { entries: 2, commandDevices: [] });
+      const adopted = await b.commit(batch({ held }));
+      assert.deepEqual(adopted.requeued.map(({ sequence }) => sequence), sequencesOf(first));
+      assert.deepEqual([...adopted.behind], [], "they are its own now");
+      const error = await a.commit(batch({ examined: [candidate("d")] }))
+        .then(() => undefined, (error: Error) => error);
+      assert.ok(error && a.isLost(error), `${error}`);
+      assert.equal(await (await open()).outbox.count(), 4);
+    }),
+});
+
+Deno.test({
+  name: "a node that starts again knows which of its entries wait for another's",
+  ignore,
+  fn: async () =>
+    await withSite(async ({ node }) => {
+      const [a, b] = [await node("a"), await node("b")];
+      await a.commit(batch({ examined: [candidate("d")] }));
+      await b.commit(batch({ examined: [candidate("e"), candidate("d")] }));
+      const again = await node("b");
+      const backlog = await all(again.backlog());
+      assert.deepEqual(backlog.map((one) => [one.deviceId, one.isBehind ?? false]), [
+        ["e", false],
+        ["d", true],
+      ]);
+    }),
+});
+
+function sequencesOf({ committed }: CommitResult): number[] {
+  return committed.flatMap((one) => one.kind === "accepted" ? one.entry.sequence : []);
+}

@@ -338,3 +338,38 @@ Deno.test("an entry that the store cannot give now is not skipped", async () => 
   await forwarder.stop(1_000);
   assert.deepEqual(posts, ["a1"]);
 });
+
+Deno.test("an entry waits for an older one that another gateway has, also when it takes that over", async () => {
+  const { forwarder, take, stored, posts, settled } = forwarderWith(() => OK);
+  forwarder.start();
+  take(entry("a", 1));
+  forwarder.holds.holdBack({ deviceId: "a", sequence: 5 });
+  take(entry("a", 5));
+  take(entry("a", 6));
+  take(entry("b", 7));
+  await settled(2);
+  assert.deepEqual(posts, ["a1", "b7"]);
+  for (const sequence of [3, 2]) {
+    stored.set(sequence, entry("a", sequence));
+    forwarder.requeue({ deviceId: "a", sequence });
+  }
+  assert.deepEqual(posts.length, 2);
+  forwarder.holds.release(["a"]);
+  await settled(6);
+  await forwarder.stop(1_000);
+  assert.deepEqual(posts, ["a1", "b7", "a2", "a3", "a5", "a6"]);
+  assert.equal(forwarder.holds.behind.size, 0);
+});
+
+Deno.test("nothing is sent while others may take this gateway for dead", async () => {
+  const { forwarder, take, posts, settled } = forwarderWith(() => OK);
+  forwarder.start();
+  forwarder.holds.pause();
+  take(entry("a", 1));
+  take(entry("b", 2));
+  assert.deepEqual(posts, []);
+  forwarder.holds.resume();
+  await settled(2);
+  await forwarder.stop(1_000);
+  assert.deepEqual(posts, ["a1", "b2"]);
+});

@@ -1,3 +1,5 @@
+import { LaneHolds } from "../../../src/gateway/pipeline/lane_holds.ts";
+import { Lanes } from "../../../src/gateway/pipeline/lanes.ts";
 import assert from "node:assert/strict";
 import type { OutboxEntry } from "../../../src/core/outbox_entry.ts";
 import type { InboundMessage } from "../../../src/core/ports.ts";
@@ -37,6 +39,7 @@ async function withIntake(
       add: (entry: OutboxEntry) => entries.push(entry),
       requeue: () => {},
       remove: () => {},
+      holds: new LaneHolds(new Lanes(), () => {}),
     };
     pipeline.committer.start({ pending: 0, entries: forwarder, commands: { changed: () => {} } });
     const commands = { heard: () => {} };

@@ -1,0 +1,159 @@
+/**
+ * This gateway among those that share a store.
+ *
+ * The rules are:
+ * - it renews its lease all the time, and sends nothing to the backend once the lease may be over:
+ *   others may have taken over what it has;
+ * - it takes over what a node has left whose lease is over by the store's clock;
+ * - but not if it was away itself: after an outage of the store all leases are over, and the first
+ *   gateway that is back would take the others for dead; so it judges only after a whole lease in
+ *   which all its own renewals came in time.
+ */
+
+import type { Emit } from "../../core/event.ts";
+import type { NodeStore, SeenNode } from "../../core/ports.ts";
+import type { Clock } from "../../time/clock.ts";
+import type { LaneHolds } from "../pipeline/lane_holds.ts";
+
+/** Renewals in the time of one lease. */
+const RENEWALS = 10;
+
+/** So much of a lease is left when sending stops: an answer may still be under way. */
+const MARGIN_SHARE = 0.2;
+
+/** By how much this clock may differ from the store's before that is said, milliseconds. */
+const SKEW_MS = 2_000;
+
+/** What it works with. */
+interface MembershipParts {
+  readonly nodes: NodeStore;
+  readonly holds: Pick<LaneHolds, "pause" | "resume">;
+  readonly commands: { add(deviceId: string): void };
+  readonly clock: Clock;
+  readonly emit: Emit;
+}
+
+/** Its settings. */
+interface MembershipOptions {
+  readonly leaseMs: number;
+  /** Beyond this, nothing would be fresh that others take for fresh. */
+  readonly toleranceSeconds: number;
+}
+
+/** The membership. */
+export class Membership {
+  readonly #parts: MembershipParts;
+  readonly #options: MembershipOptions;
+  /** Until then others take this gateway for alive, by the monotonic clock. */
+  #leaseEndsMs = -Infinity;
+  /** Since then every renewal came in time. */
+  #inTimeSinceMs = Infinity;
+  #aheadMs = 0;
+  #isSkewed = false;
+  #isPaused = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #pauseTimer: ReturnType<typeof setTimeout> | undefined;
+  #work: Promise<void> = Promise.resolve();
+  #isClosed = false;
+
+  constructor(parts: MembershipParts, options: MembershipOptions) {
+    this.#parts = parts;
+    this.#options = options;
+  }
+
+  /** Takes the first lease; nothing is sent before it is there. */
+  async start(): Promise<void> {
+    this.#pause();
+    await this.#renew();
+  }
+
+  /** Renews no more. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#pauseTimer);
+    await this.#work;
+  }
+
+  /** Why this gateway must not take messages; undefined if it may. */
+  get fault(): string | undefined {
+    const { toleranceSeconds } = this.#options;
+    if (Math.abs(this.#aheadMs) <= 1000 * toleranceSeconds / 2) return undefined;
+    return `this machine's clock is ${describe(this.#aheadMs)} the store's`;
+  }
+
+  /** By how much this machine's clock is ahead of the store's, seconds. */
+  get skewSeconds(): number {
+    return this.#aheadMs / 1000;
+  }
+
+  async #renew(): Promise<void> {
+    const { nodes, clock } = this.#parts;
+    const { leaseMs } = this.#options;
+    const askedMs = clock.monotonicMs();
+    if (askedMs > this.#leaseEndsMs) this.#inTimeSinceMs = Infinity;
+    try {
+      const seen = await nodes.renewLease({ leaseMs, wallMs: clock.wallMs() });
+      this.#renewed(askedMs);
+      this.#compareClocks(seen.aheadMs);
+      if (this.#mayJudge()) await this.#adoptFrom(seen.nodes);
+    } catch {
+      // the store's fault, which the committer reports and waits out
+    }
+    if (this.#isClosed) return;
+    this.#timer = setTimeout(() => this.#work = this.#renew(), leaseMs / RENEWALS);
+  }
+
+  /** The lease counts from when it was asked for: the store has seen it later. */
+  #renewed(askedMs: number): void {
+    const { leaseMs } = this.#options;
+    this.#leaseEndsMs = askedMs + leaseMs;
+    if (this.#inTimeSinceMs === Infinity) this.#inTimeSinceMs = askedMs;
+    const leftMs = this.#leaseEndsMs - leaseMs * MARGIN_SHARE - this.#parts.clock.monotonicMs();
+    if (leftMs <= 0) return this.#pause();
+    clearTimeout(this.#pauseTimer);
+    this.#pauseTimer = setTimeout(() => this.#lapse(), leftMs);
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#parts.holds.resume();
+  }
+
+  #lapse(): void {
+    this.#pause();
+    this.#parts.emit({ kind: "lease_lapsed" });
+  }
+
+  #pause(): void {
+    this.#isPaused = true;
+    this.#parts.holds.pause();
+  }
+
+  #mayJudge(): boolean {
+    return this.#parts.clock.monotonicMs() - this.#inTimeSinceMs >= this.#options.leaseMs;
+  }
+
+  async #adoptFrom(seen: readonly SeenNode[]): Promise<void> {
+    const { nodes, commands, emit } = this.#parts;
+    for (const { node, leftMs, hasWork } of seen) {
+      if (leftMs >= 0 || !hasWork || this.#isClosed) continue;
+      const adopted = await nodes.adopt(node);
+      if (adopted === undefined) continue;
+      for (const deviceId of adopted.commandDevices) commands.add(deviceId);
+      emit({ kind: "node_adopted", node, entries: adopted.entries });
+    }
+  }
+
+  #compareClocks(aheadMs: number): void {
+    this.#aheadMs = aheadMs;
+    const isSkewed = Math.abs(aheadMs) > SKEW_MS;
+    if (isSkewed && !this.#isSkewed) {
+      this.#parts.emit({ kind: "store_clock_differs", aheadSeconds: Math.round(aheadMs / 1000) });
+    }
+    this.#isSkewed = isSkewed;
+  }
+}
+
+function describe(aheadMs: number): string {
+  const seconds = Math.round(Math.abs(aheadMs) / 1000);
+  return aheadMs > 0 ? `${seconds} s ahead of` : `${seconds} s behind`;
+}

@@ -1,0 +1,14 @@
+/** What the functions of the server share. */
+
+import { SCHEMA_NAME } from "./connection.ts";
+
+/** SQLSTATE: another gateway works as this node now. */
+export const FENCED = "SG001";
+
+/** What every function begins with. */
+export const HEAD = `LANGUAGE plpgsql SET search_path = ${SCHEMA_NAME} AS $$`;
+
+/** A mark of all nodes as SQL. */
+export function mark(name: string): string {
+  return `(SELECT value FROM marks WHERE node = '' AND name = '${name}')`;
+}
