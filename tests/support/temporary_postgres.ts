@@ -80,3 +80,20 @@ export async function withPostgres(
     await postgres.end();
   }
 }
+
+/** Stops all processes of a server where they are; what this returns lets them go on. */
+export async function freeze(server: PostgresServer): Promise<() => void> {
+  const text = await server.sql("SELECT pid FROM pg_stat_activity");
+  const pids = [server.pid, ...text.split("\n").map(Number)];
+  const signal = (name: Deno.Signal) => {
+    for (const pid of pids) {
+      try {
+        Deno.kill(pid, name);
+      } catch {
+        // it has ended
+      }
+    }
+  };
+  signal("SIGSTOP");
+  return () => signal("SIGCONT");
+}

@@ -44,7 +44,6 @@ export class PostgresServer {
   readonly #folder: string;
   readonly #settings: readonly string[];
   #process: ChildProcess | undefined;
-  #frozen: readonly number[] = [];
 
   private constructor({ folder, port, settings = [] }: ServerOptions) {
     this.port = port;
@@ -94,7 +93,8 @@ export class PostgresServer {
     this.#process = child;
     await poll("PostgreSQL", async () => {
       if (!child.running) throw new Error(`PostgreSQL ended at once:\n${child.stderr.trim()}`);
-      return await this.sql("SELECT 1").then(() => true, () => false);
+      const where = ["-h", "127.0.0.1", "-p", String(this.port)];
+      return await this.#run("pg_isready", where).then(() => true, () => false);
     }, { timeoutMs: START_TIMEOUT_MS });
   }
 
@@ -114,22 +114,13 @@ export class PostgresServer {
     const child = this.#process;
     this.#process = undefined;
     if (child === undefined) return;
-    this.thaw();
     child.kill("SIGKILL");
     await child.exited;
   }
 
-  /** Stops all its processes where they are, until `thaw`. */
-  async freeze(): Promise<void> {
-    const text = await this.sql("SELECT pid FROM pg_stat_activity");
-    this.#frozen = [this.#process!.pid, ...text.split("\n").map(Number)];
-    for (const pid of this.#frozen) signal(pid, "SIGSTOP");
-  }
-
-  /** Lets them go on. */
-  thaw(): void {
-    for (const pid of this.#frozen) signal(pid, "SIGCONT");
-    this.#frozen = [];
+  /** The process that all others are children of. */
+  get pid(): number {
+    return this.#process!.pid;
   }
 
   get #data(): string {
@@ -170,12 +161,4 @@ export class PostgresServer {
 
 function isRoot(): boolean {
   return Deno.uid() === 0;
-}
-
-function signal(pid: number, name: Deno.Signal): void {
-  try {
-    Deno.kill(pid, name);
-  } catch {
-    // it has ended
-  }
 }

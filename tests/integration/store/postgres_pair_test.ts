@@ -8,7 +8,7 @@ import { openStore } from "../../../src/store/open_store.ts";
 import type { Store } from "../../../src/store/store.ts";
 import type { PostgresPlace } from "../../../src/store/store_place.ts";
 import { poll } from "../../../src/time/poll.ts";
-import { HAS_POSTGRES, withPostgres } from "../../support/temporary_postgres.ts";
+import { freeze, HAS_POSTGRES, withPostgres } from "../../support/temporary_postgres.ts";
 import { batch, candidate, messagesOf } from "../../unit/store/contract/sample_batch.ts";
 
 /** A store on a pair. */
@@ -75,7 +75,7 @@ Deno.test({
     await withPair(async ({ primary, standby, open }) => {
       const messages = messagesOf(await open());
       await messages.commit(one());
-      await standby.freeze();
+      const thaw = await freeze(standby);
       const commit = messages.commit(one());
       assert.ok(await hangs(commit));
       const waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
@@ -83,7 +83,7 @@ Deno.test({
       assert.ok(await hangs(commit), "the server has said that it did not wait");
       await primary.sql(`SELECT pg_terminate_backend(pid) FROM (${waiting}) AS w`);
       assert.ok(await hangs(commit));
-      standby.thaw();
+      thaw();
       assert.ok(isAccepted(await commit));
     }),
 });
@@ -120,11 +120,11 @@ Deno.test({
       const store = await open({ isReplicated: false });
       const messages = messagesOf(store);
       await messages.commit(one());
-      await primary.freeze();
+      const thaw = await freeze(primary);
       const commit = messages.commit(one());
       await standby.promote();
       assert.ok(isAccepted(await commit), "after the other servers were asked");
-      primary.thaw();
+      thaw();
       assert.ok(isAccepted(await messages.commit(one())));
       assert.equal(
         await standby.sql("SELECT count(*) FROM secure_iot_gateway.outbox", "store_1"),
