@@ -4,25 +4,25 @@
  */
 
 import { openStore } from "../../src/store/open_store.ts";
-import { startPostgres, type TemporaryPostgres } from "./temporary_postgres.ts";
+import { TemporaryPostgres } from "./temporary_postgres.ts";
 
 const isShared = Deno.env.get("TEST_STORE") === "postgres";
 
-let server: TemporaryPostgres | undefined;
+let postgres: TemporaryPostgres | undefined;
 
 if (isShared) {
-  Deno.test.beforeAll(async () => void (server = await startPostgres()));
-  Deno.test.afterAll(() => server?.end());
+  Deno.test.beforeAll(async () => void (postgres = await TemporaryPostgres.start()));
+  Deno.test.afterAll(() => postgres?.end());
 }
 
 /** Settings of a site that has its store on the server; none where its store is a file. */
 export async function sharedStoreSettings(): Promise<Readonly<Record<string, string>>> {
-  if (server === undefined) return {};
-  const place = await server.place();
+  if (postgres === undefined) return {};
+  const place = await postgres.place();
   await (await openStore(place, { author: "command", create: true })).close();
   return {
     STORE_ENGINE: "postgres",
-    STORE_URL: `postgres://${place.user}@127.0.0.1:${server.port}/${place.database}`,
+    STORE_URL: `postgres://${place.user}@127.0.0.1:${place.hosts[0]!.port}/${place.database}`,
     STORE_DURABILITY: "local",
     NODE_NAME: place.node,
   };

@@ -1,152 +1,99 @@
 /** A PostgreSQL server of the tests' own, on a free port of this machine. */
 
+import {
+  findPostgres,
+  POSTGRES_USER,
+  PostgresServer,
+} from "../../src/demo/sandbox/postgres_server.ts";
 import { poll } from "../../src/time/poll.ts";
 import type { PostgresPlace } from "../../src/store/store_place.ts";
 import { freePorts } from "./free_ports.ts";
 
-/** It refuses to run as root. */
-const NOBODY = 65_534;
+/** False: what needs a server is skipped. */
+export const HAS_POSTGRES: boolean = findPostgres() !== undefined;
 
-const USER = "gateway";
+/** Losing power costs nothing here, and syncing takes time. */
+const SETTINGS = ["fsync = off", "log_min_messages = panic"];
 
-/** A running server. */
-export interface TemporaryPostgres {
-  readonly port: number;
-  /** A place in a new and empty database. */
-  place(node?: string): Promise<PostgresPlace>;
-  /** Statements as its owner, to that place's database or to none. */
-  run(sql: string, database?: string): Promise<string>;
-  /** As a power cut would end it. */
-  kill(): Promise<void>;
-  start(): Promise<void>;
-  end(): Promise<void>;
-}
-
-/** The folder of its programs, as Debian has it; undefined if they are not installed. */
-export const POSTGRES_PROGRAMS: string | undefined = programs();
-
-function programs(): string | undefined {
-  try {
-    const versions = [...Deno.readDirSync("/usr/lib/postgresql")].map(({ name }) => Number(name));
-    const newest = versions.filter((one) => one >= 15).toSorted((one, other) => other - one)[0];
-    return newest === undefined ? undefined : `/usr/lib/postgresql/${newest}/bin`;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Runs `work` beside a new server, with lines for its configuration. */
-export async function withPostgres(
-  work: (server: TemporaryPostgres) => Promise<void>,
-  settings: readonly string[] = [],
-): Promise<void> {
-  const server = await startPostgres(settings);
-  try {
-    await work(server);
-  } finally {
-    await server.end();
-  }
-}
-
-/** A new server, with lines for its configuration; `end` it, and nothing of it is left. */
-export async function startPostgres(settings: readonly string[] = []): Promise<TemporaryPostgres> {
-  const folder = await Deno.makeTempDir({ prefix: "secure-iot-gateway-test-" });
-  const isRoot = Deno.uid() === 0;
-  if (isRoot) Deno.chownSync(folder, NOBODY, NOBODY);
-  const server = new Server(folder, { isRoot, settings });
-  try {
-    await server.create();
-    await server.start();
-    return server;
-  } catch (error) {
-    await server.end();
-    throw error;
-  }
-}
-
-class Server implements TemporaryPostgres {
-  readonly port = freePorts(1)[0]!;
+/** A server in a temporary folder; `end` it, and nothing of it is left. */
+export class TemporaryPostgres {
+  readonly server: PostgresServer;
   readonly #folder: string;
-  readonly #isRoot: boolean;
-  readonly #settings: readonly string[];
-  #process: Deno.ChildProcess | undefined;
+  readonly #standbys: PostgresServer[] = [];
   #databases = 0;
 
-  constructor(folder: string, options: { isRoot: boolean; settings: readonly string[] }) {
+  private constructor(server: PostgresServer, folder: string) {
+    this.server = server;
     this.#folder = folder;
-    this.#isRoot = options.isRoot;
-    this.#settings = options.settings;
   }
 
-  async create(): Promise<void> {
-    const data = `${this.#folder}/data`;
-    await this.#output("initdb", ["-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "-N"]);
-    const lines = [
-      ...["listen_addresses = '127.0.0.1'", `port = ${this.port}`, "max_connections = 200"],
-      ...[`unix_socket_directories = '${this.#folder}'`, "fsync = off", ...this.#settings],
-    ];
-    const text = `${lines.join("\n")}\n`;
-    await Deno.writeTextFile(`${data}/postgresql.conf`, text, { append: true });
+  static async start(): Promise<TemporaryPostgres> {
+    const folder = await Deno.makeTempDir({ prefix: "secure-iot-gateway-test-" });
+    await Deno.chmod(folder, 0o755);
+    const [port] = freePorts(1);
+    const options = { folder: `${folder}/primary`, port: port!, settings: SETTINGS };
+    return new TemporaryPostgres(await PostgresServer.create(options), folder);
   }
 
-  async start(): Promise<void> {
-    this.#process = this.#command("postgres", ["-D", `${this.#folder}/data`], "null").spawn();
-    await poll("the database server", async () => {
-      const { success } = await this.#command("pg_isready", this.#where("postgres")).output();
-      return success;
-    }, { timeoutMs: 30_000 });
-  }
-
-  async kill(): Promise<void> {
-    const running = this.#process;
-    this.#process = undefined;
-    try {
-      running?.kill("SIGQUIT"); // ends its children at once; nothing is written
-    } catch {
-      // it has ended
-    }
-    await running?.status;
-  }
-
-  async end(): Promise<void> {
-    await this.kill();
-    await Deno.remove(this.#folder, { recursive: true });
-  }
-
+  /** A place in a new and empty database. */
   async place(node = "a"): Promise<PostgresPlace> {
     const database = `store_${++this.#databases}`;
-    await this.run(`CREATE DATABASE ${database}`);
+    await this.server.sql(`CREATE DATABASE ${database} ENCODING 'UTF8' TEMPLATE template0`);
     return {
-      ...{ engine: "postgres", hosts: [{ host: "127.0.0.1", port: this.port }], user: USER },
-      ...{ database, password: undefined, tls: undefined, node, isReplicated: false },
+      engine: "postgres",
+      hosts: [this.server, ...this.#standbys].map(({ port }) => ({ host: "127.0.0.1", port })),
+      ...{ user: POSTGRES_USER, database, password: undefined, tls: undefined, node },
+      isReplicated: this.#standbys.length > 0,
     };
   }
 
-  async run(sql: string, database = "postgres"): Promise<string> {
-    return await this.#output("psql", [...this.#where(database), "-Atqc", sql]);
-  }
-
-  #where(database: string): string[] {
-    return ["-h", "127.0.0.1", "-p", String(this.port), "-U", USER, "-d", database];
-  }
-
-  async #output(program: string, args: readonly string[]): Promise<string> {
-    const { success, stdout, stderr } = await this.#command(program, args).output();
-    const [out, error] = [stdout, stderr].map((one) => new TextDecoder().decode(one));
-    if (!success) throw new Error(`${program} ${args.join(" ")}: ${error}`);
-    return out!.trim();
-  }
-
-  #command(program: string, args: readonly string[], output: "piped" | "null" = "piped") {
-    const path = `${POSTGRES_PROGRAMS}/${program}`;
-    const asNobody = ["--reuid", String(NOBODY), "--regid", String(NOBODY), "--clear-groups"];
-    const [first, ...rest] = this.#isRoot
-      ? ["setpriv", ...asNobody, path, ...args]
-      : [path, ...args];
-    return new Deno.Command(first!, {
-      args: rest,
-      cwd: this.#folder,
-      ...{ stdin: "null", stdout: output, stderr: output },
+  /** A standby that has everything before it is committed. */
+  async addStandby(): Promise<PostgresServer> {
+    const [port] = freePorts(1);
+    const folder = `${this.#folder}/standby`;
+    const standby = await PostgresServer.follow(this.server, {
+      ...{ folder, port: port!, settings: SETTINGS, name: "standby" },
     });
+    this.#standbys.push(standby);
+    await this.server.sql("ALTER SYSTEM SET synchronous_standby_names = 'standby'");
+    await this.server.sql("SELECT pg_reload_conf()");
+    await poll("the standby to be waited for", async () => {
+      return await this.server.sql("SELECT sync_state FROM pg_stat_replication") === "sync";
+    });
+    return standby;
   }
+
+  async end(): Promise<void> {
+    for (const server of [this.server, ...this.#standbys]) await server.kill();
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
+/** Runs `work` beside a new server. */
+export async function withPostgres(
+  work: (postgres: TemporaryPostgres) => Promise<void>,
+): Promise<void> {
+  const postgres = await TemporaryPostgres.start();
+  try {
+    await work(postgres);
+  } finally {
+    await postgres.end();
+  }
+}
+
+/** Stops all processes of a server where they are; what this returns lets them go on. */
+export async function freeze(server: PostgresServer): Promise<() => void> {
+  const text = await server.sql("SELECT pid FROM pg_stat_activity");
+  const pids = [server.pid, ...text.split("\n").map(Number)];
+  const signal = (name: Deno.Signal) => {
+    for (const pid of pids) {
+      try {
+        Deno.kill(pid, name);
+      } catch {
+        // it has ended
+      }
+    }
+  };
+  signal("SIGSTOP");
+  return () => signal("SIGCONT");
 }

@@ -19,19 +19,23 @@ import type {
 } from "../../core/command_store.ts";
 import type { Settlement } from "../../core/delivery.ts";
 import type { Emit } from "../../core/event.ts";
-import type { Failpoint, OnFailpoint } from "../../core/failpoint.ts";
+import type { OnFailpoint } from "../../core/failpoint.ts";
 import type { OutboxEntry, WaitingEntry } from "../../core/outbox_entry.ts";
 import type { CommitResult, ExaminedBatch, MessageStore, Tidying } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { TokenBucket } from "../../core/token_bucket.ts";
 import type { Clock } from "../../time/clock.ts";
 import type { CatchUp } from "./catch_up.ts";
+import { commandFailpoints } from "./command_failpoints.ts";
 import type { LaneHolds } from "./lane_holds.ts";
 import { NoteQueue } from "./note_queue.ts";
 
 /** How long settlements wait for others, and at how many they are written at once. */
 const SETTLE_WITHIN_MS = 20;
 const SETTLE_AT_ONCE = 256;
+
+/** A commit that takes longer is said to have failed: it may come to an end yet. */
+const COMMIT_SLOW_MS = 3_000;
 
 /** Changes of commands are written at once, but not alone so soon after the commit before. */
 const CHANGES_PAUSE_MS = 10;
@@ -231,7 +235,7 @@ export class Committer {
   async #persist(work: CommitWork): Promise<CommitResult | undefined> {
     for (let delayMs = RETRY_FIRST_MS; !this.#isOver;) {
       try {
-        return await this.#try(work);
+        return await this.#watched(this.#try(work));
       } catch (error) {
         if (this.#parts.store.isStale(error as Error)) continue;
         if (this.#parts.store.needsReopen(error as Error)) return this.#reopen(error as Error);
@@ -276,7 +280,8 @@ export class Committer {
     this.#notes.written(notes);
     this.#changes.splice(0, changes.length);
     this.#works(result);
-    for (const point of commandFailpoints(changes, result)) failpoint(point);
+    const written = changes.map(({ change }) => change);
+    for (const point of commandFailpoints(written, result)) failpoint(point);
     committed(result);
     this.#handOn(result, held);
     changes.forEach(({ done }, i) => done(result.commandResults[i]));
@@ -313,10 +318,24 @@ export class Committer {
   }
 
   #fail({ message }: Error): void {
-    this.#parts.catchUp.begin("store");
-    if (this.#fault !== message) this.#parts.emit({ kind: "store_failed", reason: message });
-    this.#fault = message;
+    this.#say(message);
     this.#refuseChanges();
+  }
+
+  #say(fault: string): void {
+    this.#parts.catchUp.begin("store");
+    if (this.#fault !== fault) this.#parts.emit({ kind: "store_failed", reason: fault });
+    this.#fault = fault;
+  }
+
+  /** Says it of a commit that does not come back. */
+  async #watched<T>(commit: Promise<T>): Promise<T> {
+    const timer = setTimeout(() => this.#say("it does not answer"), COMMIT_SLOW_MS);
+    try {
+      return await commit;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Who is not patient is told at once: nothing is sent while the store cannot be written. */
@@ -353,37 +372,5 @@ export class Committer {
       };
     });
     this.#endPause = undefined;
-  }
-}
-
-/** Which points of commands a transaction has reached. */
-function commandFailpoints(
-  changes: readonly WaitingChange[],
-  { committed, changedCommands }: CommitResult,
-): Failpoint[] {
-  if (changes.length === 0 && changedCommands.length === 0) return [];
-  const isOver = ({ command: { state } }: ChangedCommand) =>
-    state === "expired" || state === "unconfirmed";
-  return [
-    ...changes.flatMap(({ change }) => failpointOf(change) ?? []),
-    ...committed.flatMap(({ kind }) => kind === "acknowledged" ? "command_acknowledged" : []),
-    ...changedCommands.flatMap((one) => isOver(one) ? "command_timed_out" : []),
-  ];
-}
-
-function failpointOf(change: CommandChange): Failpoint | undefined {
-  switch (change.kind) {
-    case "accept":
-      return change.copy ? "command_intended" : "command_stored";
-    case "send":
-      return "command_intended";
-    case "conclude":
-      return "command_concluded";
-    case "cancel":
-      return "command_cancelled";
-    case "forget":
-      return undefined;
-    default:
-      return change satisfies never;
   }
 }

@@ -112,13 +112,20 @@ export class BatchPlan {
   }
 
   /** The parameters of `intake`. */
-  parameters(node: string, number: number): unknown[] {
+  parameters(
+    { node, number, isReplicated }: {
+      readonly node: string;
+      readonly number: number;
+      readonly isReplicated: boolean;
+    },
+  ): unknown[] {
     const { wallMs, acceptedMs, registryRevision } = this.#batch;
     const { epoch, forgottenSeconds } = this.#state;
     const seen = {
       revision: registryRevision ?? null,
       forgotten: this.#verified.length > 0 ? forgottenSeconds : null,
       known: this.#options.known,
+      replicated: isReplicated,
     };
     return [
       ...[node, epoch, number, secondsOf(wallMs), Math.round(acceptedMs), JSON.stringify(seen)],

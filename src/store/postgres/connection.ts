@@ -6,13 +6,16 @@
  * - what is asked takes its turn: a transaction is not mixed with anything else;
  * - where only one may have its purpose, connecting ends what an earlier one has left at the
  *   server: a commit that hangs there would otherwise hold its locks and its place;
+ * - a server that does not answer may not be the primary any longer: the others are asked, and if one
+ *   of them is, this connection is broken off; if none is, it is waited for;
+ * - a server that says it did not wait for a second one has not kept what it was told to keep;
  * - a statement whose answer is lost is not sent again here: only the caller knows what that means.
  */
 
 import { StoreError } from "../store_error.ts";
-import { type Client, type Notice, type Row } from "./driver.ts";
+import { type Client, destroy, type Notice, type Row } from "./driver.ts";
 import { placeName, type PostgresPlace } from "../store_place.ts";
-import { close, connectToPrimary } from "./primary.ts";
+import { close, connectToPrimary, hasNewerPrimary } from "./primary.ts";
 
 /** Where all tables are. */
 export const SCHEMA_NAME = "secure_iot_gateway";
@@ -21,6 +24,9 @@ export const SCHEMA_NAME = "secure_iot_gateway";
 export class ConnectionLostError extends StoreError {
   override readonly name: string = "ConnectionLostError";
 }
+
+/** After so long without an answer the other servers are asked, milliseconds. */
+const PROBE_AFTER_MS = 3_000;
 
 /** Asks the server; inside a transaction if one runs. */
 export type Query = (text: string, values?: readonly unknown[]) => Promise<readonly Row[]>;
@@ -33,7 +39,6 @@ interface ConnectionOptions {
   readonly isSingle?: boolean;
   /** Who makes changes, for the audit. */
   readonly author: string;
-  readonly onNotice?: (notice: Notice) => void;
 }
 
 /** The connection. */
@@ -44,6 +49,8 @@ export class Connection {
   #last: Promise<unknown> = Promise.resolve();
   #timeline = 0;
   #isClosed = false;
+  /** True: the server did not wait for a second one. */
+  #isUnreplicated = false;
 
   constructor(place: PostgresPlace, options: ConnectionOptions) {
     this.#place = place;
@@ -98,11 +105,21 @@ export class Connection {
   }
 
   async #ask(client: Client, text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
+    const probe = setInterval(() => this.#probe(client), PROBE_AFTER_MS);
     try {
-      return (await client.query(text, values)).rows;
+      const { rows } = await client.query(text, values);
+      if (!this.#isUnreplicated) return rows;
     } catch (error) {
       throw this.#errorOf(error as Error);
+    } finally {
+      clearInterval(probe);
     }
+    this.#isUnreplicated = false;
+    throw new ConnectionLostError(`Cannot use ${this.name}: no second server has what it wrote`);
+  }
+
+  async #probe(client: Client): Promise<void> {
+    if (await hasNewerPrimary(this.#place, this.#timeline)) destroy(client);
   }
 
   /** A server's error has a code of five characters; one that ends the connection is a loss of it. */
@@ -138,7 +155,7 @@ export class Connection {
   }
 
   async #connect(): Promise<Client> {
-    const { author, purpose, isSingle, onNotice } = this.#options;
+    const { author, purpose, isSingle } = this.#options;
     const name = `secure-iot-gateway ${purpose}`.slice(0, 63);
     const { client, timeline } = await connectToPrimary(this.#place, {
       applicationName: name,
@@ -162,10 +179,17 @@ export class Connection {
       await close(client);
       throw this.#errorOf(error as Error);
     }
-    if (onNotice) client.on("notice", onNotice);
+    client.on("notice", (notice) => {
+      if (isUnreplicated(notice)) this.#isUnreplicated = true;
+    });
     this.#timeline = timeline;
     return client;
   }
+}
+
+/** A commit that was not waited for: a warning without a code of its own, in whatever language. */
+function isUnreplicated({ code, routine }: Notice): boolean {
+  return code === "01000" && routine === "SyncRepWaitForLSN";
 }
 
 /** The SQLSTATE behind an error of a store; undefined if it is none. */

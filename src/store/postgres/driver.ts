@@ -27,7 +27,8 @@ export interface ClientOptions {
 /** What the server says without being asked. */
 export interface Notice {
   readonly code?: string;
-  readonly message?: string;
+  /** Of the server's source, where it is said. */
+  readonly routine?: string;
 }
 
 /** One connection to a server. */
@@ -53,6 +54,11 @@ const PARSERS: Readonly<Record<number, (text: string) => unknown>> = {
   [INT8]: Number,
   [BYTEA]: (text) => new Uint8Array(bytesOf(text)),
 };
+
+/** Breaks a connection off at once: a server that hangs does not end it. */
+export function destroy(client: Client): void {
+  (client as { connection?: { stream?: { destroy(): void } } }).connection?.stream?.destroy();
+}
 
 const TYPES = {
   getTypeParser: (oid: number, format?: "text" | "binary") =>

@@ -12,7 +12,7 @@
  */
 
 import { CREATE_NODE_FUNCTIONS } from "./node_functions.ts";
-import { FENCED, HEAD, mark } from "./sql_parts.ts";
+import { FENCED, HEAD, mark, NOT_REPLICATED } from "./sql_parts.ts";
 
 /** SQLSTATE of a batch with an id that another node has taken in the same moment. */
 export const ID_TAKEN = "23505";
@@ -200,6 +200,13 @@ const INTAKE = `
     others text[];
     behind jsonb := '[]';
   BEGIN
+    IF (seen->>'replicated')::boolean AND (current_setting('synchronous_standby_names') = ''
+      OR current_setting('synchronous_commit') IN ('off', 'local')) THEN
+      RAISE EXCEPTION 'no second server has what is written (synchronous_standby_names is "%", '
+        'synchronous_commit is %); store.durability = "local" allows that',
+        current_setting('synchronous_standby_names'), current_setting('synchronous_commit')
+        USING ERRCODE = '${NOT_REPLICATED}';
+    END IF;
     IF (seen->>'revision')::bigint <> ${mark("registry_revision")} THEN
       RETURN '{"kind":"stale"}';
     END IF;

@@ -74,6 +74,8 @@ interface MessageParts {
   /** For all else. */
   readonly rest: Connection;
   readonly node: string;
+  /** True: nothing is taken in unless a second server has it. */
+  readonly isReplicated: boolean;
 }
 
 /** A node's messages. */
@@ -306,8 +308,8 @@ export class PostgresMessages implements MessageStore {
   }
 
   async #ask(query: Query, plan: BatchPlan, number: number): Promise<IntakeAnswer> {
-    const { node } = this.#parts;
-    const [row] = await query(INTAKE, plan.parameters(node, number));
+    const { node, isReplicated } = this.#parts;
+    const [row] = await query(INTAKE, plan.parameters({ node, number, isReplicated }));
     return row!["answer"] as IntakeAnswer;
   }
 

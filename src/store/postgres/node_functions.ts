@@ -87,17 +87,18 @@ const ADOPT = `
 
 /**
  * What a batch has come to whose answer was lost: it waits for a commit that hangs, and after it the
- * batch is taken in no more. `{"kind":"not_done"}` if it was not.
+ * batch is taken in no more. It always writes, so that what it answers is where it is itself: on a
+ * second server, if it waits for one. `{"kind":"not_done"}` if it was not.
  */
 const CONCLUDE_BATCH = `
   CREATE FUNCTION conclude_batch(me text, my_epoch bigint, batch bigint) RETURNS jsonb ${HEAD}
   DECLARE
     result jsonb;
   BEGIN
-    UPDATE nodes SET last_batch = batch, last_result = NULL
-    WHERE node = me AND epoch = my_epoch AND last_batch < batch;
-    SELECT coalesce(last_result, '{"kind":"not_done"}') INTO result FROM nodes
-    WHERE node = me AND epoch = my_epoch AND last_batch = batch;
+    UPDATE nodes SET last_batch = batch,
+      last_result = CASE WHEN last_batch = batch THEN last_result END
+    WHERE node = me AND epoch = my_epoch AND last_batch <= batch
+    RETURNING coalesce(last_result, '{"kind":"not_done"}') INTO result;
     IF result IS NULL THEN
       RAISE EXCEPTION 'another gateway works as node "%" now', me USING ERRCODE = '${FENCED}';
     END IF;

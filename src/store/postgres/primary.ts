@@ -43,6 +43,16 @@ export async function connectToPrimary(
   throw new StoreError(`Cannot use ${placeName(place)}: ${reasonOf(place.hosts, answers)}`);
 }
 
+/** True if another server is the primary by now, and has gone further than `timeline`. */
+export async function hasNewerPrimary(place: PostgresPlace, timeline: number): Promise<boolean> {
+  const primary = await connectToPrimary(place, {
+    applicationName: "secure-iot-gateway probe",
+    seenTimeline: timeline + 1,
+  }).catch(() => undefined);
+  if (primary) await close(primary.client);
+  return primary !== undefined;
+}
+
 /** Undefined if the server is a standby. */
 async function ask(
   place: PostgresPlace,

@@ -5,6 +5,9 @@ import { SCHEMA_NAME } from "./connection.ts";
 /** SQLSTATE: another gateway works as this node now. */
 export const FENCED = "SG001";
 
+/** SQLSTATE: no second server has what is written. */
+export const NOT_REPLICATED = "SG005";
+
 /** What every function begins with. */
 export const HEAD = `LANGUAGE plpgsql SET search_path = ${SCHEMA_NAME} AS $$`;
 

@@ -1,16 +1,12 @@
 import { openStore } from "../../../src/store/open_store.ts";
 import type { Store } from "../../../src/store/store.ts";
-import {
-  POSTGRES_PROGRAMS,
-  startPostgres,
-  type TemporaryPostgres,
-} from "../../support/temporary_postgres.ts";
+import { HAS_POSTGRES, TemporaryPostgres } from "../../support/temporary_postgres.ts";
 import { storeContract } from "../../unit/store/contract/store_contract.ts";
 
 let server: TemporaryPostgres;
 
-if (POSTGRES_PROGRAMS !== undefined) {
-  Deno.test.beforeAll(async () => void (server = await startPostgres()));
+if (HAS_POSTGRES) {
+  Deno.test.beforeAll(async () => void (server = await TemporaryPostgres.start()));
   Deno.test.afterAll(() => server.end());
   storeContract("PostgreSQL", async (work) => {
     const place = await server.place();

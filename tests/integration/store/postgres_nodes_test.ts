@@ -10,26 +10,26 @@ import { poll } from "../../../src/time/poll.ts";
 import { NOW } from "../../support/judge.ts";
 import { ReplyEater } from "../../support/reply_eater.ts";
 import {
-  POSTGRES_PROGRAMS,
+  HAS_POSTGRES,
   type TemporaryPostgres,
   withPostgres,
 } from "../../support/temporary_postgres.ts";
 import { all } from "../../unit/store/contract/contract.ts";
 import { batch, candidate, messagesOf } from "../../unit/store/contract/sample_batch.ts";
 
-const ignore = POSTGRES_PROGRAMS === undefined;
+const ignore = !HAS_POSTGRES;
 
 /** Opens stores in one new database. */
 interface Site {
-  readonly server: TemporaryPostgres;
+  readonly postgres: TemporaryPostgres;
   open(over?: Partial<PostgresPlace>): Promise<Store>;
   /** The messages of a node. */
   node(name: string, over?: Partial<PostgresPlace>): Promise<MessageStore>;
 }
 
 async function withSite(work: (site: Site) => Promise<void>): Promise<void> {
-  await withPostgres(async (server) => {
-    const place = await server.place();
+  await withPostgres(async (postgres) => {
+    const place = await postgres.place();
     const opened: Store[] = [];
     const open = async (over: Partial<PostgresPlace> = {}) => {
       const store = await openStore({ ...place, ...over }, { author: "gateway", create: true });
@@ -38,7 +38,7 @@ async function withSite(work: (site: Site) => Promise<void>): Promise<void> {
     };
     const node = async (name: string, over = {}) => messagesOf(await open({ node: name, ...over }));
     try {
-      await work({ server, open, node });
+      await work({ postgres, open, node });
     } finally {
       for (const store of opened) await store.close();
     }
@@ -116,8 +116,8 @@ Deno.test({
   name: "a commit whose answer is lost is known in the end, and done once",
   ignore,
   fn: async () =>
-    await withSite(async ({ node, open, server }) => {
-      const line = new ReplyEater(server.port);
+    await withSite(async ({ node, open, postgres }) => {
+      const line = new ReplyEater(postgres.server.port);
       try {
         const hosts = [{ host: "127.0.0.1", port: line.port }];
         const messages = await node("a", { hosts });
@@ -144,7 +144,7 @@ Deno.test({
     "a server that dies while it commits makes a commit wait, and nothing is lost or done twice",
   ignore,
   fn: async () =>
-    await withSite(async ({ node, open, server }) => {
+    await withSite(async ({ node, open, postgres: { server } }) => {
       const messages = await node("a");
       await messages.commit(batch({ examined: [candidate("d")] }));
       let committed = 1;
