@@ -25,7 +25,7 @@ import { DropCounter } from "./broker/drop_counter.ts";
 import { MqttBroker } from "./broker/mqtt_broker.ts";
 import { CatchUp } from "./pipeline/catch_up.ts";
 import { CommandRequests } from "./pipeline/command_requests.ts";
-import { Membership } from "./cluster/membership.ts";
+import { Cluster } from "./cluster/cluster.ts";
 import { CommandSender } from "./pipeline/command_sender.ts";
 import { CommandWatch } from "./pipeline/command_watch.ts";
 import { Committer } from "./pipeline/committer.ts";
@@ -83,13 +83,24 @@ export async function assemble(config: Config, options: GatewayOptions) {
   });
   const clockWatch = new ClockWatch(clock, { emit, toleranceSeconds: checks.toleranceSeconds });
   const backend = new HttpBackend(addressOf(config, credentials), clock, { clockWatch });
-  const answers = { broker, keys, store: messages, clock, emit };
+  const { nodes } = messages;
+  const cluster = nodes &&
+    new Cluster({ nodes, broker, clock, emit }, { ...config.node, ...checks });
+  const toDevices = cluster?.broker ?? broker;
+  const answers = { broker: toDevices, keys, store: messages, clock, emit };
   const { responder, receipts } = assembleAnswers(answers, config);
   const forwarder = new Forwarder({
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },
     ...{ responder, committer, emit, failpoint },
   }, { ...config.backend, hasCallbacks: config.commands.callbackPath !== undefined });
-  const commandParts = { clock, keys, broker, committer, failpoint, commands: store.commands };
+  const commandParts = {
+    clock,
+    keys,
+    broker: toDevices,
+    committer,
+    failpoint,
+    commands: store.commands,
+  };
   const commands = assembleCommands(commandParts, config, emit);
   const verifier = new Verifier(keys);
   const intake = new Intake(
@@ -98,9 +109,6 @@ export async function assemble(config: Config, options: GatewayOptions) {
   );
   const metricParts = { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages };
   const metrics = assembleMetrics(metricParts);
-  const membership = messages.nodes && new Membership({
-    ...{ nodes: messages.nodes, holds: forwarder.holds, commands: commands.sender, clock, emit },
-  }, { leaseMs: config.node.leaseMs, ...checks });
   listeners.push((event) => countEvent(event, metrics));
   listeners.push((event) => enterEvent(event, { committer, clock }));
   const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
@@ -109,7 +117,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const api = createRoutes({
     ...commands.api,
     auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
-    unreadiness: () => unreadiness({ broker, intake, committer, membership }),
+    unreadiness: () => unreadiness({ broker, intake, committer, cluster }),
     degraded: () => [...broker.faults, ...forwarder.faults, ...receipts.faults],
     metrics,
     feed,
@@ -122,7 +130,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
-    ...{ emit, eventLog, refusals, gate: options.gate, commands, receipts, membership },
+    ...{ emit, eventLog, refusals, gate: options.gate, commands, receipts, cluster },
     dropCounter: new DropCounter(messages, emit),
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
