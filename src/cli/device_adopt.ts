@@ -6,6 +6,7 @@ import { adoptDevices as adopt } from "../site/operations/add_devices.ts";
 import { enrolmentError } from "./enrolment_report.ts";
 import { configOf, layoutOf, withSecrets } from "./open_site.ts";
 import { type JsonOption, printJson } from "./json_output.ts";
+import { systemFault } from "../config/system_fault.ts";
 import { CommandError, print } from "./terminal.ts";
 
 /** Registers every device of a database with a `devices` table, with its own secret, or none. */
@@ -34,7 +35,10 @@ async function readRegistry(file: string) {
   try {
     return await readExistingDevices(file);
   } catch (error) {
-    throw new CommandError(`Cannot read a registry from "${file}": ${(error as Error).message}`, {
+    const { message } = error as Error;
+    const isOfSystem = error instanceof Deno.errors.NotCapable;
+    const reason = isOfSystem ? systemFault(error)?.reason ?? message : message;
+    throw new CommandError(`Cannot read a registry from "${file}": ${reason}`, {
       hint: "It must be a SQLite file with the table devices(device_id, shared_secret, created_at)",
     });
   }

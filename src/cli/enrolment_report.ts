@@ -13,7 +13,10 @@ export function enrolmentError(
   faults: readonly EnrolmentFault[],
   wheres: readonly string[],
 ): CommandError {
-  return manyFaults(faults.map((fault) => placed(fault, wheres)));
+  const [first] = faults;
+  const sentences = faults.map((fault) => placed(fault, wheres));
+  if (first?.kind !== "not_registered" || first.hint === undefined) return manyFaults(sentences);
+  return new CommandError(sentences, { hint: first.hint });
 }
 
 /** The faults of a file and those of its devices as sentences, in the order of the lines. */

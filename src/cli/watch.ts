@@ -7,7 +7,7 @@
  *   the message and the site's secrets, for one message a second at most.
  */
 
-import type { ApiClient } from "../client/api_client.ts";
+import { answerOf, type ApiClient } from "../client/api_client.ts";
 import { readEvents, type StreamEvent } from "../client/event_stream.ts";
 import { isDeviceId } from "../core/device.ts";
 import { wrapped } from "../core/line_wrap.ts";
@@ -116,8 +116,7 @@ async function open(
   const response = await api.stream(`/ui/api/events?${query}`, { signal, after });
   if (response.status === 503) throw new Error("it is stopping or starting");
   if (response.status === 200) return response;
-  const { status, headers } = response;
-  throw refusalOf({ status, headers, text: await response.text() });
+  throw refusalOf(await answerOf(response));
 }
 
 async function show({ kind, data }: StreamEvent, { options, advisor }: Following): Promise<void> {

@@ -1,9 +1,13 @@
 /** The backend's side of the gateway's API: HTTPS, with its authority and a Bearer key. */
 
 import { readText } from "../config/operator_file.ts";
+import { readBoundedText } from "../http/bounded_body.ts";
 
 /** The gateway itself waits up to ten seconds for the broker. */
 const TIMEOUT_MS = 15_000;
+
+/** Largest answer, bytes: a list of commands with the longest words of their devices is smaller. */
+const ANSWER_MAX_BYTES = 16 * 1_048_576;
 
 /** An answer of the API. */
 export interface ApiAnswer {
@@ -136,9 +140,14 @@ export class ApiClient {
   async #ask(path: string, init: RequestInit, { heldMs = 0 } = {}): Promise<ApiAnswer> {
     const signal = AbortSignal.timeout(TIMEOUT_MS + heldMs);
     const response = await fetch(this.url + path, { ...init, client: this.#http, signal });
-    const { status, headers } = response;
-    return { status, headers, text: await response.text() };
+    return await answerOf(response);
   }
+}
+
+/** The whole answer; throws if it is longer than any of a gateway. */
+export async function answerOf(response: Response): Promise<ApiAnswer> {
+  const { status, headers } = response;
+  return { status, headers, text: await readBoundedText(response, ANSWER_MAX_BYTES) };
 }
 
 function pathOf({ deviceId, messageId }: CommandName): string {

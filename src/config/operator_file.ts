@@ -12,6 +12,9 @@ import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 /** Largest file that is read unless a limit is given, in bytes: a long list of a large fleet. */
 const FILE_MAX_BYTES = 64 * 1_048_576;
 
+/** Of what stands in /dev or /proc. */
+const NOT_A_FILE = "it is part of the system, not a regular file: write its content to a file";
+
 /** What is made room for if no size is known, in bytes. */
 const CHUNK_BYTES = 65_536;
 
@@ -88,6 +91,8 @@ function open(path: string, flags: number): number {
   } catch (error) {
     const { code } = error as { code?: string };
     const message = (error as Error).message.replace(/^\w+: /, "");
+    // What Deno keeps for itself: /dev/stdin, /dev/fd/63 of a shell's <(…), most of /proc.
+    if (error instanceof Deno.errors.NotCapable) throw new Error(NOT_A_FILE, { cause: error });
     if (code === "ENOENT") throw Object.assign(new Deno.errors.NotFound(message), { code });
     if (code !== "EACCES") throw error;
     throw Object.assign(new Deno.errors.PermissionDenied(message), { code });

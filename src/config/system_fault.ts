@@ -67,6 +67,12 @@ const ROWS: readonly Row[] = [
     hint: "Bring it back, or see what is missing: secure-iot-gateway doctor",
   },
   {
+    codes: [],
+    says: /^Requires \w+ access to/,
+    reason: "It is part of the system, not a regular file or folder",
+    hint: "Name a file or folder outside /dev, /proc and /sys",
+  },
+  {
     codes: ["EISDIR", "EEXIST", "ENOTEMPTY", "ELOOP", "ENAMETOOLONG", "EXDEV", "EINVAL"],
     reason: "The file is not what it should be",
     hint: "Look at what is there, and move it away",
@@ -78,7 +84,7 @@ export function systemFault(error: unknown): SystemFault | undefined {
   if (!(error instanceof Error)) return undefined;
   const row = ROWS.find((row) => fits(row, error));
   if (row === undefined) return systemFault(error.cause);
-  const where = /'([^']+)'(?: -> '([^']+)')?/.exec(error.message)?.[1];
+  const where = /(?:'|access to ")([^'"]+)['"]/.exec(error.message)?.[1];
   return {
     reason: `${row.reason}: ${where === undefined ? error.message : `"${where}"`}`,
     hint: row.hint,

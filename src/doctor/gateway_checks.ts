@@ -12,11 +12,14 @@ import {
   warn,
 } from "./check.ts";
 import { readCertificateFile } from "../config/credentials.ts";
+import { readBoundedText } from "../http/bounded_body.ts";
 
 /** Whether there is a gateway that can be attacked. */
 export const GATEWAY_CHECK: Check<Site> = { name: "gateway", look: gateway };
 
 const TIMEOUT_MS = 10_000;
+/** Of what is ready and what is wrong; other servers may answer without end. */
+const ANSWER_MAX_BYTES = 65_536;
 
 async function gateway({ layout, config }: Site): Promise<CheckOutcome> {
   const { host, port } = config.api;
@@ -31,7 +34,7 @@ async function gateway({ layout, config }: Site): Promise<CheckOutcome> {
     caCerts: [...readCertificateFile(layout.gatewayCa.certificate)],
   });
   const response = await fetch(url, { client, signal: AbortSignal.timeout(TIMEOUT_MS) });
-  const answer = await response.text();
+  const answer = await readBoundedText(response, ANSWER_MAX_BYTES);
   if (!response.ok) {
     return fail(
       `${url} answers ${response.status}: ${answer}`,

@@ -4,7 +4,7 @@ import { COMMAND_DEPTH_MAX, COMMAND_MAX_BYTES } from "../../core/command.ts";
 import { isDeviceId } from "../../core/device.ts";
 import { readJsonText } from "../../core/json_text.ts";
 import { reaches } from "../../store/api_keys.ts";
-import { readBoundedBody } from "../bounded_body.ts";
+import { readBoundedBody } from "../../http/bounded_body.ts";
 import type { CommandRequest } from "../pipeline/command_requests.ts";
 import type { Target } from "./command_target.ts";
 import type { ProblemName } from "./problem.ts";

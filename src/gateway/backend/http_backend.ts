@@ -26,7 +26,7 @@ import { lateSeconds } from "../../core/freshness.ts";
 import type { Backend } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { Clock } from "../../time/clock.ts";
-import { readBoundedBody } from "../bounded_body.ts";
+import { readBoundedBody } from "../../http/bounded_body.ts";
 import { Endpoint } from "../../core/endpoint.ts";
 import type { ClockWatch } from "./clock_watch.ts";
 import { SharedDeadline } from "./shared_deadline.ts";

@@ -2,7 +2,7 @@
 
 import type { NewDevice, RegistrationConflict } from "../../store/registration.ts";
 import type { RegistryStore } from "../../store/registry.ts";
-import type { EnrolmentFault, EnrolmentFaultKind } from "./enrolment_fault.ts";
+import { type EnrolmentFault, type EnrolmentFaultKind, notRegistered } from "./enrolment_fault.ts";
 
 /** Registers all devices; resolves to why none was. */
 export async function registerDevices(
@@ -16,7 +16,7 @@ export async function registerDevices(
       return { place, ...faultOf(devices[place]!.deviceId, conflict) };
     });
   } catch (error) {
-    return [{ place: undefined, kind: "not_registered", reason: (error as Error).message }];
+    return [notRegistered(error as Error)];
   }
 }
 

@@ -21,7 +21,7 @@ import {
   removeDeviceBundle,
 } from "./device_bundle.ts";
 import { registerDevices } from "./device_registration.ts";
-import { type EnrolmentFault, enrolmentFaults } from "./enrolment_fault.ts";
+import { type EnrolmentFault, enrolmentFaults, notRegistered } from "./enrolment_fault.ts";
 import { clearLeftovers, withdrawUnregistered } from "./leftovers.ts";
 import type { SiteLayout } from "../layout.ts";
 import { readText } from "../../config/operator_file.ts";
@@ -168,7 +168,7 @@ async function moveIntoPlace(
     }
     return undefined;
   } catch (error) {
-    return { place: undefined, kind: "not_registered", reason: (error as Error).message };
+    return notRegistered(error as Error);
   }
 }
 

@@ -1,5 +1,6 @@
 /** What keeps a device from being enrolled: an id or a secret that cannot be used or is taken. */
 
+import { systemFault } from "../../config/system_fault.ts";
 import { isDeviceId } from "../../core/device.ts";
 import type { RegistryStore } from "../../store/registry.ts";
 import { secretFault } from "../device_secret.ts";
@@ -23,10 +24,18 @@ export type EnrolmentFaultKind =
   | { readonly kind: "secret_taken"; readonly deviceId: string; readonly holder: string }
   /** What another registry has is no device. */
   | { readonly kind: "damaged_row"; readonly reason: string }
-  | { readonly kind: "not_registered"; readonly reason: string };
+  /** `hint`: what to do, if the system or the store refused it. */
+  | { readonly kind: "not_registered"; readonly reason: string; readonly hint?: string };
 
 /** The same, with the place of the device in what was asked for; undefined if it is about all. */
 export type EnrolmentFault = EnrolmentFaultKind & { readonly place: number | undefined };
+
+/** Of what was thrown while all devices were registered. */
+export function notRegistered(error: Error): EnrolmentFault {
+  const hint = systemFault(error)?.hint;
+  const fault = { place: undefined, kind: "not_registered", reason: error.message } as const;
+  return hint === undefined ? fault : { ...fault, hint };
+}
 
 /** Ids and secrets that are taken, by a registered device or by an earlier one of the same list. */
 export async function enrolmentFaults(

@@ -275,6 +275,11 @@ Deno.test("adopt brings an existing `devices` table along, or names every fault 
     const none = await run("device", "adopt", `${dir}/gateway.toml`);
     assert.equal(none.code, 1);
     assert.match(none.stderr, /Cannot read a registry from .*\nhint: It must be a SQLite file/);
+    const special = await run("device", "adopt", "/dev/stdin");
+    assert.match(
+      special.stderr,
+      /from "\/dev\/stdin": It is part of the system, not a regular file/,
+    );
   });
 });
 

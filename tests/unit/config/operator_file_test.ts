@@ -14,6 +14,9 @@ Deno.test("what is no regular file is refused by its kind, and nobody waits for 
     const refused: readonly [path: string, reason: RegExp][] = [
       ["/dev/zero", /it is a device, not a regular file/],
       [pipe, /it is a named pipe, not a regular file/],
+      ["/dev/stdin", /it is part of the system, not a regular file/],
+      ["/dev/fd/0", /it is part of the system, not a regular file/],
+      ["/proc/self/environ", /it is part of the system, not a regular file/],
       [folder, /it is a folder, not a regular file/],
     ];
     for (const [path, reason] of refused) assert.throws(() => readOperatorFile(path), reason);
@@ -78,6 +81,7 @@ Deno.test("what the system refuses is said as what it is", () => {
     [errorOf("database is locked", { code: "ERR_SQLITE_ERROR", errcode: 261 }), /locked/],
     [errorOf("database is locked", { code: "ERR_SQLITE_ERROR" }), /locked/],
     [errorOf("x", { code: "ERR_SQLITE_ERROR", errcode: 13 }), /The disk is full/],
+    [thrownBy(() => Deno.statSync("/proc/1/environ")), /part of the system.*"\/proc\/1\/environ"$/],
     [new Error("outer", { cause: errorOf("x", { code: "EROFS" }) }), /cannot be written/],
   ];
   for (const [error, reason] of said) {
@@ -86,3 +90,11 @@ Deno.test("what the system refuses is said as what it is", () => {
   }
   assert.equal(systemFault(new TypeError("x is not a function")), undefined);
 });
+
+function thrownBy(work: () => unknown): unknown {
+  try {
+    return work();
+  } catch (error) {
+    return error;
+  }
+}

@@ -50,6 +50,16 @@ export async function readBoundedBody(
   }
 }
 
+/** The body of an answer as text; throws if it has over `maxBytes`. */
+export async function readBoundedText(
+  { body, headers }: Response,
+  maxBytes: number,
+): Promise<string> {
+  const bytes = await readBoundedBody(body, { maxBytes, headers });
+  if (bytes === undefined) throw new Error(`the answer has over ${maxBytes} bytes`);
+  return new TextDecoder().decode(bytes);
+}
+
 /** The reader of a stream of bytes; a body that is in memory already is none. */
 function bytesOf(body: ReadableStream<Uint8Array<ArrayBuffer>>) {
   try {
