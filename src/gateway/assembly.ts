@@ -12,6 +12,7 @@ import { secondsOf } from "../core/time.ts";
 import { EventLog } from "../log/event_log.ts";
 import { type Log, takeDroppedLines } from "../log/log.ts";
 import { openGatewayStore } from "../store/gateway_store.ts";
+import type { DeviceKeys } from "../store/device_keys.ts";
 import { type Clock, steadyClock, SYSTEM_CLOCK } from "../time/clock.ts";
 import { BearerAuth } from "./api/bearer_auth.ts";
 import { importFirstKey } from "./api/first_key.ts";
@@ -75,7 +76,10 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const { messages, keys, apiKeys, registry: devices } = store;
   const { attendedSeconds, newestSeconds, steady } = await messages.marks();
   const steadyMs = steadyClock(clock, steady);
-  const broker = new MqttBroker({ ...config.broker, ...credentials.broker }, emit);
+  const { broker, cluster, toDevices } = assembleBroker(
+    { messages, clock, emit },
+    { ...config, credentials: credentials.broker },
+  );
   const outage = new Outage(crypto.randomUUID(), attendedSeconds);
   const catchUp = new CatchUp({ outage, broker, emit });
   const committer = new Committer({
@@ -125,9 +129,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
     emit,
   });
-  const behindSeconds = newestSeconds - secondsOf(clock.wallMs());
-  if (behindSeconds > checks.toleranceSeconds) emit({ kind: "clock_behind", behindSeconds });
-  for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
+  tellFindings({ keys, clock, emit }, { ...checks, newestSeconds });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
     ...{ emit, eventLog, refusals, gate: options.gate, commands, receipts, cluster },
@@ -135,6 +137,40 @@ export async function assemble(config: Config, options: GatewayOptions) {
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
   };
+}
+
+/** The broker, and what reaches devices at the brokers of others, if there are any. */
+function assembleBroker(
+  { messages, clock, emit }: {
+    readonly messages: Pick<MessageStore, "nodes">;
+    readonly clock: Clock;
+    readonly emit: Emit;
+  },
+  { broker: settings, node, checks, credentials }: Config & {
+    readonly credentials: Credentials["broker"];
+  },
+) {
+  const broker = new MqttBroker({ ...settings, ...credentials }, emit);
+  const { nodes } = messages;
+  const cluster = nodes && new Cluster({ nodes, broker, clock, emit }, { ...node, ...checks });
+  return { broker, cluster, toDevices: cluster?.broker ?? broker };
+}
+
+/** Says what is odd about the store at a start. */
+function tellFindings(
+  { keys, clock, emit }: {
+    readonly keys: DeviceKeys;
+    readonly clock: Clock;
+    readonly emit: Emit;
+  },
+  { newestSeconds, toleranceSeconds }: {
+    readonly newestSeconds: number;
+    readonly toleranceSeconds: number;
+  },
+): void {
+  const behindSeconds = newestSeconds - secondsOf(clock.wallMs());
+  if (behindSeconds > toleranceSeconds) emit({ kind: "clock_behind", behindSeconds });
+  for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
 }
 
 /** What the metrics show of the parts, read when they are asked for. */
