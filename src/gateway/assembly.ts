@@ -87,10 +87,6 @@ export async function assemble(config: Config, options: GatewayOptions) {
   });
   const clockWatch = new ClockWatch(clock, { emit, toleranceSeconds: checks.toleranceSeconds });
   const backend = new HttpBackend(addressOf(config, credentials), clock, { clockWatch });
-  const { nodes } = messages;
-  const cluster = nodes &&
-    new Cluster({ nodes, broker, clock, emit }, { ...config.node, ...checks });
-  const toDevices = cluster?.broker ?? broker;
   const answers = { broker: toDevices, keys, store: messages, clock, emit };
   const { responder, receipts } = assembleAnswers(answers, config);
   const forwarder = new Forwarder({
