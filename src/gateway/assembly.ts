@@ -93,14 +93,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },
     ...{ responder, committer, emit, failpoint },
   }, { ...config.backend, hasCallbacks: config.commands.callbackPath !== undefined });
-  const commandParts = {
-    clock,
-    keys,
-    broker: toDevices,
-    committer,
-    failpoint,
-    commands: store.commands,
-  };
+  const commandParts = { ...answers, committer, failpoint, commands: store.commands };
   const commands = assembleCommands(commandParts, config, emit);
   const verifier = new Verifier(keys);
   const intake = new Intake(
@@ -111,8 +104,11 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const metrics = assembleMetrics(metricParts);
   listeners.push((event) => countEvent(event, metrics));
   listeners.push((event) => enterEvent(event, { committer, clock }));
-  const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
-  await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
+  await importFirstKey(apiKeys, {
+    ...firstKeyOf(config, credentials),
+    nowMs: clock.wallMs(),
+    emit,
+  });
   const refusals = new ApiRefusals(emit);
   const api = createRoutes({
     ...commands.api,
@@ -150,6 +146,10 @@ function assembleBroker(
   const { nodes } = messages;
   const cluster = nodes && new Cluster({ nodes, broker, clock, emit }, { ...node, ...checks });
   return { broker, cluster, toDevices: cluster?.broker ?? broker };
+}
+
+function firstKeyOf({ api }: Config, credentials: Credentials) {
+  return { digest: credentials.api.keyDigest, file: api.keyFile };
 }
 
 /** Says what is odd about the store at a start. */
