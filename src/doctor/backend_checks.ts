@@ -22,6 +22,7 @@ import {
   warn,
 } from "./check.ts";
 import { temporaryId } from "./temporary_device.ts";
+import { programOutput } from "./program_output.ts";
 
 /** A site, and what its backend's clock said when it was asked. */
 export interface BackendSite extends Site {
@@ -234,15 +235,7 @@ function apart({ aheadMs, offMs }: { aheadMs: number; offMs: number }): string {
 
 /** What the system's time service says of the clock; undefined if there is none. */
 async function isSynchronised(): Promise<boolean | undefined> {
-  try {
-    const { success, stdout } = await new Deno.Command("timedatectl", {
-      args: ["show", "-p", "NTPSynchronized", "--value"],
-      stdin: "null",
-      stderr: "null",
-    }).output();
-    return success ? new TextDecoder().decode(stdout).trim() === "yes" : undefined;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+  const args = ["show", "-p", "NTPSynchronized", "--value"];
+  const answer = (await programOutput("timedatectl", args))?.trim();
+  return answer === "yes" ? true : answer === "no" ? false : undefined;
 }

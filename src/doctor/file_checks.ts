@@ -4,6 +4,7 @@ import { dirname, relative } from "node:path";
 import { type Check, type CheckOutcome, fail, pass, passUnless, type Site, warn } from "./check.ts";
 import { parseMosquittoConf } from "../site/mosquitto/conf_parser.ts";
 import { privateFiles, publicFiles, type SiteFile, textIfThere } from "./site_files.ts";
+import { programOutput } from "./program_output.ts";
 
 /** The checks of this family. */
 export const FILE_CHECKS: readonly Check<Site>[] = [
@@ -112,14 +113,9 @@ async function brokerUid({ layout }: Site, accounts: string): Promise<number | u
 /** Deno itself asks for a permission over the whole system before it says how full a disk is. */
 async function diskSpace({ config }: Site): Promise<CheckOutcome> {
   const folder = dirname(config.store.database);
-  const { success, stdout } = await new Deno.Command("df", {
-    args: ["-Pk", folder],
-    stdin: "null",
-    stderr: "null",
-  }).output();
-  const [, line = ""] = new TextDecoder().decode(stdout).split("\n");
+  const [, line = ""] = (await programOutput("df", ["-Pk", folder]) ?? "").split("\n");
   const free = Number(line.trim().split(/\s+/)[3]) * 1024;
-  if (!success || Number.isNaN(free)) throw new Error(`df does not report "${folder}"`);
+  if (Number.isNaN(free)) throw new Error(`df does not report "${folder}"`);
   const observed = `${Math.floor(free / 1024 ** 2)} MiB free for the database`;
   const remedy = "Free disk space: without it, the gateway takes no messages";
   if (free < TOO_LITTLE_BYTES) return fail(observed, remedy);
