@@ -108,6 +108,8 @@ export interface CommandSelection {
 /** Commands as they are on the disk. */
 export interface CommandReader {
   find(name: CommandName): Promise<Command | undefined>;
+  /** The command of a message_id, in any case; undefined if there is none. */
+  findByMessage(messageId: string): Promise<Command | undefined>;
   /** Commands of a device, or of all, in the order of acceptance. */
   list(deviceId: string | undefined, selection: CommandSelection): Promise<readonly Command[]>;
   /** The request that was made with a key, if it is kept. */

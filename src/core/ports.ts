@@ -110,8 +110,49 @@ export interface SeenNode {
   readonly hasWork: boolean;
 }
 
+/** What one gateway asks another to publish at its broker. */
+export interface Mail {
+  /** Who is asked. */
+  readonly node: string;
+  readonly deviceId: string;
+  readonly topic: string;
+  readonly body: Uint8Array;
+  readonly properties: PublishProperties;
+  /** False: who asks waits for no word of it. */
+  readonly isAwaited: boolean;
+}
+
+/** What has become of mail: `queued` if the broker has it, and somebody is subscribed. */
+export type MailOutcome = "queued" | "no_subscriber" | "unsent" | "unknown";
+
+/** Hears what other gateways do; hints only, some of which may be missed. */
+export interface NodeListener {
+  /** The hints begin, or begin again: what was missed is to be looked up. */
+  listening(): void;
+  /** The device was heard at a node. */
+  moved(deviceId: string, node: string): void;
+  /** There is mail for this node. */
+  mailCame(): void;
+  /** It is known what has become of mail. */
+  mailConcluded(number: number): void;
+  /** A command was changed elsewhere. */
+  commandChanged(messageId: string): void;
+}
+
 /** The store as the gateways see it that share it. */
 export interface NodeStore {
+  /** Listens until the result is closed. */
+  listen(listener: NodeListener): { close(): Promise<void> };
+  /** Where devices were heard last, of those that were not heard here. */
+  devicesElsewhere(): Promise<ReadonlyMap<string, string>>;
+  /** Hands mail over; resolves to its number. */
+  post(mail: Mail): Promise<number>;
+  /** Takes what came for this node, the oldest first; each is taken once. */
+  takeMail(): Promise<readonly (Mail & { readonly number: number })[]>;
+  /** Says what has become of mail that was taken. */
+  concludeMail(number: number, outcome: MailOutcome): Promise<void>;
+  /** Asks no more for mail: resolves to what is known of it; `unsent` if it was not taken yet. */
+  endMail(number: number): Promise<MailOutcome>;
   /** Says that this one is at work; rejects if another works under its name. Times are milliseconds. */
   renewLease(lease: { readonly leaseMs: number; readonly wallMs: number }): Promise<{
     /** By how much this machine's clock is ahead of the store's. */

@@ -12,6 +12,7 @@ import { secondsOf } from "../core/time.ts";
 import { EventLog } from "../log/event_log.ts";
 import { type Log, takeDroppedLines } from "../log/log.ts";
 import { openGatewayStore } from "../store/gateway_store.ts";
+import type { DeviceKeys } from "../store/device_keys.ts";
 import { type Clock, steadyClock, SYSTEM_CLOCK } from "../time/clock.ts";
 import { BearerAuth } from "./api/bearer_auth.ts";
 import { importFirstKey } from "./api/first_key.ts";
@@ -25,7 +26,7 @@ import { DropCounter } from "./broker/drop_counter.ts";
 import { MqttBroker } from "./broker/mqtt_broker.ts";
 import { CatchUp } from "./pipeline/catch_up.ts";
 import { CommandRequests } from "./pipeline/command_requests.ts";
-import { Membership } from "./cluster/membership.ts";
+import { Cluster } from "./cluster/cluster.ts";
 import { CommandSender } from "./pipeline/command_sender.ts";
 import { CommandWatch } from "./pipeline/command_watch.ts";
 import { Committer } from "./pipeline/committer.ts";
@@ -75,7 +76,10 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const { messages, keys, apiKeys, registry: devices } = store;
   const { attendedSeconds, newestSeconds, steady } = await messages.marks();
   const steadyMs = steadyClock(clock, steady);
-  const broker = new MqttBroker({ ...config.broker, ...credentials.broker }, emit);
+  const { broker, cluster, toDevices } = assembleBroker(
+    { messages, clock, emit },
+    { ...config, credentials: credentials.broker },
+  );
   const outage = new Outage(crypto.randomUUID(), attendedSeconds);
   const catchUp = new CatchUp({ outage, broker, emit });
   const committer = new Committer({
@@ -83,13 +87,13 @@ export async function assemble(config: Config, options: GatewayOptions) {
   });
   const clockWatch = new ClockWatch(clock, { emit, toleranceSeconds: checks.toleranceSeconds });
   const backend = new HttpBackend(addressOf(config, credentials), clock, { clockWatch });
-  const answers = { broker, keys, store: messages, clock, emit };
+  const answers = { broker: toDevices, keys, store: messages, clock, emit };
   const { responder, receipts } = assembleAnswers(answers, config);
   const forwarder = new Forwarder({
     ...{ clock, steadyMs, random: options.random ?? Math.random, store: messages, backend },
     ...{ responder, committer, emit, failpoint },
   }, { ...config.backend, hasCallbacks: config.commands.callbackPath !== undefined });
-  const commandParts = { clock, keys, broker, committer, failpoint, commands: store.commands };
+  const commandParts = { ...answers, committer, failpoint, commands: store.commands };
   const commands = assembleCommands(commandParts, config, emit);
   const verifier = new Verifier(keys);
   const intake = new Intake(
@@ -98,18 +102,18 @@ export async function assemble(config: Config, options: GatewayOptions) {
   );
   const metricParts = { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages };
   const metrics = assembleMetrics(metricParts);
-  const membership = messages.nodes && new Membership({
-    ...{ nodes: messages.nodes, holds: forwarder.holds, commands: commands.sender, clock, emit },
-  }, { leaseMs: config.node.leaseMs, ...checks });
   listeners.push((event) => countEvent(event, metrics));
   listeners.push((event) => enterEvent(event, { committer, clock }));
-  const firstKey = { digest: credentials.api.keyDigest, file: config.api.keyFile };
-  await importFirstKey(apiKeys, { ...firstKey, nowMs: clock.wallMs(), emit });
+  await importFirstKey(apiKeys, {
+    ...firstKeyOf(config, credentials),
+    nowMs: clock.wallMs(),
+    emit,
+  });
   const refusals = new ApiRefusals(emit);
   const api = createRoutes({
     ...commands.api,
     auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
-    unreadiness: () => unreadiness({ broker, intake, committer, membership }),
+    unreadiness: () => unreadiness({ broker, intake, committer, cluster }),
     degraded: () => [...broker.faults, ...forwarder.faults, ...receipts.faults],
     metrics,
     feed,
@@ -117,16 +121,52 @@ export async function assemble(config: Config, options: GatewayOptions) {
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
     emit,
   });
-  const behindSeconds = newestSeconds - secondsOf(clock.wallMs());
-  if (behindSeconds > checks.toleranceSeconds) emit({ kind: "clock_behind", behindSeconds });
-  for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
+  tellFindings({ keys, clock, emit }, { ...checks, newestSeconds });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
-    ...{ emit, eventLog, refusals, gate: options.gate, commands, receipts, membership },
+    ...{ emit, eventLog, refusals, gate: options.gate, commands, receipts, cluster },
     dropCounter: new DropCounter(messages, emit),
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
   };
+}
+
+/** The broker, and what reaches devices at the brokers of others, if there are any. */
+function assembleBroker(
+  { messages, clock, emit }: {
+    readonly messages: Pick<MessageStore, "nodes">;
+    readonly clock: Clock;
+    readonly emit: Emit;
+  },
+  { broker: settings, node, checks, credentials }: Config & {
+    readonly credentials: Credentials["broker"];
+  },
+) {
+  const broker = new MqttBroker({ ...settings, ...credentials }, emit);
+  const { nodes } = messages;
+  const cluster = nodes && new Cluster({ nodes, broker, clock, emit }, { ...node, ...checks });
+  return { broker, cluster, toDevices: cluster?.broker ?? broker };
+}
+
+function firstKeyOf({ api }: Config, credentials: Credentials) {
+  return { digest: credentials.api.keyDigest, file: api.keyFile };
+}
+
+/** Says what is odd about the store at a start. */
+function tellFindings(
+  { keys, clock, emit }: {
+    readonly keys: DeviceKeys;
+    readonly clock: Clock;
+    readonly emit: Emit;
+  },
+  { newestSeconds, toleranceSeconds }: {
+    readonly newestSeconds: number;
+    readonly toleranceSeconds: number;
+  },
+): void {
+  const behindSeconds = newestSeconds - secondsOf(clock.wallMs());
+  if (behindSeconds > toleranceSeconds) emit({ kind: "clock_behind", behindSeconds });
+  for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
 }
 
 /** What the metrics show of the parts, read when they are asked for. */

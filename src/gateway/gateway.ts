@@ -49,7 +49,8 @@ export class Gateway {
       else forwarder.addBacklog(entry);
     }
     committer.start({ pending, entries: forwarder, commands: commands.watch });
-    await this.#parts.membership?.start();
+    const { holds } = forwarder;
+    await this.#parts.cluster?.start({ ...commands, holds, commands: this.#parts.store.commands });
     forwarder.start();
     await commands.sender.start();
     broker.open({
@@ -79,7 +80,7 @@ export class Gateway {
     intake.stopTaking();
     this.#parts.commands.waits.close();
     await Promise.all([forwarder.stop(graceMs), gate?.hold(graceMs)]);
-    await this.#parts.membership?.close();
+    await this.#parts.cluster?.close();
     await this.#parts.commands.sender.stop();
     this.#parts.refusals.close();
     await intake.close();

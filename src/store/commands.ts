@@ -5,8 +5,6 @@ import type { CommandReader } from "../core/command_store.ts";
 
 /** The commands that are kept; a gateway that runs works on them at the same time. */
 export interface CommandStore extends CommandReader {
-  /** The command of a message_id, in any case; undefined if there is none. */
-  findByMessage(messageId: string): Promise<Command | undefined>;
   /** Those that are there now, in the order of acceptance: of a device or of all, in a state or in any. */
   all(which: { readonly deviceId?: string; readonly state?: CommandState }): AsyncIterable<Command>;
 }

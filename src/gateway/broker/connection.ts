@@ -74,8 +74,8 @@ interface ConnectionEvents {
   onFault(reason: string): void;
   /** Another client has connected with our client id; the end follows. */
   onTakenOver(): void;
-  /** It has ended, or never came up; told once, and not after `close`. */
-  onEnded(): void;
+  /** It has ended, or never came up; told once, and not after `close`. `wasLeft`: by the broker. */
+  onEnded(wasLeft: boolean): void;
 }
 
 /** A publish that waits for its acknowledgement. */
@@ -99,6 +99,7 @@ interface PacketSender {
 /** One connection. */
 export class Connection {
   readonly #client: MqttClient;
+  readonly #stream: TcpStream;
   readonly #events: ConnectionEvents;
   /** Publishes that wait for their acknowledgement, the oldest first. */
   readonly #unacknowledged = new Set<UnacknowledgedPublish>();
@@ -113,7 +114,8 @@ export class Connection {
   /** Starts connecting at once. */
   constructor(address: BrokerAddress, events: ConnectionEvents) {
     this.#events = events;
-    const client = mqtt.connect(clientOptions(address));
+    this.#stream = new TcpStream({ ...address, timeoutMs: CONNECT_TIMEOUT_MS });
+    const client = mqtt.connect(clientOptions(address, this.#stream));
     this.#client = client;
     this.#takeOverSending();
     this.#connectTimer = setTimeout(() => this.#end(), 2 * CONNECT_TIMEOUT_MS);
@@ -223,7 +225,7 @@ export class Connection {
     if (this.#isOver) return;
     this.#finish();
     this.#client.end(true);
-    this.#events.onEnded();
+    this.#events.onEnded(this.#stream.wasLeft);
   }
 
   #finish(): void {
@@ -268,12 +270,15 @@ export class Connection {
 /** What becomes of a publish while nothing is connected. */
 export const UNCONNECTED: Published = { kind: "unsent", reason: "the broker is not connected" };
 
-function clientOptions(address: BrokerAddress): IClientOptions & ConnectionOptions {
+function clientOptions(
+  address: BrokerAddress,
+  socket: TcpStream,
+): IClientOptions & ConnectionOptions {
   return {
     protocol: "mqtts",
     host: address.host,
     port: address.port,
-    socket: new TcpStream({ ...address, timeoutMs: CONNECT_TIMEOUT_MS }),
+    socket,
     ca: address.ca,
     cert: address.certificate,
     key: address.key,

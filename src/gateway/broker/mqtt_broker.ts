@@ -75,7 +75,7 @@ export class MqttBroker implements Broker {
 
   #connect(consumer: BrokerConsumer): void {
     let wasSubscribed = false;
-    let end: ConnectionEnd = "closed";
+    let end: ConnectionEnd | undefined;
     this.#connection = new Connection(this.#address, {
       onMessage: (message) => consumer.take(message),
       onSessionPresent: () => consumer.sessionResumed(),
@@ -89,7 +89,10 @@ export class MqttBroker implements Broker {
         this.#fault(reason);
       },
       onTakenOver: () => end = "taken_over",
-      onEnded: () => this.#again(consumer, wasSubscribed ? end : undefined),
+      onEnded: (wasLeft) => {
+        end ??= wasLeft ? "closed" : "failed";
+        this.#again(consumer, wasSubscribed ? end : undefined);
+      },
     });
   }
 

@@ -4,7 +4,8 @@
  *
  * The rules are:
  * - a takeover is what the broker calls so, or, since Mosquitto 2.0 ends such a connection without a
- *   word, the third short connection in a row that it closed, with no failed one in between;
+ *   word of MQTT, the third short connection in a row that it has left, with no failed one in between;
+ *   a broker that dies leaves none;
  * - the pause before the next connect doubles each time, so that two gateways do not end each other's
  *   connections all the time;
  * - it is over once a connection has lasted for longer than the other one pauses.
@@ -16,7 +17,7 @@ const PAUSE_FIRST_MS = 1_000;
 const PAUSE_LONGEST_MS = 60_000;
 const OVER_AFTER_MS = 3 * PAUSE_LONGEST_MS;
 
-/** How a connection ended: by the broker's word, closed by it without one, or in another way. */
+/** How a connection ended: by the broker's word, left by it without one, or in another way. */
 export type ConnectionEnd = "taken_over" | "closed" | "failed";
 
 /** Whether a takeover is the first one, and how long to leave the session alone; 0 for none. */

@@ -11,6 +11,12 @@ import { Duplex } from "node:stream";
 /** Most bytes that are read at once. */
 const READ_BYTES = 65_536;
 
+/** A TLS record of this length is an alert, if it is encrypted (RFC 8446 §5.2, §6): 5 + 2 + 1 + 16. */
+const ALERT_BYTES = 24;
+
+/** How soon after its last record a server that takes leave ends the connection, milliseconds. */
+const LEAVE_WITHIN_MS = 1_000;
+
 type Done = (error?: Error | null) => void;
 
 /** Where to connect, and how long that may take. */
@@ -25,10 +31,21 @@ export class TcpStream extends Duplex {
   readonly #address: TcpAddress;
   readonly #buffer = new Uint8Array(READ_BYTES);
   #connection: Deno.TcpConn | undefined;
+  /** The end of what came last, and when. */
+  #tail = new Uint8Array();
+  #tailMs = 0;
 
   constructor(address: TcpAddress) {
     super({ allowHalfOpen: false });
     this.#address = address;
+  }
+
+  /**
+   * True if the other side has just taken leave: its last TLS record was an alert. A process that
+   * dies says nothing.
+   */
+  get wasLeft(): boolean {
+    return performance.now() - this.#tailMs < LEAVE_WITHIN_MS && isAlert(this.#tail);
   }
 
   override _construct(done: Done): void {
@@ -37,9 +54,17 @@ export class TcpStream extends Duplex {
 
   override _read(): void {
     this.#connection!.read(this.#buffer).then(
-      (count) => this.push(count === null ? null : Buffer.from(this.#buffer.subarray(0, count))),
+      (count) => this.#take(count),
       (error) => this.destroy(error),
     );
+  }
+
+  #take(count: number | null): void {
+    if (count === null) return void this.push(null);
+    const bytes = this.#buffer.subarray(0, count);
+    this.#tail = bytes.slice(-ALERT_BYTES);
+    this.#tailMs = performance.now();
+    this.push(Buffer.from(bytes));
   }
 
   override _write(bytes: Uint8Array, _encoding: string, done: Done): void {
@@ -74,4 +99,12 @@ export class TcpStream extends Duplex {
   async #writeAll(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length;) at += await this.#connection!.write(bytes.subarray(at));
   }
+}
+
+/** A record that has room for an alert and no more. */
+function isAlert(tail: Uint8Array): boolean {
+  const [type, major, minor, high, low] = tail;
+  const length = high! * 256 + low!;
+  const isRecord = major === 3 && minor === 3 && tail.length === ALERT_BYTES;
+  return isRecord && type === 0x17 && length === ALERT_BYTES - 5;
 }

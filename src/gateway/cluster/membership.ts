@@ -13,6 +13,7 @@
 import type { Emit } from "../../core/event.ts";
 import type { NodeStore, SeenNode } from "../../core/ports.ts";
 import type { Clock } from "../../time/clock.ts";
+import type { Presence } from "./presence.ts";
 import type { LaneHolds } from "../pipeline/lane_holds.ts";
 
 /** Renewals in the time of one lease. */
@@ -26,9 +27,10 @@ const SKEW_MS = 2_000;
 
 /** What it works with. */
 interface MembershipParts {
-  readonly nodes: NodeStore;
+  readonly nodes: Pick<NodeStore, "renewLease" | "adopt">;
   readonly holds: Pick<LaneHolds, "pause" | "resume">;
   readonly commands: { add(deviceId: string): void };
+  readonly presence: Pick<Presence, "seen">;
   readonly clock: Clock;
   readonly emit: Emit;
 }
@@ -95,6 +97,7 @@ export class Membership {
     try {
       const seen = await nodes.renewLease({ leaseMs, wallMs: clock.wallMs() });
       this.#renewed(askedMs);
+      this.#parts.presence.seen(seen.nodes);
       this.#compareClocks(seen.aheadMs);
       if (this.#mayJudge()) await this.#adoptFrom(seen.nodes);
     } catch {

@@ -33,6 +33,11 @@ export class CommandWatch {
     }
   }
 
+  /** True if anybody follows the command. */
+  isFollowed(messageId: string): boolean {
+    return this.#followers.has(messageId);
+  }
+
   /** Begins to follow a command; undefined if too many do. */
   follow(messageId: string): Follower | undefined {
     if (this.#count >= FOLLOWERS_MAX) return undefined;

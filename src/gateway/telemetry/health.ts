@@ -8,16 +8,16 @@ interface HealthParts {
   readonly intake: { readonly isPaused: boolean };
   readonly committer: { readonly fault: string | undefined };
   /** Undefined: this gateway is alone. */
-  readonly membership: { readonly fault: string | undefined } | undefined;
+  readonly cluster: { readonly fault: string | undefined } | undefined;
 }
 
 /** Every reason why messages are not taken now; empty if they are. */
-export function unreadiness({ broker, intake, committer, membership }: HealthParts): string[] {
+export function unreadiness({ broker, intake, committer, cluster }: HealthParts): string[] {
   const reasons: string[] = [];
   if (!broker.isConnected) reasons.push("the broker is not connected");
   if (intake.isPaused) reasons.push("the outbox is full");
   const { fault } = committer;
   if (fault !== undefined) reasons.push(`the store cannot be written: ${fault}`);
-  if (membership?.fault !== undefined) reasons.push(membership.fault);
+  if (cluster?.fault !== undefined) reasons.push(cluster.fault);
   return reasons;
 }

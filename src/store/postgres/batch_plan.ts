@@ -184,6 +184,11 @@ export class BatchPlan {
     this.#changes = changes;
     this.#commandResults = commandChanges.map((one) => changes!.change(one));
     this.#admission = this.#admit();
+    for (const one of examined) {
+      const isHeard = one.kind === "acknowledgement" ||
+        one.kind === "candidate" && one.signedPayload !== undefined;
+      if (isHeard) this.writes.heard.add(one.identity);
+    }
     const verdicts = this.#admission.decided.values();
     this.#outcomes = examined.map((one) =>
       one.kind === "acknowledgement"

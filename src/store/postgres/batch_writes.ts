@@ -29,6 +29,8 @@ export class BatchWrites {
   readonly ended: Pick<SavedPeriod, "identity" | "code">[] = [];
   readonly marks = new Map<string, number>();
 
+  /** Devices of which something verified. */
+  readonly heard = new Set<string>();
   readonly #held: ReadonlyMap<string, number>;
 
   constructor(
@@ -80,6 +82,7 @@ export class BatchWrites {
       ended: this.ended.map(({ identity, code }) => [identity, code]),
       marks: Object.fromEntries(this.marks),
       held: Object.fromEntries(this.#held),
+      heard: [...this.heard],
     };
   }
 }

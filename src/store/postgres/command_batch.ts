@@ -16,6 +16,7 @@ import type { OutboxEntry } from "../../core/outbox_entry.ts";
 import type { CommandColumns, CommandRow, CommandTable } from "../command_changes.ts";
 import { rowOf } from "./command_rows.ts";
 import type { Query } from "./connection.ts";
+import { CHANNEL } from "./sql_parts.ts";
 
 /** Most commands that end in one transaction. */
 export const OVERDUE_MAX = 64;
@@ -190,6 +191,13 @@ export class CommandBatch implements CommandTable {
         `UPDATE command_requests SET answered = true, timestamp = $2, delivery = $3
          WHERE message_id = $1`,
         [messageId, timestampSeconds, delivery ?? null],
+      );
+    }
+    if (changed.size > 0) {
+      await query(
+        `SELECT pg_notify('${CHANNEL}', jsonb_build_object('changed', id, 'node', $2::text)::text)
+         FROM unnest($1::text[]) AS id WHERE (SELECT count(*) > 1 FROM nodes)`,
+        [[...changed.keys()], node],
       );
     }
     if (acknowledgers.size > 0) {

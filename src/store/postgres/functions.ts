@@ -12,7 +12,7 @@
  */
 
 import { CREATE_NODE_FUNCTIONS } from "./node_functions.ts";
-import { FENCED, HEAD, mark, NOT_REPLICATED } from "./sql_parts.ts";
+import { CHANNEL, FENCED, HEAD, mark, NOT_REPLICATED } from "./sql_parts.ts";
 
 /** SQLSTATE of a batch with an id that another node has taken in the same moment. */
 export const ID_TAKEN = "23505";
@@ -198,6 +198,7 @@ const INTAKE = `
     gone bigint;
     result jsonb;
     others text[];
+    told bigint;
     behind jsonb := '[]';
   BEGIN
     IF (seen->>'replicated')::boolean AND (current_setting('synchronous_standby_names') = ''
@@ -270,6 +271,16 @@ const INTAKE = `
 
     others := ARRAY(SELECT node FROM nodes WHERE node <> me);
     IF others <> '{}' THEN
+      WITH heard AS (
+        INSERT INTO presence SELECT DISTINCT device_id, me
+        FROM jsonb_array_elements_text(more->'heard') AS h(device_id) ORDER BY device_id
+        ON CONFLICT (device_id) DO UPDATE SET node = me WHERE presence.node <> me
+        RETURNING device_id
+      ), moved AS (
+        UPDATE mail m SET node = me FROM heard
+        WHERE m.device_id = heard.device_id AND m.node <> me AND NOT m.is_taken RETURNING 1
+      ) SELECT count(pg_notify('${CHANNEL}',
+          jsonb_build_object('moved', device_id, 'node', me)::text)) INTO told FROM heard;
       SELECT coalesce(jsonb_agg(device_id), '[]') INTO behind FROM (
         SELECT DISTINCT device_id FROM unnest(entry_device) AS e(device_id)
         WHERE EXISTS (SELECT FROM outbox o WHERE o.device_id = e.device_id

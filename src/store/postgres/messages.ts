@@ -23,6 +23,7 @@ import type {
 import type { Held } from "../../core/receipt.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { MessageLimits } from "../store.ts";
+import type { PostgresPlace } from "../store_place.ts";
 import { StaleRegistryError, StoreLostError, StoreReopenError } from "../store_error.ts";
 import { BatchPlan, expiredOf, type TidyResult } from "./batch_plan.ts";
 import { CommandBatch } from "./command_batch.ts";
@@ -67,15 +68,13 @@ type IntakeAnswer =
   | { readonly kind: "stale" }
   | { readonly kind: "not_done" };
 
-/** Connections to the store, and which node works on it. */
+/** The store, and connections to it. */
 interface MessageParts {
   /** For batches alone. */
   readonly intake: Connection;
   /** For all else. */
   readonly rest: Connection;
-  readonly node: string;
-  /** True: nothing is taken in unless a second server has it. */
-  readonly isReplicated: boolean;
+  readonly place: PostgresPlace;
 }
 
 /** A node's messages. */
@@ -96,11 +95,11 @@ export class PostgresMessages implements MessageStore {
   }
 
   get nodes(): NodeStore {
-    return new PostgresNodes(this.#parts.rest, this.#parts.node, () => this.#begin());
+    return new PostgresNodes(this.#parts.place, this.#parts.rest, () => this.#begin());
   }
 
   async marks(): Promise<StoreMarks> {
-    return await storeMarks(this.#query, this.#parts.node);
+    return await storeMarks(this.#query, this.#parts.place.node);
   }
 
   async *backlog(): AsyncIterable<WaitingEntry> {
@@ -110,7 +109,7 @@ export class PostgresMessages implements MessageStore {
       this.#query(
         `SELECT sequence, device_id, command_state IS NOT NULL AS is_callback FROM outbox
          WHERE node = $1 AND sequence > $2 ORDER BY sequence LIMIT ${PAGE_MAX}`,
-        [this.#parts.node, after?.["sequence"] ?? 0],
+        [this.#parts.place.node, after?.["sequence"] ?? 0],
       )
     );
     for await (const row of rows) {
@@ -158,7 +157,7 @@ export class PostgresMessages implements MessageStore {
   async read(sequences: readonly number[]): Promise<readonly OutboxEntry[]> {
     const rows = await this.#query(
       "SELECT * FROM outbox WHERE sequence = ANY ($1) AND node = $2 ORDER BY sequence",
-      [sequences, this.#parts.node],
+      [sequences, this.#parts.place.node],
     );
     return rows.map(entryOf);
   }
@@ -177,7 +176,7 @@ export class PostgresMessages implements MessageStore {
 
   /** The broker's counter is of its own life; a lower one than the last is a new broker's. */
   async countBrokerDrops(total: number): Promise<number> {
-    const { node } = this.#parts;
+    const { node } = this.#parts.place;
     const before = await readMark(this.#query, "broker_dropped", node);
     if (total === before) return 0;
     await writeMark(this.#query, "broker_dropped", total, node);
@@ -191,7 +190,7 @@ export class PostgresMessages implements MessageStore {
          (SELECT coalesce(sum(greatest(n_live_tup, 0)), 0)::bigint FROM pg_stat_user_tables
            WHERE schemaname = current_schema() AND relname LIKE 'replay\\_guard\\_%') AS ids,
          (SELECT accepted_ms FROM outbox WHERE node = $1 ORDER BY sequence LIMIT 1) AS oldest`,
-      [this.#parts.node],
+      [this.#parts.place.node],
     );
     return {
       deadLetters: row!["dead"] as number,
@@ -224,7 +223,7 @@ export class PostgresMessages implements MessageStore {
   /** Takes the node over from whatever gateway worked as it before; once. */
   #begin(): Promise<NodeState> {
     if (this.#state) return this.#state;
-    const begun = NodeState.begin(this.#parts.intake, this.#parts.node);
+    const begun = NodeState.begin(this.#parts.intake, this.#parts.place.node);
     begun.catch(() => this.#state = undefined);
     return this.#state = begun;
   }
@@ -233,7 +232,7 @@ export class PostgresMessages implements MessageStore {
   async #oldestOfOthers(): Promise<Map<string, number>> {
     const rows = await this.#query(
       "SELECT device_id, min(sequence) AS oldest FROM outbox WHERE node <> $1 GROUP BY device_id",
-      [this.#parts.node],
+      [this.#parts.place.node],
     );
     return new Map(rows.map((row) => [row["device_id"] as string, row["oldest"] as number]));
   }
@@ -244,7 +243,7 @@ export class PostgresMessages implements MessageStore {
     const { rememberSeconds } = this.#limits.checks;
     const oldest = oldestRemembered({ nowSeconds, ...facts }, policy);
     const usedBefore = rememberSeconds === 0 ? null : nowSeconds - rememberSeconds;
-    const { intake, node } = this.#parts;
+    const { intake, place: { node } } = this.#parts;
     await this.#openSlots(secondsOf(wallMs));
     const [row] = await intake.query("SELECT forget_ids($1, $2, $3) AS more", [
       ...[node, Math.floor(oldest), usedBefore],
@@ -299,7 +298,7 @@ export class PostgresMessages implements MessageStore {
       await plan.changeCommands(query, commands);
       answer = await this.#ask(query, plan, number);
       if (answer.kind !== "done") throw undo;
-      await commands.write(query, this.#parts.node);
+      await commands.write(query, this.#parts.place.node);
     });
     await sent.catch((error) => {
       if (error !== undo) throw error;
@@ -308,7 +307,7 @@ export class PostgresMessages implements MessageStore {
   }
 
   async #ask(query: Query, plan: BatchPlan, number: number): Promise<IntakeAnswer> {
-    const { node, isReplicated } = this.#parts;
+    const { node, isReplicated } = this.#parts.place;
     const [row] = await query(INTAKE, plan.parameters({ node, number, isReplicated }));
     return row!["answer"] as IntakeAnswer;
   }
@@ -323,7 +322,7 @@ export class PostgresMessages implements MessageStore {
 
   /** What a batch has come to whose answer was lost; it is asked until it is known. */
   async #conclude(number: number): Promise<IntakeAnswer> {
-    const { intake, node } = this.#parts;
+    const { intake, place: { node } } = this.#parts;
     const { epoch } = await this.#begin();
     for (let delayMs = RETRY_FIRST_MS;; delayMs = Math.min(2 * delayMs, RETRY_LONGEST_MS)) {
       try {

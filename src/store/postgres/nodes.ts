@@ -1,24 +1,37 @@
 /** The gateways that share the store: their leases, and taking over what one has left. */
 
-import type { NodeStore } from "../../core/ports.ts";
+import { Buffer } from "node:buffer";
+import type { Mail, MailOutcome, NodeListener, NodeStore } from "../../core/ports.ts";
 import { StoreLostError } from "../store_error.ts";
+import type { PostgresPlace } from "../store_place.ts";
+import { base64 } from "./command_batch.ts";
 import { type Connection, sqlState } from "./connection.ts";
 import { AT_WORK } from "./node_functions.ts";
-import { FENCED } from "./sql_parts.ts";
+import type { Row } from "./driver.ts";
+import { Listener } from "./listener.ts";
+import { CHANNEL, FENCED } from "./sql_parts.ts";
+
+/** How long mail is kept that has no time of its own, seconds. */
+const KEPT_SECONDS = 3_600;
+
+/** Most mail that is taken at one time. */
+const MAIL_MAX = 64;
 
 /** The nodes, as one of them sees them. */
 export class PostgresNodes implements NodeStore {
+  readonly #place: PostgresPlace;
   readonly #connection: Connection;
   readonly #node: string;
   readonly #begun: () => Promise<{ readonly epoch: number }>;
 
   constructor(
+    place: PostgresPlace,
     connection: Connection,
-    node: string,
     begun: () => Promise<{ readonly epoch: number }>,
   ) {
+    this.#place = place;
     this.#connection = connection;
-    this.#node = node;
+    this.#node = place.node;
     this.#begun = begun;
   }
 
@@ -40,6 +53,70 @@ export class PostgresNodes implements NodeStore {
     }
   }
 
+  listen(listener: NodeListener): { close(): Promise<void> } {
+    return new Listener(this.#place, this.#node, listener);
+  }
+
+  async devicesElsewhere(): Promise<ReadonlyMap<string, string>> {
+    const rows = await this.#connection.query(
+      "SELECT device_id, node FROM presence WHERE node <> $1",
+      [this.#node],
+    );
+    return new Map(rows.map((row) => [row["device_id"] as string, row["node"] as string]));
+  }
+
+  async post({ node, deviceId, topic, body, properties, isAwaited }: Mail): Promise<number> {
+    const { messageExpiryInterval = KEPT_SECONDS, correlationData, userProperties } = properties;
+    const stored = {
+      ...(correlationData && { correlationData: base64(correlationData) }),
+      ...(userProperties && { userProperties }),
+    };
+    const [row] = await this.#connection.query(
+      `WITH posted AS (
+         INSERT INTO mail (node, sender, device_id, topic, body, properties, is_awaited, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8 * interval '1 second') RETURNING number
+       ) SELECT number, pg_notify('${CHANNEL}', jsonb_build_object('mail', $1::text)::text)
+       FROM posted`,
+      [
+        ...[node, this.#node, deviceId, topic, body, JSON.stringify(stored), isAwaited],
+        messageExpiryInterval,
+      ],
+    );
+    return row!["number"] as number;
+  }
+
+  async takeMail(): ReturnType<NodeStore["takeMail"]> {
+    const rows = await this.#connection.query(
+      `WITH gone AS (DELETE FROM mail WHERE expires_at < now())
+       UPDATE mail SET is_taken = true WHERE number IN (
+         SELECT number FROM mail WHERE node = $1 AND NOT is_taken AND expires_at >= now()
+         ORDER BY number LIMIT ${MAIL_MAX} FOR UPDATE SKIP LOCKED)
+       RETURNING *, ceil(extract(epoch FROM expires_at - now()))::bigint AS left_seconds`,
+      [this.#node],
+    );
+    return rows.map(mailOf).sort((one, other) => one.number - other.number);
+  }
+
+  async concludeMail(number: number, outcome: MailOutcome): Promise<void> {
+    await this.#connection.query(
+      `WITH done AS (
+         UPDATE mail SET outcome = $2 WHERE number = $1 AND is_awaited RETURNING number, sender
+       ), gone AS (DELETE FROM mail WHERE number = $1 AND NOT is_awaited)
+       SELECT pg_notify('${CHANNEL}',
+         jsonb_build_object('concluded', number, 'node', sender)::text) FROM done`,
+      [number, outcome],
+    );
+  }
+
+  async endMail(number: number): Promise<MailOutcome> {
+    const [row] = await this.#connection.query(
+      "DELETE FROM mail WHERE number = $1 RETURNING is_taken, outcome",
+      [number],
+    );
+    if (row === undefined) return "unknown";
+    return (row["outcome"] ?? (row["is_taken"] === true ? "unknown" : "unsent")) as MailOutcome;
+  }
+
   async #ask<T>(text: string, values: readonly unknown[]): Promise<T> {
     try {
       const [row] = await this.#connection.query(text, values);
@@ -49,4 +126,26 @@ export class PostgresNodes implements NodeStore {
       throw error;
     }
   }
+}
+
+function mailOf(row: Row): Mail & { readonly number: number } {
+  const { correlationData, userProperties } = row["properties"] as {
+    readonly correlationData?: string;
+    readonly userProperties?: Readonly<Record<string, string>>;
+  };
+  return {
+    number: row["number"] as number,
+    node: row["node"] as string,
+    deviceId: row["device_id"] as string,
+    topic: row["topic"] as string,
+    body: row["body"] as Uint8Array,
+    isAwaited: row["is_awaited"] as boolean,
+    properties: {
+      messageExpiryInterval: row["left_seconds"] as number,
+      ...(correlationData !== undefined && {
+        correlationData: new Uint8Array(Buffer.from(correlationData, "base64")),
+      }),
+      ...(userProperties && { userProperties }),
+    },
+  };
 }

@@ -22,7 +22,7 @@ export async function openPostgresStore(
   { author, create }: StoreOptions,
 ): Promise<Store> {
   const sealingKeys = place.sealingKey ? readSealingKeys(place.sealingKey) : [];
-  const { node, isReplicated } = place;
+  const { node } = place;
   const rest = new Connection(place, { purpose: `${author} ${node}`, author });
   const intake = new Connection(place, { purpose: `intake ${node}`, isSingle: true, author });
   const close = async () => {
@@ -37,7 +37,7 @@ export async function openPostgresStore(
     throw error;
   }
   return {
-    messages: (limits) => new PostgresMessages({ intake, rest, node, isReplicated }, limits),
+    messages: (limits) => new PostgresMessages({ intake, rest, place }, limits),
     registry: new PostgresRegistry(rest, sealingKeys),
     replayIds: new PostgresReplayIds(rest),
     outbox: new PostgresOutbox(rest),

@@ -2,6 +2,9 @@
 
 import { SCHEMA_NAME } from "./connection.ts";
 
+/** On which nodes tell each other that there is something to look at: JSON texts. */
+export const CHANNEL = "secure_iot_gateway";
+
 /** SQLSTATE: another gateway works as this node now. */
 export const FENCED = "SG001";
 

@@ -120,6 +120,26 @@ const TABLES = `
     wall_ms bigint NOT NULL                 -- its clock, Unix milliseconds
   ) WITH (fillfactor = 50);
 
+  CREATE TABLE presence (                   -- where a device was heard last: a hint
+    device_id text COLLATE "C" PRIMARY KEY,
+    node text COLLATE "C" NOT NULL
+  ) WITH (fillfactor = 80);
+
+  CREATE TABLE mail (                       -- what one node asks another to publish
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    node text COLLATE "C" NOT NULL,         -- who is asked
+    sender text COLLATE "C" NOT NULL,
+    device_id text COLLATE "C" NOT NULL,
+    topic text NOT NULL,
+    body bytea NOT NULL,
+    properties jsonb NOT NULL,
+    is_awaited boolean NOT NULL,            -- false: the sender waits for no word of it
+    expires_at timestamptz NOT NULL,
+    is_taken boolean NOT NULL DEFAULT false,
+    outcome text
+  );
+  CREATE INDEX mail_by_node ON mail (node, number);
+
   -- A partition holds the ids of ten minutes, by the signed timestamp.
   CREATE TABLE replay_guard (
     device_id text COLLATE "C" NOT NULL,

@@ -270,3 +270,21 @@ Deno.test("two gateways with one client id leave each other alone, and say so on
     assert.ok(count("broker_connected") <= 12, `${count("broker_connected")} connects`);
   }, { start: false });
 });
+
+Deno.test("a broker that dies again and again is not taken for another gateway", async () => {
+  await withLiveSite(async (site) => {
+    const said: string[] = [];
+    const link = brokerOf(site, { emit: ({ kind }) => void said.push(kind) });
+    link.open(keeping([]));
+    for (let death = 0; death < 6; death++) {
+      await poll("the link", () => link.isConnected, { timeoutMs: 3_000 });
+      site.broker!.kill("SIGKILL");
+      await site.stopBroker();
+      await site.startBroker(); // at once, so that no connect fails in between
+      await poll("its loss", () => !link.isConnected);
+    }
+    await poll("the link", () => link.isConnected, { timeoutMs: 3_000 });
+    await link.close();
+    assert.ok(!said.includes("session_taken_over"));
+  }, { start: false });
+});

@@ -21,7 +21,7 @@ async function withMembership(
   const events: GatewayEvent[] = [];
   const adopted: string[] = [];
   let isPaused = false;
-  const nodes: NodeStore = {
+  const nodes: Pick<NodeStore, "renewLease" | "adopt"> = {
     renewLease: () => store.isAway ? Promise.reject(new Error("away")) : Promise.resolve(store),
     adopt: (node) => {
       adopted.push(node);
@@ -33,6 +33,7 @@ async function withMembership(
     nodes,
     holds: { pause: () => isPaused = true, resume: () => isPaused = false },
     commands: { add: () => {} },
+    presence: { seen: () => {} },
     clock: { wallMs: () => 0, monotonicMs: () => performance.now() },
     emit: (event) => events.push(event),
   }, { leaseMs: LEASE_MS, toleranceSeconds: 300 });
