@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { RUNTIME_FLAGS } from "../process/runtime_flags.ts";
 import { type Component, reachablePackages } from "./bill_of_materials.ts";
 import { bundleProgram, checkedOutCommit } from "./bundle.ts";
-import { DIST, programName, writePapers } from "./distribution.ts";
+import { DIST, programName, writeNotices } from "./distribution.ts";
 import { permissionFlags } from "./permission_flags.ts";
 import {
   DENO_LICENCE,
@@ -33,7 +33,7 @@ async function compile(folder: string): Promise<void> {
   } finally {
     Deno.removeSync(workshop, { recursive: true });
   }
-  writePapers(folder, { commit, components: [DENO, ...await reachablePackages()] });
+  writeNotices(folder, { commit, components: [DENO, ...await reachablePackages()] });
 }
 
 /** The stub's bytes are Deno's download site's, not npm's: there is no integrity to name. */

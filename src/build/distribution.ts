@@ -33,7 +33,7 @@ export function writeWhole(path: string, bytes: Uint8Array, mode: number): void 
 }
 
 /** Writes what goes with the programs in `folder`: the bill, the licences, and sums over them all. */
-export function writePapers(
+export function writeNotices(
   folder: string,
   { commit, components }: { readonly commit: string; readonly components: readonly Component[] },
 ): void {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { type Component, npmPurl, reachablePackages } from "./bill_of_materials.ts";
 import { bundleProgram, checkedOutCommit } from "./bundle.ts";
-import { DIST, programName, sha256, writePapers, writeWhole } from "./distribution.ts";
+import { DIST, programName, sha256, writeNotices, writeWhole } from "./distribution.ts";
 import { renderLauncher } from "./launcher.ts";
 import {
   DENO_LICENCE,
@@ -37,7 +37,7 @@ export async function pack(
     say(`${programName(runtime.machine)}  ${(packed.length / 1e6).toFixed(1)} MB`);
   }
   const components = [...RUNTIMES.map(componentOf), ...await reachablePackages()];
-  writePapers(folder, { commit, components });
+  writeNotices(folder, { commit, components });
 }
 
 /** Puts a launcher before Deno's archive and the program; the result is ready to run. */

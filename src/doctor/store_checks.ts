@@ -3,6 +3,7 @@
 import { counted } from "../core/counted.ts";
 import { DAY_SECONDS, secondsOf } from "../core/time.ts";
 import { WARN_DAYS } from "../config/expiry.ts";
+import { type DeviceWithSecret, SecretError } from "../store/device_record.ts";
 import { readSealingKeys } from "../store/sealing_keys.ts";
 import { inspectStore, openStore } from "../store/open_store.ts";
 import type { Store } from "../store/store.ts";
@@ -96,15 +97,27 @@ async function deviceEnds({ store, nowMs }: SiteWithStore): Promise<CheckOutcome
 /** Other programs may write to the table of devices. */
 async function rows({ store }: SiteWithStore): Promise<CheckOutcome> {
   const devices = await store.registry.list();
-  const damaged = devices.flatMap(({ deviceId, damage }) =>
-    damage === undefined ? [] : [`"${deviceId}" is damaged: ${damage}`]
-  );
+  const hasKeys = await store.registry.missingSealingKeys() === undefined;
+  const damaged = devices.flatMap((device) => {
+    const damage = device.damage ?? (hasKeys ? sealDamage(device) : undefined);
+    return damage === undefined ? [] : [`"${device.deviceId}" is damaged: ${damage}`];
+  });
   const others = damaged.length - NAMED_MAX;
   const named = damaged.slice(0, NAMED_MAX).concat(others > 0 ? [`and ${others} more`] : []);
   return passUnless(named, {
     observed: `${counted(devices.length, "device")}, none damaged`,
     remedy: "For each: secure-iot-gateway device remove ID, or correct its row in the database",
   });
+}
+
+/** Only opening a secret shows whether it was altered. */
+function sealDamage(device: DeviceWithSecret): string | undefined {
+  try {
+    return device.sharedSecret === "" ? "its secret is empty" : undefined;
+  } catch (error) {
+    if (error instanceof SecretError) return "its secret was altered";
+    throw error;
+  }
 }
 
 async function secrets({ config, store }: SiteWithStore): Promise<CheckOutcome> {

@@ -47,6 +47,13 @@ Deno.test("doctor on odd sites: a backend that refuses for now, sealed secrets, 
         assert.equal((await shell(["secrets", "seal", "--dir", directory])).code, 0);
         const findings = await examine(site);
         assert.ok(isHealthy(findings), JSON.stringify(findings));
+        assert.equal((await shell(["device", "add", "altered", "--dir", directory])).code, 0);
+        const alter = "UPDATE devices SET shared_secret = substr(shared_secret, 1, " +
+          "length(shared_secret) - 4) || 'AAAA'";
+        site.withStore((store) => store.prepare(alter).run());
+        const rows = (await examine(site)).find(({ name }) => name === "devices' rows")!;
+        assert.match(rows.observed, /^"altered" is damaged: its secret was altered/);
+        assert.equal((await shell(["device", "remove", "altered", "--dir", directory])).code, 0);
         await Deno.rename(`${directory}/secrets.key`, `${directory}/kept`);
         const before = await contentsOf(site);
         const without = await examine(site);
