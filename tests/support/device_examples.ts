@@ -12,6 +12,8 @@ export interface DeviceExample {
   readonly name: string;
   /** What is not on this machine; undefined if nothing is missing. */
   readonly missing: string | undefined;
+  /** It writes `kept.json.new` and renames it, and ends if it cannot. */
+  readonly keepsBy?: "rename";
   /** Makes what it needs in a folder. */
   build(folder: string): Promise<Start>;
 }
@@ -26,10 +28,15 @@ const GO_PATH = "/usr/share/gocode";
 const PYTHON = ["python3", "/usr/bin/python3"]
   .find((path) => succeeds(path, "-c", "import paho.mqtt.client"));
 
+const HAS_LIBMOSQUITTO = compiles("gcc", "-x", "c", "mosquitto.h", "openssl/evp.h");
+const HAS_PAHO_CPP = succeeds("gcc", "--version") &&
+  compiles("g++", "-x", "c++", "mqtt/async_client.h");
+
 /** All of them. */
 export const DEVICE_EXAMPLES: readonly DeviceExample[] = [
   {
     name: "Python",
+    keepsBy: "rename",
     missing: unless(PYTHON !== undefined, "python3 with paho-mqtt"),
     build: () => {
       const environment = { PYTHONPATH: `${ROOT}kits/python`, PYTHONDONTWRITEBYTECODE: "1" };
@@ -39,6 +46,7 @@ export const DEVICE_EXAMPLES: readonly DeviceExample[] = [
   },
   {
     name: "JavaScript in Deno",
+    keepsBy: "rename",
     missing: undefined,
     build: async (folder) => {
       await copyJavaScript(folder);
@@ -52,6 +60,7 @@ export const DEVICE_EXAMPLES: readonly DeviceExample[] = [
   },
   {
     name: "JavaScript in Node",
+    keepsBy: "rename",
     missing: WANTS_NPM
       ? unless(succeeds("node", "--version"), "node")
       : "TEST_NODE_BACKENDS=1, which lets npm fetch mqtt",
@@ -63,6 +72,7 @@ export const DEVICE_EXAMPLES: readonly DeviceExample[] = [
   },
   {
     name: "Go",
+    keepsBy: "rename",
     missing: unless(
       succeeds("go", "version") && isFolder(`${GO_PATH}/src/github.com/eclipse/paho.mqtt.golang`),
       "golang-go or golang-github-eclipse-paho.mqtt.golang-dev",
@@ -75,6 +85,42 @@ export const DEVICE_EXAMPLES: readonly DeviceExample[] = [
       const program = `${folder}/device`;
       const args = ["build", "-o", program, `${EXAMPLES}go/device.go`];
       await ChildProcess.run({ path: "go", args, environment });
+      return (device) => ({ path: program, args: [device] });
+    },
+  },
+  {
+    name: "C",
+    missing: unless(HAS_LIBMOSQUITTO, "gcc, libmosquitto-dev or libssl-dev"),
+    build: async (folder) => {
+      const program = `${folder}/device`;
+      const source = [`-I${ROOT}kits/c`, `${EXAMPLES}c/device.c`];
+      await ChildProcess.run({
+        path: "gcc",
+        args: [...source, "-Wall", "-Werror", "-lmosquitto", "-lcrypto", "-o", program],
+      });
+      return (device) => ({ path: program, args: [device] });
+    },
+  },
+  {
+    name: "C++",
+    missing: unless(HAS_PAHO_CPP, "g++, libpaho-mqttpp-dev or libpaho-mqtt-dev"),
+    build: async (folder) => {
+      const [kit, program] = [`${folder}/kit.o`, `${folder}/device`];
+      const defines = ["-DSIOT_IMPLEMENTATION", "-DSIOT_BUILTIN_SHA256"];
+      const header = `${ROOT}kits/c/secure_iot_device.h`;
+      await ChildProcess.run({
+        path: "gcc",
+        args: ["-x", "c", "-c", ...defines, header, "-o", kit],
+      });
+      const source = [
+        "-std=c++17",
+        "-Wall",
+        "-Werror",
+        `-I${ROOT}kits/c`,
+        `${EXAMPLES}cpp/device.cpp`,
+      ];
+      const libraries = ["-lpaho-mqttpp3", "-lpaho-mqtt3as"];
+      await ChildProcess.run({ path: "g++", args: [...source, kit, ...libraries, "-o", program] });
       return (device) => ({ path: program, args: [device] });
     },
   },
@@ -98,6 +144,14 @@ function succeeds(path: string, ...args: string[]): boolean {
   } catch {
     return false;
   }
+}
+
+/** Whether a source that includes these headers can be compiled. */
+function compiles(compiler: string, ...args: string[]): boolean {
+  const headers = args.filter((one) => one.endsWith(".h"));
+  const flags = args.filter((one) => !one.endsWith(".h"));
+  const includes = headers.flatMap((name) => ["-include", name]);
+  return succeeds(compiler, "-fsyntax-only", ...includes, ...flags, "/dev/null");
 }
 
 function isFolder(path: string): boolean {

@@ -12,9 +12,12 @@ class Store:  # what outlives a power cut: readings nobody has answered, command
         kept = json.load(open(self.path)) if os.path.exists(self.path) else [[], {}]
         self.readings, self.known = kept
     def write(self):
-        with open(self.path + ".new", "w") as file:
-            json.dump([self.readings, self.known], file), file.flush(), os.fsync(file.fileno())
-        os.replace(self.path + ".new", self.path)
+        try:
+            with open(self.path + ".new", "w") as file:
+                json.dump([self.readings, self.known], file), file.flush(), os.fsync(file.fileno())
+            os.replace(self.path + ".new", self.path)
+        except OSError as error:
+            sys.exit(f"cannot keep: {error}")  # rather end than act on what cannot be kept
     def append(self, message_id, payload): self.readings.append([message_id, payload]), self.write()
     def front(self): return self.readings[0] if self.readings else None
     def drop(self): self.readings.pop(0), self.write()
