@@ -14,6 +14,8 @@ export interface DeviceExample {
   readonly missing: string | undefined;
   /** It writes `kept.json.new` and renames it, and ends if it cannot. */
   readonly keepsBy?: "rename";
+  /** It leads a group of processes, and is ended with all of them. */
+  readonly hasChildren?: true;
   /** Makes what it needs in a folder. */
   build(folder: string): Promise<Start>;
 }
@@ -28,6 +30,7 @@ const GO_PATH = "/usr/share/gocode";
 const PYTHON = ["python3", "/usr/bin/python3"]
   .find((path) => succeeds(path, "-c", "import paho.mqtt.client"));
 
+const SHELL_PROGRAMS = "openssl setsid mosquitto_pub mosquitto_sub";
 const HAS_LIBMOSQUITTO = compiles("gcc", "-x", "c", "mosquitto.h", "openssl/evp.h");
 const HAS_PAHO_CPP = succeeds("gcc", "--version") &&
   compiles("g++", "-x", "c++", "mqtt/async_client.h");
@@ -123,6 +126,19 @@ export const DEVICE_EXAMPLES: readonly DeviceExample[] = [
       await ChildProcess.run({ path: "g++", args: [...source, kit, ...libraries, "-o", program] });
       return (device) => ({ path: program, args: [device] });
     },
+  },
+  {
+    name: "the shell",
+    missing: unless(
+      succeeds("bash", "-c", `type ${SHELL_PROGRAMS}`),
+      "mosquitto-clients or openssl",
+    ),
+    hasChildren: true,
+    build: () =>
+      Promise.resolve((device) => ({
+        path: "setsid",
+        args: ["bash", `${EXAMPLES}shell/device.sh`, device],
+      })),
   },
 ];
 
