@@ -20,7 +20,7 @@ import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 const AHEAD_SECONDS = 3_600;
 /** Several compilers and interpreters start at once, on few processors. */
-const PATIENCE = { timeoutMs: 20_000 };
+const PATIENCE = { timeoutMs: 60_000 };
 const FAULT_LONGEST = 3_000;
 const DONE = { state: "done" };
 const READING = '{"temperature":22.5,"humidity":60}';
@@ -31,7 +31,7 @@ const RECEIPTS = {
   secret: "receipt, not signed with our secret: ",
 };
 
-const present = DEVICE_EXAMPLES.filter(({ name }) => !Deno.env.get("ONLY") || name === Deno.env.get("ONLY")).filter(({ missing }) => missing === undefined);
+const present = DEVICE_EXAMPLES.filter(({ missing }) => missing === undefined);
 const absent = DEVICE_EXAMPLES.filter(({ missing }) => missing !== undefined)
   .map(({ name, missing }) => `${name}: no ${missing}`);
 

@@ -100,7 +100,7 @@ func code(random []byte) []byte {
 	return mac.Sum(nil)[:6]
 }
 
-// A new id; the reading keeps it for ever, whenever it is signed.
+// A new id; the reading keeps it, whenever it is signed.
 func newID() string {
 	id := make([]byte, 16)
 	_, err := rand.Read(id[:10])
