@@ -81,7 +81,7 @@ async function leftoversAreSent(
   device: DeviceClient,
 ): Promise<void> {
   narrator.scene("A gateway is killed, and the other sends what it left");
-  const { a, b, backend } = sandbox;
+  const { a, backend } = sandbox;
   const { answer } = backend;
   backend.answer = () => new Response(null, { status: 503 });
   const sent: SignedMessage[] = [];
