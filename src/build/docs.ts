@@ -123,6 +123,7 @@ export function emptyMetrics(): Metrics {
     catchingUp: () => false,
     forwarder: { isBackendFailing: false, stuckLanes: 0 },
     steadyMs: () => 0,
+    cluster: undefined,
     counts: () =>
       Promise.resolve({
         deadLetters: 0,

@@ -45,6 +45,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.ok }): Command {
   addKeyCommands(program);
   addSecretCommands(program);
   addStoreCommands(program);
+  addNodeCommands(program);
   addAuditCommands(program);
   addFirmwareCommands(program, outcome);
   addServiceCommands(program);
@@ -89,6 +90,7 @@ function addSiteCommands(program: Command): void {
     .action(async (id, options) => (await import("./watch.ts")).watch(id, options));
   program.command("demo").description("Show the whole story in a temporary site")
     .option("--keep", "leave it running, with the addresses to try")
+    .option("--nodes <count>", "the story of two gateways on one store: 2", Number)
     .option("--json", "as JSON: only what was checked")
     .action(async (options) => (await import("./demo.ts")).demo(options));
 }
@@ -278,6 +280,28 @@ function addStoreCommands(program: Command): void {
   site(store.command("migrate").description("Make the store's tables, or bring them up to date"))
     .option("--json", "as JSON")
     .action(async (options) => (await import("./store.ts")).migrateStore(options));
+}
+
+function addNodeCommands(program: Command): void {
+  const node = program.command("node").description("The gateways that share a store")
+    .helpCommand(false);
+  site(node.command("add <name>").description("Make the folder of a further gateway"))
+    .addOption(
+      new Option("--host <name>", "name or address of its machine; may be repeated")
+        .argParser((name: string, names: string[]) => [...names, name]).default([], "localhost"),
+    )
+    .option("--at <folder>", "where the folder will be on its machine")
+    .option("--mqtt-port <port>", "its broker's port for devices", port)
+    .option("--gateway-port <port>", "its broker's port for the gateway", port)
+    .option("--api-port <port>", "its API's port", port)
+    .option("--json", "as JSON")
+    .action(async (name, options) => (await import("./node.ts")).addNode(name, options));
+  site(node.command("list").description("Show them, with what they have to send"))
+    .option("--json", "as JSON")
+    .action(async (options) => (await import("./node.ts")).listNodes(options));
+  site(node.command("remove <name>").description("Forget one that does not come back"))
+    .option("--json", "as JSON")
+    .action(async (name, options) => (await import("./node.ts")).removeNode(name, options));
 }
 
 function addAuditCommands(program: Command): void {

@@ -166,7 +166,7 @@ function detailOf(item: Item): string {
     case "rejected":
       return `${reason.replace(/^Rejected message( from \S+)?: /, "")}${id && ` (${id})`}`;
     case "retried":
-      return `${id}: again in ${((item.delay_ms ?? 0) / 1000).toFixed(1)} s`;
+      return `${id}: ${reason}, again in ${((item.delay_ms ?? 0) / 1000).toFixed(1)} s`;
     case "dead_lettered":
       return `${id}: ${reason}`;
     case "command":

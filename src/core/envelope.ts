@@ -111,7 +111,7 @@ function assemble(bytes: Uint8Array, spans: Spans, spaced: boolean): Envelope | 
     if (spans[field] === undefined) return fault(`"${field}" is missing, in the object`);
   }
   const timestamp = textOf(bytes, spans.timestamp!);
-  if (!TIMESTAMP.test(timestamp)) return misshapen("timestamp", "is not ten digits");
+  if (!TIMESTAMP.test(timestamp)) return misshapen("timestamp", "is not a number of ten digits");
   if (messageId === undefined) return misshapen("message_id", "is not a UUID version 4");
   const signature = bytesOfHex(stringOf(bytes, spans.signature!) ?? "");
   if (signature?.length !== SIGNATURE_BYTES) {

@@ -100,8 +100,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
     { clock, verifier, committer, commands: commands.sender, receipts, catchUp, emit, failpoint },
     { ...config.store, ...checks },
   );
-  const metricParts = { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages };
-  const metrics = assembleMetrics(metricParts);
+  const flow = { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages, cluster };
+  const metrics = assembleMetrics(flow);
   listeners.push((event) => countEvent(event, metrics));
   listeners.push((event) => enterEvent(event, { committer, clock }));
   await importFirstKey(apiKeys, {
@@ -171,7 +171,7 @@ function tellFindings(
 
 /** What the metrics show of the parts, read when they are asked for. */
 function assembleMetrics(
-  { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages }: {
+  { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages, cluster }: {
     readonly committer: Pick<Committer, "pending">;
     readonly keys: { readonly size: number };
     readonly broker: Pick<MqttBroker, "isConnected">;
@@ -180,6 +180,7 @@ function assembleMetrics(
     readonly forwarder: Forwarder;
     readonly steadyMs: () => number;
     readonly messages: Pick<MessageStore, "counts">;
+    readonly cluster: Cluster | undefined;
   },
 ): Metrics {
   return new Metrics({
@@ -191,6 +192,7 @@ function assembleMetrics(
     forwarder,
     steadyMs,
     counts: () => messages.counts(),
+    cluster,
   });
 }
 

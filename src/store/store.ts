@@ -10,6 +10,7 @@ import type { ApiKeyStore } from "./api_keys.ts";
 import type { AuditAuthor, AuditLimits, AuditStore } from "./audit.ts";
 import type { CommandStore } from "./commands.ts";
 import type { DeadLetterLimits, DeadLetterStore } from "./dead_letters.ts";
+import type { KnownNodes } from "./known_nodes.ts";
 import type { OutboxStore } from "./outbox.ts";
 import type { RegistryStore } from "./registry.ts";
 import type { Sealing } from "./sealing.ts";
@@ -55,6 +56,8 @@ export interface CommandLimits {
 export interface Store {
   /** The messages on their way, for the one gateway that works on them. */
   messages(limits: MessageLimits): MessageStore;
+  /** The gateways that share the store; undefined: only one can use it. */
+  readonly nodes: KnownNodes | undefined;
   readonly registry: RegistryStore;
   readonly replayIds: ReplayIds;
   readonly outbox: OutboxStore;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { BACKEND_FAULTS } from "../faults/backend_faults.ts";
 import { BATCHES } from "../faults/batches.ts";
 import { isClean } from "../faults/checker.ts";
+import { CLUSTER } from "../faults/cluster.ts";
 import { COMMANDS } from "../faults/commands.ts";
 import { EVERYTHING } from "../faults/everything.ts";
 import { FLOOD } from "../faults/flood.ts";
@@ -34,6 +35,12 @@ Deno.test("a gateway that is killed while it sends batches loses, swaps and chan
 
 Deno.test("commands are executed once, and their states are true, whatever dies and when", async () => {
   await assertClean(COMMANDS);
+});
+
+Deno.test({
+  name: "gateways on one store lose and repeat nothing, whichever of them or of its servers dies",
+  ignore: CLUSTER.length === 0,
+  fn: () => assertClean(...CLUSTER),
 });
 
 Deno.test({

@@ -14,6 +14,11 @@ export interface FleetOptions extends Partial<Omit<DeviceHabits, "port" | "dice"
   readonly attacked?: boolean;
 }
 
+/** Where devices are registered, and where their broker listens. */
+interface FleetSite extends Pick<LiveSite, "register"> {
+  readonly config: { readonly devices: { readonly port: number } };
+}
+
 /** What a device keeps it sends again on every connection: more would fill the broker's queues. */
 const HABITS = { everyMs: 50, unansweredMax: 250, replayEvery: 8, resends: true };
 
@@ -33,7 +38,7 @@ export class Fleet {
   }
 
   /** Registers devices at a site whose broker runs, and sets them going. */
-  static async start(site: LiveSite, options: FleetOptions): Promise<Fleet> {
+  static async start(site: FleetSite, options: FleetOptions): Promise<Fleet> {
     const { seed, devices: count, attacked = true, ...habits } = options;
     const { port } = site.config.devices;
     const devices: FleetDevice[] = [];

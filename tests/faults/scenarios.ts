@@ -3,6 +3,7 @@
 import { BATCHES } from "./batches.ts";
 import { LINK_FAULTS } from "./link_faults.ts";
 import { BACKEND_FAULTS } from "./backend_faults.ts";
+import { CLUSTER } from "./cluster.ts";
 import { COMMANDS } from "./commands.ts";
 import { EVERYTHING } from "./everything.ts";
 import { FLOOD } from "./flood.ts";
@@ -18,6 +19,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...KILLED_GATEWAY,
   BATCHES,
   COMMANDS,
+  ...CLUSTER,
   ...KITS,
   ...LINK_FAULTS,
   BACKEND_FAULTS,

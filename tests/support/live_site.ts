@@ -15,6 +15,7 @@ import { storePlaceIn } from "../../src/store/store_place.ts";
 import { Database } from "../../src/store/sqlite/database.ts";
 import { Gateway } from "../../src/gateway/gateway.ts";
 import { Supervisor } from "../../src/process/supervisor.ts";
+import { createNode } from "../../src/site/operations/node_folder.ts";
 import { createSite } from "../../src/site/operations/site_creation.ts";
 import { createDeviceBundle } from "../../src/site/operations/device_bundle.ts";
 import type { SiteLayout } from "../../src/site/layout.ts";
@@ -68,6 +69,16 @@ interface Running {
 interface Parts {
   readonly backend: SampleBackend;
   readonly options: LiveSiteOptions;
+  /** The site whose key of the API and authority of devices are used; its own if it is not given. */
+  readonly apiKeyOf?: SiteLayout;
+}
+
+const RETRIES = { BACKEND_RETRY_FIRST: "20ms", BACKEND_RETRY_LONGEST: "100ms" };
+
+function environmentOf(settings: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [`SECURE_IOT_GATEWAY_${name}`, value]),
+  );
 }
 
 /** The parts of a live site, and the usual ways to use them. */
@@ -83,9 +94,11 @@ export class LiveSite {
   #running: Running | undefined;
   #http: Deno.HttpClient | undefined;
   readonly #options: LiveSiteOptions;
+  readonly #keys: SiteLayout;
 
   private constructor(layout: SiteLayout, config: Config, parts: Parts) {
     const { backend, options } = parts;
+    this.#keys = parts.apiKeyOf ?? layout;
     this.#options = options;
     this.layout = layout;
     this.config = config;
@@ -106,18 +119,34 @@ export class LiveSite {
     });
     if (!created.ok) throw new Error(JSON.stringify(created.faults));
     await replaceLines(created.layout.brokerConfiguration, options.brokerLines ?? {});
-    const settings = {
-      ...{ BACKEND_RETRY_FIRST: "20ms", BACKEND_RETRY_LONGEST: "100ms" },
-      ...await sharedStoreSettings(),
-    };
-    const environment = Object.fromEntries(
-      Object.entries({ ...settings, ...options.settings })
-        .map(([name, value]) => [`SECURE_IOT_GATEWAY_${name}`, value]),
-    );
-    const toml = await Deno.readTextFile(created.layout.configuration);
+    const settings = { ...RETRIES, ...await sharedStoreSettings(), ...options.settings };
+    const environment = environmentOf(settings);
+    return await LiveSite.#read(created.layout, environment, { backend, options });
+  }
+
+  /** A further gateway that shares the store of this one, and its backend. */
+  async makeNode(name: string, options: LiveSiteOptions): Promise<LiveSite> {
+    const [mqtt, gateway, api] = freePorts(3) as [number, number, number];
+    const { layout, config, backend } = this;
+    const made = await createNode({
+      ...{ layout, config, name, hosts: [], at: undefined, ports: { mqtt, gateway, api } },
+      nowMs: Date.now(),
+    });
+    if (!made.ok) throw new Error(JSON.stringify(made.faults));
+    const environment = environmentOf({ ...RETRIES, ...options.settings });
+    return await LiveSite.#read(made.layout, environment, { backend, options, apiKeyOf: layout });
+  }
+
+  static async #read(
+    layout: SiteLayout,
+    environment: Readonly<Record<string, string>>,
+    parts: Parts,
+  ): Promise<LiveSite> {
+    const toml = await Deno.readTextFile(layout.configuration);
+    const { directory } = layout;
     const read = readConfig(toml, { environment, directory });
     if (!read.ok) throw new Error(read.faults.join("; "));
-    return new LiveSite(created.layout, read.config, { backend, options });
+    return new LiveSite(layout, read.config, parts);
   }
 
   async startBroker(): Promise<void> {
@@ -216,7 +245,7 @@ export class LiveSite {
     this.#http ??= Deno.createHttpClient({
       caCerts: [Deno.readTextFileSync(this.layout.gatewayCa.certificate)],
     });
-    const key = Deno.readTextFileSync(this.layout.apiKey).trim();
+    const key = Deno.readTextFileSync(this.#keys.apiKey).trim();
     const response = await fetch(`https://localhost:${api.port}${path}`, {
       ...init,
       headers: {

@@ -104,6 +104,12 @@ export class PostgresServer {
     return (await this.#run("psql", [...where, "-Atqc", text])).trim();
   }
 
+  /** Makes an empty database. */
+  async createDatabase(name: string): Promise<void> {
+    const where = ["-h", "127.0.0.1", "-p", String(this.port), "-U", POSTGRES_USER];
+    await this.#run("createdb", [...where, "-E", "UTF8", "-T", "template0", name]);
+  }
+
   /** Makes a standby the primary. */
   async promote(): Promise<void> {
     await this.#run("pg_ctl", ["promote", "-D", this.#data, "-w"]);

@@ -76,7 +76,7 @@ function streamOf(
   return new ReadableStream({
     async pull(controller) {
       if (said === "") said = textOf(await follower.next(SILENCE_MS, end));
-      const isShown = await keyStands();
+      const isShown = await keyStands().catch(() => false); // its store is closed
       if (isShown) controller.enqueue(new TextEncoder().encode(said));
       said = "";
       if (isShown && !end.aborted) return;

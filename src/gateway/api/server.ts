@@ -8,6 +8,7 @@
  *   waited for;
  * - everything else has its turn before each request: a client that sends one behind the other, and
  *   waits for no answer, would keep the gateway to itself;
+ * - an answer does not overtake its request, within bounds;
  * - if the listener fails, it listens again.
  */
 
@@ -17,6 +18,7 @@ import type { Emit } from "../../core/event.ts";
 import { turnOfOthers } from "../../time/turn_of_others.ts";
 import { problem } from "./problem.ts";
 import { namesNoHost } from "./request_host.ts";
+import { dropRestOfBody } from "./rest_of_body.ts";
 import type { ApiHandler } from "./routes.ts";
 
 const LISTEN_AGAIN_MS = 1_000;
@@ -151,6 +153,7 @@ export class ApiServer {
     const answer = namesNoHost(request, listener)
       ? problem("bad-host")
       : await receive(request, address, drained);
+    await dropRestOfBody(request, drained);
     if (drained.aborted) answer.headers.set("connection", "close"); // RFC 9112 §9.6
     return answer;
   }

@@ -7,7 +7,8 @@
  *   word of MQTT, the third short connection in a row that it has left, with no failed one in between;
  *   a broker that dies leaves none;
  * - the pause before the next connect doubles each time, so that two gateways do not end each other's
- *   connections all the time;
+ *   connections all the time; where the broker does not say so, it may also be restarted again and
+ *   again, and the pause stays short;
  * - it is over once a connection has lasted for longer than the other one pauses.
  */
 
@@ -15,6 +16,8 @@ const SHORT_MS = 10_000;
 const SHORT_IN_A_ROW = 3;
 const PAUSE_FIRST_MS = 1_000;
 const PAUSE_LONGEST_MS = 60_000;
+/** Where a takeover is only likely. */
+const LIKELY_PAUSE_LONGEST_MS = 10_000;
 const OVER_AFTER_MS = 3 * PAUSE_LONGEST_MS;
 
 /** How a connection ended: by the broker's word, left by it without one, or in another way. */
@@ -52,7 +55,8 @@ export class Takeovers {
     const isTakeover = end === "taken_over" ||
       end === "closed" && (this.#count > 0 || this.#shortInARow >= SHORT_IN_A_ROW);
     if (!isTakeover) return { isFirst: false, pauseMs: 0 };
-    const pauseMs = Math.min(PAUSE_LONGEST_MS, PAUSE_FIRST_MS * 2 ** this.#count++);
+    const longestMs = end === "taken_over" ? PAUSE_LONGEST_MS : LIKELY_PAUSE_LONGEST_MS;
+    const pauseMs = Math.min(longestMs, PAUSE_FIRST_MS * 2 ** this.#count++);
     return { isFirst: this.#count === 1, pauseMs };
   }
 }

@@ -61,6 +61,16 @@ export class Cluster {
     return this.#membership?.fault;
   }
 
+  /** Devices that were heard last at another gateway. */
+  get devicesElsewhere(): number {
+    return this.#presence.size;
+  }
+
+  /** By how much this machine's clock is ahead of the store's. */
+  get skewSeconds(): number {
+    return this.#membership?.skewSeconds ?? 0;
+  }
+
   /** Takes its place among the others; resolves when it may send. */
   async start({ holds, sender, watch, commands }: ClusterConsumers): Promise<void> {
     const { nodes } = this.#parts;
@@ -86,6 +96,7 @@ export class Cluster {
   /** Leaves. */
   async close(): Promise<void> {
     await this.#listening?.close();
+    this.#presence.close();
     await this.#carrier?.close();
     await this.#membership?.close();
   }

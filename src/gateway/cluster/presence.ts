@@ -26,8 +26,8 @@ export class Presence implements NodeListener {
   #others: readonly string[] = [];
   #consumer: PresenceConsumer | undefined;
   readonly #awaited = new Map<number, () => void>();
-  /** What was told before anybody waited for it. */
-  readonly #concluded = new Set<number>();
+  /** What was told before anybody waited for it, and when it is forgotten. */
+  readonly #concluded = new Map<number, ReturnType<typeof setTimeout>>();
 
   /** `node` is this gateway's name. */
   constructor(nodes: Pick<NodeStore, "devicesElsewhere">, node: string) {
@@ -45,6 +45,18 @@ export class Presence implements NodeListener {
     return this.#elsewhere.get(deviceId);
   }
 
+  /** Devices that were heard last elsewhere. */
+  get size(): number {
+    return this.#elsewhere.size;
+  }
+
+  /** Waits for nothing any longer. */
+  close(): void {
+    for (const end of [...this.#awaited.values()]) end();
+    for (const timer of this.#concluded.values()) clearTimeout(timer);
+    this.#concluded.clear();
+  }
+
   /** The others that are at work. */
   others(): readonly string[] {
     return this.#others;
@@ -57,6 +69,8 @@ export class Presence implements NodeListener {
 
   /** Resolves when it is known what has become of mail, or after `timeoutMs`. */
   async concluded(number: number, timeoutMs: number): Promise<void> {
+    const known = this.#concluded.get(number);
+    clearTimeout(known);
     if (this.#concluded.delete(number)) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, timeoutMs);
@@ -86,8 +100,7 @@ export class Presence implements NodeListener {
   mailConcluded(number: number): void {
     const awaited = this.#awaited.get(number);
     if (awaited) return awaited();
-    this.#concluded.add(number);
-    setTimeout(() => this.#concluded.delete(number), FORGET_MS);
+    this.#concluded.set(number, setTimeout(() => this.#concluded.delete(number), FORGET_MS));
   }
 
   commandChanged(messageId: string): void {

@@ -4,7 +4,8 @@
  *
  * The rules are:
  * - where a device was heard last is a hint: a device that only listens may have gone elsewhere;
- * - what nobody waits a word for, such as an answer, is handed over, and is then the other's;
+ * - what nobody waits a word for, such as an answer, is handed over, and is then the other's; if
+ *   nobody is subscribed here, where the device was last, all others are handed it;
  * - of what is waited for, a command, the word of the other broker counts; where nobody is subscribed,
  *   every other broker is asked, this one too;
  * - a gateway that does not answer in time is asked no more: if it has not taken the command, it was
@@ -55,10 +56,8 @@ export class RoutedBroker implements Pick<Broker, "isConnected" | "publish" | "n
     const isAwaited = topic === commandTopic(deviceId);
     const last = presence.nodeOf(deviceId);
     const mail = { deviceId, topic, body, properties, isAwaited };
-    if (!isAwaited) {
-      if (last === undefined) return await broker.publish(topic, body, properties);
-      return await this.#hand({ ...mail, node: last });
-    }
+    if (!isAwaited && last !== undefined) return await this.#hand({ ...mail, node: last });
+    if (!isAwaited) return await this.#publishOrHand(mail);
     const nodes = [last, ...presence.others().filter((node) => node !== last)];
     let published: Published = { kind: "acknowledged", subscribers: false };
     for (const node of new Set([...nodes, undefined])) {
@@ -72,6 +71,15 @@ export class RoutedBroker implements Pick<Broker, "isConnected" | "publish" | "n
 
   async nextConnect(stop: AbortSignal): Promise<boolean> {
     return await this.#parts.broker.nextConnect(stop);
+  }
+
+  async #publishOrHand(mail: Omit<Parameters<NodeStore["post"]>[0], "node">): Promise<Published> {
+    const published = await this.#parts.broker.publish(mail.topic, mail.body, mail.properties);
+    if (published.kind !== "acknowledged" || published.subscribers) return published;
+    for (const node of this.#parts.presence.others()) {
+      await this.#parts.nodes.post({ ...mail, node }).catch(() => {}); // it was a guess anyway
+    }
+    return published;
   }
 
   async #hand(mail: Parameters<NodeStore["post"]>[0]): Promise<Published> {

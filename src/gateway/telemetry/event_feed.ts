@@ -36,7 +36,7 @@ interface FeedItem {
   readonly time: string;
   readonly device_id: string;
   readonly message_id?: string | undefined;
-  /** Of `rejected`: which check, and what the log says. */
+  /** Of `rejected`: which check, and what the log says. `retried` and `dead_lettered` say why. */
   readonly code?: string;
   readonly reason?: string;
   /** Of `accepted`, if it is older than the tolerance. */
@@ -110,8 +110,10 @@ const SHOWN: { readonly [K in Kind]?: (event: EventOf<K>) => Shown } = {
   message_delivered: ({ entry }) => ({
     ...{ kind: "delivered", device_id: entry.deviceId, message_id: entry.messageId },
   }),
-  delivery_retried: ({ entry, delayMs }) => ({
+  delivery_retried: ({ entry, outcome, delayMs }) => ({
     ...{ kind: "retried", device_id: entry.deviceId, message_id: entry.messageId },
+    // What a missing answer's reason says names the backend's address, which is not for every key.
+    reason: outcome.kind === "answer" ? `status ${outcome.status}` : "no answer",
     ...{ delay_ms: Math.round(delayMs), state: entry.commandState },
   }),
   message_dead_lettered: ({ entry, reason }) => ({

@@ -28,6 +28,8 @@ interface Gauges {
   /** The clock of `StoreCounts.oldestAcceptedMs`. */
   readonly steadyMs: () => number;
   readonly counts: () => Promise<StoreCounts>;
+  /** This gateway among others; undefined: it is alone. */
+  readonly cluster: { readonly devicesElsewhere: number; readonly skewSeconds: number } | undefined;
 }
 
 /** All counters of one gateway. */
@@ -153,6 +155,17 @@ export class Metrics {
     this.#gauge("broker_connected", "1 while connected", () => Number(gauges.brokerConnected()));
     this.#gauge("catching_up", "1 while taking what waited", () => Number(gauges.catchingUp()));
     this.#gauge("intake_paused", "1 while the outbox is full", () => Number(gauges.intakePaused()));
+    const { cluster } = gauges;
+    this.#gauge(
+      "devices_elsewhere",
+      "Devices that were heard last at another gateway",
+      () => cluster?.devicesElsewhere ?? 0,
+    );
+    this.#gauge(
+      "store_clock_skew_seconds",
+      "By how much this machine's clock is ahead of the store's",
+      () => cluster?.skewSeconds ?? 0,
+    );
   }
 
   /** The exposition's content type. */

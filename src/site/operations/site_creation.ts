@@ -9,11 +9,9 @@
  * - A site may be in a git checkout: git ignores all of it, unless a .gitignore is there already.
  */
 
-import { dirname } from "node:path";
 import { apiKeyDigest } from "../../config/credentials.ts";
 import { backendUrl, hostName, port as portType } from "../../config/setting_types.ts";
 import { openStore } from "../../store/open_store.ts";
-import { StoreError } from "../../store/store_error.ts";
 import {
   createAuthority,
   createRevocationList,
@@ -22,19 +20,23 @@ import {
   SERIAL_BYTES,
   serialFrom,
 } from "../pki/authority.ts";
-import {
-  type BrokerUser,
-  chooseBrokerUser,
-  type FolderAccess,
-  GATEWAY_COMMON_NAME,
-  isBrokerPath,
-  renderBrokerFiles,
-} from "../mosquitto/configuration.ts";
+import { GATEWAY_COMMON_NAME, isBrokerPath } from "../mosquitto/configuration.ts";
 import { renderGatewayToml } from "../gateway_toml.ts";
 import { exists } from "../exists.ts";
 import { type SiteLayout, siteLayout } from "../layout.ts";
-import { readText } from "../../config/operator_file.ts";
-import { createOwnedFile, giveToOwner } from "../../config/owned_file.ts";
+import { giveToOwner } from "../../config/owned_file.ts";
+import {
+  brokerFiles,
+  brokerUser,
+  handOver,
+  isSystemError,
+  makeSiteFolders,
+  readable,
+  secret,
+  type SiteFile,
+  takeAway,
+  writeNew,
+} from "./site_files.ts";
 
 /** What `init` was asked for; `hosts` come on top of localhost and 127.0.0.1. */
 export interface SiteOptions {
@@ -82,18 +84,9 @@ export type SiteResult =
     readonly faults: readonly SiteFault[];
   };
 
-interface SiteFile {
-  readonly path: string;
-  readonly text: string;
-  readonly mode: number;
-}
-
 const LOCAL_HOSTS = ["localhost", "127.0.0.1"];
 const API_KEY_BYTES = 32;
 const CLIENT_ID_RANDOM_BYTES = 16;
-const OWNER_ONLY = 0o600;
-const EVERYBODY_READS = 0o644;
-const PASSWD = "/etc/passwd";
 
 /** Makes a site, or says everything that keeps it from being made. */
 export async function createSite(options: SiteOptions): Promise<SiteResult> {
@@ -211,8 +204,6 @@ async function siteFiles(
     nowMs,
   });
   const clientId = `secure-iot-gateway-${randomBytes(CLIENT_ID_RANDOM_BYTES).toHex()}`;
-  const readable = (path: string, text: string) => ({ path, text, mode: EVERYBODY_READS });
-  const secret = (path: string, text: string) => ({ path, text, mode: OWNER_ONLY });
   return [
     readable(layout.configuration, configurationOf(options, clientId)),
     // No line break: programs take the file's content as the key.
@@ -253,24 +244,18 @@ async function writeSite(
   options: SiteOptions & { apiKey: string; files: readonly SiteFile[]; made: string[] },
 ): Promise<SiteNote[]> {
   const { files, made } = options;
-  for (const [path, mode] of siteFolders(layout)) {
-    await makeFolder(path, { mode, made });
-    // The site's own belong to whom it belongs; above it, the system's rules hold.
-    if (path !== layout.directory && made.includes(path)) giveToOwner(path);
-  }
+  await makeSiteFolders(layout, made);
   const gitNote = await hideFromGit(layout, made);
   for (const file of files) {
     writeNew(file, made);
   }
   made.push(...databaseFiles(layout));
   await createDatabase(layout.database, options);
-  await Deno.chmod(layout.database, OWNER_ONLY);
+  await Deno.chmod(layout.database, 0o600);
   giveToOwner(layout.database);
 
   const user = await brokerUser(layout);
-  for (const file of brokerFiles(layout, { ...options, user })) {
-    writeNew(file, made);
-  }
+  for (const file of brokerFiles(layout, { layout, ...options, user })) writeNew(file, made);
   await handOver(layout, user);
   const { staysRootBecause: reason } = user;
   const userNote = reason === undefined
@@ -289,105 +274,8 @@ async function hideFromGit(
   made: string[],
 ): Promise<SiteNote | undefined> {
   if (await exists(gitIgnore)) return { kind: "git_ignore_kept", path: gitIgnore };
-  writeNew({ path: gitIgnore, text: GIT_IGNORE, mode: EVERYBODY_READS }, made);
+  writeNew(readable(gitIgnore, GIT_IGNORE), made);
   return undefined;
-}
-
-function siteFolders(layout: SiteLayout): [path: string, mode: number][] {
-  return [
-    [layout.directory, 0o755],
-    [layout.certificatesFolder, 0o755],
-    [layout.brokerFolder, 0o755],
-    [layout.dataFolder, 0o700],
-    [layout.devicesFolder, 0o700],
-  ];
-}
-
-function brokerFiles(
-  layout: SiteLayout,
-  options: { mqttPort: number; gatewayPort: number; user: BrokerUser },
-): SiteFile[] {
-  const texts = renderBrokerFiles({ layout, ...options });
-  return [
-    { path: layout.brokerConfiguration, text: texts.brokerConfiguration, mode: EVERYBODY_READS },
-    { path: layout.aclDevices, text: texts.aclDevices, mode: OWNER_ONLY },
-    { path: layout.aclGateway, text: texts.aclGateway, mode: OWNER_ONLY },
-  ];
-}
-
-/** Makes a folder and the missing ones above it; one that is there keeps its mode. */
-async function makeFolder(
-  path: string,
-  options: { mode: number; made: string[] },
-): Promise<void> {
-  if (await isFolder(path)) return;
-  await makeFolder(dirname(path), { ...options, mode: 0o755 });
-  await Deno.mkdir(path, { mode: 0o700 });
-  options.made.push(path);
-  await Deno.chmod(path, options.mode);
-}
-
-/** In `made` once it is there: never a file of somebody else's, never half of ours. */
-function writeNew({ path, text, mode }: SiteFile, made: string[]): void {
-  createOwnedFile(path, text, { mode });
-  made.push(path);
-}
-
-async function brokerUser(layout: SiteLayout): Promise<BrokerUser> {
-  const owner = await Deno.stat(layout.broker.key);
-  return chooseBrokerUser({
-    ownerUid: owner.uid ?? 0,
-    passwd: await exists(PASSWD) ? await readText(PASSWD) : "",
-    folders: await foldersDownTo([layout.certificatesFolder, layout.brokerFolder]),
-  });
-}
-
-/** The given folders with all above them, also those behind a symbolic link. */
-async function foldersDownTo(paths: readonly string[]): Promise<FolderAccess[]> {
-  const real = await Promise.all(paths.map((path) => Deno.realPath(path)));
-  const all = new Set([...paths, ...real].flatMap(withParents).sort());
-  return await Promise.all([...all].map(async (path) => {
-    const { mode, uid, gid } = await Deno.stat(path);
-    return { path, mode: mode ?? 0, uid: uid ?? 0, gid: gid ?? 0 };
-  }));
-}
-
-function withParents(path: string): string[] {
-  const parent = dirname(path);
-  return parent === path ? [path] : [...withParents(parent), path];
-}
-
-/** Gives the broker's user what the broker reads and a folder to keep its state in. */
-async function handOver(layout: SiteLayout, { recipient }: BrokerUser): Promise<void> {
-  if (recipient === undefined) return;
-  for (const path of [layout.broker.key, layout.aclDevices, layout.aclGateway]) {
-    await Deno.chown(path, recipient.uid, recipient.gid);
-  }
-  // Its group may add files; the sticky bit keeps it from replacing mosquitto.conf, which root reads.
-  await Deno.chown(layout.brokerFolder, null, recipient.gid);
-  await Deno.chmod(layout.brokerFolder, 0o1775);
-}
-
-async function takeAway(made: readonly string[]): Promise<void> {
-  for (const path of made.toReversed()) {
-    // What cannot be removed, or was never made, must not hide the fault that led here.
-    await Deno.remove(path).catch(() => {});
-  }
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-/** The system's refusals carry a code such as "EACCES"; a bug of ours carries none. */
-function isSystemError(error: unknown): error is Error {
-  return error instanceof StoreError ||
-    error instanceof Error && typeof (error as Error & { code?: unknown }).code === "string";
 }
 
 function randomBytes(count: number): Uint8Array<ArrayBuffer> {

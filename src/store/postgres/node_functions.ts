@@ -28,8 +28,10 @@ const RENEW_LEASE = `
     IF NOT EXISTS (SELECT FROM nodes WHERE node = me AND epoch = my_epoch) THEN
       RAISE EXCEPTION 'another gateway works as node "%" now', me USING ERRCODE = '${FENCED}';
     END IF;
-    INSERT INTO leases VALUES (me, now + lease_ms * interval '1 millisecond', renew_lease.wall_ms)
-    ON CONFLICT (node) DO UPDATE SET until = excluded.until, wall_ms = excluded.wall_ms;
+    INSERT INTO leases
+    VALUES (me, now + lease_ms * interval '1 millisecond', now, renew_lease.wall_ms)
+    ON CONFLICT (node) DO UPDATE SET until = excluded.until, renewed = excluded.renewed,
+      wall_ms = excluded.wall_ms;
     RETURN jsonb_build_object(
       'aheadMs', renew_lease.wall_ms - (extract(epoch FROM now) * 1000)::bigint,
       'nodes', (SELECT coalesce(jsonb_agg(jsonb_build_object('node', l.node,

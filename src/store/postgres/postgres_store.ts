@@ -7,6 +7,7 @@ import { PostgresAudit } from "./audit_log.ts";
 import { PostgresCommands } from "./command_rows.ts";
 import { Connection } from "./connection.ts";
 import { PostgresDeadLetters } from "./dead_letters.ts";
+import { PostgresKnownNodes } from "./known_nodes.ts";
 import { PostgresMessages, storeMarks } from "./messages.ts";
 import type { PostgresPlace } from "../store_place.ts";
 import { PostgresRegistry } from "./registry.ts";
@@ -38,6 +39,7 @@ export async function openPostgresStore(
   }
   return {
     messages: (limits) => new PostgresMessages({ intake, rest, place }, limits),
+    nodes: new PostgresKnownNodes(rest),
     registry: new PostgresRegistry(rest, sealingKeys),
     replayIds: new PostgresReplayIds(rest),
     outbox: new PostgresOutbox(rest),

@@ -117,7 +117,8 @@ const TABLES = `
   CREATE TABLE leases (                     -- apart: a heartbeat waits for no commit
     node text COLLATE "C" PRIMARY KEY,
     until timestamptz NOT NULL,             -- when the others may take it for dead
-    wall_ms bigint NOT NULL                 -- its clock, Unix milliseconds
+    renewed timestamptz NOT NULL,
+    wall_ms bigint NOT NULL                 -- its clock at that moment, Unix milliseconds
   ) WITH (fillfactor = 50);
 
   CREATE TABLE presence (                   -- where a device was heard last: a hint

@@ -49,6 +49,7 @@ function storeOn(database: Database, sealingKeys: readonly SealingKey[]): Store 
   const openReplayGuard = () => replayGuard ??= new ReplayGuard(database);
   return {
     messages: (limits) => new SqliteMessages(database, limits),
+    nodes: undefined,
     registry: promised(new Registry(database, sealingKeys)),
     get replayIds() {
       return promised(openReplayGuard());

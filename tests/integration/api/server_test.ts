@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { connect } from "node:http2";
 import { readCredentials } from "../../../src/config/credentials.ts";
 import { ApiServer } from "../../../src/gateway/api/server.ts";
 import { poll } from "../../../src/time/poll.ts";
@@ -84,4 +85,43 @@ Deno.test("an API server that is broken off harms nothing around it", async () =
     await assert.rejects(Deno.connect({ port: server.port }), /refused/);
     await server.shutdown(0);
   });
+});
+
+/** What a client sees that sends its body 100 ms behind its head, under HTTP/2. */
+async function slowPost(
+  { port, ca, bytes }: { port: number; ca: string; bytes: number },
+): Promise<{ status: number; isBrokenOff: boolean }> {
+  const session = connect(`https://localhost:${port}`, { ca });
+  const head = { ":method": "POST", ":authority": "gateway.example", "content-length": bytes };
+  const stream = session.request(head);
+  const closed = Promise.withResolvers<void>();
+  let [status, isBrokenOff] = [0, false];
+  stream.on("response", (head) => status = Number(head[":status"]));
+  stream.on("aborted", () => isBrokenOff = true);
+  stream.on("error", () => isBrokenOff = true);
+  stream.on("close", () => closed.resolve());
+  stream.resume();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  if (!stream.destroyed) stream.end(new Uint8Array(bytes));
+  await closed.promise;
+  await new Promise<void>((resolve) => session.close(() => resolve()));
+  return { status, isBrokenOff };
+}
+
+Deno.test("an answer does not overtake its request: clients would show an error of the stream instead", async () => {
+  await withLiveSite(async (site) => {
+    const server = new ApiServer({ host: "127.0.0.1", port: 0 }, {
+      emit: () => {},
+      credentials: readCredentials(site.config).api,
+      receive: () => Promise.resolve(new Response(null, { status: 401 })),
+      addressOf: () => "192.0.2.1",
+    });
+    const ca = await Deno.readTextFile(site.layout.gatewayCa.certificate);
+    for (const bytes of [2, 70_000]) {
+      const seen = await slowPost({ port: server.port, ca, bytes });
+      assert.deepEqual(seen, { status: 401, isBrokenOff: false }, `${bytes} bytes`);
+    }
+    assert.equal((await slowPost({ port: server.port, ca, bytes: 1_000_000 })).status, 401);
+    await server.shutdown(0);
+  }, { start: false });
 });

@@ -11,7 +11,7 @@ Deno.test("each kind has its line", () => {
   const lines = [
     { ...ITEM, kind: "accepted" },
     { ...ITEM, kind: "accepted", late_seconds: 3600 },
-    { ...ITEM, kind: "retried", delay_ms: 1500 },
+    { ...ITEM, kind: "retried", reason: "status 503", delay_ms: 1500 },
     { ...ITEM, kind: "dead_lettered", reason: "status 422" },
     { ...ITEM, kind: "command", state: "done", key: "backend" },
   ].flatMap((item) => linesOf(item, [], FORM));
@@ -20,7 +20,7 @@ Deno.test("each kind has its line", () => {
     `17:00:00 accepted  sensor_001 ${ID},`,
     "         3600 s late",
     `17:00:00 retried   sensor_001 ${ID}:`,
-    "         again in 1.5 s",
+    "         status 503, again in 1.5 s",
     `17:00:00 dead      sensor_001 ${ID}:`,
     "         status 422",
     `17:00:00 command   sensor_001 ${ID}:`,

@@ -163,7 +163,10 @@ Deno.test("a malformed message is described by place, never by what stands there
     ],
     [good.replace('"payload":{"t":1},', ""), /"payload" is missing, in the object/],
     [good.replace("{", '{"hunter2":1,'), /a field that is not part of a message, at byte 1/],
-    [good.replace(/"timestamp":\d+/, '"timestamp":172771200'), /"timestamp" is not ten digits/],
+    [
+      good.replace(/"timestamp":\d+/, '"timestamp":172771200'),
+      /"timestamp" is not a number of ten digits/,
+    ],
     [good + " x", /text after the object, at byte \d+/],
     [good.slice(0, -20), /unexpected end, at byte \d+/],
     ["﻿" + good, /byte order mark, at byte 0/],

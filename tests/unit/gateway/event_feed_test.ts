@@ -1,6 +1,7 @@
 /** What is seen of what happens: bounded, by device, and only what was asked for. */
 
 import assert from "node:assert/strict";
+import type { Outcome } from "../../../src/core/delivery.ts";
 import type { GatewayEvent } from "../../../src/core/event.ts";
 import { reject } from "../../../src/core/rejection.ts";
 import { EventFeed, type FeedSelection } from "../../../src/gateway/telemetry/event_feed.ts";
@@ -113,4 +114,20 @@ Deno.test("a wait ends with its time and with its server", async () => {
   const waiting = follower.next(60_000, stop.signal);
   stop.abort();
   assert.deepEqual((await waiting).items, []);
+});
+
+Deno.test("a try that failed says which status came, and not where the backend is", async () => {
+  const { feed } = makeFeed();
+  const follower = feed.follow(ALL)!;
+  const entry = { deviceId: "a", messageId: "m", sequence: 1 };
+  const unreachable: Outcome = { kind: "no_answer", reason: "http://backend.example: refused" };
+  const failing: Outcome = {
+    ...{ kind: "answer", status: 503, body: undefined },
+    ...{ retryAfter: null, location: null, contentType: null },
+  };
+  for (const outcome of [unreachable, failing]) {
+    feed.take({ kind: "delivery_retried", entry, outcome, delayMs: 500 });
+  }
+  const { items } = await follower.next(1000, NEVER);
+  assert.deepEqual(items.map(({ reason }) => reason), ["no answer", "status 503"]);
 });

@@ -8,10 +8,13 @@ Deno.test("each takeover doubles the pause up to a minute, and only the first is
     takeovers.connected(nowMs += 60_000);
     return takeovers.ended(i % 2 === 0 ? "taken_over" : "closed", nowMs += 60_000);
   });
+  takeovers.connected(nowMs);
+  const likely = takeovers.ended("closed", nowMs);
   assert.ok(takeovers.goOn(nowMs));
   assert.deepEqual(ends.map(({ isFirst }) => isFirst), [true, ...Array(8).fill(false)]);
   assert.deepEqual(ends.slice(0, 4).map(({ pauseMs }) => pauseMs), [1_000, 2_000, 4_000, 8_000]);
   assert.equal(ends.at(-1)!.pauseMs, 60_000);
+  assert.equal(likely.pauseMs, 10_000, "the broker may as well be restarted all the time");
 });
 
 Deno.test("a connection that is closed without a word is a takeover at the third time in a row", () => {
