@@ -55,6 +55,10 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     others: new Map([["sensor_002", 2]]),
   },
   lease_lapsed: { kind: "lease_lapsed" },
+  backend_untrusted: {
+    kind: "backend_untrusted",
+    reason: "its certificate is from an authority that is not trusted here",
+  },
   node_adopted: { kind: "node_adopted", node: "b", entries: 17 },
   store_clock_differs: { kind: "store_clock_differs", aheadSeconds: 4 },
   clock_behind: { kind: "clock_behind", behindSeconds: 597 },
@@ -213,6 +217,7 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   store_replaced: "Nothing, if you replaced it; earlier message ids are forgotten",
   store_reopened: "Nothing, if you sealed the secrets or changed their key",
   dead_letters_expired: "Look at `dead list` more often, or raise the limits",
+  backend_untrusted: "Correct `backend.ca`, or the backend's certificate; `doctor` tries it",
   lease_lapsed: "Look at the store's servers and the network between; it goes on by itself",
   node_adopted: "Look at that machine; its gateway goes on when it is started again",
   store_clock_differs: "Synchronise the clocks of all machines, the store's too",

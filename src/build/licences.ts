@@ -21,8 +21,19 @@ const RULE = "-".repeat(80);
 export function licenceTextIn(folder: string): string {
   const names = [...Deno.readDirSync(folder)].map(({ name }) => name)
     .filter((name) => LICENCE_FILE.test(name)).toSorted();
-  if (names.length === 0) throw new BuildFailure(`The package in "${folder}" has no licence text`);
+  if (names.length === 0) return licenceInReadme(folder);
   return names.map((name) => Deno.readTextFileSync(join(folder, name)).trim()).join("\n\n");
+}
+
+/** Some have it under a heading of their README. */
+function licenceInReadme(folder: string): string {
+  const readme = [...Deno.readDirSync(folder)].find(({ name }) => /^readme(\.md)?$/i.test(name));
+  const text = readme && Deno.readTextFileSync(join(folder, readme.name));
+  const section = /^#+\s*licen[cs]e\s*$(.*?)(?=^#|(?![^]))/ims.exec(text ?? "")?.[1]?.trim();
+  if (section !== undefined && /copyright .*permission is hereby granted/is.test(section)) {
+    return section;
+  }
+  throw new BuildFailure(`The package in "${folder}" has no licence text`);
 }
 
 /** The MIT licence, which this program is under itself, as others give it. */

@@ -3,6 +3,9 @@
 import { ensureMosquitto } from "../demo/sandbox/broker_process.ts";
 import { inviteToTry, watch } from "../demo/keep.ts";
 import { Narrator } from "../demo/narrator.ts";
+import { tellNodesStory } from "../demo/nodes_story.ts";
+import { NodesSandbox } from "../demo/sandbox/nodes_sandbox.ts";
+import { findPostgres } from "../demo/sandbox/postgres_server.ts";
 import { Sandbox } from "../demo/sandbox/sandbox.ts";
 import { stopInGoodOrder, tellStory } from "../demo/story.ts";
 import { printJson } from "./json_output.ts";
@@ -13,20 +16,30 @@ const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** What `demo` may be told. */
 interface DemoOptions {
   readonly keep?: true;
+  readonly nodes?: number;
   readonly json?: true;
 }
 
 /** Tells the story and checks every claim in it; fails if one does not hold. */
 export async function demo(options: DemoOptions): Promise<void> {
-  const { keep, json } = options;
+  const { keep, json, nodes } = options;
   if (keep && json) {
     throw new CommandError("Cannot take both --keep and --json", { exit: EXIT.usage });
+  }
+  if (nodes !== undefined && nodes !== 2) {
+    throw new CommandError("--nodes takes 2: that many gateways are in the story", {
+      exit: EXIT.usage,
+    });
+  }
+  if (keep && nodes) {
+    throw new CommandError("Cannot take both --keep and --nodes", { exit: EXIT.usage });
   }
   const mosquitto = await ensureMosquitto();
   if (!mosquitto.ok) throw new CommandError(mosquitto.fault, { hint: mosquitto.hint });
   const write = json ? () => {} : print;
   const narrator = new Narrator({ write, colour: hasColour(Deno.stdout) });
   const stop = stopSignal();
+  if (nodes) return await demoOfNodes(narrator, { ...options, stop });
   const sandbox = await Sandbox.open();
   try {
     await play(sandbox, narrator, { ...options, stop });
@@ -34,6 +47,34 @@ export async function demo(options: DemoOptions): Promise<void> {
     narrator.hush();
     await sandbox.close();
   }
+}
+
+/** The same of two gateways on one store. */
+async function demoOfNodes(
+  narrator: Narrator,
+  options: DemoOptions & { readonly stop: Promise<void> },
+): Promise<void> {
+  if (findPostgres() === undefined) {
+    throw new CommandError("PostgreSQL is not installed", {
+      hint: "Install it: sudo apt-get install postgresql",
+    });
+  }
+  const startedMs = performance.now();
+  if (!options.json) print("SecureIoTGateway: two gateways on one store, in a temporary site");
+  const sandbox = await NodesSandbox.open();
+  const interrupted = options.stop.then(() => {
+    throw new CommandError("The demo was interrupted");
+  });
+  try {
+    const story = tellOf(() => tellNodesStory(sandbox, narrator), sandbox, narrator);
+    await Promise.race([story, interrupted]);
+    sayResult(narrator, { ...options, tookMs: performance.now() - startedMs });
+  } finally {
+    interrupted.catch(() => {});
+    narrator.hush();
+    await sandbox.close();
+  }
+  if (narrator.failed > 0) throw new CommandError("The demo did not go as told");
 }
 
 /** The story, its result, and what comes after it with `--keep`. */
@@ -66,9 +107,23 @@ async function tell(
   narrator: Narrator,
   options: DemoOptions,
 ): Promise<boolean> {
+  return await tellOf(
+    async () => {
+      await tellStory(sandbox, narrator);
+      if (!options.keep) await stopInGoodOrder(sandbox, narrator);
+    },
+    sandbox,
+    narrator,
+  );
+}
+
+async function tellOf(
+  story: () => Promise<void>,
+  sandbox: { readonly lastWords: Readonly<Record<string, string>> },
+  narrator: Narrator,
+): Promise<boolean> {
   try {
-    await tellStory(sandbox, narrator);
-    if (!options.keep) await stopInGoodOrder(sandbox, narrator);
+    await story();
     return true;
   } catch (error) {
     narrator.check("The story comes to its end", false, (error as Error).message);

@@ -90,6 +90,7 @@ function addSiteCommands(program: Command): void {
     .action(async (id, options) => (await import("./watch.ts")).watch(id, options));
   program.command("demo").description("Show the whole story in a temporary site")
     .option("--keep", "leave it running, with the addresses to try")
+    .option("--nodes <count>", "the story of two gateways on one store: 2", Number)
     .option("--json", "as JSON: only what was checked")
     .action(async (options) => (await import("./demo.ts")).demo(options));
 }

@@ -121,6 +121,8 @@ type DeliveryEvent =
   /** The answer to a batch of so many readings is not as agreed; said again at growing pauses. */
   | { readonly kind: "batch_answer_invalid"; readonly reason: string; readonly count: number }
   | { readonly kind: "backend_unreachable"; readonly reason: string; readonly waiting: Waiting }
+  /** Looked at when the gateway started: nothing can be sent to a backend with this certificate. */
+  | { readonly kind: "backend_untrusted"; readonly reason: string }
   /** It answers, but does not take the readings; `location` where it redirects. */
   | {
     readonly kind: "backend_failing";

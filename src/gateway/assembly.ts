@@ -125,6 +125,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
     ...{ emit, eventLog, refusals, gate: options.gate, commands, receipts, cluster },
+    backendCa: credentials.backend.ca,
     dropCounter: new DropCounter(messages, emit),
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),

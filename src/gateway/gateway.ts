@@ -7,6 +7,7 @@
 
 import type { Config } from "../config/config.ts";
 import { VERSION } from "../config/version.ts";
+import { backendTlsFault } from "./backend/tls_check.ts";
 import { assemble, type GatewayOptions, type GatewayParts } from "./assembly.ts";
 
 /** How long requests wait for a gateway that starts, before they are told what is not ready. */
@@ -22,6 +23,8 @@ export class Gateway {
   readonly #config: Config;
   readonly #parts: GatewayParts;
   readonly #ready = Promise.withResolvers<void>();
+  readonly #stopped = new AbortController();
+  #looking: Promise<void> = Promise.resolve();
   #stopping = false;
 
   private constructor(config: Config, parts: GatewayParts) {
@@ -68,6 +71,7 @@ export class Gateway {
     this.#drop(untold);
     const counts = { devices: keys.size, pending: committer.pending };
     emit({ kind: "gateway_started", ...startFacts(this.#config), ...counts });
+    this.#looking = this.#tellUntrusted();
     await this.#tellAuditHead();
   }
 
@@ -75,6 +79,7 @@ export class Gateway {
   async stop(graceMs = STOP_GRACE_MS): Promise<void> {
     const { intake, forwarder, gate, committer, broker, backend, eventLog, store } = this.#parts;
     this.#stopping = true;
+    this.#stopped.abort();
     this.#ready.resolve();
     this.#parts.expiryWatch.close();
     intake.stopTaking();
@@ -88,6 +93,7 @@ export class Gateway {
     await broker.close();
     await this.#parts.receipts.close();
     backend.close();
+    await this.#looking;
     eventLog.flush();
     this.#parts.emit({ kind: "gateway_stopped", pending: committer.pending });
     await this.#tellAuditHead();
@@ -106,6 +112,13 @@ export class Gateway {
     const { committer, emit } = this.#parts;
     for (const sequence of callbacks) committer.settle({ sequence, deadLetter: undefined });
     emit({ kind: "callbacks_dropped", count: callbacks.length });
+  }
+
+  async #tellUntrusted(): Promise<void> {
+    const { backend: { url, proxy } } = this.#config;
+    const { backendCa: ca, emit } = this.#parts;
+    const reason = await backendTlsFault({ url, proxy, ca }, this.#stopped.signal);
+    if (reason !== undefined) emit({ kind: "backend_untrusted", reason });
   }
 
   async #tellAuditHead(): Promise<void> {

@@ -145,6 +145,7 @@ const LINES = {
     ),
   backend_unreachable: ({ reason, waiting }) =>
     error(`The backend does not answer: ${reason}`, waitingOf(waiting)),
+  backend_untrusted: ({ reason }) => error(`The backend cannot be trusted: ${reason}`),
   backend_failing: ({ status, location, waiting }) =>
     error(
       `The backend answers ${status}` +

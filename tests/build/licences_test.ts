@@ -27,6 +27,11 @@ Deno.test("Deno's licence has its makers' notice in place of this program's", ()
 Deno.test("all that a package says of its licence is taken, and one that says nothing is refused", async () => {
   await withFolder((folder) => {
     assert.throws(() => licenceTextIn(folder), BuildFailure);
+    const terms = "Copyright (c) 2014 Somebody\n\nPermission is hereby granted to anybody";
+    Deno.writeTextFileSync(`${folder}/README.md`, "# It\n\n## License\n\nMIT\n");
+    assert.throws(() => licenceTextIn(folder), BuildFailure, "a name is no text");
+    Deno.writeTextFileSync(`${folder}/README.md`, `# It\n\n## license\n\n${terms}\n\n## More\n`);
+    assert.equal(licenceTextIn(folder), terms);
     Deno.writeTextFileSync(`${folder}/LICENCE.md`, "Terms\n");
     Deno.writeTextFileSync(`${folder}/NOTICE`, "\nNotice");
     Deno.writeTextFileSync(`${folder}/index.js`, "code");

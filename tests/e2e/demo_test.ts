@@ -3,10 +3,12 @@ import { join } from "node:path";
 import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
 import { ensureMosquitto } from "../../src/demo/sandbox/broker_process.ts";
 import { programCommand } from "../../src/demo/sandbox/gateway_process.ts";
+import { findPostgres } from "../../src/demo/sandbox/postgres_server.ts";
 import { poll } from "../../src/time/poll.ts";
 import { assertJsonForm } from "../support/json_form.ts";
 
 const LIMIT_MS = 30_000;
+const NODES_LIMIT_MS = 60_000;
 
 /** What the story must have shown, in this order. */
 const LANDMARKS = [
@@ -56,6 +58,23 @@ Deno.test("demo --json prints what was checked, and nothing else", async () => {
     assertJsonForm(result, "demo");
     assert.deepEqual([result.claims.length, result.failed], [30, 0]);
   });
+});
+
+Deno.test({
+  name: "demo --nodes 2 tells the story of two gateways on one store, in time",
+  ignore: findPostgres() === undefined,
+  fn: async () => {
+    await withDemo(["--nodes", "2"], async (demo, folder) => {
+      const startedMs = performance.now();
+      const { code } = await demo.exited;
+      assert.equal(code, 0, demo.stdout + demo.stderr);
+      assert(performance.now() - startedMs < NODES_LIMIT_MS);
+      assert.match(demo.stdout, /^Checks: 11 ok, 0 failed, in/m);
+      assert.deepEqual(tooLong(demo.stdout).filter((line) => !line.startsWith("   DIR is /")), []);
+      assert.equal(demo.stderr, "");
+      await assertNothingLeft(folder);
+    });
+  },
 });
 
 Deno.test("demo --keep stays until a signal, then ends with exit 0 and leaves nothing", async () => {

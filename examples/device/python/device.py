@@ -1,47 +1,71 @@
-# apt install python3-paho-mqtt; python3 device.py devices/sensor_001
-import hashlib, hmac, json, os, re, sys, time, uuid
+# apt install python3-paho-mqtt; secure_iot_device.py beside it; python3 device.py devices/sensor_001
+import json, os, sys, time
 import paho.mqtt.client as mqtt
+from paho.mqtt.packettypes import PacketTypes
+from secure_iot_device import Device
 folder = sys.argv[1]
-device = json.load(open(folder + "/device.json"))
-device_id, topics = device["device_id"].encode(), device["topics"]
-secret = open(folder + "/secret", "rb").read()
-kept = folder + "/commands.json"  # the last commands, each with our last word on it
-words = json.load(open(kept)) if os.path.exists(kept) else {}
-MESSAGE = b'{"device_id":"%b","timestamp":%b,"message_id":"%b","payload":%b,"signature":"%b"}'
-COMMAND = rb'{"timestamp":(\d{10}),"message_id":"(.{36})","payload":(.*),"signature":"(.{64})"}'
-def sign(kind, *fields):
-    text = kind + device_id + b"".join(fields)
-    return hmac.new(secret, text, hashlib.sha256).hexdigest().encode()
-def publish(kind, topic, message_id, payload):
-    payload = json.dumps(payload, separators=(",", ":")).encode()
-    fields = str(int(time.time())).encode(), message_id.encode(), payload
-    client.publish(topics[topic], MESSAGE % (device_id, *fields, sign(kind, *fields)), qos=1)
-def keep(message_id, word):
-    words[message_id] = word
-    for old in list(words)[:-200]:
-        del words[old]
-    with open(kept + ".new", "w") as file:
-        json.dump(words, file), file.flush(), os.fsync(file.fileno())
-    os.replace(kept + ".new", kept)
-def obey(message_id, command):
-    if message_id not in words:  # a second copy is not done, but acknowledged again
-        keep(message_id, {"state": "received"})  # first: a restart in between does not do it twice
-        print("command:", command, flush=True)
-        keep(message_id, {"state": "done"})
-    publish(b"ack:", "ack", message_id, words[message_id])
-def on_connect(client, *_):
-    client.subscribe([(topics["response"], 1), (topics["command"], 1)])
-    publish(b"", "data", str(uuid.uuid4()), {"temperature": 22.5, "humidity": 60})
+about = json.load(open(folder + "/device.json"))
+topics = about["topics"]
+class Store:  # what outlives a power cut: readings nobody has answered, commands we have had
+    path = folder + "/kept.json"
+    def __init__(self):
+        kept = json.load(open(self.path)) if os.path.exists(self.path) else [[], {}]
+        self.readings, self.known = kept
+    def write(self):
+        try:
+            with open(self.path + ".new", "w") as file:
+                json.dump([self.readings, self.known], file), file.flush(), os.fsync(file.fileno())
+            os.replace(self.path + ".new", self.path)
+        except OSError as error:
+            sys.exit(f"cannot keep: {error}")  # rather end than act on what cannot be kept
+    def append(self, message_id, payload): self.readings.append([message_id, payload]), self.write()
+    def front(self): return self.readings[0] if self.readings else None
+    def drop(self): self.readings.pop(0), self.write()
+    def commands(self): return dict(self.known)
+    def keep(self, message_id, known): self.known[message_id] = known; self.write()
+    def forget(self, message_id): del self.known[message_id]; self.write()
+def uptime(): return int(time.monotonic())
+def obey(message):
+    command = device.command(uptime(), message)
+    word = command.get("acknowledgement")  # of a copy: what we said of it before
+    if command["result"] == "ok":  # its id is kept, so do it here: it does not happen twice
+        print("command:", command["payload"], flush=True)
+        word = device.acknowledge(uptime(), command["message_id"], "done")
+    elif command["result"] == "repeated" and not word:  # a restart before we could say "done"
+        word = device.acknowledge(uptime(), command["message_id"], "received")
+    if word: client.publish(topics["ack"], word, qos=1)
 def on_message(client, _, message):
+    if message.topic == topics["command"]: return obey(message.payload)
+    text = message.payload.decode(errors="replace")
     if message.topic == topics["response"]:
-        return print("answer:", message.payload.decode(errors="replace"), flush=True)
-    command = re.fullmatch(COMMAND, message.payload, re.DOTALL)
-    genuine = command and hmac.compare_digest(command[4], sign(b"", *command.groups()[:3]))
-    if genuine and abs(time.time() - int(command[1])) <= 300:
-        obey(command[2].decode(), command[3].decode())
+        properties = dict(getattr(message.properties, "UserProperty", []))
+        genuine = device.response(properties, message.payload)["result"] in ("ok", "other")
+        return print("answer:" if genuine else "answer, not signed with our secret:", text, flush=True)
+    receipt = device.receipt(uptime(), message.payload)  # why a reading was refused, and our clock
+    genuine = receipt["result"] in ("ok", "other")
+    if genuine: print("receipt:", receipt["payload"], flush=True)
+    else: print("receipt, not signed with our secret:", text, flush=True)
+def on_connect(client, _, flags, reason, properties):
+    if reason.value: return print("connection refused:", reason, file=sys.stderr)
+    client.subscribe([(topics[name], 1) for name in ("command", "receipt", "response")])
+def on_subscribe(client, *_): device.connected(uptime()); client.is_ready = True
+store = Store()
+device = Device(about["device_id"], open(folder + "/secret").read(), store)
+device.set_clock(uptime(), int(time.time()))  # leave it out where there is no clock
+if not store.front(): device.enqueue('{"temperature":22.5,"humidity":60}')  # as often as you like
 version = [mqtt.CallbackAPIVersion.VERSION2] if hasattr(mqtt, "CallbackAPIVersion") else []
-client = mqtt.Client(*version, client_id=device["client_id"], clean_session=False)
-client.on_connect, client.on_message = on_connect, on_message
-client.tls_set(folder + "/ca.crt", folder + "/client.crt", folder + "/client.key")
-client.connect(device["broker"]["host"], device["broker"]["port"])
-client.loop_forever()
+client = mqtt.Client(*version, client_id=about["client_id"], protocol=mqtt.MQTTv5)
+client.on_connect, client.on_subscribe, client.on_message = on_connect, on_subscribe, on_message
+client.tls_set(*[f"{folder}/{name}" for name in ("ca.crt", "client.crt", "client.key")])
+session = mqtt.Properties(PacketTypes.CONNECT)
+session.SessionExpiryInterval = 7 * 86400  # so long the broker keeps commands for us
+while True:
+    try:
+        client.is_ready = False
+        client.connect(**about["broker"], clean_start=False, properties=session)
+        while client.loop(timeout=0.2) == mqtt.MQTT_ERR_SUCCESS:
+            message = device.next(uptime()) if client.is_ready else None
+            if message: client.publish(topics["data"], message, qos=1)
+    except OSError as error:
+        print("no connection:", error, file=sys.stderr)
+    time.sleep(1)

@@ -48,6 +48,7 @@ const COUNTS = {
     metrics.backendOutcomes.inc({ outcome: classOf(outcome) }),
   batch_answer_invalid: undefined,
   backend_unreachable: undefined,
+  backend_untrusted: undefined,
   backend_failing: undefined,
   backend_recovered: undefined,
   response_refused: undefined,
