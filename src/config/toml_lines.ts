@@ -15,7 +15,7 @@ export function lineOfSetting(toml: string, section: string, key?: string): numb
   return undefined;
 }
 
-/** What is wrong on a line of it, in the words of whoever wrote it; `what` is the parser's. */
+/** What is wrong on a line, in the words of the file; `what` is what the parser says. */
 export function tomlFault(toml: string, lineNumber: number, what: string): string {
   const line = toml.split("\n")[lineNumber - 1] ?? "";
   if (!what.includes("redefine")) return /=\s*[a-z]/i.test(line) ? "a text needs quotes" : what;
