@@ -15,6 +15,7 @@ import { signingInput } from "../../src/core/signing_input.ts";
 import { commandTopic } from "../../src/core/topic.ts";
 import { reaches } from "../support/command_states.ts";
 import { DEVICE_EXAMPLES, type DeviceExample } from "../support/device_examples.ts";
+import { freePorts } from "../support/free_ports.ts";
 import { withFolder } from "../support/with_folder.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
@@ -106,6 +107,7 @@ class Play {
         await this.#obeysOnce();
         if (example.keepsBy === "rename") await this.#actsOnNothingItCannotKeep(folder);
         await this.#saysThatItsSecretIsWrong(folder);
+        await this.#saysThatNobodyListens(folder);
       } finally {
         await this.#end("SIGTERM");
       }
@@ -161,6 +163,18 @@ class Play {
     await Deno.writeTextFile(`${folder}/secret`, "another");
     this.#life = this.#start();
     await this.#prints(RECEIPTS.secret, '"code":"invalid_signature"');
+  }
+
+  /** Without a broker it says so, and goes on trying. */
+  async #saysThatNobodyListens(folder: string): Promise<void> {
+    await this.#end("SIGTERM");
+    const path = `${folder}/device.json`;
+    const about = JSON.parse(await Deno.readTextFile(path));
+    [about.broker.port] = freePorts(1);
+    await Deno.writeTextFile(path, JSON.stringify(about));
+    this.#life = this.#start();
+    await poll("the device to say that nobody listens", () => this.#life.stderr !== "", PATIENCE);
+    assert.ok(this.#life.running, this.#life.stderr);
   }
 
   /** Kills it, and starts it again; `meanwhile` is what is published to it. */

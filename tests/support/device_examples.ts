@@ -25,6 +25,10 @@ const EXAMPLES = `${ROOT}examples/device/`;
 /** npm may be asked: in CI, and whoever else sets it. */
 const WANTS_NPM = Deno.env.get("TEST_NODE_BACKENDS") === "1";
 const MQTT_PACKAGE = "mqtt@5.16.0";
+const MICROPYTHON_PACKAGE = "@micropython/micropython-webassembly-pyscript@1.27.0";
+const NO_NODE_PACKAGES = WANTS_NPM
+  ? unless(succeeds("node", "--version"), "node")
+  : "TEST_NODE_BACKENDS=1, which lets npm fetch packages";
 /** Where Debian's packages put Go's sources. */
 const GO_PATH = "/usr/share/gocode";
 const PYTHON = ["python3", "/usr/bin/python3"]
@@ -64,13 +68,20 @@ export const DEVICE_EXAMPLES: readonly DeviceExample[] = [
   {
     name: "JavaScript in Node",
     keepsBy: "rename",
-    missing: WANTS_NPM
-      ? unless(succeeds("node", "--version"), "node")
-      : "TEST_NODE_BACKENDS=1, which lets npm fetch mqtt",
+    missing: NO_NODE_PACKAGES,
     build: async (folder) => {
       await copyJavaScript(folder);
       await Deno.symlink(await fetchPackage(MQTT_PACKAGE), `${folder}/node_modules`);
       return (device) => ({ path: "node", args: [`${folder}/device.mjs`, device] });
+    },
+  },
+  {
+    name: "MicroPython",
+    missing: NO_NODE_PACKAGES,
+    build: async () => {
+      const folders = [await fetchPackage(MICROPYTHON_PACKAGE), await fetchPackage(MQTT_PACKAGE)];
+      const program = `${ROOT}tests/support/micropython_device.mjs`;
+      return (device) => ({ path: "node", args: [program, ...folders, ROOT, device] });
     },
   },
   {

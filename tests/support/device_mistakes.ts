@@ -5,6 +5,8 @@ import { secondsOf } from "../../src/core/time.ts";
 
 const PAYLOAD = '{"temperature":22.5}';
 const HOUR = 3_600;
+/** From 1970. */
+const SECONDS_TO_2000 = 946_684_800;
 
 /** The parts of a message; the usual ones are right. */
 interface Fields {
@@ -54,6 +56,7 @@ function changed(change: (text: string) => string | Uint8Array): Mistake {
 export const DEVICE_MISTAKES: Readonly<Record<string, Mistake>> = {
   "the clock says 1970": bent(() => ({ timestamp: "42" })),
   "milliseconds": bent(() => ({ timestamp: `${Date.now()}` })),
+  "seconds since 2000": bent(() => ({ timestamp: `${nowSeconds() - SECONDS_TO_2000}` })),
   "a timestamp in quotes": bent(({ timestamp }) => ({ timestamp: `"${timestamp}"` })),
   "a timestamp with a fraction": bent(({ timestamp }) => ({ timestamp: `${timestamp}.5` })),
   "local time, or a clock that is off": bent(() => ({ timestamp: `${nowSeconds() + HOUR}` })),
