@@ -34,10 +34,16 @@ async function servers({ store }: SiteWithStore): Promise<CheckOutcome> {
   }`;
   const ghosts = hosts.filter(({ role }) => role === "former_primary");
   if (ghosts.length > 0) {
-    return fail(observed, `Stop ${ghosts[0]!.name}, and let it follow the primary again`);
+    return fail(
+      observed,
+      `Stop PostgreSQL at ${ghosts[0]!.name}: systemctl stop postgresql; make a standby of it`,
+    );
   }
   if (!facts.fsync || !facts.fullPageWrites) {
-    return fail(`${observed}; fsync or full_page_writes is off`, "Switch both on at the servers");
+    return fail(
+      `${observed}; fsync or full_page_writes is off`,
+      "Set both to on in postgresql.conf at the servers",
+    );
   }
   return oddities(facts, observed);
 }
@@ -55,16 +61,19 @@ function oddities(facts: ServerFacts, observed: string): CheckOutcome {
   if (open > OPEN_SECONDS) {
     return warn(
       `${observed}; a transaction has been open for ${open} s`,
-      "End it: its tables grow meanwhile (pg_stat_activity names it)",
+      "End it: pg_stat_activity names it, and the tables grow until then",
     );
   }
   if (isSuperuser) {
-    return warn(observed, "Give store.url a role that is no superuser, and owns only its database");
+    return warn(
+      observed,
+      "Name a role in gateway.toml, store.url, that owns its database and has no other rights",
+    );
   }
   const away = hosts.filter(({ role }) => role === "unreachable");
   return away.length === 0
     ? pass(observed)
-    : warn(observed, `Bring ${away[0]!.name} up, or take it out of store.url`);
+    : warn(observed, `Start PostgreSQL at ${away[0]!.name}, or correct store.url in gateway.toml`);
 }
 
 function described(role: ServerFacts["hosts"][number]["role"]): string {
@@ -91,7 +100,7 @@ async function secondServer({ store, config }: SiteWithStore): Promise<CheckOutc
   if (config.store.server?.isReplicated === false) {
     return warn(
       `${observed}; store.durability is "local"`,
-      "With one server, what it has is lost with its disk",
+      "For a second server: set store.durability, see the page on PostgreSQL",
     );
   }
   const isOff = names === "" || commit === "off" || commit === "local";
@@ -101,9 +110,10 @@ async function secondServer({ store, config }: SiteWithStore): Promise<CheckOutc
       'Set synchronous_standby_names at the primary, or store.durability = "local"',
     );
   }
-  return waitedFor > 0
-    ? pass(observed)
-    : fail(`${observed}: nothing is taken in until one is back`, "Bring a standby up");
+  return waitedFor > 0 ? pass(observed) : fail(
+    `${observed}: nothing is taken in until one is back`,
+    "Start the standby: systemctl start postgresql",
+  );
 }
 
 async function otherGateways({ store, config }: SiteWithStore): Promise<CheckOutcome> {
