@@ -7,6 +7,7 @@
  * - it removes the devices that it registers, also those that a killed run has left.
  */
 
+import { faultText } from "../core/fault_text.ts";
 import { lockNow } from "../site/site_lock.ts";
 import { openStore } from "../store/open_store.ts";
 import { storePlaceIn } from "../store/store_place.ts";
@@ -18,7 +19,6 @@ import {
   type Check,
   type CheckOutcome,
   type CheckResult,
-  messageOf,
   pass,
   perform,
   type Site,
@@ -157,7 +157,7 @@ export class DoctorRun {
       return await closedListener(listeners.devices) ?? await closedListener(listeners.gateway) ??
         listeners;
     } catch (error) {
-      return messageOf(error);
+      return faultText(error);
     }
   }
 
@@ -201,7 +201,7 @@ export class DoctorRun {
         this.#registered = deviceId;
       });
     } catch (error) {
-      return `no device can be registered: ${messageOf(error)}`;
+      return `no device can be registered: ${faultText(error)}`;
     }
   }
 
