@@ -46,7 +46,7 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
   store_replaced: { kind: "store_replaced" },
   store_reopened: {
     kind: "store_reopened",
-    reason: "sealed under 0a1b2c3d4e5f, and secrets.key there is none",
+    reason: "sealed under 0a1b2c3d4e5f, and there is no secrets.key",
   },
   dead_letters_expired: {
     kind: "dead_letters_expired",

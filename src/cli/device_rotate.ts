@@ -15,8 +15,10 @@ import { readRequest } from "./request_file.ts";
 import { makeSecret } from "../site/device_secret.ts";
 import { configOf, layoutOf, withSecrets } from "./open_site.ts";
 import { brokerSentence, failOn } from "./revocation_report.ts";
+import { programName } from "./program_name.ts";
 import { readSecret } from "./secret_file.ts";
 import { type JsonOption, printJson } from "./json_output.ts";
+import { counted } from "../core/counted.ts";
 import { CommandError, EXIT, print, printable } from "./terminal.ts";
 import { unknownDevice } from "./unknown_device.ts";
 import { DAY_MS, secondsOf } from "../core/time.ts";
@@ -47,7 +49,9 @@ export async function rotateDevice(deviceId: string, options: RotateOptions): Pr
     const rotation = { site, registry };
     const { steps, fault } = await rotate(rotation, deviceId, { ...options, overlapSeconds });
     if (options.json) printJson({ deviceId, complete: fault === undefined, steps, fault });
-    else for (const line of steps.flatMap(sentencesOf)) print(printable(line));
+    else {for (const line of steps.flatMap((step) => sentencesOf(step, layout.directory))) {
+        print(printable(line));
+      }}
     if (fault) sayFault(fault, deviceId, options);
   });
 }
@@ -112,26 +116,28 @@ function checkOptions(options: RotateOptions): number {
   return secondsOf(durationMs(overlap));
 }
 
-function sentencesOf(step: RotateDeviceStep): string[] {
+function sentencesOf(step: RotateDeviceStep, directory: string): string[] {
+  const typed = (rest: string) => `${programName()} device ${rest} --dir ${directory}`;
   switch (step.kind) {
     case "secret_rotated": {
       const { deviceId, secretFile = "the one you gave", previousValidUntil } = step;
       return [
         `${deviceId} has a new secret: ${secretFile} goes onto the device`,
         `The previous secret is valid until ${previousValidUntil}`,
-        `To see which one it uses: secure-iot-gateway device show ${deviceId}`,
+        `To see which one it uses: ${typed(`show ${deviceId}`)}`,
       ];
     }
     case "certificate_issued": {
       const { deviceId, bundle, validUntil } = step;
       return [
         `${deviceId} has a new certificate until ${validUntil}: ${bundle} goes onto the device`,
-        `The previous ones stay valid until: secure-iot-gateway device rotate ${deviceId} --finish`,
+        `The previous ones stay valid until: ${typed(`rotate ${deviceId} --finish`)}`,
       ];
     }
     case "overlap_ended": {
       const { deviceId, withdrawn } = step;
-      return [`${deviceId} now has its newest secret only; ${withdrawn} certificates were revoked`];
+      const revoked = counted(withdrawn, "certificate");
+      return [`${deviceId} now has its newest secret only; revoked ${revoked}`];
     }
     default:
       return [brokerSentence(step)];

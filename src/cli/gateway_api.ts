@@ -2,8 +2,10 @@
 
 import { type ApiAnswer, ApiClient } from "../client/api_client.ts";
 import { localOrigin } from "../config/listen_address.ts";
+import { faultText } from "../core/fault_text.ts";
 import { readOperatorText } from "../config/operator_file.ts";
 import { configOf, layoutOf, type SiteOption } from "./open_site.ts";
+import { programName } from "./program_name.ts";
 import { CommandError } from "./terminal.ts";
 
 /** Asks one request; fails with a hint if the gateway cannot be reached. */
@@ -22,9 +24,8 @@ export async function withGateway<T>(
       try {
         return await request(api);
       } catch (error) {
-        const reason = (error as Error).message;
-        throw new CommandError(`Cannot reach the gateway at ${url}: ${reason}`, {
-          hint: `Is it running? secure-iot-gateway run --dir ${directory}`,
+        throw new CommandError(`Cannot reach the gateway at ${url}: ${faultText(error)}`, {
+          hint: `Is it running? ${programName()} run --dir ${directory}`,
         });
       }
     });

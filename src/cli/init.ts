@@ -3,6 +3,7 @@
 import { createSite, type SiteFault, type SiteNote } from "../site/operations/site_creation.ts";
 import { layoutOf } from "./open_site.ts";
 import { type JsonOption, printJson } from "./json_output.ts";
+import { programName } from "./program_name.ts";
 import { CommandError, EXIT, note, print } from "./terminal.ts";
 
 /** What `init` is told. */
@@ -35,9 +36,9 @@ export async function init(options: InitOptions): Promise<void> {
   print(`Made a site in ${directory}`);
   for (const one of result.notes) note(`hint: ${noteSentence(one)}`);
   note(`Next:
-  secure-iot-gateway device add sensor_001 --dir ${directory}
+  ${programName()} device add sensor_001 --dir ${directory}
   mosquitto -c ${brokerConfiguration}
-  secure-iot-gateway run --dir ${directory}`);
+  ${programName()} run --dir ${directory}`);
 }
 
 function faultSentence(fault: SiteFault): string {

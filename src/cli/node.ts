@@ -5,6 +5,7 @@ import { createNode, type NodeFault } from "../site/operations/node_folder.ts";
 import type { KnownNode, KnownNodes } from "../store/known_nodes.ts";
 import { type JsonOption, printJson } from "./json_output.ts";
 import { configOf, layoutOf, withStore } from "./open_site.ts";
+import { programName } from "./program_name.ts";
 import { CommandError, note, print, printable } from "./terminal.ts";
 
 /** What `node add` is told. */
@@ -39,7 +40,7 @@ export async function addNode(name: string, options: NodeAddOptions): Promise<vo
   const place = options.at ?? directory;
   note(`Next, on its machine:
   mosquitto -c ${brokerConfiguration.replace(directory, place)}
-  secure-iot-gateway run --dir ${place}`);
+  ${programName()} run --dir ${place}`);
 }
 
 /** Shows the gateways that share the store. */

@@ -10,6 +10,7 @@ import { readOperatorText } from "../config/operator_file.ts";
 import { systemFault } from "../config/system_fault.ts";
 import type { Settings } from "../config/settings.ts";
 import { type SiteLayout, siteLayout } from "../site/layout.ts";
+import { programName } from "./program_name.ts";
 import { CommandError, EXIT } from "./terminal.ts";
 
 /** Options that every command has. */
@@ -98,7 +99,7 @@ function readConfiguration(layout: SiteLayout): string {
     if (error instanceof Deno.errors.NotFound) {
       throw new CommandError(`There is no site in "${layout.directory}": no gateway.toml`, {
         hint:
-          `Name the site folder with --dir, or make one: secure-iot-gateway init --dir ${layout.directory}`,
+          `Name the site folder with --dir, or make one: ${programName()} init --dir ${layout.directory}`,
       });
     }
     const hint = systemFault(error)?.hint;

@@ -10,6 +10,7 @@
 import { answerOf, type ApiClient } from "../client/api_client.ts";
 import { readEvents, type StreamEvent } from "../client/event_stream.ts";
 import { isDeviceId } from "../core/device.ts";
+import { faultText } from "../core/fault_text.ts";
 import { wrapped } from "../core/line_wrap.ts";
 import { secondsOf } from "../core/time.ts";
 import type { Config } from "../config/config.ts";
@@ -96,7 +97,7 @@ async function follow(following: Following): Promise<void> {
       } catch (error) {
         if (error instanceof CommandError) throw error;
         if (signal.aborted) return;
-        if (!isLost) note(`note: the gateway does not answer: ${(error as Error).message}`);
+        if (!isLost) note(`note: the gateway does not answer: ${faultText(error)}`);
         isLost = true;
       }
       if (!signal.aborted) await pause(AGAIN_MS, signal);

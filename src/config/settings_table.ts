@@ -10,7 +10,7 @@ import {
   type Settings,
 } from "./settings.ts";
 import { closestName } from "./spelling.ts";
-import { lineOfSetting } from "./toml_lines.ts";
+import { lineOfSetting, tomlFault } from "./toml_lines.ts";
 
 /** The environment variable that names the site folder; it is not a setting. */
 export const SITE_DIRECTORY_VARIABLE = "SECURE_IOT_GATEWAY_DIR";
@@ -53,7 +53,7 @@ export function readSettings(
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     const what = error.message.split("\n")[0]!.replace("Invalid TOML document: ", "");
-    const fault = `gateway.toml: line ${error.line}: ${what}`;
+    const fault = `gateway.toml: line ${error.line}: ${tomlFault(toml, error.line, what)}`;
     return { settings: {} as Settings, faults: [fault], foreign: [], ignored: [] };
   }
   const { places, faults: foreign, ignored } = override(table, environment);

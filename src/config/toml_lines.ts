@@ -14,3 +14,16 @@ export function lineOfSetting(toml: string, section: string, key?: string): numb
   }
   return undefined;
 }
+
+/** What is wrong on a line, in the words of the file; `what` is what the parser says. */
+export function tomlFault(toml: string, lineNumber: number, what: string): string {
+  const line = toml.split("\n")[lineNumber - 1] ?? "";
+  if (!what.includes("redefine")) return /=\s*[a-z]/i.test(line) ? "a text needs quotes" : what;
+  const section = /^\s*\[\s*"?([^\]"]+?)"?\s*\]/.exec(line)?.[1];
+  const first = section === undefined ? undefined : lineOfSetting(toml, section);
+  if (first !== undefined && first < lineNumber) {
+    return `[${section}] is on line ${first} already: write its settings there`;
+  }
+  const name = /^\s*"?([^\s="]+)"?\s*=/.exec(line)?.[1];
+  return name === undefined ? what : `${name} is set already`;
+}

@@ -1,5 +1,6 @@
 /** Whether the backend can be reached, what it answers, and what its clock and others say. */
 
+import { faultText } from "../core/fault_text.ts";
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { isEveryAddress } from "../config/listen_address.ts";
@@ -7,20 +8,10 @@ import { readBackendCredentials, readCertificateFile } from "../config/credentia
 import { batchBody, batchKey } from "../core/delivery_batch.ts";
 import { shownLocation } from "../core/delivery.ts";
 import { Endpoint, shownUrl } from "../core/endpoint.ts";
-import { tlsFault } from "../core/tls_fault.ts";
 import { WebhookSigner } from "../core/webhook_signature.ts";
 import { isWrongBackend } from "../core/retry_statuses.ts";
 import { secondsOf } from "../core/time.ts";
-import {
-  type Check,
-  type CheckOutcome,
-  fail,
-  messageOf,
-  pass,
-  passUnless,
-  type Site,
-  warn,
-} from "./check.ts";
+import { type Check, type CheckOutcome, fail, pass, passUnless, type Site, warn } from "./check.ts";
 import { temporaryId } from "./temporary_device.ts";
 import { programOutput } from "./program_output.ts";
 
@@ -60,7 +51,7 @@ async function hostNames({ config }: Site): Promise<CheckOutcome> {
   for (const [setting, name] of Object.entries(names)) {
     if (isIP(name) || isEveryAddress(name)) continue;
     await lookup(name).catch((error) =>
-      faults.push(`${setting} "${name}" does not resolve: ${messageOf(error)}`)
+      faults.push(`${setting} "${name}" does not resolve: ${faultText(error)}`)
     );
   }
   return passUnless(faults, {
@@ -83,7 +74,7 @@ async function backend({ config }: Site): Promise<CheckOutcome> {
     (await Deno.connect(address)).close();
   } catch (error) {
     return fail(
-      `${shownUrl(url)}: ${messageOf(error)}`,
+      `${shownUrl(url)}: ${faultText(error)}`,
       "Start the backend, or correct backend.url in gateway.toml",
     );
   }
@@ -95,7 +86,7 @@ async function backend({ config }: Site): Promise<CheckOutcome> {
     return pass(`${shownUrl(url)} can be reached, and its certificate is trusted`);
   } catch (error) {
     return fail(
-      `${shownUrl(url)}: ${tlsFault(messageOf(error)) ?? messageOf(error)}`,
+      `${shownUrl(url)}: ${faultText(error)}`,
       "In gateway.toml, set backend.ca to the authority of the backend's certificate",
     );
   }
@@ -108,7 +99,7 @@ async function proxyAnswers(proxy: string): Promise<CheckOutcome> {
     return pass(`the proxy ${host} can be reached`);
   } catch (error) {
     return fail(
-      `the proxy ${host}: ${messageOf(error)}`,
+      `the proxy ${host}: ${faultText(error)}`,
       "Start the proxy, or correct backend.proxy in gateway.toml",
     );
   }
@@ -213,7 +204,7 @@ async function otherClocks({ config, heard }: BackendSite): Promise<CheckOutcome
     : `this machine says that it is ${synchronised ? "" : "not "}synchronised`;
   if (heard === undefined && synchronised === undefined) {
     return warn(
-      `the backend has sent no Date, and ${ntp}`,
+      `no Date came from the backend to compare with, and ${ntp}`,
       "Synchronise the clock, since devices are refused if it is wrong: timedatectl set-ntp true",
     );
   }

@@ -8,7 +8,7 @@
  */
 
 import type { Config } from "../config/config.ts";
-import { tlsFault } from "../core/tls_fault.ts";
+import { faultText } from "../core/fault_text.ts";
 import type { SiteLayout } from "../site/layout.ts";
 
 /** How a check came out. */
@@ -76,15 +76,9 @@ export async function perform<T>({ name, look }: Check<T>, subject: T): Promise<
   try {
     return { name, ...await look(subject) };
   } catch (error) {
-    const message = messageOf(error);
-    const observed = `Cannot check: ${tlsFault(message) ?? message}`;
+    const observed = `Cannot check: ${faultText(error)}`;
     const remedy =
       "Make sure that what it names exists, and run doctor as the owner of gateway.toml";
     return { name, ...fail(observed, remedy) };
   }
-}
-
-/** The message of an error. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,21 +1,13 @@
 /** Whether a command reaches a device, and its acknowledgement comes back. */
 
+import { faultText } from "../core/fault_text.ts";
 import { ApiClient } from "../client/api_client.ts";
 import { readCommandView } from "../client/command_view.ts";
 import { localOrigin } from "../config/listen_address.ts";
 import { readOperatorText } from "../config/operator_file.ts";
 import { poll } from "../time/poll.ts";
 import { TRIAL_PAYLOAD } from "./backend_checks.ts";
-import {
-  type Check,
-  type CheckOutcome,
-  fail,
-  messageOf,
-  pass,
-  type Site,
-  skip,
-  warn,
-} from "./check.ts";
+import { type Check, type CheckOutcome, fail, pass, type Site, skip, warn } from "./check.ts";
 import { LOG_REMEDY } from "./message_attacks.ts";
 import type { TestSession } from "./test_session.ts";
 import { refusedAck, UPGRADE_REMEDY } from "./topic_attacks.ts";
@@ -61,7 +53,7 @@ async function tryCommand({ device }: TestSession, api: ApiClient): Promise<Chec
     );
   }
   const { message_id: messageId } = JSON.parse(text);
-  const heard = await device.command().catch(messageOf);
+  const heard = await device.command().catch(faultText);
   if (typeof heard === "string") return fail(`it did not arrive: ${heard}`, LOG_REMEDY);
   if (!heard.valid || heard.messageId !== messageId) {
     return fail("it arrived, but not as the gateway signs it", LOG_REMEDY);

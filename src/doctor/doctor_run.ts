@@ -7,6 +7,7 @@
  * - it removes the devices that it registers, also those that a killed run has left.
  */
 
+import { faultText } from "../core/fault_text.ts";
 import { lockNow } from "../site/site_lock.ts";
 import { openStore } from "../store/open_store.ts";
 import { storePlaceIn } from "../store/store_place.ts";
@@ -18,7 +19,6 @@ import {
   type Check,
   type CheckOutcome,
   type CheckResult,
-  messageOf,
   pass,
   perform,
   type Site,
@@ -45,6 +45,7 @@ import {
 } from "./backend_checks.ts";
 import { GATEWAY_CHECK } from "./gateway_checks.ts";
 import { DELIVERY_CHECKS, MESSAGE_ATTACKS, SHARED_SUBSCRIPTION_CHECK } from "./message_attacks.ts";
+import { SERVER_CHECKS } from "./server_checks.ts";
 import { STORE_CHECK, STORE_CHECKS } from "./store_checks.ts";
 import { TOPIC_ATTACKS } from "./topic_attacks.ts";
 
@@ -62,7 +63,7 @@ const LEFTOVERS = { name: "earlier runs", look: removeLeftovers };
 /** Every check there is, in the order in which they are made. */
 export const ALL_CHECKS: readonly Pick<CheckResult, "name">[] = [
   ...[...FILE_CHECKS, ...CERTIFICATE_CHECKS, ...BROKER_CHECKS],
-  ...[STORE_CHECK, LEFTOVERS, ...STORE_CHECKS],
+  ...[STORE_CHECK, LEFTOVERS, ...STORE_CHECKS, ...SERVER_CHECKS],
   ...[...CONNECT_ATTACKS, ACCEPTANCE_CHECK, ...CERTIFICATE_ATTACKS, ...TOPIC_ATTACKS],
   ...[
     GATEWAY_CHECK,
@@ -111,7 +112,8 @@ export class DoctorRun {
       this.#store = await openStore(storePlaceIn(this.#site.config), { author: "command" });
     }
     await this.#each([LEFTOVERS], this.#store ?? UNSOUND);
-    await this.#each(STORE_CHECKS, this.#store ? { ...this.#site, store: this.#store } : UNSOUND);
+    const site = this.#store ? { ...this.#site, store: this.#store } : UNSOUND;
+    await this.#each([...STORE_CHECKS, ...SERVER_CHECKS], site);
     if (this.#options.offline) this.#skip(LIVE, asked("--offline"));
     else await this.#attackGateway(await this.#attackBroker());
   }
@@ -155,7 +157,7 @@ export class DoctorRun {
       return await closedListener(listeners.devices) ?? await closedListener(listeners.gateway) ??
         listeners;
     } catch (error) {
-      return messageOf(error);
+      return faultText(error);
     }
   }
 
@@ -199,7 +201,7 @@ export class DoctorRun {
         this.#registered = deviceId;
       });
     } catch (error) {
-      return `no device can be registered: ${messageOf(error)}`;
+      return `no device can be registered: ${faultText(error)}`;
     }
   }
 

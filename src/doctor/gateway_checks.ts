@@ -1,16 +1,8 @@
 /** Whether the gateway runs and is ready. */
 
+import { faultText } from "../core/fault_text.ts";
 import { localOrigin, reachableHost } from "../config/listen_address.ts";
-import {
-  type Check,
-  type CheckOutcome,
-  fail,
-  messageOf,
-  pass,
-  type Site,
-  skip,
-  warn,
-} from "./check.ts";
+import { type Check, type CheckOutcome, fail, pass, type Site, skip, warn } from "./check.ts";
 import { readCertificateFile } from "../config/credentials.ts";
 import { readBoundedText } from "../http/bounded_body.ts";
 
@@ -28,7 +20,7 @@ async function gateway({ layout, config }: Site): Promise<CheckOutcome> {
   try {
     (await Deno.connect({ hostname, port })).close();
   } catch (error) {
-    return skip(`the gateway does not answer at ${hostname}:${port}: ${messageOf(error)}`);
+    return skip(`the gateway does not answer at ${hostname}:${port}: ${faultText(error)}`);
   }
   using client = Deno.createHttpClient({
     caCerts: [...readCertificateFile(layout.gatewayCa.certificate)],

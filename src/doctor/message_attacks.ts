@@ -1,19 +1,11 @@
 /** What a registered device sends to the gateway: one good message is accepted, nothing else. */
 
+import { faultText } from "../core/fault_text.ts";
 import { shownUrl } from "../core/endpoint.ts";
 import { TRIAL_PAYLOAD } from "./backend_checks.ts";
 import type { RejectionCode } from "../core/rejection.ts";
 import { DAY_SECONDS, secondsOf } from "../core/time.ts";
-import {
-  type Check,
-  type CheckOutcome,
-  fail,
-  messageOf,
-  pass,
-  passUnless,
-  skip,
-  warn,
-} from "./check.ts";
+import { type Check, type CheckOutcome, fail, pass, passUnless, skip, warn } from "./check.ts";
 import type { TestSession } from "./test_session.ts";
 import { UPGRADE_REMEDY } from "./topic_attacks.ts";
 import { temporaryId } from "./temporary_device.ts";
@@ -130,6 +122,6 @@ async function refusal(
     const observed = `refused: ${detail}, audit entry ${sequence}`;
     return detail === code ? pass(observed) : fail(`${observed}, not ${code}`, BUG_REMEDY);
   } catch (error) {
-    return fail(`no rejection seen: ${messageOf(error)}`, LOG_REMEDY);
+    return fail(`no rejection seen: ${faultText(error)}`, LOG_REMEDY);
   }
 }

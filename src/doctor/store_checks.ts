@@ -1,5 +1,6 @@
 /** The database: whether it is intact, and what it says about devices and the clock. */
 
+import { faultText } from "../core/fault_text.ts";
 import { counted } from "../core/counted.ts";
 import { DAY_SECONDS, secondsOf } from "../core/time.ts";
 import { WARN_DAYS } from "../config/expiry.ts";
@@ -8,16 +9,7 @@ import { readSealingKeys } from "../store/sealing_keys.ts";
 import { inspectStore, openStore } from "../store/open_store.ts";
 import type { Store } from "../store/store.ts";
 import { placeName, storePlaceIn } from "../store/store_place.ts";
-import {
-  type Check,
-  type CheckOutcome,
-  fail,
-  messageOf,
-  pass,
-  passUnless,
-  type Site,
-  warn,
-} from "./check.ts";
+import { type Check, type CheckOutcome, fail, pass, passUnless, type Site, warn } from "./check.ts";
 
 /** Whether the database can be used at all; the others, and every attack with a device, need it. */
 export const STORE_CHECK: Check<Site> = { name: "store", look: integrity };
@@ -65,7 +57,7 @@ async function integrity({ config }: Site): Promise<CheckOutcome> {
     await proveWritable(config);
     return pass(observed);
   } catch (error) {
-    return fail(`${name} cannot be read: ${messageOf(error)}`, remedy);
+    return fail(`${name} cannot be read: ${faultText(error)}`, remedy);
   }
 }
 

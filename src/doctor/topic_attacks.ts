@@ -1,5 +1,6 @@
 /** What a connected device may do with its own topics, and must not do with others'. */
 
+import { faultText } from "../core/fault_text.ts";
 import type { DeviceClient } from "../client/device_client.ts";
 import {
   ackTopic,
@@ -11,16 +12,7 @@ import {
 } from "../core/topic.ts";
 import { publishAs } from "../site/mosquitto/access_probe.ts";
 import { readBrokerAccess } from "../site/operations/broker_access.ts";
-import {
-  type Check,
-  type CheckOutcome,
-  fail,
-  messageOf,
-  pass,
-  passUnless,
-  skip,
-  warn,
-} from "./check.ts";
+import { type Check, type CheckOutcome, fail, pass, passUnless, skip, warn } from "./check.ts";
 import type { TestDevices } from "./listeners.ts";
 import { temporaryId } from "./temporary_device.ts";
 
@@ -154,6 +146,6 @@ async function ending(publish: Promise<unknown>): Promise<{ observed: string; re
     await publish;
     return { observed: "", refused: false };
   } catch (error) {
-    return { observed: `refused: ${messageOf(error)}`, refused: true };
+    return { observed: `refused: ${faultText(error)}`, refused: true };
   }
 }

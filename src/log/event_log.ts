@@ -150,7 +150,7 @@ const LINES = {
     error(
       `The backend answers ${status}` +
         (location === undefined ? "" : `, Location "${shownLocation(location)}"`) +
-        (isWrongBackend(status) ? ": is backend.url right?" : "") +
+        (isWrongBackend(status) ? " (is backend.url right?)" : "") +
         `; readings of ${devicesOf(waiting)} wait`,
       { status, ...waitingOf(waiting) },
     ),

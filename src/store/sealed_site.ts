@@ -45,9 +45,11 @@ export function missingKeys(
     needed.map((prefix) => keyIdOf(prefix) ?? "a form that is not known here"),
   );
   if (missing.size === 0) return undefined;
-  const has = keys.length === 0 ? "there is none" : `has ${keys.map(({ id }) => id).join(", ")}`;
+  const has = keys.length === 0
+    ? "there is no secrets.key"
+    : `secrets.key has ${keys.map(({ id }) => id).join(", ")}`;
   const names = [...missing].join(", ");
-  return `Cannot open the secrets in "${place}": sealed under ${names}, and secrets.key ${has}`;
+  return `Cannot open the secrets in "${place}": sealed under ${names}, and ${has}`;
 }
 
 /** A row with a secret that is to be brought into another form. */

@@ -30,7 +30,7 @@ import { readBoundedBody } from "../../http/bounded_body.ts";
 import { Endpoint } from "../../core/endpoint.ts";
 import type { ClockWatch } from "./clock_watch.ts";
 import { SharedDeadline } from "./shared_deadline.ts";
-import { tlsFault } from "../../core/tls_fault.ts";
+import { faultText } from "../../core/fault_text.ts";
 import { WebhookSigner } from "../../core/webhook_signature.ts";
 
 /** Largest answer that is brought back to a device, in bytes. */
@@ -247,12 +247,7 @@ function hasTwoLengths(headers: Headers): boolean {
   return headers.has("content-length") && headers.has("transfer-encoding");
 }
 
-/** Why a fetch failed, as far as it says: the innermost cause has the operating system's words. */
+/** Why a fetch failed; a URL's query may have a key in it. */
 function reasonOf(error: unknown): string {
-  let reason = error;
-  while (reason instanceof Error && reason.cause instanceof Error) reason = reason.cause;
-  const text = reason instanceof Error ? reason.message : String(reason);
-  const fault = text.includes("certificate") ? tlsFault(text) : undefined;
-  if (fault !== undefined) return fault;
-  return text.replaceAll(/\?[^\s)]*/g, "?…"); // a URL's query may have a key in it
+  return faultText(error).replaceAll(/\?[^\s)]*/g, "?…");
 }

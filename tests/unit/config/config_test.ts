@@ -221,6 +221,19 @@ Deno.test("a file that is no TOML is refused with the line", () => {
   assert.match(faultsOf("[log]\nlevel = \n")[0]!, /^gateway.toml: line 2: /);
 });
 
+Deno.test("the usual slips in the file are named in the writer's words", () => {
+  const cases: readonly (readonly [toml: string, fault: string])[] = [
+    [
+      '[log]\nlevel = "info"\n\n[log]\nformat = "json"',
+      "line 4: [log] is on line 1 already: write its settings there",
+    ],
+    ['[log]\nlevel = "info"\nlevel = "debug"', "line 3: level is set already"],
+    ["[log]\nlevel = http://a", "line 2: a text needs quotes"],
+    ["[log]\nlevel = info", "line 2: a text needs quotes"],
+  ];
+  for (const [toml, fault] of cases) assert.deepEqual(faultsOf(toml), [`gateway.toml: ${fault}`]);
+});
+
 Deno.test("two settings that do not go together are a fault", () => {
   const toml = renderGatewayToml(VALUES).replace(/# retry_first = .*/, 'retry_first = "1h"');
   assert.match(faultsOf(toml)[0]!, /backend.retry_first: must not be longer/);

@@ -166,7 +166,7 @@ Deno.test("a wrong or missing key opens nothing, and is named", async () => {
     const [key] = readSealingKeys(places);
     await assert.rejects(
       loadKeys(place, []),
-      new RegExp(`sealed under ${key!.id}, and secrets.key there is none`),
+      new RegExp(`sealed under ${key!.id}, and there is no secrets.key`),
     );
     await Deno.remove(places.file);
     await assert.rejects(sealSecrets({ store, places }), /Cannot open the secrets/);
