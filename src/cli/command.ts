@@ -116,7 +116,7 @@ async function recordAfter(
   }
 }
 
-/** The next answer; undefined if the gateway cannot be reached, and there is time left. */
+/** The next answer; undefined if the gateway is away, stops or starts, and there is time left. */
 async function nextAnswer(
   name: { readonly deviceId: string; readonly messageId: string },
   last: ApiAnswer | undefined,
@@ -127,7 +127,8 @@ async function nextAnswer(
   const etag = last?.headers.get("etag") ?? undefined;
   const options = { ...(etag !== undefined && { etag }), waitSeconds };
   try {
-    return await ask((api) => api.commandRecord(name, options));
+    const answer = await ask((api) => api.commandRecord(name, options));
+    return answer.status === 503 && performance.now() < endMs ? undefined : answer;
   } catch (error) {
     if (performance.now() >= endMs) throw error;
     return undefined;

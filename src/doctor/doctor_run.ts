@@ -45,6 +45,7 @@ import {
 } from "./backend_checks.ts";
 import { GATEWAY_CHECK } from "./gateway_checks.ts";
 import { DELIVERY_CHECKS, MESSAGE_ATTACKS, SHARED_SUBSCRIPTION_CHECK } from "./message_attacks.ts";
+import { SERVER_CHECKS } from "./server_checks.ts";
 import { STORE_CHECK, STORE_CHECKS } from "./store_checks.ts";
 import { TOPIC_ATTACKS } from "./topic_attacks.ts";
 
@@ -62,7 +63,7 @@ const LEFTOVERS = { name: "earlier runs", look: removeLeftovers };
 /** Every check there is, in the order in which they are made. */
 export const ALL_CHECKS: readonly Pick<CheckResult, "name">[] = [
   ...[...FILE_CHECKS, ...CERTIFICATE_CHECKS, ...BROKER_CHECKS],
-  ...[STORE_CHECK, LEFTOVERS, ...STORE_CHECKS],
+  ...[STORE_CHECK, LEFTOVERS, ...STORE_CHECKS, ...SERVER_CHECKS],
   ...[...CONNECT_ATTACKS, ACCEPTANCE_CHECK, ...CERTIFICATE_ATTACKS, ...TOPIC_ATTACKS],
   ...[
     GATEWAY_CHECK,
@@ -111,7 +112,8 @@ export class DoctorRun {
       this.#store = await openStore(storePlaceIn(this.#site.config), { author: "command" });
     }
     await this.#each([LEFTOVERS], this.#store ?? UNSOUND);
-    await this.#each(STORE_CHECKS, this.#store ? { ...this.#site, store: this.#store } : UNSOUND);
+    const site = this.#store ? { ...this.#site, store: this.#store } : UNSOUND;
+    await this.#each([...STORE_CHECKS, ...SERVER_CHECKS], site);
     if (this.#options.offline) this.#skip(LIVE, asked("--offline"));
     else await this.#attackGateway(await this.#attackBroker());
   }

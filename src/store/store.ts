@@ -14,6 +14,7 @@ import type { KnownNodes } from "./known_nodes.ts";
 import type { OutboxStore } from "./outbox.ts";
 import type { RegistryStore } from "./registry.ts";
 import type { Sealing } from "./sealing.ts";
+import type { ServerFacts } from "./server_facts.ts";
 import type { TemporaryDevices } from "./temporary_devices.ts";
 
 /** How it is opened. */
@@ -67,6 +68,8 @@ export interface Store {
   readonly audit: AuditStore;
   readonly sealing: Sealing;
   readonly temporaryDevices: TemporaryDevices;
+  /** What the server says of itself; undefined: the store is a file. */
+  facts(): Promise<ServerFacts | undefined>;
   /** What the store knows of earlier gateways. */
   marks(): Promise<StoreMarks>;
   close(): Promise<void>;

@@ -26,6 +26,7 @@ const REST_MS = 1_000;
 export async function dropRestOfBody(request: Request, stop: AbortSignal): Promise<void> {
   const { body, bodyUsed, headers } = request;
   if (body === null || bodyUsed || headers.has("expect") || stop.aborted) return;
+  if (Number(headers.get("content-length") ?? 0) > REST_MAX_BYTES) return; // it is not waited for
   const reader = readerOf(body);
   if (reader === undefined) return;
   const end = () => void reader.cancel().catch(() => {}); // it may be broken

@@ -7,6 +7,7 @@ import { PostgresAudit } from "./audit_log.ts";
 import { PostgresCommands } from "./command_rows.ts";
 import { Connection } from "./connection.ts";
 import { PostgresDeadLetters } from "./dead_letters.ts";
+import { serverFacts } from "./facts.ts";
 import { PostgresKnownNodes } from "./known_nodes.ts";
 import { PostgresMessages, storeMarks } from "./messages.ts";
 import type { PostgresPlace } from "../store_place.ts";
@@ -49,6 +50,7 @@ export async function openPostgresStore(
     audit: new PostgresAudit(rest),
     sealing: new PostgresSealing(rest),
     temporaryDevices: new PostgresTemporaryDevices(rest),
+    facts: () => serverFacts(place, rest),
     marks: () => storeMarks((text, values) => rest.query(text, values), node),
     close,
   };

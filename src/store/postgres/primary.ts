@@ -9,6 +9,7 @@
 
 import { StoreError } from "../store_error.ts";
 import { type Client, type ClientOptions, newClient, type Row } from "./driver.ts";
+import type { ServerRole } from "../server_facts.ts";
 import { placeName, type PostgresPlace, type ServerHost } from "../store_place.ts";
 
 /** How long a server may take to answer, milliseconds. */
@@ -41,6 +42,23 @@ export async function connectToPrimary(
   for (const { client } of primaries) if (client !== chosen?.client) await close(client);
   if (chosen) return chosen;
   throw new StoreError(`Cannot use ${placeName(place)}: ${reasonOf(place.hosts, answers)}`);
+}
+
+/** What each of the servers is, in their order. */
+export async function serverRoles(place: PostgresPlace): Promise<ServerRole[]> {
+  const answers = await Promise.allSettled(
+    place.hosts.map((host) => ask(place, host, "secure-iot-gateway roles")),
+  );
+  const timelines = answers.map((one) => one.status === "fulfilled" ? one.value?.timeline : 0);
+  for (const one of answers) {
+    if (one.status === "fulfilled" && one.value) await close(one.value.client);
+  }
+  const newest = Math.max(0, ...timelines.map((timeline) => timeline ?? 0));
+  return answers.map((one, i) => {
+    if (one.status === "rejected") return "unreachable";
+    if (one.value === undefined) return "standby";
+    return timelines[i] === newest ? "primary" : "former_primary";
+  });
 }
 
 /** True if another server is the primary by now, and has gone further than `timeline`. */

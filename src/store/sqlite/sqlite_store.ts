@@ -67,6 +67,7 @@ function storeOn(database: Database, sealingKeys: readonly SealingKey[]): Store 
       unseal: (keys) => unsealSecrets({ store: database, places: keys }),
     },
     temporaryDevices: promised(new TemporaryDevices(database)),
+    facts: () => Promise.resolve(undefined),
     // deno-lint-ignore require-await -- a throw becomes a rejection
     marks: async () => ({
       attendedSeconds: database.readMark("attended_seconds") || undefined,

@@ -4,6 +4,10 @@ import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 import type { CommitResult } from "../../../src/core/ports.ts";
 import type { PostgresServer } from "../../../src/demo/sandbox/postgres_server.ts";
+import type { Config } from "../../../src/config/config.ts";
+import type { CheckOutcome } from "../../../src/doctor/check.ts";
+import { SERVER_CHECKS } from "../../../src/doctor/server_checks.ts";
+import { siteLayout } from "../../../src/site/layout.ts";
 import { openStore } from "../../../src/store/open_store.ts";
 import type { Store } from "../../../src/store/store.ts";
 import type { PostgresPlace } from "../../../src/store/store_place.ts";
@@ -130,5 +134,47 @@ Deno.test({
         await standby.sql("SELECT count(*) FROM secure_iot_gateway.outbox", "store_1"),
         "3",
       );
+    }),
+});
+
+/** What the doctor finds of the servers, by the check's name. */
+async function findings(store: Store, isReplicated: boolean): Promise<Map<string, CheckOutcome>> {
+  const config = { node: { name: "a" }, store: { server: { isReplicated } } } as unknown as Config;
+  const site = { config, store, nowMs: Date.now(), layout: siteLayout("/") };
+  const found = new Map<string, CheckOutcome>();
+  for (const { name, look } of SERVER_CHECKS) found.set(name, await look(site));
+  return found;
+}
+
+Deno.test({
+  name: "the doctor says what is wrong with the servers, and with the other gateways",
+  ignore: !HAS_POSTGRES,
+  fn: async () =>
+    await withPair(async ({ primary, standby, open }) => {
+      const store = await open();
+      await messagesOf(store).commit(one());
+      const other = messagesOf(await open({ node: "b" }));
+      await other.nodes!.renewLease({ leaseMs: 1, wallMs: Date.now() });
+      const before = await findings(store, true);
+      assert.match(before.get("store's servers")!.observed, /is the primary, .* is a standby/);
+      assert.match(before.get("store's servers")!.observed, /fsync or full_page_writes is off$/);
+      assert.equal(before.get("second server")!.status, "pass");
+      await poll("the lease to be over", async () =>
+        (await findings(store, true)).get("other gateways")!.status === "warn");
+      await standby.kill();
+      await poll("the standby to be missed", async () => {
+        const second = (await findings(store, true)).get("second server")!;
+        return second.status === "fail" &&
+          /nothing is taken in until one is back/.test(second.observed);
+      });
+      await primary.sql("ALTER SYSTEM SET synchronous_standby_names = ''");
+      await primary.sql("SELECT pg_reload_conf()");
+      await poll("the setting", async () => {
+        const second = (await findings(store, true)).get("second server")!;
+        return second.status === "fail" && /: nothing is taken in$/.test(second.observed);
+      });
+      const local = (await findings(store, false)).get("second server")!;
+      assert.match(local.observed, /store\.durability is "local"/);
+      assert.match((await findings(store, true)).get("store's servers")!.observed, /not reachable/);
     }),
 });
