@@ -28,7 +28,7 @@ const SETTINGS = {
   RECEIPTS_PER_DEVICE_PER_SECOND: "10",
   CHECKS_REMEMBER: "1h",
 };
-const FAULT_LONGEST = 3_000;
+const FAULT_LONGEST = 1_000;
 const DONE = { state: "done" };
 const READING = '{"temperature":22.5,"humidity":60}';
 const ANSWER = 'answer: {"status":"received"}';
