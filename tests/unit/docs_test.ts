@@ -12,7 +12,7 @@ import { createProgram } from "../../src/cli/program.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const README_LINES_MAX = 150;
-const DEVICE_LINES_MAX = 250;
+const DEVICE_LINES_MAX = 280;
 const BACKEND_LINES_MAX = 39;
 const FIRMWARE_PAGE = "docs/device/firmware.md";
 const BACKENDS = ["node/backend.mjs", "python/backend.py"];
