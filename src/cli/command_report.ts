@@ -50,10 +50,11 @@ export function describeCommand(command: CommandView) {
 export function sayCommand(command: CommandView, { json }: { readonly json?: true }): void {
   const described = describeCommand(command);
   if (json) return printJson(described);
-  const { acknowledgement, state, ...rest } = described;
+  const { acknowledgement, state, key, ...rest } = described;
   printField("state", state);
   printField("means", meaningOf(state));
   for (const [name, value] of Object.entries(rest)) printField(name, String(value ?? "-"));
+  if (key !== null) printField("key", key); // the API does not say it
   if (acknowledgement === null) return;
   printField("acknowledged_at", acknowledgement.received_at ?? "-");
   printField("acknowledged_timestamp", acknowledgement.timestamp);

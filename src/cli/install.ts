@@ -1,5 +1,6 @@
 /** `install`: the files with which systemd runs the gateway. */
 
+import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import {
   isPlainPath,
@@ -36,10 +37,13 @@ export function install({ dir, program, print, prefix, json }: InstallOptions): 
   const written = writeAll(files, prefix);
   if (json) return printJson({ written });
   for (const path of written) printLine(`Wrote ${path}`);
+  if (!existsSync(join(prefix, program))) {
+    note(`hint: The unit runs ${program}, which is not there: deno task pack makes that file`);
+  }
   note(`Next:
   systemd-sysusers
   install -d -o ${SERVICE_USER} -g ${SERVICE_USER} ${site}
-  runuser -u ${SERVICE_USER} -- ${program} init --dir ${site}
+  runuser -u ${SERVICE_USER} -- ${program} init --dir ${site} --host NAME --backend URL
   systemctl daemon-reload
   systemctl enable --now mosquitto secure-iot-gateway`);
 }

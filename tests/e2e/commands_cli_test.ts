@@ -38,6 +38,7 @@ Deno.test("command --wait ends as soon as the device says done, with exit 0 and 
     assert.equal(code, 0, stderr);
     assert.match(stderr, new RegExp(`^note: command ${messageId} is queued; waiting for `));
     assert.match(stdout, /^state: done\nmeans: the device says that it has done it\n/);
+    assert.doesNotMatch(stdout, /^key:/m, "the gateway does not say whose key asked");
     assert.match(stdout, /^acknowledgement, escaped for the terminal: .*\\u009b2J/m);
     assert.doesNotMatch(stdout, /\u009b/);
   });

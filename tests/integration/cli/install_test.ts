@@ -26,6 +26,7 @@ Deno.test("install writes what install --print shows, and never overwrites", asy
     const printed = await shell(["install", "--print"]);
     const first = await shell(["install", "--prefix", root]);
     assert.deepEqual([printed.code, printed.stderr, first.code], [0, "", 0]);
+    assert.match(first.stderr, /^hint: The unit runs \/usr\/local\/bin\/\S+, which is not there/);
     for (const path of FILES) {
       const text = Deno.readTextFileSync(`${root}/${path}`);
       assert.ok(printed.stdout.includes(`# /${path}\n${text}`), path);
