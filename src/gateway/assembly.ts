@@ -96,8 +96,9 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const commandParts = { ...answers, committer, failpoint, commands: store.commands };
   const commands = assembleCommands(commandParts, config, emit);
   const verifier = new Verifier(keys);
+  const hearing = cluster?.hearing(commands.sender) ?? commands.sender;
   const intake = new Intake(
-    { clock, verifier, committer, commands: commands.sender, receipts, catchUp, emit, failpoint },
+    { clock, verifier, committer, commands: hearing, receipts, catchUp, emit, failpoint },
     { ...config.store, ...checks },
   );
   const flow = { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages, cluster };

@@ -61,6 +61,16 @@ export class Cluster {
     return this.#membership?.fault;
   }
 
+  /** What hears that a device was heard here, before anything is sent that this is about. */
+  hearing(sender: Pick<CommandSender, "heard">): Pick<CommandSender, "heard"> {
+    return {
+      heard: (deviceId) => {
+        this.#presence.here(deviceId);
+        sender.heard(deviceId);
+      },
+    };
+  }
+
   /** Devices that were heard last at another gateway. */
   get devicesElsewhere(): number {
     return this.#presence.size;

@@ -73,8 +73,8 @@ export class Membership {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    clearTimeout(this.#pauseTimer);
     await this.#work;
+    clearTimeout(this.#pauseTimer);
   }
 
   /** Why this gateway must not take messages; undefined if it may. */

@@ -45,6 +45,11 @@ export class Presence implements NodeListener {
     return this.#elsewhere.get(deviceId);
   }
 
+  /** The device was heard here: what is told of it may come later. */
+  here(deviceId: string): void {
+    this.#elsewhere.delete(deviceId);
+  }
+
   /** Devices that were heard last elsewhere. */
   get size(): number {
     return this.#elsewhere.size;
