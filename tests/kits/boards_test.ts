@@ -58,6 +58,28 @@ Deno.test({
     ]),
 });
 
+Deno.test({
+  name: "the kit's structures take the memory that the page says",
+  ignore: !await canRun(["arm-none-eabi-gcc"]),
+  fn: () =>
+    withFolder(async (folder) => {
+      const page = await Deno.readTextFile(`${ROOT}docs/device/firmware.md`);
+      const said =
+        /(\d+) bytes of memory for a device\s+on a 32-bit processor, (\d+) for each command/
+          .exec(page);
+      assert.ok(said);
+      const source = `${folder}/sizes.c`;
+      const checks = ["siot_device", "siot_known"].map((type, i) =>
+        `typedef char ${type}_size[sizeof(${type}) == ${said[i + 1]} ? 1 : -1];\n`
+      );
+      await Deno.writeTextFile(source, `#include "secure_iot_device.h"\n${checks.join("")}`);
+      await compile("arm-none-eabi-gcc", [
+        ...["-ffreestanding", "-std=c99", "-mcpu=cortex-m3", "-mthumb", `-I${ROOT}kits/c`],
+        ...["-c", source, "-o", "/dev/null"],
+      ]);
+    }),
+});
+
 /** An empty file for each header of the board: what is in it, the board's one header declares. */
 async function writeEmptyHeaders(folder: string, text: string): Promise<void> {
   for (const [, header = ""] of text.matchAll(/^#include [<"](.+)[>"]$/gm)) {
