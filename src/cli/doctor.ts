@@ -27,11 +27,12 @@ interface DoctorOptions extends JsonOption {
 export async function doctor(options: DoctorOptions): Promise<void> {
   const layout = layoutOf(options);
   const results: CheckResult[] = [];
+  const say = resultPrinter();
   if (!options.json) sayRow("CHECK", "STATUS", "OBSERVED");
   try {
     await check(layout, options, (result) => {
       results.push(result);
-      if (!options.json && !(options.onlyFailed && isFine(result))) sayResult(result);
+      if (!options.json && !(options.onlyFailed && isFine(result))) say(result);
     });
   } finally {
     if (options.json) {
@@ -107,8 +108,19 @@ function faulty({ faults, hint }: CommandError): CheckResult {
   };
 }
 
-function isFine({ status }: CheckResult): boolean {
-  return status === "pass";
+/** What was left out on request is no news. */
+function isFine({ status, asked }: CheckResult): boolean {
+  return status === "pass" || asked === true;
+}
+
+/** Prints results; what one thing that is down keeps from being checked is explained once. */
+function resultPrinter(): (result: CheckResult) => void {
+  const reasons = new Set<string>();
+  return (result) => {
+    const isSame = reasons.has(result.observed) && !result.asked;
+    if (result.status === "skip") reasons.add(result.observed);
+    sayResult(isSame ? { ...result, observed: "as above" } : result);
+  };
 }
 
 /** What has failed once more: the table may be longer than the screen. */

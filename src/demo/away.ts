@@ -33,7 +33,7 @@ export async function awayDeviceObeys(sandbox: Sandbox, narrator: Narrator): Pro
   narrator.tell("The backend, which has asked GET /command/sensor_002/… with Prefer: wait, hears:");
   narrator.quote(`${answer.status} ${answer.text}`);
   narrator.check(
-    "The backend is told as soon as the device has said it: done, after one copy",
+    "The backend is told as soon as the device has said it: done. The device was given one copy",
     view.state === "done" && sandbox.device(DEVICE_ID).commandsWaiting === 0,
     view.state,
   );

@@ -154,8 +154,10 @@ export class DoctorRun {
   async #findListeners(): Promise<Listeners | string> {
     try {
       const listeners = await findListeners(this.#site);
-      return await closedListener(listeners.devices) ?? await closedListener(listeners.gateway) ??
-        listeners;
+      const closed = await closedListener(listeners.devices) ??
+        await closedListener(listeners.gateway);
+      const start = `mosquitto -c ${this.#site.layout.brokerConfiguration}`;
+      return closed === undefined ? listeners : `${closed}; to start it: ${start}`;
     } catch (error) {
       return faultText(error);
     }

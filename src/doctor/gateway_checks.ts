@@ -20,7 +20,8 @@ async function gateway({ layout, config }: Site): Promise<CheckOutcome> {
   try {
     (await Deno.connect({ hostname, port })).close();
   } catch (error) {
-    return skip(`the gateway does not answer at ${hostname}:${port}: ${faultText(error)}`);
+    const fault = `the gateway does not answer at ${hostname}:${port}: ${faultText(error)}`;
+    return skip(`${fault}; to start it: secure-iot-gateway run --dir ${layout.directory}`);
   }
   using client = Deno.createHttpClient({
     caCerts: [...readCertificateFile(layout.gatewayCa.certificate)],

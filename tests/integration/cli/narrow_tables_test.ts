@@ -1,6 +1,7 @@
 /** Tables fit a terminal of 80 columns, whatever is in them. */
 
 import assert from "node:assert/strict";
+import { freePorts } from "../../support/free_ports.ts";
 import { withFolder } from "../../support/with_folder.ts";
 import { shell } from "../../support/shell.ts";
 
@@ -9,7 +10,11 @@ const LONG_ID = "d".repeat(64);
 async function withSite(work: (dir: string) => Promise<void>): Promise<void> {
   await withFolder(async (folder) => {
     const dir = `${folder}/site`;
-    for (const args of [["init"], ["device", "add", LONG_ID], ["device", "add", "sensor_001"]]) {
+    // Nobody listens there.
+    const [mqtt, gateway, api] = freePorts(3).map(String);
+    const ports = ["--mqtt-port", mqtt!, "--gateway-port", gateway!, "--api-port", api!];
+    const first = ["init", ...ports];
+    for (const args of [first, ["device", "add", LONG_ID], ["device", "add", "sensor_001"]]) {
       const made = await shell([...args, "--dir", dir]);
       assert.equal(made.code, 0, made.stderr);
     }
@@ -42,6 +47,16 @@ Deno.test("key list breaks a key's devices into lines", async () => {
   });
 });
 
+Deno.test("doctor explains once why what is down keeps it from looking", async () => {
+  await withSite(async (dir) => {
+    const { stdout } = await shell(["doctor", "--dir", dir]);
+    const rows = stdout.match(/^.* skip .*$/gm)!;
+    assert.match(rows[0]!, /the broker does not answer at/);
+    assert.ok(rows.slice(1).filter((row) => row.endsWith(" as above")).length > 10, stdout);
+    assert.equal(stdout.match(/to start it:/g)!.length, 2, "the broker and the gateway");
+  });
+});
+
 Deno.test("doctor breaks what it observed into lines, and says at the end what failed", async () => {
   await withSite(async (dir) => {
     await Deno.chmod(`${dir}/certs/broker.key`, 0o644);
@@ -55,7 +70,7 @@ Deno.test("doctor breaks what it observed into lines, and says at the end what f
     assert.doesNotMatch(end!, / pass /);
     const failed = await shell(["doctor", "--offline", "--only-failed", "--dir", dir]);
     assert.equal(failed.code, 1);
-    assert.doesNotMatch(failed.stdout, / pass |^Failed:/m);
+    assert.doesNotMatch(failed.stdout, / pass |^Failed:|--offline/m);
     assert.match(failed.stdout, /^file modes +fail /m);
     assert.ok(!failed.stdout.includes("\u001b"));
   });

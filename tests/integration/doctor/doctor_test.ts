@@ -355,7 +355,10 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
       const findings = await examine(site);
       assert.deepEqual(named(findings, "fail"), ["backend"]);
       const skipped = findings.filter(({ status }) => status === "skip");
-      assert.match(skipped[0]!.observed, /^the gateway does not answer at localhost/);
+      assert.match(
+        skipped[0]!.observed,
+        /^the gateway does not answer at localhost.*; to start it: secure-iot-gateway run --dir \S+$/,
+      );
       assert.ok(skipped.some(({ name }) => name === "unsigned message"));
       assert.ok(!isHealthy(findings));
     });
@@ -365,7 +368,10 @@ Deno.test("doctor finds a healthy site healthy, one fault by its row, and leaves
       const findings = await examine(site);
       const skipped = findings.filter(({ status }) => status === "skip");
       assert.equal(skipped[0]!.name, "no certificate");
-      assert.match(skipped[0]!.observed, /^the broker does not answer at 127.0.0.1/);
+      assert.match(
+        skipped[0]!.observed,
+        /^the broker does not answer at 127.0.0.1.*; to start it: mosquitto -c \S+mosquitto.conf$/,
+      );
       assert.ok(!isHealthy(findings));
       const offline = await examine(site, { offline: true });
       assert.deepEqual(named(offline, "fail"), []);
