@@ -187,6 +187,9 @@ int siot_builtin_hmac(void *context, siot_span key, const siot_span *parts, size
 
 #if defined(SIOT_IMPLEMENTATION) && !defined(SIOT_IMPLEMENTED)
 #define SIOT_IMPLEMENTED
+#ifdef __cplusplus
+#error "SIOT_IMPLEMENTATION belongs in a C file; from C++, and from a sketch, only include the header"
+#endif
 #include <string.h>
 
 #define SIOT_FIRST_WAIT 30u

@@ -35,7 +35,7 @@ export async function addNode(name: string, options: NodeAddOptions): Promise<vo
   });
   if (!result.ok) throw new CommandError(result.faults.map(faultSentence));
   const { directory, brokerConfiguration } = result.layout;
-  if (options.json) return printJson({ node: name, directory, at: options.at ?? directory });
+  if (options.json) return printJson({ node: name, directory, place: options.at ?? directory });
   print(`Made the folder of gateway ${name}: ${directory}`);
   const place = options.at ?? directory;
   note(`Next, on its machine:

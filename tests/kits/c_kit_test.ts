@@ -17,6 +17,7 @@ const SPECS = "--specs=/usr/lib/picolibc/arm-none-eabi/picolibc.specs";
 const hasCrossCompiler = await canRun(["arm-none-eabi-gcc"]) &&
   await compiles("arm-none-eabi-gcc", [SPECS], "string.h");
 const hasLibraries = await canRun(["gcc"]) && await hasHeaders();
+const hasCpp = hasLibraries && await canRun(["g++"]);
 const hasFuzzer = await canRun(["clang"]) && await hasFuzzerRuntime();
 
 Deno.test("the kit takes at most 6 KiB on a Cortex-M", { ignore: !hasCrossCompiler }, async () => {
@@ -52,6 +53,20 @@ Deno.test("the HMAC of each adapter is the kit's own", { ignore: !hasLibraries }
     const flags = ["-std=c99", "-Wall", "-Wextra", `-I${KIT}`, `${DRIVERS}adapters.c`];
     await run("gcc", [...flags, ...LIBRARIES, "-o", program]);
     assert.equal(await run(program, []), "2760 alike\n");
+  });
+});
+
+Deno.test("the header and each adapter can be included from C++", { ignore: !hasCpp }, async () => {
+  await withFolder(async (folder) => {
+    const source = `${folder}/device.cpp`;
+    const adapters = ["openssl", "mbedtls", "wolfssl", "bearssl"];
+    const includes = adapters.map((name) => `#include "adapters/${name}.h"\n`).join("");
+    await Deno.writeTextFile(source, includes);
+    const flags = ["-std=c++11", "-Wall", "-Wextra", "-Wno-unused-function", "-Werror"];
+    const check = (...more: string[]) =>
+      run("g++", [...flags, `-I${KIT}`, "-fsyntax-only", ...more, source]);
+    await check();
+    await assert.rejects(check("-DSIOT_IMPLEMENTATION"), /belongs in a C file/);
   });
 });
 

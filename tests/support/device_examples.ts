@@ -1,5 +1,6 @@
 /** The devices of examples/device as programs, where what they need is on this machine. */
 
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ChildProcess, type ProgramCommand } from "../../src/demo/sandbox/child_process.ts";
 import { fetchPackage } from "./npm_programs.ts";
@@ -24,6 +25,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const EXAMPLES = `${ROOT}examples/device/`;
 /** npm may be asked: in CI, and whoever else sets it. */
 const WANTS_NPM = Deno.env.get("TEST_NODE_BACKENDS") === "1";
+const JAVASCRIPT = ["javascript/device.mjs", "javascript/secure_iot_device.mjs"] as const;
 const MQTT_PACKAGE = "mqtt@5.16.0";
 const MICROPYTHON_PACKAGE = "@micropython/micropython-webassembly-pyscript@1.27.0";
 const NO_NODE_PACKAGES = WANTS_NPM
@@ -45,10 +47,9 @@ export const DEVICE_EXAMPLES: readonly DeviceExample[] = [
     name: "Python",
     keepsBy: "rename",
     missing: unless(PYTHON !== undefined, "python3 with paho-mqtt"),
-    build: () => {
-      const environment = { PYTHONPATH: `${ROOT}kits/python`, PYTHONDONTWRITEBYTECODE: "1" };
-      const program = `${EXAMPLES}python/device.py`;
-      return Promise.resolve((device) => ({ path: PYTHON!, args: [program, device], environment }));
+    build: async (folder) => {
+      await copyBeside(folder, "python/device.py", "python/secure_iot_device.py");
+      return (device) => ({ path: PYTHON!, args: [`${folder}/device.py`, device] });
     },
   },
   {
@@ -56,7 +57,7 @@ export const DEVICE_EXAMPLES: readonly DeviceExample[] = [
     keepsBy: "rename",
     missing: undefined,
     build: async (folder) => {
-      await copyJavaScript(folder);
+      await copyBeside(folder, ...JAVASCRIPT);
       const config = `${ROOT}deno.json`;
       const flags = ["run", "-q", "--no-prompt", "--no-lock", "--config", config, "-A"];
       return (device) => ({
@@ -70,7 +71,7 @@ export const DEVICE_EXAMPLES: readonly DeviceExample[] = [
     keepsBy: "rename",
     missing: NO_NODE_PACKAGES,
     build: async (folder) => {
-      await copyJavaScript(folder);
+      await copyBeside(folder, ...JAVASCRIPT);
       await Deno.symlink(await fetchPackage(MQTT_PACKAGE), `${folder}/node_modules`);
       return (device) => ({ path: "node", args: [`${folder}/device.mjs`, device] });
     },
@@ -154,10 +155,9 @@ export const DEVICE_EXAMPLES: readonly DeviceExample[] = [
 ];
 
 /** The example and its kit, beside each other as its user would have them. */
-async function copyJavaScript(folder: string): Promise<void> {
-  await Deno.copyFile(`${EXAMPLES}javascript/device.mjs`, `${folder}/device.mjs`);
-  const kit = "secure_iot_device.mjs";
-  await Deno.copyFile(`${ROOT}kits/javascript/${kit}`, `${folder}/${kit}`);
+async function copyBeside(folder: string, example: string, kit: string): Promise<void> {
+  await Deno.copyFile(`${EXAMPLES}${example}`, `${folder}/${basename(example)}`);
+  await Deno.copyFile(`${ROOT}kits/${kit}`, `${folder}/${basename(kit)}`);
 }
 
 function unless(isThere: boolean, missing: string): string | undefined {

@@ -14,9 +14,9 @@ static int siot_mbedtls_hmac(void *context, siot_span key, const siot_span *part
   (void)context;
   mbedtls_md_init(&hmac);
   fault = mbedtls_md_setup(&hmac, mbedtls_md_info_from_type(MBEDTLS_MD_SHA256), 1);
-  if (!fault) fault = mbedtls_md_hmac_starts(&hmac, key.bytes, key.size);
+  if (!fault) fault = mbedtls_md_hmac_starts(&hmac, (const unsigned char *)key.bytes, key.size);
   for (i = 0; !fault && i < count; i++)
-    fault = mbedtls_md_hmac_update(&hmac, parts[i].bytes, parts[i].size);
+    fault = mbedtls_md_hmac_update(&hmac, (const unsigned char *)parts[i].bytes, parts[i].size);
   if (!fault) fault = mbedtls_md_hmac_finish(&hmac, mac);
   mbedtls_md_free(&hmac);
   return fault;

@@ -17,9 +17,10 @@ static int siot_openssl_hmac(void *context, siot_span key, const siot_span *part
   EVP_MAC *algorithm = EVP_MAC_fetch(NULL, "HMAC", NULL);
   EVP_MAC_CTX *hmac = EVP_MAC_CTX_new(algorithm);
   size_t size = 0, i;
-  int done = hmac && EVP_MAC_init(hmac, key.bytes, key.size, parameters);
+  int done = hmac && EVP_MAC_init(hmac, (const unsigned char *)key.bytes, key.size, parameters);
   (void)context;
-  for (i = 0; done && i < count; i++) done = EVP_MAC_update(hmac, parts[i].bytes, parts[i].size);
+  for (i = 0; done && i < count; i++)
+    done = EVP_MAC_update(hmac, (const unsigned char *)parts[i].bytes, parts[i].size);
   done = done && EVP_MAC_final(hmac, mac, &size, 32);
   EVP_MAC_CTX_free(hmac);
   EVP_MAC_free(algorithm);

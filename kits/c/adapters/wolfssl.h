@@ -14,9 +14,9 @@ static int siot_wolfssl_hmac(void *context, siot_span key, const siot_span *part
   int fault = wc_HmacInit(&hmac, NULL, INVALID_DEVID);
   (void)context;
   if (fault) return fault;
-  fault = wc_HmacSetKey(&hmac, WC_SHA256, key.bytes, (word32)key.size);
+  fault = wc_HmacSetKey(&hmac, WC_SHA256, (const byte *)key.bytes, (word32)key.size);
   for (i = 0; !fault && i < count; i++)
-    fault = wc_HmacUpdate(&hmac, parts[i].bytes, (word32)parts[i].size);
+    fault = wc_HmacUpdate(&hmac, (const byte *)parts[i].bytes, (word32)parts[i].size);
   if (!fault) fault = wc_HmacFinal(&hmac, mac);
   wc_HmacFree(&hmac);
   return fault;

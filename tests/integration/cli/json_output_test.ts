@@ -24,10 +24,13 @@ import {
 const SILENT = "run";
 
 /**
- * They need a gateway that runs, or make one: `commands_cli_test.ts`, `watch_test.ts` and
- * `demo_test.ts` try them.
+ * They need a gateway or a server that runs: `commands_cli_test.ts`, `watch_test.ts`, `demo_test.ts` and
+ * `node_commands_test.ts` try them.
  */
-const ELSEWHERE = ["command", "watch", "demo", "commands cancel"];
+const ELSEWHERE = [
+  ...["command", "watch", "demo", "commands cancel"],
+  ...["store migrate", "node add", "node list", "node remove"],
+];
 
 /** The names of all commands that do something, such as "device add", with their commands. */
 function commandsOf(command: Command, name = ""): [string, Command][] {
