@@ -146,8 +146,6 @@ function hintFor(answer: ApiAnswer, { ttl }: CommandOptions): string | undefined
       return `Quote the JSON for the shell, as in '{"action":"reboot"}'`;
     case "unknown-device":
       return "See secure-iot-gateway device list";
-    case "unauthorized":
-      return "Put a key of this site into api.key; secure-iot-gateway key add NAME makes one";
     case "too-many-waiting":
       return "See secure-iot-gateway commands list --state waiting; commands cancel ends one";
     case "broker-unavailable":

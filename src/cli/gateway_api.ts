@@ -8,6 +8,9 @@ import { configOf, layoutOf, type SiteOption } from "./open_site.ts";
 import { programName } from "./program_name.ts";
 import { CommandError } from "./terminal.ts";
 
+const UNAUTHORIZED = 401;
+const KEY_HINT = "Put a key of this site into api.key; secure-iot-gateway key add NAME makes one";
+
 /** Asks one request; fails with a hint if the gateway cannot be reached. */
 export type AskGateway = (
   request: (api: ApiClient) => Promise<ApiAnswer>,
@@ -47,7 +50,10 @@ export function openGateway(
 }
 
 /** What the gateway says is wrong, as an error. */
-export function refusalOf({ status, text }: ApiAnswer, hint?: string): CommandError {
+export function refusalOf(
+  { status, text }: ApiAnswer,
+  hint = status === UNAUTHORIZED ? KEY_HINT : undefined,
+): CommandError {
   const message = `The gateway answered ${status}: ${titleOf(text)}`;
   return new CommandError(message, hint === undefined ? {} : { hint });
 }

@@ -105,9 +105,20 @@ Deno.test("watch goes on over a restart of the gateway", async () => {
 Deno.test("watch says when there is no gateway, and refuses what is no device", async () => {
   await withLiveSite(async (site) => {
     const watching = new Watching(site);
-    await watching.shows(/^note: the gateway does not answer: /m);
+    await watching.shows(/^note: the gateway does not answer: .*refused/im);
     assert.equal(await watching.end(), 0);
     const wrong = new Watching(site, "../x");
     await wrong.shows(/^error: There is no device/m);
   }, { start: false });
+});
+
+Deno.test("watch with a key that was removed says where a new one goes", async () => {
+  await withLiveSite(async (site) => {
+    await Deno.writeTextFile(`${site.layout.directory}/api.key`, "an-old-key");
+    const watching = new Watching(site);
+    await watching.shows(
+      /^error: The gateway answered 401: .*\nhint: Put a key of this site into/m,
+    );
+    assert.equal(await watching.end(), 1);
+  });
 });
