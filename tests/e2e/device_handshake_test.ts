@@ -57,8 +57,12 @@ function rowsOfPage(): [fault: string, words: string][] {
 
 /** Runs a command in the device's folder to its end, which the end of its input is, too. */
 async function said(folder: string, command: string, input: "ends" | "stays" = "stays") {
-  const options = { args: ["-c", `(${command}) 2>&1`], cwd: folder, stdout: "piped" } as const;
-  const child = new Deno.Command("sh", { ...options, stdin: "piped" }).spawn();
+  const child = new Deno.Command("sh", {
+    args: ["-c", `(${command}) 2>&1`],
+    cwd: folder,
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
   if (input === "ends") await child.stdin.close();
   const text = await new Response(child.stdout).text();
   await child.status;
