@@ -6,13 +6,13 @@ import { systemFault } from "../config/system_fault.ts";
 import { SiteLockedError } from "../site/site_lock.ts";
 import { CommandError, EXIT, type Exit, OutputError, printError } from "./terminal.ts";
 
-/** Prints what went wrong; help and version are not errors. */
-export function exitOf(error: unknown): Exit {
+/** Prints what went wrong; help and version are not errors. `typed` is the command as far as it is one. */
+export function exitOf(error: unknown, typed = "secure-iot-gateway"): Exit {
   if (error instanceof CommandError) {
     printError(error);
     return error.exit;
   }
-  if (error instanceof CommanderError) return exitOfCommander(error);
+  if (error instanceof CommanderError) return exitOfCommander(error, typed);
   // The reader has closed the pipe: `… | head`.
   if (error instanceof OutputError && isBrokenPipe(error.cause)) return EXIT.failed;
   printError(failureOf(error));
@@ -40,13 +40,11 @@ function failureOf(error: unknown): Pick<CommandError, "faults" | "hint"> {
   };
 }
 
-function exitOfCommander(error: CommanderError): Exit {
+function exitOfCommander(error: CommanderError, typed: string): Exit {
   if (error.exitCode === 0) return EXIT.ok;
   const [first = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
   const fault = first === "(outputHelp)" ? "Name a command" : first;
-  const hint = suggestion
-    ? suggestion.replace(/^\((.*)\)$/, "$1")
-    : "Run secure-iot-gateway --help";
+  const hint = suggestion ? suggestion.replace(/^\((.*)\)$/, "$1") : `Run ${typed} --help`;
   printError({ faults: [fault.charAt(0).toUpperCase() + fault.slice(1)], hint });
   return EXIT.usage;
 }

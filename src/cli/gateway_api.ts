@@ -71,7 +71,7 @@ function readKey(path: string): string {
   try {
     return readOperatorText(path).trim();
   } catch (error) {
-    throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`, {
+    throw new CommandError(`Cannot read "${path}": ${faultText(error)}`, {
       hint: "If it was deleted, make a new key and put it there: secure-iot-gateway key add NAME",
     });
   }
@@ -81,6 +81,6 @@ function read(path: string): string {
   try {
     return readOperatorText(path);
   } catch (error) {
-    throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`);
+    throw new CommandError(`Cannot read "${path}": ${faultText(error)}`);
   }
 }

@@ -1,5 +1,6 @@
 /** The site that a command works on. */
 
+import { faultText } from "../core/fault_text.ts";
 import { StoreError } from "../store/store_error.ts";
 import { type Config, readConfig } from "../config/config.ts";
 import { SITE_DIRECTORY_VARIABLE } from "../config/settings_table.ts";
@@ -104,7 +105,7 @@ function readConfiguration(layout: SiteLayout): string {
     }
     const hint = systemFault(error)?.hint;
     throw new CommandError(
-      `Cannot read "${layout.configuration}": ${(error as Error).message}`,
+      `Cannot read "${layout.configuration}": ${faultText(error)}`,
       hint === undefined ? {} : { hint },
     );
   }

@@ -12,13 +12,26 @@ import { EXIT, type Exit } from "./terminal.ts";
 /** Runs the program with its arguments; returns the exit code. */
 export async function runProgram(args: readonly string[]): Promise<Exit> {
   forgetProxies();
+  const outcome: Outcome = { exit: EXIT.ok };
+  const program = createProgram(outcome);
   try {
-    const outcome: Outcome = { exit: EXIT.ok };
-    await createProgram(outcome).parseAsync(args, { from: "user" });
+    await program.parseAsync(args, { from: "user" });
     return outcome.exit;
   } catch (error) {
-    return exitOf(error);
+    return exitOf(error, typedCommand(program, args));
   }
+}
+
+/** The command that the first arguments name, as far as they do. */
+function typedCommand(program: Command, args: readonly string[]): string {
+  const names = [program.name()];
+  let command: Command | undefined = program;
+  for (const arg of args) {
+    command = command.commands.find((one) => one.name() === arg);
+    if (command === undefined) break;
+    names.push(arg);
+  }
+  return names.join(" ");
 }
 
 /** What a command returns to the shell, if it does not fail. */

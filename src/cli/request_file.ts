@@ -1,5 +1,6 @@
 /** Files that an option or a list names, a certificate request among them. */
 
+import { faultText } from "../core/fault_text.ts";
 import { readOperatorFile } from "../config/operator_file.ts";
 import { type PublicKey, readCertificateRequest } from "../site/pki/certificate_request.ts";
 import { CommandError, EXIT } from "./terminal.ts";
@@ -20,7 +21,7 @@ export function readFile<T>(path: string, read: (path: string) => T): T {
   try {
     return read(path);
   } catch (error) {
-    throw new CommandError(`Cannot read "${path}": ${(error as Error).message}`, {
+    throw new CommandError(`Cannot read "${path}": ${faultText(error)}`, {
       exit: EXIT.usage,
     });
   }

@@ -1,5 +1,6 @@
 /** A secret that is read from a file. */
 
+import { faultText } from "../core/fault_text.ts";
 import { readOperatorText } from "../config/operator_file.ts";
 import { secretFault } from "../site/device_secret.ts";
 import { CommandError, EXIT } from "./terminal.ts";
@@ -13,7 +14,7 @@ export function readSecret(path: string): string {
   try {
     text = readOperatorText(path, FILE_MAX_BYTES);
   } catch (error) {
-    throw new CommandError(`Cannot read the secret from "${path}": ${(error as Error).message}`, {
+    throw new CommandError(`Cannot read the secret from "${path}": ${faultText(error)}`, {
       exit: EXIT.usage,
     });
   }

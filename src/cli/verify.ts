@@ -1,5 +1,6 @@
 /** `verify`: explains, check by check, why the gateway accepts a message or rejects it. */
 
+import { faultText } from "../core/fault_text.ts";
 import { DEVICE_ID_RULE, isDeviceId } from "../core/device.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { REJECTION_CODES, type RejectionCode, rejectionSentence } from "../core/rejection.ts";
@@ -123,7 +124,7 @@ function readFile(path: string): Uint8Array {
       ? readBounded((buffer) => Deno.stdin.readSync(buffer) ?? 0, FILE_MAX_BYTES)
       : readOperatorFile(path, FILE_MAX_BYTES);
   } catch (error) {
-    throw new CommandError(`Cannot read the message from "${path}": ${(error as Error).message}`, {
+    throw new CommandError(`Cannot read the message from "${path}": ${faultText(error)}`, {
       exit: EXIT.usage,
     });
   }

@@ -1,5 +1,6 @@
 /** The certificates and keys of a site, read and checked before they are used. */
 
+import { faultText } from "../core/fault_text.ts";
 import { createHash } from "node:crypto";
 import { type HeaderField, readHeaderFields, readSigningKeys } from "./backend_files.ts";
 import { serverCertificateCommand } from "../core/tls_fault.ts";
@@ -144,7 +145,7 @@ function readPrivateText(path: string): string {
     const mode = Deno.statSync(path).mode ?? 0;
     if ((mode & 0o077) === 0) return text;
   } catch (error) {
-    throw new StartError(`Cannot read "${path}": ${(error as Error).message}`);
+    throw new StartError(`Cannot read "${path}": ${faultText(error)}`);
   }
   throw new StartError(`Cannot use "${path}": other users may read it; type chmod 600 "${path}"`);
 }
@@ -165,7 +166,7 @@ function readKeyDigest(path: string): Uint8Array | undefined {
     return key === "" ? undefined : apiKeyDigest(key);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new StartError(`Cannot read "${path}": ${(error as Error).message}`);
+    throw new StartError(`Cannot read "${path}": ${faultText(error)}`);
   }
 }
 
@@ -173,6 +174,6 @@ function readBytes(path: string): Uint8Array {
   try {
     return readOperatorFile(path, PEM_MAX_BYTES);
   } catch (error) {
-    throw new StartError(`Cannot read "${path}": ${(error as Error).message}`);
+    throw new StartError(`Cannot read "${path}": ${faultText(error)}`);
   }
 }

@@ -9,6 +9,7 @@
  * - it is replaced as a whole, and on the disk before anything relies on it.
  */
 
+import { faultText } from "../core/fault_text.ts";
 import { Buffer } from "node:buffer";
 import { dirname } from "node:path";
 import { StoreError } from "./store_error.ts";
@@ -67,7 +68,7 @@ function readKeyFile(path: string, { guarded }: { guarded: boolean }): SealingKe
   } catch (error) {
     if (error instanceof SealingKeyError) throw error;
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new SealingKeyError(`Cannot read "${path}": ${(error as Error).message}`);
+    throw new SealingKeyError(`Cannot read "${path}": ${faultText(error)}`);
   }
   return parseKeys(text, path);
 }

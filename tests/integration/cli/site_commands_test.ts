@@ -154,6 +154,34 @@ Deno.test("wrong use is exit 2, with a hint at the likely slip", async () => {
   for (const [args, pattern] of rows) assertError(await shell(args), 2, pattern);
 });
 
+Deno.test("wrong use of a command names that command's help", async () => {
+  const hints: readonly (readonly [args: string[], command: string])[] = [
+    [["device", "revoke"], "device revoke"],
+    [["device", "add", "a", "b"], "device add"],
+    [["device"], "device"],
+  ];
+  for (const [args, command] of hints) {
+    assertError(
+      await shell(args),
+      2,
+      new RegExp(`^hint: Run secure-iot-gateway ${command} --help$`, "m"),
+    );
+  }
+});
+
+Deno.test("a file that is not there is named once", async () => {
+  await withSite(async (dir) => {
+    const missing = await shell(["verify", "sensor_001", `${dir}/none.json`, "--dir", dir]);
+    assertError(missing, 2, /from "\S+\/none\.json": no such file or directory$/m);
+    await Deno.remove(`${dir}/certs/gateway.crt`);
+    assertError(
+      await shell(["run", "--dir", dir]),
+      1,
+      /gateway\.crt": no such file or directory$/m,
+    );
+  });
+});
+
 Deno.test("help and version are no errors", async () => {
   const { version } = JSON.parse(
     Deno.readTextFileSync(new URL("../../../deno.json", import.meta.url)),
