@@ -83,13 +83,14 @@ async function follow(following: Following): Promise<void> {
   const { signal, options } = following;
   const { api, url } = openGateway(options);
   let after: string | undefined;
-  let isLost = false;
+  let [isLost, isFirst] = [false, true];
   try {
     while (!signal.aborted) {
       try {
         const response = await open(api, following, after);
-        note(isLost ? "note: the gateway is back" : `note: watching ${url}; Ctrl+C ends it`);
-        isLost = false;
+        if (isFirst) note(`note: watching ${url}; Ctrl+C ends it`);
+        else if (isLost) note("note: the gateway is back");
+        isLost = isFirst = false;
         for await (const event of readEvents(response.body!)) {
           after = event.id ?? after;
           await show(event, following);
