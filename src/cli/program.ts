@@ -293,6 +293,9 @@ function addStoreCommands(program: Command): void {
   site(store.command("migrate").description("Make the store's tables, or bring them up to date"))
     .option("--json", "as JSON")
     .action(async (options) => (await import("./store.ts")).migrateStore(options));
+  site(store.command("move").description("Move everything from the SQLite file to the server"))
+    .option("--json", "as JSON")
+    .action(async (options) => (await import("./store.ts")).moveStore(options));
 }
 
 function addNodeCommands(program: Command): void {

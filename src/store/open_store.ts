@@ -1,10 +1,12 @@
 /** Opening a store: the only place that knows which engines there are. */
 
 import { type ExistingDevice, readDevicesTable } from "./sqlite/existing_devices.ts";
+import { exportDatabase } from "./sqlite/export.ts";
 import { inspectDatabase } from "./sqlite/inspection.ts";
 import { openSqliteStore } from "./sqlite/sqlite_store.ts";
 import type { Store, StoreInspection, StoreOptions } from "./store.ts";
-import type { PostgresPlace, StorePlace } from "./store_place.ts";
+import type { MovedRows } from "./store_move.ts";
+import type { PostgresPlace, SqlitePlace, StorePlace } from "./store_place.ts";
 
 /**
  * Opens a store; rejects with a `StoreError`. A file is brought to the newest schema; what several
@@ -22,6 +24,24 @@ export async function migrateStore(
 ): Promise<{ readonly schema: number; readonly steps: number }> {
   const { migrateServer } = await import("./postgres/inspection.ts");
   return await migrateServer(place);
+}
+
+/**
+ * Moves everything from the file to the server, which must have nothing yet; the file gets another
+ * name then. Rejects with a `StoreError`, and nothing is changed.
+ */
+export async function moveStore(from: SqlitePlace, to: PostgresPlace): Promise<MovedRows> {
+  const { importStore } = await import("./postgres/import.ts");
+  await openSqliteStore(from, { author: "command" }).close(); // its schema is the newest then
+  const source = exportDatabase(from.database);
+  let isMoved = false;
+  try {
+    const moved = await importStore(to, source);
+    isMoved = true;
+    return moved;
+  } finally {
+    source.end(isMoved);
+  }
 }
 
 /** Looks at a store, and changes nothing; rejects if it cannot be read. */

@@ -137,6 +137,14 @@ export class LiveSite {
     return await LiveSite.#read(made.layout, environment, { backend, options, apiKeyOf: layout });
   }
 
+  /** The same site, whose gateway starts with other settings; the broker and the devices stay this one's. */
+  async withSettings(settings: Readonly<Record<string, string>>): Promise<LiveSite> {
+    const { layout, backend } = this;
+    const options = { ...this.#options, settings: { ...this.#options.settings, ...settings } };
+    const environment = environmentOf({ ...RETRIES, ...options.settings });
+    return await LiveSite.#read(layout, environment, { backend, options });
+  }
+
   static async #read(
     layout: SiteLayout,
     environment: Readonly<Record<string, string>>,

@@ -29,7 +29,7 @@ const SILENT = "run";
  */
 const ELSEWHERE = [
   ...["command", "watch", "demo", "commands cancel"],
-  ...["store migrate", "node add", "node list", "node remove"],
+  ...["store migrate", "store move", "node add", "node list", "node remove"],
 ];
 
 /** The names of all commands that do something, such as "device add", with their commands. */
