@@ -117,6 +117,9 @@ Deno.test("watch misses nothing while the gateway goes on with new sealing keys"
       await poll("the new keys", () => /store_reopened/.test(gateway.log()));
       const { messageId } = await device.send('{"t":2}');
       await watching.shows(new RegExp(`delivered sensor_001 ${messageId}`));
+      const { message } = await device.send('{"t":3}');
+      await device.publish(message.replace('{"t":3}', '{"t":4}'));
+      await watching.shows(/rejected {2}sensor_001 Invalid signature[^]*likely: /);
       assert.equal(watching.stderr.match(/^note: /gm)!.length, 1, watching.stderr);
       assert.doesNotMatch(gateway.log(), /^ +at /m);
     } finally {
