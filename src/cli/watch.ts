@@ -189,7 +189,7 @@ class Advisor {
   async mistakesIn(item: Item): Promise<readonly string[]> {
     if (item.message === undefined || performance.now() < this.#nextMs) return [];
     try {
-      // Opened anew each time: the secrets may have other keys by now.
+      // Opened for each: the secrets may have other keys by now.
       return await withSecrets(this.#config, (store) => this.#search(item, store));
     } catch {
       return [];
