@@ -62,10 +62,8 @@ export async function watch(deviceId: string | undefined, options: WatchOptions)
   const end = () => stop.abort();
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, end);
   try {
-    await withSecrets(config, async (store) => {
-      const advisor = new Advisor(config, store);
-      await follow({ deviceId, options, signal: stop.signal, advisor });
-    });
+    await withSecrets(config, () => Promise.resolve()); // what is wrong with the site is said first
+    await follow({ deviceId, options, signal: stop.signal, advisor: new Advisor(config) });
   } finally {
     for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.removeSignalListener(signal, end);
   }
@@ -83,13 +81,14 @@ async function follow(following: Following): Promise<void> {
   const { signal, options } = following;
   const { api, url } = openGateway(options);
   let after: string | undefined;
-  let isLost = false;
+  let [isLost, isFirst] = [false, true];
   try {
     while (!signal.aborted) {
       try {
         const response = await open(api, following, after);
-        note(isLost ? "note: the gateway is back" : `note: watching ${url}; Ctrl+C ends it`);
-        isLost = false;
+        if (isFirst) note(`note: watching ${url}; Ctrl+C ends it`);
+        else if (isLost) note("note: the gateway is back");
+        isLost = isFirst = false;
         for await (const event of readEvents(response.body!)) {
           after = event.id ?? after;
           await show(event, following);
@@ -180,22 +179,34 @@ function detailOf(item: Item): string {
 /** Finds the likely mistakes, not more often than it may. */
 class Advisor {
   readonly #config: Config;
-  readonly #store: Store;
   #nextMs = 0;
 
-  constructor(config: Config, store: Store) {
+  constructor(config: Config) {
     this.#config = config;
-    this.#store = store;
   }
 
-  async mistakesIn({ message, device_id: identity, code, time }: Item): Promise<readonly string[]> {
-    if (message === undefined || performance.now() < this.#nextMs) return [];
+  /** None if it cannot look: what happened is shown in any case. */
+  async mistakesIn(item: Item): Promise<readonly string[]> {
+    if (item.message === undefined || performance.now() < this.#nextMs) return [];
+    try {
+      // Opened for each: the secrets may have other keys by now.
+      return await withSecrets(this.#config, (store) => this.#search(item, store));
+    } catch {
+      return [];
+    } finally {
+      this.#nextMs = performance.now() + SEARCH_PAUSE_MS;
+    }
+  }
+
+  async #search(
+    { message = "", device_id: identity, code, time }: Item,
+    store: Store,
+  ): Promise<readonly string[]> {
     const { toleranceSeconds } = this.#config.checks;
     const nowSeconds = secondsOf(Date.parse(time));
     const bytes = Uint8Array.fromBase64(message);
     const subject = { bytes, identity, nowSeconds, now: true, retained: false, toleranceSeconds };
-    const trial = await tryInSite(subject, { store: this.#store, secret: undefined });
-    this.#nextMs = performance.now() + SEARCH_PAUSE_MS;
+    const trial = await tryInSite(subject, { store, secret: undefined });
     const isSame = trial.verdict.kind === "rejected" && trial.verdict.code === code;
     return isSame ? await likelyMistakes(trial) : [];
   }

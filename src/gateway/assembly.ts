@@ -50,6 +50,8 @@ export interface GatewayOptions {
   readonly credentials?: Credentials;
   /** Where the API's requests come from; without it, there is no API. */
   readonly gate?: RequestGate;
+  /** What is seen of it; without one, it has its own. */
+  readonly feed?: EventFeed;
   readonly clock?: Clock;
   /** In [0, 1); spreads retries. */
   readonly random?: () => number;
@@ -68,7 +70,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const failpoint = options.failpoint ?? (() => {});
   const credentials = options.credentials ?? readCredentials(config);
   const eventLog = new EventLog(options.log, config.log, takeDroppedLines);
-  const feed = new EventFeed(clock, crypto.randomUUID().slice(0, 8));
+  const feed = options.feed ?? makeFeed(clock);
   const listeners: Emit[] = [(event) => eventLog.write(event), (event) => feed.take(event)];
   const emit: Emit = (event) => listeners.forEach((listener) => listener(event));
 
@@ -125,12 +127,17 @@ export async function assemble(config: Config, options: GatewayOptions) {
   tellFindings({ keys, clock, emit }, { ...checks, newestSeconds });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
-    ...{ emit, eventLog, refusals, gate: options.gate, commands, receipts, cluster },
+    ...{ emit, eventLog, feed, refusals, gate: options.gate, commands, receipts, cluster },
     backendCa: credentials.backend.ca,
     dropCounter: new DropCounter(messages, emit),
     expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
   };
+}
+
+/** A feed of a run that no other has the name of. */
+export function makeFeed(clock: Clock = SYSTEM_CLOCK): EventFeed {
+  return new EventFeed(clock, crypto.randomUUID().slice(0, 8));
 }
 
 /** The broker, and what reaches devices at the brokers of others, if there are any. */

@@ -92,6 +92,7 @@ export class Gateway {
     await this.#parts.secretUses.close();
     await broker.close();
     await this.#parts.receipts.close();
+    this.#parts.feed.release();
     backend.close();
     await this.#looking;
     eventLog.flush();

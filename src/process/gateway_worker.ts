@@ -12,7 +12,8 @@ import { systemFault } from "../config/system_fault.ts";
 import type { Emit } from "../core/event.ts";
 import { ApiServer } from "../gateway/api/server.ts";
 import { RequestGate } from "../gateway/api/request_gate.ts";
-import type { GatewayOptions } from "../gateway/assembly.ts";
+import { type GatewayOptions, makeFeed } from "../gateway/assembly.ts";
+import type { EventFeed } from "../gateway/telemetry/event_feed.ts";
 import { EventLog } from "../log/event_log.ts";
 import { type Log, openLog, takeDroppedLines, writeToStderr } from "../log/log.ts";
 import { StoreError } from "../store/store_error.ts";
@@ -25,7 +26,7 @@ import { LOOPBACK } from "./tcp_proxy.ts";
 const RETIRE_MS = 60_000;
 
 /** What a test may put in place of the real thing. */
-export type GatewayOverrides = Partial<Omit<GatewayOptions, "credentials" | "gate">>;
+export type GatewayOverrides = Partial<Omit<GatewayOptions, "credentials" | "gate" | "feed">>;
 
 /** What is prepared, or runs. */
 interface Listening extends GatewaySpec {
@@ -38,6 +39,7 @@ export class GatewayWorker {
   readonly #port: WorkerPort;
   readonly #overrides: GatewayOverrides;
   readonly #gate = new RequestGate();
+  readonly #feed: EventFeed;
   readonly #clients = new ClientAddresses();
   /** API servers of earlier runs, and when their connections are broken off. */
   readonly #retired = new Map<ApiServer, ReturnType<typeof setTimeout>>();
@@ -50,6 +52,7 @@ export class GatewayWorker {
   constructor(port: WorkerPort, overrides: GatewayOverrides = {}) {
     this.#port = port;
     this.#overrides = overrides;
+    this.#feed = makeFeed(overrides.clock);
     port.onmessage = ({ data }) => this.#receive(data);
   }
 
@@ -130,7 +133,8 @@ export class GatewayWorker {
     this.#stop = new AbortController();
     const { promise: ready, resolve: onReady, reject } = Promise.withResolvers<void>();
     const { config, credentials, log } = next;
-    const options = { ...this.#overrides, credentials, log, gate: this.#gate, onReady };
+    const shared = { gate: this.#gate, feed: this.#feed };
+    const options = { ...this.#overrides, ...shared, credentials, log, onReady };
     this.#running = runGateway(config, this.#stop.signal, options).then(
       () => reject(new StartError("It was stopped before it was ready")),
       (error) => this.#port.postMessage({ kind: "failed", message: messageOf(error) }),

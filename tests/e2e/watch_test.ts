@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { GatewayProcess, programCommand } from "../../src/demo/sandbox/gateway_process.ts";
 import { poll } from "../../src/time/poll.ts";
 import { assertJsonForm } from "../support/json_form.ts";
+import { shell } from "../support/shell.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 
 /** A `watch` that runs: what it has said, and how it ended. */
@@ -94,6 +95,33 @@ Deno.test("watch goes on over a restart of the gateway", async () => {
       const { messageId } = await device.send('{"t":1}');
       await watching.shows(new RegExp(`delivered sensor_001 ${messageId}`));
       await gateway.stop();
+    } finally {
+      await watching.end();
+      gateway.kill("SIGKILL");
+      await gateway.exited;
+    }
+  }, { start: false });
+});
+
+Deno.test("watch misses nothing while the gateway goes on with new sealing keys", async () => {
+  await withLiveSite(async (site) => {
+    const { directory } = site.layout;
+    const gateway = await GatewayProcess.start(directory);
+    const watching = new Watching(site);
+    try {
+      await watching.shows(/watching/);
+      const device = await site.device("sensor_001");
+      const { messageId: before } = await device.send('{"t":1}');
+      await watching.shows(new RegExp(`delivered sensor_001 ${before}`));
+      assert.equal((await shell(["secrets", "seal", "--dir", directory])).code, 0);
+      await poll("the new keys", () => /store_reopened/.test(gateway.log()));
+      const { messageId } = await device.send('{"t":2}');
+      await watching.shows(new RegExp(`delivered sensor_001 ${messageId}`));
+      const { message } = await device.send('{"t":3}');
+      await device.publish(message.replace('{"t":3}', '{"t":4}'));
+      await watching.shows(/rejected {2}sensor_001 Invalid signature[^]*likely: /);
+      assert.equal(watching.stderr.match(/^note: /gm)!.length, 1, watching.stderr);
+      assert.doesNotMatch(gateway.log(), /^ +at /m);
     } finally {
       await watching.end();
       gateway.kill("SIGKILL");

@@ -79,7 +79,7 @@ function streamOf(
       const isShown = await keyStands().catch(() => false); // its store is closed
       if (isShown) controller.enqueue(new TextEncoder().encode(said));
       said = "";
-      if (isShown && !end.aborted) return;
+      if (isShown && !end.aborted && !follower.isOver) return;
       follower.end();
       controller.close();
     },

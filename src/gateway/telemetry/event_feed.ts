@@ -5,7 +5,7 @@
  * - while nobody looks, it costs one comparison an event;
  * - each follower has a bounded queue: what does not fit is counted, and the count is told;
  * - what came last is kept for a while after the last follower has gone, so that one that was cut off
- *   can go on where it was;
+ *   can go on where it was, also over a restart of the gateway within its worker;
  * - a payload, or the message that was refused, is only in it for a follower that asked.
  */
 
@@ -84,8 +84,10 @@ export interface FeedBatch {
 
 /** Takes items as they come; `end` it when you are done. */
 export interface FeedFollower {
-  /** Resolves when there are some, after `timeoutMs` or at `stop`, then perhaps with none. */
+  /** Resolves when there are some, after `timeoutMs` or at an end, then perhaps with none. */
   next(timeoutMs: number, stop: AbortSignal): Promise<FeedBatch>;
+  /** True once the gateway that it follows has ended: it is to ask the next one. */
+  readonly isOver: boolean;
   end(): void;
 }
 
@@ -160,6 +162,11 @@ export class EventFeed {
     for (const follower of this.#followers) follower.put(item);
   }
 
+  /** The gateway ends: those who follow it ask again, and the next one goes on where they were. */
+  release(): void {
+    for (const follower of this.#followers) follower.close();
+  }
+
   /** Begins to follow; undefined if too many do. */
   follow(selection: FeedSelection): FeedFollower | undefined {
     const { size: all } = this.#followers;
@@ -172,6 +179,9 @@ export class EventFeed {
     this.#untilMs = Infinity;
     return {
       next: (timeoutMs, stop) => queue.next(timeoutMs, stop),
+      get isOver() {
+        return queue.isOver;
+      },
       end: () => {
         this.#followers.delete(queue);
         if (this.#followers.size === 0) this.#untilMs = this.#clock.monotonicMs() + RECENT_MS;
@@ -182,6 +192,7 @@ export class EventFeed {
 
 /** What waits for one follower. */
 class Queue {
+  isOver = false;
   readonly #selection: FeedSelection;
   readonly #deviceIds: ReadonlySet<string> | undefined;
   #items: FeedItem[] = [];
@@ -211,8 +222,16 @@ class Queue {
     this.#wake();
   }
 
+  /** Nothing more is waited for. */
+  close(): void {
+    this.isOver = true;
+    this.#wake();
+  }
+
   async next(timeoutMs: number, stop: AbortSignal): Promise<FeedBatch> {
-    if (this.#items.length === 0 && !stop.aborted) await this.#news(timeoutMs, stop);
+    if (this.#items.length === 0 && !stop.aborted && !this.isOver) {
+      await this.#news(timeoutMs, stop);
+    }
     const batch = { items: this.#items, omitted: this.#omitted };
     this.#items = [];
     this.#omitted = 0;

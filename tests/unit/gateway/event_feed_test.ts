@@ -94,6 +94,22 @@ Deno.test("a follower that comes back within a minute goes on where it was", asy
   assert.deepEqual((await late.next(0, NEVER)).items, []);
 });
 
+Deno.test("a gateway that ends lets its followers go, and the next one has what they have not seen", async () => {
+  const { feed } = makeFeed();
+  const first = feed.follow(ALL)!;
+  feed.take(rejected("a"));
+  const [seen] = (await first.next(1000, NEVER)).items;
+  const waiting = first.next(60_000, NEVER);
+  feed.release();
+  assert.deepEqual(await waiting, { items: [], omitted: 0 });
+  assert.equal(first.isOver, true);
+  first.end();
+  feed.take(rejected("b"));
+  const next = feed.follow({ ...ALL, after: seen!.id })!;
+  assert.equal(next.isOver, false);
+  assert.deepEqual((await next.next(0, NEVER)).items.map((item) => item.device_id), ["b"]);
+});
+
 Deno.test("followers are bounded, and one key takes no more than half of the places", () => {
   const { feed } = makeFeed();
   const follow = (owner: string) => feed.follow({ ...ALL, owner });

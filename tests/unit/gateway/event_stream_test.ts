@@ -17,7 +17,11 @@ Deno.test("a stream ends, and does not break, with the store that knows its key"
     request: new Request("https://gateway.example/ui/api/events"),
     stop: new AbortController().signal,
   }, {
-    follow: () => ({ next: () => Promise.resolve({ items: [], omitted: 1 }), end: () => {} }),
+    follow: () => ({
+      next: () => Promise.resolve({ items: [], omitted: 1 }),
+      isOver: false,
+      end: () => {},
+    }),
   });
   const reader = body!.getReader();
   assert.match(new TextDecoder().decode((await reader.read()).value), /^retry: /);
