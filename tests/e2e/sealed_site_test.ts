@@ -121,7 +121,7 @@ Deno.test("the gateway refuses to start without the key, with another, or one th
       assert.doesNotMatch(stderr, /ready/);
     };
     await Deno.remove(file);
-    await run(/sealed under [0-9a-f]{12}, and secrets\.key there is none/);
+    await run(/sealed under [0-9a-f]{12}, and there is no secrets\.key/);
     for (const args of [["device", "add", "x"], ["sign", "sensor_001", "1"]]) {
       const { code, stderr } = await shell([...args, "--dir", directory]);
       assert.equal(code, 1);
