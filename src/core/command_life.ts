@@ -162,19 +162,16 @@ export function timedOut(command: Command): Command {
 }
 
 /**
- * What a copy that is published now is signed and sent with, so that it is valid until the command
+ * The timestamp of a copy that is published now, Unix seconds, so that it is valid until the command
  * expires and never longer than the tolerance: the device refuses what is older than that.
  */
-export function copyTimes(
+export function copyTimestamp(
   { expiresSeconds }: Pick<Command, "expiresSeconds">,
   clock: { readonly nowSeconds: number; readonly toleranceSeconds: number },
-): { readonly timestampSeconds: number; readonly messageExpirySeconds: number } {
+): number {
   const { nowSeconds, toleranceSeconds } = clock;
   const validSeconds = Math.min(toleranceSeconds, Math.max(0, expiresSeconds - nowSeconds));
-  return {
-    timestampSeconds: nowSeconds - (toleranceSeconds - validSeconds),
-    messageExpirySeconds: validSeconds,
-  };
+  return nowSeconds - (toleranceSeconds - validSeconds);
 }
 
 /** Pauses between two tries of a device that is not there, milliseconds. */

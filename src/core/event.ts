@@ -2,7 +2,8 @@
  * Everything that can happen in the running program, as values.
  *
  * The log lines and the metrics are two tables over this union, `log/event_log.ts` and
- * `gateway/telemetry/event_metrics.ts`: a kind that is missing in one of them is a type error.
+ * `gateway/telemetry/event_metrics.ts`: a kind that is missing in one of them is a type error. A
+ * third, `src/build/event_samples.ts`, has an example of each for the docs.
  * Events are only shown and entered in the audit; they never control anything.
  */
 

@@ -95,7 +95,7 @@ export interface CommitResult {
   readonly changedCommands: readonly ChangedCommand[];
   /** Entries that tell the backend of a command's state, in the order of their numbers. */
   readonly callbacks: readonly OutboxEntry[];
-  /** Of the batch's devices and those that are held, those of which another gateway has older entries. */
+  /** Devices of this batch, or held before, of which another gateway has older entries. */
   readonly behind: ReadonlySet<string>;
   /** True if there is more to tidy. */
   readonly untidy: boolean;

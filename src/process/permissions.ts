@@ -4,9 +4,10 @@
  * The rules are:
  * - it reaches the broker and the backend, and nothing else on any network; with a proxy in front of
  *   the backend, the proxy as well: the runtime asks for the permission of both;
- * - it reads and writes the database, or reaches the servers that have it; besides it reads certificates and lists, which are no secrets,
- *   to see when they end, and the key of sealed secrets, which it has to have and to follow while it
- *   is rotated: what it needs of other keys is handed to it as text;
+ * - it reads and writes the database, or reaches the servers that have it;
+ * - it reads certificates and lists, which are no secrets, to see when they end, and the key of sealed
+ *   secrets, which it has to have and to follow while it is rotated; what it needs of other keys is
+ *   handed to it as text;
  * - it has no environment, no subprocess, no foreign code, nothing of the system's.
  */
 

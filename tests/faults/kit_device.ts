@@ -16,8 +16,10 @@ const MQTT_VERSIONS = [4, 5] as const;
 /** How a kit's program is started. */
 export interface KitProgram {
   readonly name: string;
-  /** Undefined: what it needs is not on this machine. */
-  readonly command: ProgramCommand | undefined;
+  /** What it needs is on this machine. */
+  readonly isHere: boolean;
+  /** Builds what it needs in a folder. */
+  make(folder: string): Promise<ProgramCommand>;
 }
 
 /** Where a device is, and how much it does. */
@@ -29,10 +31,18 @@ export interface KitDeviceOrders {
   readonly everyMs: number;
 }
 
+const PYTHON = ["python3", "/usr/bin/python3"]
+  .find((one) => succeeds(one, "-c", "import paho.mqtt.client"));
+
+const HAS_LIBMOSQUITTO = ["mosquitto.h", "openssl/evp.h"].every((header) =>
+  succeeds("gcc", "-E", "-include", header, "-x", "c", "/dev/null")
+);
+
 /** Every kit that has a device program. */
 export const KIT_PROGRAMS: readonly KitProgram[] = [
-  { name: "Python", command: pythonCommand() },
-  { name: "JavaScript", command: javascriptCommand() },
+  { name: "Python", isHere: PYTHON !== undefined, make: pythonCommand },
+  { name: "JavaScript", isHere: true, make: javascriptCommand },
+  { name: "C", isHere: HAS_LIBMOSQUITTO, make: cCommand },
 ];
 
 /** One device over all its lives. */
@@ -103,19 +113,27 @@ export class KitDevice {
   }
 }
 
-function pythonCommand(): ProgramCommand | undefined {
-  const path = ["python3", "/usr/bin/python3"].find((one) =>
-    succeeds(one, "-c", "import paho.mqtt.client")
-  );
-  if (path === undefined) return undefined;
+function pythonCommand(): Promise<ProgramCommand> {
   const environment = { PYTHONPATH: source("../../kits/python"), PYTHONDONTWRITEBYTECODE: "1" };
-  return { path, args: [source("../kits/devices/device.py")], environment };
+  const args = [source("../kits/devices/device.py")];
+  return Promise.resolve({ path: PYTHON!, args, environment });
 }
 
 /** In Deno, whose import map has npm's mqtt. */
-function javascriptCommand(): ProgramCommand {
+function javascriptCommand(): Promise<ProgramCommand> {
   const start = ["run", "-q", "--no-prompt", "--config", source("../../deno.json"), "-A"];
-  return { path: Deno.execPath(), args: [...start, source("../kits/devices/device.mjs")] };
+  const args = [...start, source("../kits/devices/device.mjs")];
+  return Promise.resolve({ path: Deno.execPath(), args });
+}
+
+/** With the compiler's checks on addresses and on what C leaves undefined. */
+async function cCommand(folder: string): Promise<ProgramCommand> {
+  const path = `${folder}/device`;
+  const sources = ["-I", source("../../kits/c"), source("../kits/devices/device.c")];
+  const checks = ["-Wall", "-Werror", "-g", "-fsanitize=address,undefined"];
+  const libraries = ["-lmosquitto", "-lcrypto"];
+  await ChildProcess.run({ path: "gcc", args: [...checks, ...sources, ...libraries, "-o", path] });
+  return { path, args: [] };
 }
 
 function source(path: string): string {

@@ -45,7 +45,7 @@ const SHORT: Amounts = {
 
 /** One for each kit whose programs are on this machine. */
 export const KITS: readonly Scenario[] = KIT_PROGRAMS
-  .filter(({ command }) => command !== undefined)
+  .filter(({ isHere }) => isHere)
   .map((program) => ({
     name: `kits: ${program.name}, and everything dies`,
     run: (options) =>
@@ -66,7 +66,7 @@ interface Cast {
 
 async function run(
   site: FaultSite,
-  { name, command }: KitProgram,
+  { name, make }: KitProgram,
   { long, seed, say }: ScenarioOptions,
 ): Promise<Findings> {
   const amounts = long ? LONG : SHORT;
@@ -74,7 +74,7 @@ async function run(
   const folder = await site.live.register(deviceId);
   const line = LossyLine.open(site.live.config.devices.port, new Dice(seed + 1));
   const orders = { folder, port: line.port, ...amounts };
-  const device = new KitDevice(command!, orders, new Dice(seed + 2));
+  const device = new KitDevice(await make(folder), orders, new Dice(seed + 2));
   const cast: Cast = { site, deviceId, device, dice: new Dice(seed), amounts };
   try {
     await site.startGateway();

@@ -44,7 +44,7 @@ export function sha256(text: string): string {
 /** The message as the gateway would judge it. */
 export async function examine(
   text: string | Uint8Array,
-  options: { secret?: string; nowSeconds?: number } = {},
+  options: { secret?: string; nowSeconds?: number; retained?: boolean } = {},
 ): Promise<MessageTrial> {
   const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
   const nowSeconds = options.nowSeconds ?? NOW;
@@ -53,7 +53,7 @@ export async function examine(
     identity: DEVICE_ID,
     nowSeconds,
     now: true,
-    retained: false,
+    retained: options.retained ?? false,
     toleranceSeconds: 300,
   };
   return await tryAlone(subject, options.secret ?? SECRET);

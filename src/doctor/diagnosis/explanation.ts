@@ -15,8 +15,8 @@ export async function likelyMistakes(
 ): Promise<readonly string[]> {
   const { verdict, read } = trial;
   if (verdict.kind !== "rejected") return [];
-  if (trial.retained && verdict.code === "malformed") return [RETAINED];
-  if (read.kind === "rejected") return await mistakesInMalformed(trial, limits);
+  const retained = trial.retained && verdict.code === "malformed" ? [RETAINED] : [];
+  if (read.kind === "rejected") return [...await mistakesInMalformed(trial, limits), ...retained];
   switch (verdict.code) {
     case "identity_mismatch":
       return [
@@ -36,6 +36,7 @@ export async function likelyMistakes(
         "random numbers that differ after each start",
       ];
     case "malformed":
+      return retained;
     case "rate_limited":
       return []; // not found out here
     default:

@@ -3,7 +3,7 @@
  *
  * The rules are:
  * - a client without a key learns that the gateway runs, if it is ready, and what the API is, which
- *   `docs/openapi.json` says to all; on every other path the key is checked before anything else;
+ *   `docs/openapi.json` says to all; whatever shows or does anything else checks the key first;
  * - a key for some devices shows nothing of the others, not even whether they exist;
  * - a body is counted while it comes and has a time limit; nothing is read further than needed;
  * - an answer that is held ends with its client, its server and the gateway, and shows nothing once

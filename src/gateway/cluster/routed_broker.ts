@@ -6,8 +6,8 @@
  * - where a device was heard last is a hint: a device that only listens may have gone elsewhere;
  * - what nobody waits a word for, such as an answer, is handed over, and is then the other's; if
  *   nobody is subscribed here, where the device was last, all others are handed it;
- * - of what is waited for, a command, the word of the other broker counts; where nobody is subscribed,
- *   every other broker is asked, this one too;
+ * - a command is waited for: what the other broker says of it counts; if nobody is subscribed there,
+ *   every other broker is asked, and this one;
  * - a gateway that does not answer in time is asked no more: if it has not taken the command, it was
  *   not sent; if it has, nobody knows.
  */

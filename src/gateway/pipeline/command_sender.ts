@@ -14,7 +14,12 @@
  */
 
 import { writeCommand } from "../../core/command.ts";
-import { type CopyOutcome, copyTimes, RETRY_PAUSE, retryPauseMs } from "../../core/command_life.ts";
+import {
+  type CopyOutcome,
+  copyTimestamp,
+  RETRY_PAUSE,
+  retryPauseMs,
+} from "../../core/command_life.ts";
 import type {
   CommandChange,
   CommandChangeResult,
@@ -227,7 +232,7 @@ export class CommandSender {
   /** What a copy of the command is to be signed with. */
   copyOf(command: StoredCommand["command"]): IntendedCopy {
     const nowSeconds = secondsOf(this.#parts.clock.wallMs());
-    const { timestampSeconds } = copyTimes(command, { nowSeconds, ...this.#options });
+    const timestampSeconds = copyTimestamp(command, { nowSeconds, ...this.#options });
     return { timestampSeconds, nowSeconds };
   }
 

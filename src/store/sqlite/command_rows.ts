@@ -133,7 +133,7 @@ export class CommandRows {
     return this.#hasAcknowledged.get(deviceId) !== undefined;
   }
 
-  /** Those of whose copy nobody has said what became of it. */
+  /** Commands with a copy that may or may not have reached the broker. */
   unconcluded(): CommandName[] {
     return this.#unconcluded.all().map((row) => ({
       deviceId: row["device_id"] as string,

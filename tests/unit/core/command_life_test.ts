@@ -10,7 +10,7 @@ import {
   type Command,
   copyConcluded,
   copyIntended,
-  copyTimes,
+  copyTimestamp,
   isFinal,
   maySend,
   retryPauseMs,
@@ -72,11 +72,14 @@ Deno.test("what waits is cancelled, and of what was sent no more copies go", () 
 });
 
 Deno.test("a copy is valid until the command expires, and never beyond the tolerance", () => {
-  const times = (leftSeconds: number) =>
-    copyTimes({ expiresSeconds: NOW + leftSeconds }, { nowSeconds: NOW, toleranceSeconds: 300 });
-  assert.deepEqual(times(60), { timestampSeconds: NOW - 240, messageExpirySeconds: 60 });
-  assert.deepEqual(times(300), { timestampSeconds: NOW, messageExpirySeconds: 300 });
-  assert.deepEqual(times(3600), { timestampSeconds: NOW, messageExpirySeconds: 300 });
+  const timestamp = (leftSeconds: number) =>
+    copyTimestamp({ expiresSeconds: NOW + leftSeconds }, {
+      nowSeconds: NOW,
+      toleranceSeconds: 300,
+    });
+  assert.equal(timestamp(60), NOW - 240);
+  assert.equal(timestamp(300), NOW);
+  assert.equal(timestamp(3600), NOW);
 });
 
 /** Steps that the world may take in any order. */

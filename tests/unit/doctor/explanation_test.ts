@@ -234,6 +234,13 @@ Deno.test("verify names no mistake in a message that is accepted", async () => {
   assert.deepEqual(await likelyMistakes(await examine(spaced)), []);
 });
 
+Deno.test("verify names what is wrong with a retained message, beside the flag", async () => {
+  const flag = /^Publish without the retain flag/;
+  await assertSaid(await examine(RIGHT, { retained: true }), [flag]);
+  const broken = await examine(message({ timestamp: "42" }), { retained: true });
+  await assertSaid(broken, [/clock is not set/, flag]);
+});
+
 Deno.test("verify looks for mistakes in the largest message in a few seconds", async () => {
   const payload = JSON.stringify({ x: "é y".repeat(12_000), n: Array(2000).fill(1.5) });
   const startMs = performance.now();
