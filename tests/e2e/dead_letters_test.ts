@@ -311,18 +311,23 @@ function fill(site: LiveSite, count: number, payload: Uint8Array): void {
   });
 }
 
-Deno.test("very many that are retried at once fail no write of the gateway and hold up no other device", async () => {
+Deno.test("very many that are retried at once go step by step, and hold up no other device", async () => {
   await withLiveSite(async (site) => {
     const live = await site.device("live");
     const count = 1_500;
     fill(site, count, new Uint8Array(30_000).fill(0x31));
+    const left = () => site.withStore((store) => new DeadLetters(store).count());
+    const seen = new Set<number>();
     let retrying = true;
     const retried = dead(site, "retry", "--all").finally(() => retrying = false);
-    while (retrying) await live.response((await live.send("1")).messageId);
+    while (retrying) {
+      await live.response((await live.send("1")).messageId);
+      seen.add(left());
+    }
+    assert.ok(seen.size > 3, "the store was free in between");
     assert.equal(await retried, `Put ${count} dead letters back into the outbox\n`);
     const back = () => site.backend.received.filter(({ deviceId }) => deviceId === "dead");
     await poll("all of them", () => back().length >= count, { timeoutMs: 60_000 });
     assert.equal(new Set(back().map(({ messageId }) => messageId)).size, count);
-    assert.deepEqual(site.log.filter(({ event }) => event === "store_failed"), []);
   });
 });
