@@ -8,9 +8,12 @@ import { withTwoNodes } from "../support/two_nodes.ts";
 
 const DEVICE_ID = "sensor_001";
 
-async function rejection(site: LiveSite, messageId: string): Promise<unknown> {
-  return (await site.logged("message_rejected", (record) => record["message_id"] === messageId))
-    .code;
+async function rejection(site: LiveSite, messageId: string): Promise<string> {
+  const { code } = await site.logged(
+    "message_rejected",
+    (record) => record["message_id"] === messageId,
+  );
+  return String(code);
 }
 
 for (const offSeconds of [-400, 400]) {
@@ -45,7 +48,9 @@ for (const offSeconds of [-400, 400]) {
         a.clockOffsetMs = 1000 * offSeconds;
         a.log.length = 0;
         await atA.publish(second.message);
-        assert.equal(await rejection(a, second.messageId), "replayed");
+        // Once no gateway's clock could take it, its id may be forgotten: its time is refused for ever.
+        const codes = offSeconds < 0 ? ["replayed", "timestamp_out_of_range"] : ["replayed"];
+        assert.ok(codes.includes(await rejection(a, second.messageId)));
         assert.deepEqual(a.backend.received.map(({ text }) => text), ["1", "2"]);
       }),
   });

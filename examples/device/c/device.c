@@ -1,9 +1,9 @@
 /* A device with the kit in C, libmosquitto and MQTT 5.
  *
  *   apt install gcc libc6-dev libmosquitto-dev libssl-dev
- *   gcc -I KITS device.c -lmosquitto -lcrypto -o device && ./device devices/sensor_001
+ *   gcc -I $KITS device.c -lmosquitto -lcrypto -o device && ./device devices/sensor_001
  *
- * KITS has secure_iot_device.h and the folder adapters: kits/c of the gateway's sources.
+ * $KITS has secure_iot_device.h and the folder adapters: kits/c of the gateway's sources.
  */
 #include <fcntl.h>
 #include <mosquitto.h>

@@ -63,9 +63,10 @@ while True:
     try:
         client.is_ready = False
         client.connect(**about["broker"], clean_start=False, properties=session)
-        while client.loop(timeout=0.2) == mqtt.MQTT_ERR_SUCCESS:
+        while (result := client.loop(timeout=0.2)) == mqtt.MQTT_ERR_SUCCESS:
             message = device.next(uptime()) if client.is_ready else None
             if message: client.publish(topics["data"], message, qos=1)
+        print("the connection has ended:", mqtt.error_string(result), file=sys.stderr)
     except OSError as error:
         print("no connection:", error, file=sys.stderr)
     time.sleep(1)

@@ -98,9 +98,9 @@ function expiringSessions(file: Uint8Array): string[] {
 
 function unsafe(asleep: readonly string[]): { reason: string; hint: string } {
   const [first] = asleep;
-  const others = asleep.length > 1 ? ` and ${asleep.length - 1} more` : "";
-  const reason = `a reload would corrupt Mosquitto's memory while ${first}${others} ` +
-    "is offline with a session that expires";
+  const who = asleep.length > 1 ? `${first} and ${asleep.length - 1} more are` : `${first} is`;
+  const reason = `a reload would corrupt Mosquitto's memory while ${who} ` +
+    "offline with a session that expires";
   return { reason, hint: RESTART_HINT };
 }
 
