@@ -48,10 +48,9 @@ export async function rotateDevice(deviceId: string, options: RotateOptions): Pr
     if (!await registry.find(deviceId)) throw unknownDevice(deviceId);
     const rotation = { site, registry };
     const { steps, fault } = await rotate(rotation, deviceId, { ...options, overlapSeconds });
+    const lines = steps.flatMap((step) => sentencesOf(step, layout.directory));
     if (options.json) printJson({ deviceId, complete: fault === undefined, steps, fault });
-    else {for (const line of steps.flatMap((step) => sentencesOf(step, layout.directory))) {
-        print(printable(line));
-      }}
+    else lines.forEach((line) => print(printable(line)));
     if (fault) sayFault(fault, deviceId, options);
   });
 }

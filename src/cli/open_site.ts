@@ -76,13 +76,20 @@ async function withStoreAt<T>(
   place: StorePlace,
   work: (store: Store) => Promise<T>,
 ): Promise<T> {
-  try {
+  return await onStore(async () => {
     const store = await openStore(place, { author: "command" });
     try {
       return await work(store);
     } finally {
       await store.close();
     }
+  });
+}
+
+/** Work on a store; what is wrong with it is said with a hint. */
+export async function onStore<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
   } catch (error) {
     throw error instanceof StoreError ? storeFailure(error) : error;
   }

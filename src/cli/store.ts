@@ -2,10 +2,9 @@
 
 import { counted } from "../core/counted.ts";
 import { migrateStore as migrate, moveStore as move } from "../store/open_store.ts";
-import { StoreError } from "../store/store_error.ts";
 import { placeName, storePlaceIn } from "../store/store_place.ts";
 import { type JsonOption, printJson } from "./json_output.ts";
-import { configOf, layoutOf } from "./open_site.ts";
+import { configOf, layoutOf, onStore } from "./open_site.ts";
 import { exists } from "../site/exists.ts";
 import { CommandError, note, print } from "./terminal.ts";
 
@@ -15,7 +14,7 @@ export async function migrateStore(options: JsonOption): Promise<void> {
   if (place.engine !== "postgres") {
     throw new CommandError("The store is a file, which the gateway brings up when it starts");
   }
-  const { schema, steps } = await storeResult(() => migrate(place));
+  const { schema, steps } = await onStore(() => migrate(place));
   const store = placeName(place);
   if (options.json) return printJson({ store, schema, steps });
   const done = steps === 0 ? "nothing to do" : `brought up by ${counted(steps, "step")}`;
@@ -33,7 +32,7 @@ export async function moveStore(options: JsonOption): Promise<void> {
     });
   }
   if (!await exists(database)) throw new CommandError(`There is no "${database}" to be moved`);
-  const moved = await storeResult(async () => {
+  const moved = await onStore(async () => {
     await migrate(place);
     return await move({ database }, place);
   });
@@ -45,12 +44,4 @@ export async function moveStore(options: JsonOption): Promise<void> {
       `${counted(ids, "remembered id")}, and all else`,
   );
   note(`hint: The file is "${database}.moved" now: no gateway goes on with it`);
-}
-
-async function storeResult<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw error instanceof StoreError ? new CommandError(error.message) : error;
-  }
 }

@@ -1,5 +1,7 @@
 /** Changing a setting in gateway.toml's text; comments and everything else stay as they are. */
 
+import { sectionOn } from "./toml_lines.ts";
+
 /** The text with a setting's value: in its line, in place of the comment with its default, or new. */
 export function withSetting(
   toml: string,
@@ -11,9 +13,9 @@ export function withSetting(
 ): string {
   const lines = toml.split("\n");
   const text = `${key} = ${JSON.stringify(value)}`;
-  const head = lines.findIndex((line) => headerOf(line) === section);
+  const head = lines.findIndex((line) => sectionOn(line) === section);
   if (head === -1) return `${toml.replace(/\n*$/, "\n")}\n[${section}]\n${text}\n`;
-  const next = lines.findIndex((line, i) => i > head && headerOf(line) !== undefined);
+  const next = lines.findIndex((line, i) => i > head && sectionOn(line) !== undefined);
   const end = next === -1 ? lines.length : next;
   const isLine = (line: string, i: number, pattern: RegExp) =>
     i > head && i < end && pattern.test(line);
@@ -23,8 +25,4 @@ export function withSetting(
   if (place === undefined) lines.splice(head + 1, 0, text);
   else lines[place] = text;
   return lines.join("\n");
-}
-
-function headerOf(line: string): string | undefined {
-  return /^\s*\[\s*"?([^\]"]+?)"?\s*\]/.exec(line)?.[1];
 }

@@ -7,7 +7,7 @@
 
 import type { AdmissionFacts, AdmissionPolicy, Buckets, Examined } from "./admission.ts";
 import type { AuditNote } from "./audit_note.ts";
-import type { Command } from "./command_life.ts";
+import type { Command, CopyOutcome } from "./command_life.ts";
 import type { ChangedCommand, CommandChange, CommandChangeResult } from "./command_store.ts";
 import type { BatchOutcome } from "./delivery_batch.ts";
 import type { ExpiredDeadLetters, Outcome, Settlement } from "./delivery.ts";
@@ -122,9 +122,6 @@ export interface Mail {
   readonly isAwaited: boolean;
 }
 
-/** What has become of mail: `queued` if the broker has it, and somebody is subscribed. */
-export type MailOutcome = "queued" | "no_subscriber" | "unsent" | "unknown";
-
 /** Hears what other gateways do; hints only, some of which may be missed. */
 export interface NodeListener {
   /** The hints begin, or begin again: what was missed is to be looked up. */
@@ -150,9 +147,9 @@ export interface NodeStore {
   /** Takes what came for this node, the oldest first; each is taken once. */
   takeMail(): Promise<readonly (Mail & { readonly number: number })[]>;
   /** Says what has become of mail that was taken. */
-  concludeMail(number: number, outcome: MailOutcome): Promise<void>;
+  concludeMail(number: number, outcome: CopyOutcome): Promise<void>;
   /** Asks no more for mail: resolves to what is known of it; `unsent` if it was not taken yet. */
-  endMail(number: number): Promise<MailOutcome>;
+  endMail(number: number): Promise<CopyOutcome>;
   /** Says that this one is at work; rejects if another works under its name. Times are milliseconds. */
   renewLease(lease: { readonly leaseMs: number; readonly wallMs: number }): Promise<{
     /** By how much this machine's clock is ahead of the store's. */

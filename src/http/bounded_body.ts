@@ -36,7 +36,7 @@ export async function readBoundedBody(
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
   if (body === null) return new Uint8Array();
   const buffer = new GrowingBuffer(firstBufferBytes(headers, maxBytes), maxBytes);
-  const bytes = bytesOf(body);
+  const bytes = byteReaderOf(body);
   const chunks = bytes ? undefined : body.getReader();
   const cancel = () => void (bytes ?? chunks)?.cancel().catch(() => {}); // it may be broken
   stop?.addEventListener("abort", cancel);
@@ -61,7 +61,7 @@ export async function readBoundedText(
 }
 
 /** The reader of a stream of bytes; a body that is in memory already is none. */
-function bytesOf(body: ReadableStream<Uint8Array<ArrayBuffer>>) {
+export function byteReaderOf(body: ReadableStream<Uint8Array<ArrayBuffer>>) {
   try {
     return body.getReader({ mode: "byob" });
   } catch {

@@ -11,7 +11,7 @@ import type { EntryNames, EventOf, GatewayEvent, Waiting } from "../core/event.t
 import { isCallback } from "../core/outbox_entry.ts";
 import { type Rejection, rejectionSentence } from "../core/rejection.ts";
 import { isWrongBackend } from "../core/retry_statuses.ts";
-import { secondsOf } from "../core/time.ts";
+import { aheadInWords, secondsOf } from "../core/time.ts";
 import type { Log, LogLevel, LogProperties } from "./log.ts";
 import { RejectionLog } from "./rejection_log.ts";
 
@@ -85,11 +85,11 @@ const LINES = {
       entries,
     }),
   store_clock_differs: ({ aheadSeconds }) =>
-    warning(`This machine's clock is ${describeAhead(aheadSeconds)} the store's`),
+    warning(`This machine's clock is ${aheadInWords(aheadSeconds)} the store's`),
   clock_behind: ({ behindSeconds }) =>
     error(`The clock is ${behindSeconds} s behind the newest accepted message: check it`),
   clock_differs: ({ aheadSeconds }) =>
-    warning(`The backend's clock is ${describeAhead(aheadSeconds)} this one: one of them is wrong`),
+    warning(`The backend's clock is ${aheadInWords(aheadSeconds)} this one: one of them is wrong`),
   device_damaged: ({ deviceId, reason }) =>
     error(`Messages of ${deviceId} are refused, its row in the database is damaged: ${reason}`, {
       device_id: deviceId,
@@ -280,9 +280,7 @@ export class EventLog {
 
 /** How far a timestamp is out of range, after the reason's fixed sentence. */
 function byHowMuch({ secondsOff }: Rejection): string {
-  if (secondsOff === undefined) return "";
-  const side = secondsOff < 0 ? "behind" : "ahead of";
-  return `: ${Math.abs(secondsOff)} s ${side} the gateway's clock`;
+  return secondsOff === undefined ? "" : `: ${aheadInWords(secondsOff)} the gateway's clock`;
 }
 
 function debug(message: string, properties?: LogProperties): Line {
@@ -306,10 +304,6 @@ function line(level: LogLevel, message: string, properties?: LogProperties): Lin
 }
 
 /** So many of each device, for the first devices. */
-function describeAhead(aheadSeconds: number): string {
-  return `${Math.abs(aheadSeconds)} s ${aheadSeconds < 0 ? "behind" : "ahead of"}`;
-}
-
 function sumOf(counts: ReadonlyMap<string, number>): string {
   const first = [...counts].slice(0, SUMMED_DEVICES_MAX);
   const rest = counts.size - first.length;

@@ -12,9 +12,9 @@
  *   only when the broker has answered, since a try that finds nobody is none.
  */
 
+import type { SignedAcknowledgement } from "../core/admission.ts";
 import {
   acknowledged,
-  type Acknowledgement,
   cancelled,
   type Command,
   copyConcluded,
@@ -35,6 +35,7 @@ import type {
   StoredCommand,
 } from "../core/command_store.ts";
 import type { OutboxEntry } from "../core/outbox_entry.ts";
+import type { Committed } from "../core/ports.ts";
 import { secondsOf } from "../core/time.ts";
 import type { CommandLimits } from "./store.ts";
 
@@ -116,13 +117,16 @@ export class CommandChanges {
     }
   }
 
-  /** Takes a device's acknowledgement of one of its commands; undefined if it is of none. */
-  acknowledge(name: CommandName, acknowledgement: Acknowledgement): Command | undefined {
-    const row = this.#table.row(name);
-    if (row === undefined) return undefined;
-    this.#table.addAcknowledger(name.deviceId);
+  /** Takes a device's acknowledgement of one of its commands, if it is of one. */
+  acknowledge(
+    { identity, messageId, acknowledgement }: SignedAcknowledgement,
+  ): Extract<Committed, { kind: "acknowledged" | "acknowledgement_unmatched" }> {
+    const row = this.#table.row({ deviceId: identity, messageId });
+    if (row === undefined) return { kind: "acknowledgement_unmatched", identity, messageId };
+    this.#table.addAcknowledger(identity);
     const result = this.#write(row, acknowledged(row.command, acknowledgement));
-    return result.kind === "changed" ? result.command : row.command;
+    const command = result.kind === "changed" ? result.command : row.command;
+    return { kind: "acknowledged", identity, command };
   }
 
   /** The time of these is over. */

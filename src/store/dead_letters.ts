@@ -1,6 +1,6 @@
 /** Messages that were accepted and could not be delivered, as the rest of the program sees them. */
 
-import type { DeadLetterCause } from "../core/delivery.ts";
+import type { DeadLetterCause, ExpiredDeadLetters } from "../core/delivery.ts";
 import type { OutboxEntry } from "../core/outbox_entry.ts";
 
 /** A dead letter; `sequence` is the one that it had in the outbox, and its name. */
@@ -47,4 +47,16 @@ export interface DeadLetterStore {
   requeue(selection: Selection, nowMs: number): AsyncIterable<number>;
   /** Drops those of a selection that are there now permanently, in steps as `requeue` does. */
   drop(selection: Selection): AsyncIterable<number>;
+}
+
+/** Most dropped dead letters that are named one by one. */
+const EXPIRED_NAMED_MAX = 20;
+
+/** Dropped dead letters, the oldest first, as they are told. */
+export function expiredOf(dropped: ExpiredDeadLetters["named"]): ExpiredDeadLetters {
+  const others = new Map<string, number>();
+  for (const { deviceId } of dropped.slice(EXPIRED_NAMED_MAX)) {
+    others.set(deviceId, (others.get(deviceId) ?? 0) + 1);
+  }
+  return { count: dropped.length, named: dropped.slice(0, EXPIRED_NAMED_MAX), others };
 }

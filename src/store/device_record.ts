@@ -30,6 +30,8 @@ export interface StoredSecret {
   readonly storedSecret: string;
   /** The secret; opened when it is asked for, which throws a `SecretError` if that fails. */
   readonly sharedSecret: string;
+  /** False if the row is damaged, the secret was altered, or its key is not here. */
+  readonly opens: boolean;
 }
 
 /** A device with its secrets, for those who make keys; its own is the newest. */

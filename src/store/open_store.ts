@@ -1,7 +1,6 @@
 /** Opening a store: the only place that knows which engines there are. */
 
 import { type ExistingDevice, readDevicesTable } from "./sqlite/existing_devices.ts";
-import { exportDatabase } from "./sqlite/export.ts";
 import { inspectDatabase } from "./sqlite/inspection.ts";
 import { openSqliteStore } from "./sqlite/sqlite_store.ts";
 import type { Store, StoreInspection, StoreOptions } from "./store.ts";
@@ -31,6 +30,7 @@ export async function migrateStore(
  * name then. Rejects with a `StoreError`, and nothing is changed.
  */
 export async function moveStore(from: SqlitePlace, to: PostgresPlace): Promise<MovedRows> {
+  const { exportDatabase } = await import("./sqlite/export.ts");
   const { importStore } = await import("./postgres/import.ts");
   await openSqliteStore(from, { author: "command" }).close(); // its schema is the newest then
   const source = exportDatabase(from.database);

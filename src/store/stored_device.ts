@@ -1,8 +1,14 @@
 /** A device as a store has it: other programs write there too, so anything may be in a row. */
 
 import { isDeviceId } from "../core/device.ts";
-import { type DeviceWithSecret, SecretError, type StoredSecret } from "./device_record.ts";
+import {
+  type DeviceCertificate,
+  type DeviceWithSecret,
+  SecretError,
+  type StoredSecret,
+} from "./device_record.ts";
 import { isSealed, openSecret, type SealingKey } from "./sealed_secret.ts";
+import type { StoredRow } from "./stored_row.ts";
 
 /** The end of the year 9999, Unix seconds: no date is beyond. */
 export const TIME_MAX_SECONDS = 253_402_300_799;
@@ -98,7 +104,6 @@ class LazySecret implements StoredSecret {
     return this.#stored;
   }
 
-  /** False if it was altered, or its key is not here. */
   get opens(): boolean {
     return this.#damage === undefined &&
       openSecret(this.#stored, this.#deviceId, this.#sealingKeys).kind === "secret";
@@ -171,4 +176,15 @@ export class StoredDevice extends LazySecret implements DeviceWithSecret {
     this.revokedAt = revokedAt === null ? undefined : numberOf(revokedAt) ?? 0;
     this.revokedReason = revokedReason ?? undefined;
   }
+}
+
+/** The certificate in a row; its times are within what dates can have. */
+export function certificateOf(row: StoredRow): DeviceCertificate {
+  const issuer = row["issuer"] as string | null;
+  return {
+    serial: row["serial"] as string,
+    notBefore: row["not_before"] as number,
+    notAfter: row["not_after"] as number,
+    ...(issuer !== null && { issuer }),
+  };
 }

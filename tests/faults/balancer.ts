@@ -1,8 +1,7 @@
 /** A balancer for devices in front of the brokers of several nodes: it passes TLS through. */
 
 import type { Dice } from "./dice.ts";
-
-const HOSTNAME = "127.0.0.1";
+import { HOSTNAME, TcpFront } from "./tcp_front.ts";
 
 /** One connection through it. */
 interface Line {
@@ -13,18 +12,18 @@ interface Line {
 
 /** The balancer. */
 export class Balancer {
-  readonly port: number;
   readonly #targets = new Set<number>();
   readonly #dice: Dice;
-  readonly #listener: Deno.TcpListener;
+  readonly #front: TcpFront;
   readonly #lines = new Set<Line>();
-  readonly #work = new Set<Promise<void>>();
 
   constructor(dice: Dice) {
     this.#dice = dice;
-    this.#listener = Deno.listen({ hostname: HOSTNAME, port: 0 });
-    this.port = this.#listener.addr.port;
-    this.#track(this.#accept());
+    this.#front = new TcpFront((near) => this.#lead(near));
+  }
+
+  get port(): number {
+    return this.#front.port;
   }
 
   /** New connections may lead to this port. */
@@ -44,17 +43,9 @@ export class Balancer {
   }
 
   async close(): Promise<void> {
-    this.#listener.close();
-    for (const line of this.#lines) this.#end(line);
-    while (this.#work.size > 0) await Promise.all(this.#work);
-  }
-
-  async #accept(): Promise<void> {
-    try {
-      for await (const near of this.#listener) this.#track(this.#lead(near));
-    } catch {
-      // closed
-    }
+    await this.#front.close(() => {
+      for (const line of this.#lines) this.#end(line);
+    });
   }
 
   async #lead(near: Deno.TcpConn): Promise<void> {
@@ -76,11 +67,6 @@ export class Balancer {
     this.#lines.delete(line);
     end(line.near);
     end(line.far);
-  }
-
-  #track(work: Promise<void>): void {
-    const tracked = work.finally(() => this.#work.delete(tracked));
-    this.#work.add(tracked);
   }
 }
 

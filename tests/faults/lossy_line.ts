@@ -3,8 +3,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { freePorts } from "../support/free_ports.ts";
 import type { Dice } from "./dice.ts";
-
-const HOSTNAME = "127.0.0.1";
+import { HOSTNAME, TcpFront } from "./tcp_front.ts";
 
 /** One chunk in so many is the last of its connection, and comes only in part. */
 const CUT_ONE_IN = 50;
@@ -15,23 +14,23 @@ const CHUNK_BYTES = 65_536;
 
 /** A port of this machine whose connections lead to another one, as long as chance lets them. */
 export class LossyLine {
-  readonly port: number;
   /** Connections that it has cut. */
   cuts = 0;
   /** Chunks that it has held back. */
   delays = 0;
   readonly #target: number;
   readonly #dice: Dice;
-  readonly #listener: Deno.TcpListener;
+  readonly #front: TcpFront;
   readonly #open = new Set<Deno.TcpConn>();
-  readonly #work = new Set<Promise<void>>();
 
   private constructor(port: number, target: number, dice: Dice) {
-    this.port = port;
     this.#target = target;
     this.#dice = dice;
-    this.#listener = Deno.listen({ hostname: HOSTNAME, port });
-    this.#track(this.#accept());
+    this.#front = new TcpFront((near) => this.#lead(near), port);
+  }
+
+  get port(): number {
+    return this.#front.port;
   }
 
   /** Makes a line to a port. */
@@ -40,17 +39,9 @@ export class LossyLine {
   }
 
   async close(): Promise<void> {
-    this.#listener.close();
-    for (const connection of this.#open) this.#end(connection);
-    while (this.#work.size > 0) await Promise.all(this.#work);
-  }
-
-  async #accept(): Promise<void> {
-    try {
-      for await (const near of this.#listener) this.#track(this.#lead(near));
-    } catch {
-      // closed
-    }
+    await this.#front.close(() => {
+      for (const connection of this.#open) this.#end(connection);
+    });
   }
 
   async #lead(near: Deno.TcpConn): Promise<void> {
@@ -92,10 +83,5 @@ export class LossyLine {
   #end(connection: Deno.TcpConn): void {
     if (!this.#open.delete(connection)) return;
     connection.close();
-  }
-
-  #track(work: Promise<void>): void {
-    this.#work.add(work);
-    work.finally(() => this.#work.delete(work));
   }
 }

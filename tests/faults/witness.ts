@@ -6,7 +6,7 @@
  */
 
 import { DeadLetters } from "../../src/store/sqlite/dead_letters.ts";
-import { entryOf } from "../../src/store/sqlite/outbox.ts";
+import { entryOf } from "../../src/store/stored_entry.ts";
 import type { Database } from "../../src/store/sqlite/database.ts";
 import type { Carried, StoreContents } from "./checker.ts";
 

@@ -3,6 +3,7 @@
 import { type Envelope, readEnvelope } from "../../core/envelope.ts";
 import { importSecret } from "../../core/signature.ts";
 import { signedPayloadOf } from "../../core/signed_payload.ts";
+import { aheadInWords } from "../../core/time.ts";
 import type { MessageTrial } from "./message_trial.ts";
 import { fieldNamesOf, formatMistakes } from "./format_mistakes.ts";
 import { MISTAKES_MAX } from "./way.ts";
@@ -129,7 +130,7 @@ function clockMistakes(envelope: Envelope, trial: MessageTrial): string[] {
     ];
   }
   const mistakes = [
-    `The timestamp is ${offInWords(offSeconds)}, ${toleranceSeconds} s are allowed: ` +
+    `The timestamp is ${aheadInWords(offSeconds)} now, ${toleranceSeconds} s are allowed: ` +
     `${dateOf(timestampSeconds)} against ${dateOf(nowSeconds)}`,
   ];
   const zoneSeconds = timeZoneOf(offSeconds);
@@ -152,11 +153,6 @@ function timeZoneOf(offSeconds: number): number | undefined {
   const plausible = zoneSeconds !== 0 && Math.abs(zoneSeconds) <= TIME_ZONE_MAX_SECONDS &&
     Math.abs(offSeconds - zoneSeconds) <= TIME_ZONE_SLACK_SECONDS;
   return plausible ? zoneSeconds : undefined;
-}
-
-/** "3600 s behind now". */
-function offInWords(offSeconds: number): string {
-  return `${Math.abs(offSeconds)} s ${offSeconds < 0 ? "behind" : "ahead of"} now`;
 }
 
 function dateOf(unixSeconds: number): string {

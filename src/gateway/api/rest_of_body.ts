@@ -11,6 +11,8 @@
  * - a client that asks first whether it should send (Expect) is not told to.
  */
 
+import { byteReaderOf } from "../../http/bounded_body.ts";
+
 /** Twice the largest body of a command: enough for one that is too large by mistake. */
 const REST_MAX_BYTES = 131_072;
 
@@ -27,8 +29,8 @@ export async function dropRestOfBody(request: Request, stop: AbortSignal): Promi
   const { body, bodyUsed, headers } = request;
   if (body === null || bodyUsed || headers.has("expect") || stop.aborted) return;
   if (Number(headers.get("content-length") ?? 0) > REST_MAX_BYTES) return; // it is not waited for
-  const reader = readerOf(body);
-  if (reader === undefined) return;
+  const reader = byteReaderOf(body);
+  if (reader === undefined) return; // it is in memory already: all of it has come
   const end = () => void reader.cancel().catch(() => {}); // it may be broken
   const timer = setTimeout(end, REST_MS);
   stop.addEventListener("abort", end);
@@ -40,15 +42,6 @@ export async function dropRestOfBody(request: Request, stop: AbortSignal): Promi
     clearTimeout(timer);
     stop.removeEventListener("abort", end);
     end();
-  }
-}
-
-/** Undefined if the body is in memory already: then all of it has come. */
-function readerOf(body: ReadableStream<Uint8Array<ArrayBuffer>>) {
-  try {
-    return body.getReader({ mode: "byob" });
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,6 +1,7 @@
 /** Publishes at this gateway's broker what the others ask for, and says what became of it. */
 
-import type { Broker, Mail, MailOutcome, NodeStore, Published } from "../../core/ports.ts";
+import { copyOutcomeOf } from "../../core/copy_outcome.ts";
+import type { Broker, Mail, NodeStore } from "../../core/ports.ts";
 
 /** How often it looks without being told: what was told may have been missed. */
 const LOOK_EVERY_MS = 5_000;
@@ -53,21 +54,7 @@ export class MailCarrier {
 
   async #publish({ number, topic, body, properties }: Mail & { readonly number: number }) {
     const { nodes, broker } = this.#parts;
-    const outcome = outcomeOf(await broker.publish(topic, body, properties));
+    const outcome = copyOutcomeOf(await broker.publish(topic, body, properties));
     await nodes.concludeMail(number, outcome).catch(() => {}); // who waits hears nothing in time
-  }
-}
-
-function outcomeOf(published: Published): MailOutcome {
-  switch (published.kind) {
-    case "acknowledged":
-      return published.subscribers ? "queued" : "no_subscriber";
-    case "refused":
-    case "unsent":
-      return "unsent";
-    case "unacknowledged":
-      return "unknown";
-    default:
-      return published satisfies never;
   }
 }

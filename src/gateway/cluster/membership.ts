@@ -12,6 +12,7 @@
 
 import type { Emit } from "../../core/event.ts";
 import type { NodeStore, SeenNode } from "../../core/ports.ts";
+import { aheadInWords } from "../../core/time.ts";
 import type { Clock } from "../../time/clock.ts";
 import type { Presence } from "./presence.ts";
 import type { LaneHolds } from "../pipeline/lane_holds.ts";
@@ -81,7 +82,7 @@ export class Membership {
   get fault(): string | undefined {
     const { toleranceSeconds } = this.#options;
     if (Math.abs(this.#aheadMs) <= 1000 * toleranceSeconds / 2) return undefined;
-    return `this machine's clock is ${describe(this.#aheadMs)} the store's`;
+    return `this machine's clock is ${aheadInWords(Math.round(this.#aheadMs / 1000))} the store's`;
   }
 
   /** By how much this machine's clock is ahead of the store's, seconds. */
@@ -154,9 +155,4 @@ export class Membership {
     }
     this.#isSkewed = isSkewed;
   }
-}
-
-function describe(aheadMs: number): string {
-  const seconds = Math.round(Math.abs(aheadMs) / 1000);
-  return aheadMs > 0 ? `${seconds} s ahead of` : `${seconds} s behind`;
 }

@@ -12,13 +12,8 @@
  *   not sent; if it has, nobody knows.
  */
 
-import type {
-  Broker,
-  MailOutcome,
-  NodeStore,
-  Published,
-  PublishProperties,
-} from "../../core/ports.ts";
+import type { CopyOutcome } from "../../core/command_life.ts";
+import type { Broker, NodeStore, Published, PublishProperties } from "../../core/ports.ts";
 import { commandTopic } from "../../core/topic.ts";
 import type { Presence } from "./presence.ts";
 
@@ -105,7 +100,7 @@ export class RoutedBroker implements Pick<Broker, "isConnected" | "publish" | "n
   }
 }
 
-function publishedOf(outcome: MailOutcome, node: string): Published {
+function publishedOf(outcome: CopyOutcome, node: string): Published {
   switch (outcome) {
     case "queued":
     case "no_subscriber":

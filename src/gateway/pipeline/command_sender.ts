@@ -20,6 +20,7 @@ import {
   RETRY_PAUSE,
   retryPauseMs,
 } from "../../core/command_life.ts";
+import { copyOutcomeOf } from "../../core/copy_outcome.ts";
 import type {
   CommandChange,
   CommandChangeResult,
@@ -28,7 +29,7 @@ import type {
   StoredCommand,
 } from "../../core/command_store.ts";
 import type { OnFailpoint } from "../../core/failpoint.ts";
-import type { Broker, DeviceKeys, Published } from "../../core/ports.ts";
+import type { Broker, DeviceKeys } from "../../core/ports.ts";
 import { sign } from "../../core/signature.ts";
 import { signingInput } from "../../core/signing_input.ts";
 import { secondsOf } from "../../core/time.ts";
@@ -208,7 +209,7 @@ export class CommandSender {
     const properties = { messageExpiryInterval };
     const published = await broker.publish(commandTopic(deviceId), body, properties);
     failpoint("command_published");
-    return outcomeOf(published);
+    return copyOutcomeOf(published);
   }
 
   /** The signed message; undefined if the device has no key any longer. */
@@ -336,19 +337,5 @@ export class CommandSender {
     return isHeard
       ? Math.min(resendSeconds, AGAIN_FIRST_SECONDS * 2 ** (sends - 1))
       : resendSeconds;
-  }
-}
-
-function outcomeOf(published: Published): CopyOutcome {
-  switch (published.kind) {
-    case "acknowledged":
-      return published.subscribers ? "queued" : "no_subscriber";
-    case "refused":
-    case "unsent":
-      return "unsent";
-    case "unacknowledged":
-      return "unknown";
-    default:
-      return published satisfies never;
   }
 }

@@ -52,7 +52,7 @@ export interface Lane {
   /** Most entries of a batch that this lane may be in. */
   batchMax: number;
   /** Another gateway has an entry that is older than those from this number on; infinite if none has. */
-  readonly behindFrom: number;
+  behindFrom: number;
   /** True while its front is held back for that, and it is in no queue. */
   isHeld: boolean;
 }
@@ -130,10 +130,8 @@ export class Lanes {
       unanswered: false,
       batchMax: this.#batchMax,
       isHeld: false,
-      behindFrom: Infinity,
+      behindFrom: this.#behind.get(deviceId) ?? Infinity,
     };
-    const behindFrom = () => this.#behind.get(deviceId) ?? Infinity;
-    Object.defineProperty(lane, "behindFrom", { get: behindFrom });
     this.#all.set(deviceId, lane);
     return lane;
   }
@@ -156,14 +154,19 @@ export class Lanes {
 
   /** Another gateway has entries of the device that are older than this one. */
   holdBack({ deviceId, sequence }: WaitingEntry): void {
-    if (!this.#behind.has(deviceId)) this.#behind.set(deviceId, sequence);
+    if (this.#behind.has(deviceId)) return;
+    this.#behind.set(deviceId, sequence);
+    const lane = this.#all.get(deviceId);
+    if (lane) lane.behindFrom = sequence;
   }
 
   /** No other gateway has older entries of the device any longer. */
   release(deviceId: string): void {
     this.#behind.delete(deviceId);
     const lane = this.#all.get(deviceId);
-    if (lane?.isHeld) this.enqueue(lane);
+    if (lane === undefined) return;
+    lane.behindFrom = Infinity;
+    if (lane.isHeld) this.enqueue(lane);
   }
 
   /** Whether nothing may be sent for now: others may take this gateway for dead. */

@@ -15,13 +15,15 @@ import { hostName, nodeName } from "../../config/setting_types.ts";
 import { withSetting } from "../../config/toml_edit.ts";
 import { exists } from "../exists.ts";
 import { type SiteLayout, siteLayout } from "../layout.ts";
-import { GATEWAY_COMMON_NAME, isBrokerPath } from "../mosquitto/configuration.ts";
-import { issueClientCertificate, issueServerCertificate, openAuthority } from "../pki/authority.ts";
+import { isBrokerPath } from "../mosquitto/configuration.ts";
+import { openAuthority } from "../pki/authority.ts";
 import {
   brokerFiles,
   brokerUser,
+  createClientId,
   handOver,
   isSystemError,
+  machineFiles,
   makeSiteFolders,
   readable,
   secret,
@@ -60,8 +62,6 @@ export type NodeFault =
 type NodeResult =
   | { readonly ok: true; readonly layout: SiteLayout }
   | { readonly ok: false; readonly faults: readonly NodeFault[] };
-
-const CLIENT_ID_RANDOM_BYTES = 16;
 
 /** Makes the folder `nodes/NAME` of a site. */
 export async function createNode(options: NodeOptions): Promise<NodeResult> {
@@ -119,23 +119,11 @@ async function nodeFiles(
   const keyPem = await readText(site.gatewayCa.key);
   const opened = await openAuthority({ certificatePem, keyPem });
   if (!opened.ok) return { kind: "authority_not_usable", reason: opened.fault };
-  const { authority } = opened;
-  const names = [...new Set(["localhost", "127.0.0.1", ...hosts])];
-  const broker = await issueServerCertificate(authority, {
-    ...{ commonName: "broker", hosts: names, nowMs },
-  });
-  const gateway = await issueClientCertificate(authority, {
-    commonName: GATEWAY_COMMON_NAME,
-    nowMs,
-  });
   return [
     readable(layout.configuration, await configurationOf(options)),
     readable(layout.deviceCa.certificate, await readText(site.deviceCa.certificate)),
     readable(layout.gatewayCa.certificate, certificatePem),
-    readable(layout.broker.certificate, broker.certificatePem),
-    secret(layout.broker.key, broker.keyPem),
-    readable(layout.gateway.certificate, gateway.certificatePem),
-    secret(layout.gateway.key, gateway.keyPem),
+    ...await machineFiles(layout, opened.authority, { hosts, nowMs }),
     readable(layout.revocationList, await readText(site.revocationList)),
     ...await copiedFiles(options, layout),
   ];
@@ -165,10 +153,9 @@ async function copiedFiles(
 }
 
 async function configurationOf({ layout, name, hosts, ports }: NodeOptions): Promise<string> {
-  const random = crypto.getRandomValues(new Uint8Array(CLIENT_ID_RANDOM_BYTES)).toHex();
   const changes = [
     { section: "node", key: "name", value: name },
-    { section: "broker", key: "client_id", value: `secure-iot-gateway-${random}` },
+    { section: "broker", key: "client_id", value: createClientId() },
     { section: "broker", key: "port", value: ports.gateway },
     { section: "devices", key: "host", value: hosts[0] ?? "localhost" },
     { section: "devices", key: "port", value: ports.mqtt },

@@ -15,12 +15,10 @@ import { openStore } from "../../store/open_store.ts";
 import {
   createAuthority,
   createRevocationList,
-  issueClientCertificate,
-  issueServerCertificate,
   SERIAL_BYTES,
   serialFrom,
 } from "../pki/authority.ts";
-import { GATEWAY_COMMON_NAME, isBrokerPath } from "../mosquitto/configuration.ts";
+import { isBrokerPath } from "../mosquitto/configuration.ts";
 import { renderGatewayToml } from "../gateway_toml.ts";
 import { exists } from "../exists.ts";
 import { type SiteLayout, siteLayout } from "../layout.ts";
@@ -28,8 +26,10 @@ import { giveToOwner } from "../../config/owned_file.ts";
 import {
   brokerFiles,
   brokerUser,
+  createClientId,
   handOver,
   isSystemError,
+  machineFiles,
   makeSiteFolders,
   readable,
   secret,
@@ -84,9 +84,7 @@ export type SiteResult =
     readonly faults: readonly SiteFault[];
   };
 
-const LOCAL_HOSTS = ["localhost", "127.0.0.1"];
 const API_KEY_BYTES = 32;
-const CLIENT_ID_RANDOM_BYTES = 16;
 
 /** Makes a site, or says everything that keeps it from being made. */
 export async function createSite(options: SiteOptions): Promise<SiteResult> {
@@ -187,15 +185,9 @@ async function siteFiles(
   layout: SiteLayout,
   options: SiteOptions & { apiKey: string },
 ): Promise<SiteFile[]> {
-  const { nowMs, apiKey } = options;
+  const { hosts, nowMs, apiKey } = options;
   const deviceCa = await createAuthority({ commonName: "Device authority", nowMs });
   const gatewayCa = await createAuthority({ commonName: "Gateway authority", nowMs });
-  const hosts = [...new Set([...LOCAL_HOSTS, ...options.hosts])];
-  const broker = await issueServerCertificate(gatewayCa, { commonName: "broker", hosts, nowMs });
-  const gateway = await issueClientCertificate(gatewayCa, {
-    commonName: GATEWAY_COMMON_NAME,
-    nowMs,
-  });
   // Of no certificate: with it, `doctor` can test at any time that the broker uses the list.
   const unused = { serial: serialFrom(randomBytes(SERIAL_BYTES)), revokedAtMs: nowMs };
   const revocationList = await createRevocationList(deviceCa, {
@@ -203,19 +195,15 @@ async function siteFiles(
     number: 1,
     nowMs,
   });
-  const clientId = `secure-iot-gateway-${randomBytes(CLIENT_ID_RANDOM_BYTES).toHex()}`;
   return [
-    readable(layout.configuration, configurationOf(options, clientId)),
+    readable(layout.configuration, configurationOf(options, createClientId())),
     // No line break: programs take the file's content as the key.
     secret(layout.apiKey, apiKey),
     readable(layout.deviceCa.certificate, deviceCa.certificatePem),
     secret(layout.deviceCa.key, deviceCa.keyPem),
     readable(layout.gatewayCa.certificate, gatewayCa.certificatePem),
     secret(layout.gatewayCa.key, gatewayCa.keyPem),
-    readable(layout.broker.certificate, broker.certificatePem),
-    secret(layout.broker.key, broker.keyPem),
-    readable(layout.gateway.certificate, gateway.certificatePem),
-    secret(layout.gateway.key, gateway.keyPem),
+    ...await machineFiles(layout, gatewayCa, { hosts, nowMs }),
     readable(layout.revocationList, revocationList),
   ];
 }

@@ -10,8 +10,14 @@ import {
   type BrokerUser,
   chooseBrokerUser,
   type FolderAccess,
+  GATEWAY_COMMON_NAME,
   renderBrokerFiles,
 } from "../mosquitto/configuration.ts";
+import {
+  type Authority,
+  issueClientCertificate,
+  issueServerCertificate,
+} from "../pki/authority.ts";
 
 /** A file that is to be written. */
 export interface SiteFile {
@@ -21,6 +27,8 @@ export interface SiteFile {
 }
 
 const PASSWD = "/etc/passwd";
+const LOCAL_HOSTS = ["localhost", "127.0.0.1"];
+const CLIENT_ID_RANDOM_BYTES = 16;
 
 /** A file that everybody may read. */
 export function readable(path: string, text: string): SiteFile {
@@ -58,6 +66,33 @@ export function brokerFiles(
     secret(layout.aclDevices, texts.aclDevices),
     secret(layout.aclGateway, texts.aclGateway),
   ];
+}
+
+/** New certificates of a machine's broker and gateway, with their keys, for the folder of `layout`. */
+export async function machineFiles(
+  layout: SiteLayout,
+  authority: Authority,
+  { hosts, nowMs }: { readonly hosts: readonly string[]; readonly nowMs: number },
+): Promise<SiteFile[]> {
+  const broker = await issueServerCertificate(authority, {
+    ...{ commonName: "broker", hosts: [...new Set([...LOCAL_HOSTS, ...hosts])], nowMs },
+  });
+  const gateway = await issueClientCertificate(authority, {
+    commonName: GATEWAY_COMMON_NAME,
+    nowMs,
+  });
+  return [
+    readable(layout.broker.certificate, broker.certificatePem),
+    secret(layout.broker.key, broker.keyPem),
+    readable(layout.gateway.certificate, gateway.certificatePem),
+    secret(layout.gateway.key, gateway.keyPem),
+  ];
+}
+
+/** A client id for the gateway at its broker that no other has. */
+export function createClientId(): string {
+  const random = crypto.getRandomValues(new Uint8Array(CLIENT_ID_RANDOM_BYTES));
+  return `secure-iot-gateway-${random.toHex()}`;
 }
 
 /** Makes the folders of a site, for whom it belongs to; lists in `made` what it made. */

@@ -8,8 +8,8 @@
 import type { AuditEntry, AuditHead, AuditProof, AuditStore, LastRejection } from "../audit.ts";
 import { AUDIT_GENESIS } from "../audit.ts";
 import { ChainProof, TRIMMED } from "../chain_proof.ts";
+import { auditEntryOf } from "../stored_audit.ts";
 import type { Connection, Query } from "./connection.ts";
-import type { Row } from "./driver.ts";
 import { readMark } from "./marks.ts";
 import { inPages, PAGE_MAX } from "./pages.ts";
 
@@ -48,7 +48,7 @@ export class PostgresAudit implements AuditStore {
         [at, after?.["sequence"] ?? 0, last],
       )
     );
-    for await (const row of rows) yield entryOf(row);
+    for await (const row of rows) yield auditEntryOf(row);
   }
 
   async lastRejection(deviceId: string): Promise<LastRejection | undefined> {
@@ -85,21 +85,8 @@ export class PostgresAudit implements AuditStore {
           after?.["sequence"] ?? -1,
         ])
       );
-      for await (const row of rows) proof.take(entryOf(row));
+      for await (const row of rows) proof.take(auditEntryOf(row));
       return proof.end(await readMark(query, "audit_last"));
     });
   }
-}
-
-function entryOf(row: Row): AuditEntry {
-  return {
-    sequence: row["sequence"] as number,
-    at: row["at"] as number,
-    author: row["author"] as string,
-    event: row["event"] as string,
-    subject: row["subject"] as string,
-    detail: row["detail"] as string,
-    count: row["count"] as number,
-    hash: row["hash"] as Uint8Array,
-  };
 }

@@ -7,11 +7,11 @@ import {
   type SignedAcknowledgement,
 } from "../../core/admission.ts";
 import type { CommandChangeResult, CommandName } from "../../core/command_store.ts";
-import type { ExpiredDeadLetters } from "../../core/delivery.ts";
 import type { OutboxEntry } from "../../core/outbox_entry.ts";
 import type { Batch, CommitResult, Committed } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
 import { AGE_CLOCK_MARK } from "../age_clock.ts";
+import { hasStepped, isAttendanceDue, STEADY_OFFSET_MARK } from "../clock_marks.ts";
 import { CommandChanges } from "../command_changes.ts";
 import type { PeriodChanges } from "../rejection_periods.ts";
 import type { MessageLimits } from "../store.ts";
@@ -19,16 +19,6 @@ import { BatchWrites } from "./batch_writes.ts";
 import { type CommandBatch, OVERDUE_MAX } from "./command_batch.ts";
 import type { Query } from "./connection.ts";
 import type { NodeState } from "./node_state.ts";
-import { STEADY_OFFSET_MARK } from "./outbox_rows.ts";
-
-/** Seconds between two marks of attendance on the disk, if nothing else is written. */
-const MARK_EVERY_SECONDS = 10;
-
-/** A step of the wall clock that is marked, milliseconds. */
-const STEADY_STEP_MS = 1_000;
-
-/** Most dropped dead letters that are named one by one. */
-const EXPIRED_NAMED_MAX = 20;
 
 /** What `tidy` has done. */
 export interface TidyResult {
@@ -192,7 +182,7 @@ export class BatchPlan {
     const verdicts = this.#admission.decided.values();
     this.#outcomes = examined.map((one) =>
       one.kind === "acknowledgement"
-        ? acknowledge(one, changes!)
+        ? changes!.acknowledge(one)
         : this.#enter(verdicts.next().value!)
     );
     this.#mark();
@@ -246,9 +236,8 @@ export class BatchPlan {
   #mark(): void {
     const { attendedSeconds, examined, acceptedMs, wallMs } = this.#batch;
     const { marks } = this.writes;
-    const everySeconds = examined.length > 0 ? 1 : MARK_EVERY_SECONDS;
-    const passed = Math.abs((attendedSeconds ?? 0) - this.#state.attendedSeconds);
-    if (attendedSeconds !== undefined && passed >= everySeconds) {
+    const { attendedSeconds: markedSeconds } = this.#state;
+    if (isAttendanceDue(attendedSeconds, { markedSeconds, isWritten: examined.length > 0 })) {
       marks.set("attended_seconds", attendedSeconds);
     }
     if (this.#hasStepped()) marks.set(STEADY_OFFSET_MARK, Math.round(acceptedMs - wallMs));
@@ -259,28 +248,6 @@ export class BatchPlan {
   /** True if the wall clock is not where the clock that never steps says it was. */
   #hasStepped(): boolean {
     const { acceptedMs, wallMs } = this.#batch;
-    return Math.abs(acceptedMs - wallMs - this.#state.steadyOffsetMs) >= STEADY_STEP_MS;
+    return hasStepped(acceptedMs - wallMs, this.#state.steadyOffsetMs);
   }
-}
-
-function acknowledge(
-  { identity, messageId, acknowledgement }: SignedAcknowledgement,
-  changes: CommandChanges,
-): Outcome {
-  const command = changes.acknowledge({ deviceId: identity, messageId }, acknowledgement);
-  return command === undefined
-    ? { kind: "acknowledgement_unmatched", identity, messageId }
-    : { kind: "acknowledged", identity, command };
-}
-
-/** Dropped dead letters as they are told. */
-export function expiredOf(dropped: TidyResult["expired"]): ExpiredDeadLetters {
-  const others = new Map<string, number>();
-  for (const [deviceId] of dropped.slice(EXPIRED_NAMED_MAX)) {
-    others.set(deviceId, (others.get(deviceId) ?? 0) + 1);
-  }
-  const named = dropped.slice(0, EXPIRED_NAMED_MAX).map(([deviceId, messageId]) => (
-    { deviceId, messageId }
-  ));
-  return { count: dropped.length, named, others };
 }

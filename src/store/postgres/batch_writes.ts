@@ -6,7 +6,6 @@ import type { CommandName } from "../../core/command_store.ts";
 import type { Settlement } from "../../core/delivery.ts";
 import type { OutboxEntry } from "../../core/outbox_entry.ts";
 import type { SavedPeriod } from "../rejection_periods.ts";
-import { base64 } from "./command_batch.ts";
 
 /** What goes into the outbox; a reading has the time in its signature, a callback has none. */
 interface NewEntry extends Omit<OutboxEntry, "sequence"> {
@@ -94,7 +93,7 @@ function deathOf({ sequence, deadLetter }: Settlement) {
     ...{ sequence, status: status ?? null, reason, died_ms: deadLetteredAtMs },
     content_type: answer?.contentType ?? null,
     location: answer?.location ?? null,
-    body: answer?.body ? base64(answer.body) : null,
+    body: answer?.body ? answer.body.toBase64() : null,
   }];
 }
 

@@ -1,9 +1,8 @@
 /** The devices' certificates; a withdrawn one stays known until it has expired. */
 
 import type { DeviceCertificate, RevokedDeviceCertificate } from "../device_record.ts";
-import { TIME_MAX_SECONDS } from "../stored_device.ts";
+import { certificateOf, TIME_MAX_SECONDS } from "../stored_device.ts";
 import type { Connection, Query } from "./connection.ts";
-import type { Row } from "./driver.ts";
 
 /** A time as SQL: one that is beyond any date is cut to the last. */
 function bounded(column: string): string {
@@ -93,14 +92,4 @@ export class Certificates {
   async #withdraw(which: string, values: readonly unknown[]): Promise<number> {
     return (await this.#connection.query(`${WITHDRAW} ${which} RETURNING 1`, values)).length;
   }
-}
-
-function certificateOf(row: Row): DeviceCertificate {
-  const issuer = row["issuer"] as string | null;
-  return {
-    serial: row["serial"] as string,
-    notBefore: row["not_before"] as number,
-    notAfter: row["not_after"] as number,
-    ...(issuer !== null && { issuer }),
-  };
 }

@@ -3,7 +3,6 @@
  * once; see command_changes.ts.
  */
 
-import { Buffer } from "node:buffer";
 import type { SignedAcknowledgement } from "../../core/admission.ts";
 import type { Command } from "../../core/command_life.ts";
 import type {
@@ -14,7 +13,7 @@ import type {
 } from "../../core/command_store.ts";
 import type { OutboxEntry } from "../../core/outbox_entry.ts";
 import type { CommandColumns, CommandRow, CommandTable } from "../command_changes.ts";
-import { rowOf } from "./command_rows.ts";
+import { commandRowOf } from "../stored_command.ts";
 import type { Query } from "./connection.ts";
 import { CHANNEL } from "./sql_parts.ts";
 
@@ -99,8 +98,8 @@ export class CommandBatch implements CommandTable {
        WHERE state = 'waiting' AND is_kept GROUP BY device_id`,
     );
     return new CommandBatch({
-      rows: rows.map(rowOf),
-      overdue: overdue.map(rowOf),
+      rows: rows.map(commandRowOf),
+      overdue: overdue.map(commandRowOf),
       requests: new Set(requests.map((row) => `${row["key_name"]} ${row["idempotency_key"]}`)),
       waiting: new Map(waiting.map((row) => [row["device_id"] as string, row["n"] as number])),
     }, hooks);
@@ -263,8 +262,8 @@ function columnsOf({ command, payload, isTold }: CommandColumns) {
     ack_state: acknowledgement?.state ?? null,
     ack_received: acknowledgement?.receivedSeconds ?? null,
     ack_timestamp: acknowledgement?.timestamp ?? null,
-    ack_payload: acknowledgement ? base64(acknowledgement.payload) : null,
-    payload: payload ? base64(payload) : null,
+    ack_payload: acknowledgement ? acknowledgement.payload.toBase64() : null,
+    payload: payload ? payload.toBase64() : null,
   };
 }
 
@@ -274,9 +273,4 @@ function namesOf(columns: readonly string[]): string[] {
 
 function valueOf(name: string): string {
   return BYTES.has(name) ? `decode(c.${name}, 'base64')` : `c.${name}`;
-}
-
-/** Bytes as JSON carries them. */
-export function base64(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
 }

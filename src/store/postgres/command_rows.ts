@@ -1,11 +1,6 @@
 /** Commands as rows, for those who read them. */
 
-import type {
-  AcknowledgedState,
-  Command,
-  CommandDelivery,
-  CommandState,
-} from "../../core/command_life.ts";
+import type { Command, CommandState } from "../../core/command_life.ts";
 import type {
   CommandName,
   CommandSelection,
@@ -13,14 +8,10 @@ import type {
   RequestKey,
   StoredCommand,
 } from "../../core/command_store.ts";
-import type { CommandRow } from "../command_changes.ts";
 import type { CommandStore } from "../commands.ts";
+import { commandRowOf, requestOf, UNACKNOWLEDGED_MAX } from "../stored_command.ts";
 import type { Connection, Query } from "./connection.ts";
-import type { Row } from "./driver.ts";
 import { inPages, PAGE_MAX } from "./pages.ts";
-
-/** Most commands that are sent again in one turn of a device. */
-const UNACKNOWLEDGED_MAX = 16;
 
 /** The commands. */
 export class PostgresCommands implements CommandStore {
@@ -35,14 +26,14 @@ export class PostgresCommands implements CommandStore {
       "SELECT * FROM commands WHERE message_id = $1 AND device_id = $2",
       [messageId.toLowerCase(), deviceId],
     );
-    return row && rowOf(row).command;
+    return row && commandRowOf(row).command;
   }
 
   async findByMessage(messageId: string): Promise<Command | undefined> {
     const [row] = await this.#query("SELECT * FROM commands WHERE message_id = $1", [
       messageId.toLowerCase(),
     ]);
-    return row && rowOf(row).command;
+    return row && commandRowOf(row).command;
   }
 
   async list(
@@ -56,7 +47,7 @@ export class PostgresCommands implements CommandStore {
        ORDER BY number LIMIT $4`,
       [deviceId ?? null, state ?? null, after?.toLowerCase() ?? null, limit],
     );
-    return rows.map((row) => rowOf(row).command);
+    return rows.map((row) => commandRowOf(row).command);
   }
 
   async *all(
@@ -69,7 +60,7 @@ export class PostgresCommands implements CommandStore {
         [after?.["number"] ?? 0, deviceId ?? null, state ?? null],
       )
     );
-    for await (const row of rows) yield rowOf(row).command;
+    for await (const row of rows) yield commandRowOf(row).command;
   }
 
   async nextWaiting(deviceId: string, nowSeconds: number): Promise<StoredCommand | undefined> {
@@ -78,7 +69,7 @@ export class PostgresCommands implements CommandStore {
          AND is_kept AND expires > $2 ORDER BY number LIMIT 1`,
       [deviceId, nowSeconds],
     );
-    return row && rowOf(row);
+    return row && commandRowOf(row);
   }
 
   async unacknowledged(deviceId: string, nowSeconds: number): Promise<readonly StoredCommand[]> {
@@ -88,7 +79,7 @@ export class PostgresCommands implements CommandStore {
        ORDER BY last_sent, number LIMIT ${UNACKNOWLEDGED_MAX}`,
       [deviceId, nowSeconds],
     );
-    return rows.map(rowOf);
+    return rows.map(commandRowOf);
   }
 
   async request(
@@ -126,47 +117,4 @@ export class PostgresCommands implements CommandStore {
     );
     return rows.map((row) => row["device_id"] as string);
   }
-}
-
-/** The command in a row. */
-export function rowOf(row: Row): CommandRow {
-  const isAcknowledged = row["ack_state"] !== null;
-  return {
-    command: {
-      deviceId: row["device_id"] as string,
-      messageId: row["message_id"] as string,
-      keyName: row["key_name"] as string,
-      state: row["state"] as CommandState,
-      delivery: (row["delivery"] ?? undefined) as CommandDelivery | undefined,
-      createdSeconds: row["created"] as number,
-      expiresSeconds: row["expires"] as number,
-      isKept: row["is_kept"] as boolean,
-      sends: row["sends"] as number,
-      copies: row["copies"] as number,
-      lastSentSeconds: (row["last_sent"] ?? undefined) as number | undefined,
-      withdrawn: row["withdrawn"] as boolean,
-      acknowledgement: !isAcknowledged ? undefined : {
-        state: row["ack_state"] as AcknowledgedState,
-        receivedSeconds: row["ack_received"] as number,
-        timestamp: row["ack_timestamp"] as string,
-        payload: row["ack_payload"] as Uint8Array,
-      },
-    },
-    payload: (row["payload"] ?? new Uint8Array()) as Uint8Array,
-    isTold: row["is_told"] as boolean,
-  };
-}
-
-function requestOf(row: Row): KeptRequest {
-  const answer = {
-    timestampSeconds: row["timestamp"] as number,
-    delivery: (row["delivery"] ?? undefined) as CommandDelivery | undefined,
-  };
-  return {
-    deviceId: row["device_id"] as string,
-    messageId: row["message_id"] as string,
-    createdSeconds: row["created"] as number,
-    digest: row["digest"] as Uint8Array,
-    answer: row["answered"] === true ? answer : undefined,
-  };
 }

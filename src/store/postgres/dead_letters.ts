@@ -1,6 +1,5 @@
 /** The dead letters of all nodes; the rules are those of the SQLite engine's dead_letters.ts. */
 
-import type { KeptAnswer } from "../../core/delivery.ts";
 import type {
   DeadLetter,
   DeadLetterStore,
@@ -8,9 +7,11 @@ import type {
   Extent,
   Selection,
 } from "../dead_letters.ts";
+import { STEADY_OFFSET_MARK } from "../clock_marks.ts";
+import { answerOf, deathOf, entryOf, summaryOf } from "../stored_entry.ts";
 import type { Connection, Query } from "./connection.ts";
 import type { Row } from "./driver.ts";
-import { entryOf, STEADY_OFFSET_MARK, SUMMARY_COLUMNS, summaryOf } from "./outbox_rows.ts";
+import { SUMMARY_COLUMNS } from "./outbox_columns.ts";
 import { inPages, PAGE_MAX } from "./pages.ts";
 
 /** Most dead letters in one transaction: about 4 MB of the largest ones. */
@@ -119,20 +120,4 @@ function rangeOf(selection: Selection, lastSequence: number): Range {
 
 function letterOf(row: Row): DeadLetter {
   return { ...entryOf(row), ...deathOf(row), answer: answerOf(row) };
-}
-
-function deathOf(row: Row) {
-  return {
-    status: (row["status"] ?? undefined) as number | undefined,
-    reason: row["reason"] as string,
-    deadLetteredAtMs: row["died_ms"] as number,
-  };
-}
-
-function answerOf(row: Row): KeptAnswer {
-  return {
-    contentType: (row["content_type"] ?? undefined) as string | undefined,
-    location: (row["location"] ?? undefined) as string | undefined,
-    body: (row["body"] ?? undefined) as Uint8Array | undefined,
-  };
 }

@@ -10,7 +10,6 @@
 import { StoreError } from "../store_error.ts";
 import type { MovedRows, StoreExport, StoreRow } from "../store_move.ts";
 import type { PostgresPlace } from "../store_place.ts";
-import { base64 } from "./command_batch.ts";
 import { Connection, type Query } from "./connection.ts";
 import { SLOT_SECONDS } from "./functions.ts";
 
@@ -162,5 +161,5 @@ async function finish(query: Query): Promise<void> {
 }
 
 function sendable(_name: string, value: unknown): unknown {
-  return value instanceof Uint8Array ? base64(value) : value;
+  return value instanceof Uint8Array ? value.toBase64() : value;
 }

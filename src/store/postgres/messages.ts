@@ -22,17 +22,19 @@ import type {
 } from "../../core/ports.ts";
 import type { Held } from "../../core/receipt.ts";
 import { secondsOf } from "../../core/time.ts";
+import { STEADY_OFFSET_MARK } from "../clock_marks.ts";
+import { expiredOf } from "../dead_letters.ts";
 import type { MessageLimits } from "../store.ts";
 import type { PostgresPlace } from "../store_place.ts";
+import { entryOf } from "../stored_entry.ts";
 import { StaleRegistryError, StoreLostError, StoreReopenError } from "../store_error.ts";
-import { BatchPlan, expiredOf, type TidyResult } from "./batch_plan.ts";
+import { BatchPlan, type TidyResult } from "./batch_plan.ts";
 import { CommandBatch } from "./command_batch.ts";
 import { type Connection, ConnectionLostError, type Query, sqlState } from "./connection.ts";
 import { ID_TAKEN, NO_SLOT, SLOT_SECONDS } from "./functions.ts";
 import { readMark, writeMark } from "./marks.ts";
 import { NodeState } from "./node_state.ts";
 import { PostgresNodes } from "./nodes.ts";
-import { entryOf, STEADY_OFFSET_MARK } from "./outbox_rows.ts";
 import { inPages, PAGE_MAX } from "./pages.ts";
 import { newestSeconds } from "./replay_ids.ts";
 import { FENCED } from "./sql_parts.ts";
@@ -354,7 +356,9 @@ export class PostgresMessages implements MessageStore {
     return {
       ...{ ...result, requeued, removed, pending: this.#pending },
       behind: new Set(behind),
-      expiredDeadLetters: expiredOf(tidied?.expired ?? []),
+      expiredDeadLetters: expiredOf(
+        (tidied?.expired ?? []).map(([deviceId, messageId]) => ({ deviceId, messageId })),
+      ),
       untidy: (tidied?.untidy ?? false) || result.isMoreOverdue,
     };
   }

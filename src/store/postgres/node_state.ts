@@ -1,11 +1,11 @@
 /** What a node's gateway keeps in memory of the store; it changes when a commit is on the disk. */
 
 import { AGE_CLOCK_MARK, AgeClock } from "../age_clock.ts";
+import { STEADY_OFFSET_MARK } from "../clock_marks.ts";
 import { RejectionPeriods, type SavedPeriod } from "../rejection_periods.ts";
 import type { BatchWrites } from "./batch_writes.ts";
 import type { Connection } from "./connection.ts";
 import { readMark } from "./marks.ts";
-import { STEADY_OFFSET_MARK } from "./outbox_rows.ts";
 
 /** The state; only one batch writes at a time, into `writes`. */
 export class NodeState {

@@ -1,10 +1,9 @@
 /** The gateways that share the store: their leases, and taking over what one has left. */
 
-import { Buffer } from "node:buffer";
-import type { Mail, MailOutcome, NodeListener, NodeStore } from "../../core/ports.ts";
+import type { CopyOutcome } from "../../core/command_life.ts";
+import type { Mail, NodeListener, NodeStore } from "../../core/ports.ts";
 import { StoreLostError } from "../store_error.ts";
 import type { PostgresPlace } from "../store_place.ts";
-import { base64 } from "./command_batch.ts";
 import { type Connection, sqlState } from "./connection.ts";
 import { AT_WORK } from "./node_functions.ts";
 import type { Row } from "./driver.ts";
@@ -68,7 +67,7 @@ export class PostgresNodes implements NodeStore {
   async post({ node, deviceId, topic, body, properties, isAwaited }: Mail): Promise<number> {
     const { messageExpiryInterval = KEPT_SECONDS, correlationData, userProperties } = properties;
     const stored = {
-      ...(correlationData && { correlationData: base64(correlationData) }),
+      ...(correlationData && { correlationData: correlationData.toBase64() }),
       ...(userProperties && { userProperties }),
     };
     const [row] = await this.#connection.query(
@@ -97,7 +96,7 @@ export class PostgresNodes implements NodeStore {
     return rows.map(mailOf).sort((one, other) => one.number - other.number);
   }
 
-  async concludeMail(number: number, outcome: MailOutcome): Promise<void> {
+  async concludeMail(number: number, outcome: CopyOutcome): Promise<void> {
     await this.#connection.query(
       `WITH done AS (
          UPDATE mail SET outcome = $2 WHERE number = $1 AND is_awaited RETURNING number, sender
@@ -108,13 +107,13 @@ export class PostgresNodes implements NodeStore {
     );
   }
 
-  async endMail(number: number): Promise<MailOutcome> {
+  async endMail(number: number): Promise<CopyOutcome> {
     const [row] = await this.#connection.query(
       "DELETE FROM mail WHERE number = $1 RETURNING is_taken, outcome",
       [number],
     );
     if (row === undefined) return "unknown";
-    return (row["outcome"] ?? (row["is_taken"] === true ? "unknown" : "unsent")) as MailOutcome;
+    return (row["outcome"] ?? (row["is_taken"] === true ? "unknown" : "unsent")) as CopyOutcome;
   }
 
   async #ask<T>(text: string, values: readonly unknown[]): Promise<T> {
@@ -143,7 +142,7 @@ function mailOf(row: Row): Mail & { readonly number: number } {
     properties: {
       messageExpiryInterval: row["left_seconds"] as number,
       ...(correlationData !== undefined && {
-        correlationData: new Uint8Array(Buffer.from(correlationData, "base64")),
+        correlationData: Uint8Array.fromBase64(correlationData),
       }),
       ...(userProperties && { userProperties }),
     },

@@ -1,6 +1,7 @@
 /** A store in PostgreSQL, which several gateways may share; each works as a node of its own. */
 
 import { readSealingKeys } from "../sealing_keys.ts";
+import { SiteSealing } from "../site_sealing.ts";
 import type { Store, StoreOptions } from "../store.ts";
 import { PostgresApiKeys } from "./api_keys.ts";
 import { PostgresAudit } from "./audit_log.ts";
@@ -14,7 +15,7 @@ import type { PostgresPlace } from "../store_place.ts";
 import { PostgresRegistry } from "./registry.ts";
 import { PostgresReplayIds } from "./replay_ids.ts";
 import { migrate, requireSchema } from "./schema.ts";
-import { PostgresSealing } from "./sealing.ts";
+import { PostgresSecrets } from "./sealing.ts";
 import { PostgresTemporaryDevices } from "./temporary_devices.ts";
 import { PostgresOutbox } from "./waiting_entries.ts";
 
@@ -48,7 +49,7 @@ export async function openPostgresStore(
     commands: new PostgresCommands(rest),
     apiKeys: new PostgresApiKeys(rest),
     audit: new PostgresAudit(rest),
-    sealing: new PostgresSealing(rest),
+    sealing: new SiteSealing(new PostgresSecrets(rest)),
     temporaryDevices: new PostgresTemporaryDevices(rest),
     facts: () => serverFacts(place, rest),
     marks: () => storeMarks((text, values) => rest.query(text, values), node),

@@ -1,84 +1,40 @@
 /**
- * Turns the site's secrets from plain to sealed, back, and from one key to the next, in place; the
- * rules are those of the SQLite engine's sealing.ts.
+ * The secrets of a site in PostgreSQL, for those who seal them; see site_sealing.ts.
  *
  * What the server keeps of rows that were overwritten, in its log and its backups, is its own: after
  * sealing, tables are rewritten, and the rest goes with the server's own retention.
  */
 
-import type { SealingKeyPlaces } from "../../config/config.ts";
 import { SECRET_COLUMNS } from "../audited_changes.ts";
 import { SEALED_PREFIX, sealedPrefix, type SealingKey } from "../sealed_secret.ts";
 import { convertSecret } from "../sealed_site.ts";
-import {
-  createSealingKey,
-  isCredential,
-  readSealingKeys,
-  SealingKeyError,
-  writeSealingKeys,
-} from "../sealing_keys.ts";
-import type { Sealed, Sealing } from "../sealing.ts";
-import type { Connection, Query } from "./connection.ts";
+import { SEALED_AT_ONCE, type StoredSecrets } from "../site_sealing.ts";
+import type { Connection } from "./connection.ts";
 import { readMark, writeMark } from "./marks.ts";
 import { PostgresRegistry } from "./registry.ts";
 
-/** Secrets in one transaction, so that a running gateway gets its turn. */
-const BATCH_MAX = 200;
-
-/** The secrets of a site. */
-export class PostgresSealing implements Sealing {
+/** The secrets. */
+export class PostgresSecrets implements StoredSecrets {
   readonly #connection: Connection;
 
   constructor(connection: Connection) {
     this.#connection = connection;
   }
 
-  async seal(places: SealingKeyPlaces): Promise<Sealed> {
-    const known = await this.#knownKeys(places);
-    const keys = known.length > 0 ? known : [createSealingKey()];
-    if (known.length === 0) writeSealingKeys(places, keys);
-    return await this.#convertTo(keys);
+  async missingKeys(keys: readonly SealingKey[]): Promise<string | undefined> {
+    return await new PostgresRegistry(this.#connection, keys).missingSealingKeys();
   }
 
-  async rotateKey(places: SealingKeyPlaces): Promise<Sealed> {
-    const known = await this.#knownKeys(places);
-    if (isCredential(places)) {
-      throw new SealingKeyError(
-        "Cannot replace a systemd credential: put secrets.key into the site",
-      );
-    }
-    const query: Query = (text, values) => this.#connection.query(text, values);
-    if (await readMark(query, "sealing_key") === 0) {
-      throw new SealingKeyError("Cannot rotate the key: the secrets are not sealed");
-    }
-    // A second key is what a rotation that was cut short has left: it goes on with the first.
-    const keys = known.length > 1 ? known : [createSealingKey(), ...known];
-    writeSealingKeys(places, keys);
-    const sealed = await this.#convertTo(keys);
-    writeSealingKeys(places, keys.slice(0, 1));
-    return sealed;
+  async currentKey(): Promise<number> {
+    return await readMark((text, values) => this.#connection.query(text, values), "sealing_key");
   }
 
-  async unseal(places: SealingKeyPlaces): Promise<{ readonly count: number }> {
-    return { count: await this.#convert(undefined, await this.#knownKeys(places)) };
-  }
-
-  /** The keys that are there; rejects if the secrets need others. */
-  async #knownKeys(places: SealingKeyPlaces): Promise<SealingKey[]> {
-    const keys = readSealingKeys(places);
-    const fault = await new PostgresRegistry(this.#connection, keys).missingSealingKeys();
-    if (fault !== undefined) throw new SealingKeyError(fault);
-    return keys;
-  }
-
-  async #convertTo(keys: readonly SealingKey[]): Promise<Sealed> {
-    const count = await this.#convert(keys[0], keys);
+  async erase(): Promise<readonly string[]> {
     for (const { table } of SECRET_COLUMNS) await this.#connection.query(`VACUUM FULL ${table}`);
-    return { count, keyId: keys[0]!.id, removed: [] };
+    return [];
   }
 
-  /** Brings every secret into the form that `key` gives; undefined: plain. */
-  async #convert(key: SealingKey | undefined, keys: readonly SealingKey[]): Promise<number> {
+  async convert(key: SealingKey | undefined, keys: readonly SealingKey[]): Promise<number> {
     await this.#connection.transaction(async (query) => {
       await writeMark(query, "sealing_key", key ? Number.parseInt(key.id, 16) : 0);
       await query(
@@ -91,8 +47,8 @@ export class PostgresSealing implements Sealing {
     for (const { table, column } of SECRET_COLUMNS) {
       const prefix = key ? sealedPrefix(key.id) : SEALED_PREFIX;
       const others = `SELECT device_id, ${column} AS stored FROM ${table}
-        WHERE substr(${column}, 1, $1) ${key ? "<>" : "="} $2 LIMIT ${BATCH_MAX} FOR UPDATE`;
-      for (let done = BATCH_MAX; done === BATCH_MAX;) {
+        WHERE substr(${column}, 1, $1) ${key ? "<>" : "="} $2 LIMIT ${SEALED_AT_ONCE} FOR UPDATE`;
+      for (let done = SEALED_AT_ONCE; done === SEALED_AT_ONCE;) {
         done = await this.#connection.transaction(async (query) => {
           const rows = await query(others, [prefix.length, prefix]);
           for (const { device_id: deviceId, stored } of rows) {

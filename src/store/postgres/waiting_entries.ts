@@ -3,9 +3,11 @@
 import { secondsOf } from "../../core/time.ts";
 import type { OutboxEntry } from "../../core/outbox_entry.ts";
 import { AGE_CLOCK_MARK } from "../age_clock.ts";
+import { STEADY_OFFSET_MARK } from "../clock_marks.ts";
 import { DROPPED, type OutboxStore, type OutboxSummary } from "../outbox.ts";
+import { entryOf, summaryOf } from "../stored_entry.ts";
 import type { Connection, Query } from "./connection.ts";
-import { entryOf, STEADY_OFFSET_MARK, SUMMARY_COLUMNS, summaryOf } from "./outbox_rows.ts";
+import { SUMMARY_COLUMNS } from "./outbox_columns.ts";
 import { inPages, PAGE_MAX } from "./pages.ts";
 
 /** `accepted_ms` as the wall clock of the entry's node says it now. */

@@ -9,10 +9,11 @@
  * - no secret, key, signature or payload is ever in it.
  */
 
-import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { AuditNote } from "../../core/audit_note.ts";
 import { AUDIT_GENESIS, type AuditAuthor, type AuditHead } from "../audit.ts";
 import { auditHash } from "../chain_proof.ts";
+import { noteOf } from "../stored_audit.ts";
 
 /** Notes that are in memory at one time. */
 const PAGE_MAX = 1_000;
@@ -63,15 +64,4 @@ export class AuditChain {
     if (row === undefined) return { sequence: 0, hash: AUDIT_GENESIS };
     return { sequence: row["sequence"] as number, hash: row["hash"] as Uint8Array };
   }
-}
-
-/** The columns that notes and entries share. */
-export function noteOf(row: Record<string, SQLOutputValue>): AuditNote {
-  return {
-    at: row["at"] as number,
-    event: row["event"] as string,
-    subject: row["subject"] as string,
-    detail: row["detail"] as string,
-    count: row["count"] as number,
-  };
 }

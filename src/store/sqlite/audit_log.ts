@@ -8,10 +8,10 @@
  *   a head, beyond doubt: somebody who can write the file can make up a whole chain.
  */
 
-import type { SQLOutputValue, StatementSync } from "node:sqlite";
+import type { StatementSync } from "node:sqlite";
 import type { AuditEntry, AuditHead, AuditLimits, AuditProof, LastRejection } from "../audit.ts";
 import { ChainProof, TRIMMED } from "../chain_proof.ts";
-import { noteOf } from "./audit_chain.ts";
+import { auditEntryOf } from "../stored_audit.ts";
 import type { Database } from "./database.ts";
 import { DAY_SECONDS, secondsOf } from "../../core/time.ts";
 
@@ -44,7 +44,7 @@ export class AuditLog {
 
   /** The entries from a time on, Unix seconds, in their order; as they were when this began. */
   *since(at: number): Generator<AuditEntry> {
-    for (const row of this.#entries.iterate(at)) yield entryOf(row);
+    for (const row of this.#entries.iterate(at)) yield auditEntryOf(row);
   }
 
   /** The last entry. */
@@ -102,7 +102,7 @@ export class AuditLog {
   }
 
   #trimThrough(through: number, { at }: { at: number }): void {
-    const last = entryOf(this.#find.get(through)!);
+    const last = auditEntryOf(this.#find.get(through)!);
     const count = through - this.#first() + 1;
     const detail = `${through} ${last.hash.toHex()}`;
     this.#store.audit.note({ at, event: TRIMMED, subject: "", detail, count });
@@ -125,7 +125,7 @@ export class AuditLog {
     ).get(TRIMMED);
     const detail = trimmed?.["detail"] as string | undefined;
     const proof = new ChainProof({ first: this.#first(), trimmed: detail, pinned });
-    for (const row of this.#entries.iterate(Number.MIN_SAFE_INTEGER)) proof.take(entryOf(row));
+    for (const row of this.#entries.iterate(Number.MIN_SAFE_INTEGER)) proof.take(auditEntryOf(row));
     return proof.end(this.#lastEver());
   }
 
@@ -134,13 +134,4 @@ export class AuditLog {
     const row = this.#store.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").get();
     return (row?.["seq"] ?? 0) as number;
   }
-}
-
-function entryOf(row: Record<string, SQLOutputValue>): AuditEntry {
-  return {
-    ...noteOf(row),
-    sequence: row["sequence"] as number,
-    author: row["author"] as string,
-    hash: row["hash"] as Uint8Array,
-  };
 }

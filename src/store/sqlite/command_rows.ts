@@ -1,13 +1,7 @@
 /** Commands as rows: what is read, and what one row holds. */
 
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
-import type {
-  AcknowledgedState,
-  Acknowledgement,
-  Command,
-  CommandDelivery,
-  CommandState,
-} from "../../core/command_life.ts";
+import type { Command, CommandState } from "../../core/command_life.ts";
 import type {
   CommandName,
   CommandSelection,
@@ -16,10 +10,8 @@ import type {
   StoredCommand,
 } from "../../core/command_store.ts";
 import type { CommandRow } from "../command_changes.ts";
+import { commandRowOf, requestOf, UNACKNOWLEDGED_MAX } from "../stored_command.ts";
 import type { Database } from "./database.ts";
-
-/** Most commands that are sent again in one turn of a device. */
-const UNACKNOWLEDGED_MAX = 16;
 
 /** Most commands that are read at one time: the gateway is held up for a moment only. */
 const PAGE_MAX = 256;
@@ -81,13 +73,13 @@ export class CommandRows {
   /** The command of a message_id, in any case. */
   findByMessage(messageId: string): Command | undefined {
     const row = this.#byMessage.get(messageId.toLowerCase());
-    return row && rowOf(row).command;
+    return row && commandRowOf(row).command;
   }
 
   /** A device's command with all that its row has. */
   row({ deviceId, messageId }: CommandName): CommandRow | undefined {
     const row = this.#find.get(messageId.toLowerCase(), deviceId);
-    return row && rowOf(row);
+    return row && commandRowOf(row);
   }
 
   /** Commands of a device, or of all, in the order of acceptance. */
@@ -96,7 +88,7 @@ export class CommandRows {
     const rows = deviceId === undefined
       ? this.#list.all(...selected, limit)
       : this.#listOfDevice.all(...selected, deviceId, limit);
-    return rows.map((row) => rowOf(row).command);
+    return rows.map((row) => commandRowOf(row).command);
   }
 
   /** Those that are there now, in the order of acceptance. */
@@ -106,7 +98,7 @@ export class CommandRows {
     let number = 0;
     do {
       page = this.#page.all(number, device, device, state, state);
-      for (const row of page) yield rowOf(row).command;
+      for (const row of page) yield commandRowOf(row).command;
       number = page.at(-1)?.["number"] as number ?? number;
     } while (page.length === PAGE_MAX);
   }
@@ -114,12 +106,12 @@ export class CommandRows {
   /** The first that waits for the device. */
   nextWaiting(deviceId: string, nowSeconds: number): StoredCommand | undefined {
     const row = this.#nextWaiting.get(deviceId, nowSeconds);
-    return row && rowOf(row);
+    return row && commandRowOf(row);
   }
 
   /** Those that may have to be sent again, the one whose last copy is the oldest first. */
   unacknowledged(deviceId: string, nowSeconds: number): StoredCommand[] {
-    return this.#unacknowledged.all(deviceId, nowSeconds).map(rowOf);
+    return this.#unacknowledged.all(deviceId, nowSeconds).map(commandRowOf);
   }
 
   /** The request that was made with a key. */
@@ -145,51 +137,4 @@ export class CommandRows {
   devices(): string[] {
     return this.#devices.all().map((row) => row["device_id"] as string);
   }
-}
-
-/** The command in a row. */
-export function rowOf(row: Record<string, SQLOutputValue>): CommandRow {
-  return {
-    command: {
-      deviceId: row["device_id"] as string,
-      messageId: row["message_id"] as string,
-      keyName: row["key_name"] as string,
-      state: row["state"] as CommandState,
-      delivery: (row["delivery"] ?? undefined) as CommandDelivery | undefined,
-      createdSeconds: row["created"] as number,
-      expiresSeconds: row["expires"] as number,
-      isKept: row["is_kept"] === 1,
-      sends: row["sends"] as number,
-      copies: row["copies"] as number,
-      lastSentSeconds: (row["last_sent"] ?? undefined) as number | undefined,
-      withdrawn: row["withdrawn"] === 1,
-      acknowledgement: acknowledgementOf(row),
-    },
-    payload: (row["payload"] ?? new Uint8Array()) as Uint8Array,
-    isTold: row["is_told"] === 1,
-  };
-}
-
-function acknowledgementOf(row: Record<string, SQLOutputValue>): Acknowledgement | undefined {
-  if (row["ack_state"] === null) return undefined;
-  return {
-    state: row["ack_state"] as AcknowledgedState,
-    receivedSeconds: row["ack_received"] as number,
-    timestamp: row["ack_timestamp"] as string,
-    payload: row["ack_payload"] as Uint8Array,
-  };
-}
-
-function requestOf(row: Record<string, SQLOutputValue>): KeptRequest {
-  const answer = {
-    timestampSeconds: row["timestamp"] as number,
-    delivery: (row["delivery"] ?? undefined) as CommandDelivery | undefined,
-  };
-  return {
-    deviceId: row["device_id"] as string,
-    messageId: row["message_id"] as string,
-    createdSeconds: row["created"] as number,
-    digest: row["digest"] as Uint8Array,
-    answer: row["answered"] === 1 ? answer : undefined,
-  };
 }

@@ -17,7 +17,8 @@ import {
   type CommandTable,
 } from "../command_changes.ts";
 import type { CommandLimits } from "../store.ts";
-import { CommandRows, rowOf } from "./command_rows.ts";
+import { commandRowOf } from "../stored_command.ts";
+import { CommandRows } from "./command_rows.ts";
 import type { Database } from "./database.ts";
 import type { Outbox } from "./outbox.ts";
 import type { ReplayGuard } from "./replay_guard.ts";
@@ -119,7 +120,7 @@ export class Commands implements CommandTable {
   /** Ends what is over and deletes what is old, by `AgeClock`; true if there may be more. */
   tidy(changes: CommandChanges, { nowSeconds, ageMs }: { nowSeconds: number; ageMs: number }) {
     const ageSeconds = secondsOf(ageMs);
-    const overdue = this.#overdue.all(nowSeconds).map(rowOf);
+    const overdue = this.#overdue.all(nowSeconds).map(commandRowOf);
     changes.timeOut(overdue);
     const deleted = [
       this.#deleteOld.run(ageSeconds - secondsOf(this.#limits.keepMs)).changes,

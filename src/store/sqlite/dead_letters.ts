@@ -10,16 +10,18 @@
  *   held up for a moment only, by one page or one batch.
  */
 
-import type { SQLOutputValue, StatementSync } from "node:sqlite";
-import type { DeadLetterCause, ExpiredDeadLetters, KeptAnswer } from "../../core/delivery.ts";
-import type {
-  DeadLetter,
-  DeadLetterLimits,
-  DeadLetterSummary,
-  Extent,
-  Selection,
+import type { StatementSync } from "node:sqlite";
+import type { DeadLetterCause, ExpiredDeadLetters } from "../../core/delivery.ts";
+import {
+  type DeadLetter,
+  type DeadLetterLimits,
+  type DeadLetterSummary,
+  expiredOf,
+  type Extent,
+  type Selection,
 } from "../dead_letters.ts";
-import { entryOf, STEADY_OFFSET_MARK } from "./outbox.ts";
+import { STEADY_OFFSET_MARK } from "../clock_marks.ts";
+import { answerOf, deathOf, entryOf, summaryOf } from "../stored_entry.ts";
 import type { Database } from "./database.ts";
 
 /** Most dead letters that are read at one time. */
@@ -27,9 +29,6 @@ const PAGE_MAX = 256;
 
 /** Most dead letters in one transaction: about 4 MB of the largest ones. */
 const BATCH_MAX = 64;
-
-/** Most dropped dead letters that are named one by one. */
-const EXPIRED_NAMED_MAX = 20;
 
 /** A selection as SQL takes it: first and last sequence number, device or null, device or null. */
 type Range = [number, number, string | null, string | null];
@@ -113,7 +112,9 @@ export class DeadLetters {
     let page: DeadLetterSummary[] = [];
     let [deadLetteredAtMs, sequence] = [Number.MIN_SAFE_INTEGER, 0];
     do {
-      page = this.#page.all(deadLetteredAtMs, sequence, lastSequence).map(summaryOf);
+      page = this.#page.all(deadLetteredAtMs, sequence, lastSequence).map((row) => (
+        { ...summaryOf(row), ...deathOf(row) }
+      ));
       yield* page;
       ({ deadLetteredAtMs, sequence } = page.at(-1) ?? { deadLetteredAtMs, sequence });
     } while (page.length === PAGE_MAX);
@@ -152,16 +153,10 @@ export class DeadLetters {
     const older = this.#dropOlder.all(nowMs - limits.maxAgeMs);
     const surplus = this.count() - limits.maxCount;
     const dropped = surplus > 0 ? [...older, ...this.#dropSurplus.all(surplus)] : older;
-    const others = new Map<string, number>();
-    for (const row of dropped.slice(EXPIRED_NAMED_MAX)) {
-      const deviceId = row["device_id"] as string;
-      others.set(deviceId, (others.get(deviceId) ?? 0) + 1);
-    }
-    const named = dropped.slice(0, EXPIRED_NAMED_MAX).map((row) => ({
+    return expiredOf(dropped.map((row) => ({
       deviceId: row["device_id"] as string,
       messageId: row["message_id"] as string,
-    }));
-    return { count: dropped.length, named, others };
+    })));
   }
 
   /** Up to the last one that is there now: one that is refused again is not caught again. */
@@ -179,25 +174,4 @@ function rangeOf(selection: Selection, lastSequence: number): Range {
   return "sequence" in selection
     ? [selection.sequence, selection.sequence, null, null]
     : [1, lastSequence, selection.deviceId, selection.deviceId];
-}
-
-function summaryOf(row: Record<string, SQLOutputValue>): DeadLetterSummary {
-  const { payload: _, ...entry } = entryOf(row);
-  return { ...entry, ...deathOf(row) };
-}
-
-function answerOf(row: Record<string, SQLOutputValue>): KeptAnswer {
-  return {
-    contentType: (row["content_type"] ?? undefined) as string | undefined,
-    location: (row["location"] ?? undefined) as string | undefined,
-    body: (row["body"] ?? undefined) as Uint8Array | undefined,
-  };
-}
-
-function deathOf(row: Record<string, SQLOutputValue>): DeadLetterCause {
-  return {
-    status: (row["status"] ?? undefined) as number | undefined,
-    reason: row["reason"] as string,
-    deadLetteredAtMs: row["died_ms"] as number,
-  };
 }

@@ -5,8 +5,9 @@
  * belongs on the revocation list.
  */
 
-import type { SQLOutputValue, StatementSync } from "node:sqlite";
+import type { StatementSync } from "node:sqlite";
 import type { DeviceCertificate, RevokedDeviceCertificate } from "../device_record.ts";
+import { certificateOf } from "../stored_device.ts";
 import type { Database } from "./database.ts";
 import { boundedColumn } from "./device_columns.ts";
 
@@ -95,14 +96,4 @@ export class DeviceCertificates {
       revokedAt: row["revoked_at"] as number,
     }));
   }
-}
-
-function certificateOf(row: Record<string, SQLOutputValue>): DeviceCertificate {
-  const issuer = row["issuer"] as string | null;
-  return {
-    serial: row["serial"] as string,
-    notBefore: row["not_before"] as number,
-    notAfter: row["not_after"] as number,
-    ...(issuer !== null && { issuer }),
-  };
 }

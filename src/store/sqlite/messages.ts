@@ -12,7 +12,7 @@
 
 import type { MessageLimits } from "../store.ts";
 import { StoreLostError, StoreReopenError } from "../store_error.ts";
-import { admit, type Decided, type SignedAcknowledgement } from "../../core/admission.ts";
+import { admit, type Decided } from "../../core/admission.ts";
 import type { Settlement } from "../../core/delivery.ts";
 import type { Envelope } from "../../core/envelope.ts";
 import { oldestRemembered } from "../../core/freshness.ts";
@@ -30,23 +30,18 @@ import type { Held } from "../../core/receipt.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { Accepted } from "../../core/verdict.ts";
 import { AgeClock } from "../age_clock.ts";
+import { hasStepped, isAttendanceDue, STEADY_OFFSET_MARK } from "../clock_marks.ts";
 import type { CommandChanges } from "../command_changes.ts";
 import { ageMarks } from "./age_marks.ts";
 import { Commands, type CommandsDone } from "./commands.ts";
 import { Database } from "./database.ts";
 import { DeadLetters } from "./dead_letters.ts";
-import { Outbox, STEADY_OFFSET_MARK, steadyStart } from "./outbox.ts";
+import { Outbox, steadyStart } from "./outbox.ts";
 import { RejectionAudit } from "./rejection_audit.ts";
 import { ReplayGuard } from "./replay_guard.ts";
 
-/** Seconds between two marks of attendance on the disk, if nothing else is written. */
-const MARK_EVERY_SECONDS = 10;
-
 /** Of so many segments the ids are that `checks.remember` keeps, if they are few. */
 const REMEMBERED_SEGMENTS = 16;
-
-/** A step of the wall clock that is marked, milliseconds. */
-const STEADY_STEP_MS = 1_000;
 
 /** A database's messages. */
 export class SqliteMessages implements MessageStore {
@@ -128,7 +123,7 @@ export class SqliteMessages implements MessageStore {
         const verdicts = decided.values();
         const committed = examined.map((one) =>
           one.kind === "acknowledgement"
-            ? this.#acknowledge(one, changes)
+            ? changes.acknowledge(one)
             : this.#write(verdicts.next().value!, batch.acceptedMs)
         );
         const marked = this.#markAttendance(batch.attendedSeconds, committed.length > 0);
@@ -229,16 +224,6 @@ export class SqliteMessages implements MessageStore {
     return { kind: "accepted", identity, entry: this.#accept(envelope!, verdict, acceptedMs) };
   }
 
-  #acknowledge(
-    { identity, messageId, acknowledgement }: SignedAcknowledgement,
-    changes: CommandChanges,
-  ): Committed {
-    const command = changes.acknowledge({ deviceId: identity, messageId }, acknowledgement);
-    return command === undefined
-      ? { kind: "acknowledgement_unmatched", identity, messageId }
-      : { kind: "acknowledged", identity, command };
-  }
-
   #accept(envelope: Envelope, { payload: signed }: Accepted, acceptedMs: number): OutboxEntry {
     const { deviceId, messageId, timestamp, timestampSeconds } = envelope;
     this.#replayGuard.remember(deviceId, messageId, timestampSeconds);
@@ -250,17 +235,15 @@ export class SqliteMessages implements MessageStore {
   /** So that entries and commands have their age if the wall clock steps, also after a restart. */
   #markSteadyClock(offsetMs: number): void {
     const marked = this.#database.readMark(STEADY_OFFSET_MARK);
-    if (Math.abs(offsetMs - marked) < STEADY_STEP_MS) return;
+    if (!hasStepped(offsetMs, marked)) return;
     this.#database.writeMark(STEADY_OFFSET_MARK, Math.round(offsetMs));
     this.#commands.clockStepped(offsetMs);
   }
 
   /** Returns what is marked on the disk. */
-  #markAttendance(attendedSeconds: number | undefined, written: boolean): number {
-    const everySeconds = written ? 1 : MARK_EVERY_SECONDS;
-    const isDue = attendedSeconds !== undefined &&
-      Math.abs(attendedSeconds - this.#markedSeconds) >= everySeconds;
-    if (!isDue) return this.#markedSeconds;
+  #markAttendance(attendedSeconds: number | undefined, isWritten: boolean): number {
+    const markedSeconds = this.#markedSeconds;
+    if (!isAttendanceDue(attendedSeconds, { markedSeconds, isWritten })) return markedSeconds;
     this.#database.writeMark("attended_seconds", attendedSeconds);
     return attendedSeconds;
   }

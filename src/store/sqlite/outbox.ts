@@ -1,9 +1,10 @@
 /** Accepted messages on their way to the backend, in the store. */
 
-import type { SQLOutputValue, StatementSync } from "node:sqlite";
-import type { CommandState } from "../../core/command_life.ts";
+import type { StatementSync } from "node:sqlite";
 import type { OutboxEntry, WaitingEntry } from "../../core/outbox_entry.ts";
 import { READ_MAX } from "../../core/ports.ts";
+import { STEADY_OFFSET_MARK } from "../clock_marks.ts";
+import { entryOf } from "../stored_entry.ts";
 import type { Database } from "./database.ts";
 
 /** The outbox; `append`, `reassignAcceptTime` and `remove` belong inside a transaction. */
@@ -121,9 +122,6 @@ export class Outbox {
   }
 }
 
-/** By how much the clock of `accepted_ms` is ahead of the wall clock, milliseconds: a mark. */
-export const STEADY_OFFSET_MARK = "steady_offset_ms";
-
 /** What the next steady clock goes on from; without entries and commands, any will do. */
 export function steadyStart(store: Database, outbox: Outbox) {
   const row = store.prepare(
@@ -133,18 +131,4 @@ export function steadyStart(store: Database, outbox: Outbox) {
   return floorMs === 0
     ? { offsetMs: 0, floorMs }
     : { offsetMs: store.readMark(STEADY_OFFSET_MARK), floorMs };
-}
-
-/** The entry in a row that has an outbox's columns. */
-export function entryOf(row: Record<string, SQLOutputValue>): OutboxEntry {
-  const commandState = row["command_state"] as CommandState | null;
-  return {
-    sequence: row["sequence"] as number,
-    deviceId: row["device_id"] as string,
-    messageId: row["message_id"] as string,
-    timestamp: row["timestamp"] as string,
-    acceptedMs: row["accepted_ms"] as number,
-    payload: row["payload"] as Uint8Array,
-    ...(commandState !== null && { commandState }),
-  };
 }

@@ -1,15 +1,8 @@
 /**
- * Turns a site's secrets from plain to sealed, back, and from one key to the next, in place.
+ * The secrets of a site in SQLite, for those who seal them; see site_sealing.ts.
  *
- * The rules are:
- * - every secret says for itself whether it is sealed and under which key, so any mixture opens, and
- *   whatever is cut short is finished by doing it again;
- * - a key is on the disk before the first secret is sealed under it, and leaves its file only when
- *   no secret needs it;
- * - the mark `sealing_key` comes first: from then on the store takes nothing that is not sealed
- *   under that key, from no program;
- * - at the end the tables are rewritten, free pages overwritten, the log cut off and the copies
- *   from before an upgrade removed, so that nothing of before is left.
+ * At the end the tables are rewritten, free pages overwritten, the log cut off and the copies from
+ * before an upgrade removed, so that nothing of before is left.
  */
 
 import type { StatementSync } from "node:sqlite";
@@ -21,18 +14,9 @@ import { secureErase } from "./secure_erase.ts";
 import { SECRET_COLUMNS } from "../audited_changes.ts";
 import { SEALED_PREFIX, sealedPrefix, type SealingKey } from "../sealed_secret.ts";
 import { convertSecret } from "../sealed_site.ts";
-import {
-  createSealingKey,
-  isCredential,
-  readSealingKeys,
-  SealingKeyError,
-  writeSealingKeys,
-} from "../sealing_keys.ts";
+import { SEALED_AT_ONCE, SiteSealing } from "../site_sealing.ts";
 import type { Database } from "./database.ts";
 import { secondsOf } from "../../core/time.ts";
-
-/** Secrets in one transaction, so that a running gateway gets its turn. */
-const BATCH_MAX = 200;
 
 /** Moments at which a test can end the process. */
 type SealingPoint = "key_written" | "marked" | "in_batch" | "batch" | "converted" | "clean";
@@ -45,65 +29,46 @@ interface SealingParts {
 }
 
 /** Seals every secret that is not. */
-export async function sealSecrets(parts: SealingParts): Promise<Sealed> {
-  const { store, places } = parts;
-  const known = readSealingKeys(places);
-  refuseForeign(store, known);
-  const keys = known.length > 0 ? known : [createSealingKey()];
-  if (known.length === 0) writeSealingKeys(places, keys);
-  return await convertTo(keys[0]!, keys, parts);
+export async function sealSecrets({ places, ...parts }: SealingParts): Promise<Sealed> {
+  return await sealingOf(parts).seal(places);
 }
 
 /** Seals every secret under a new key, and forgets the old one; returns as `sealSecrets` does. */
-export async function rotateSealingKey(parts: SealingParts): Promise<Sealed> {
-  const { store, places } = parts;
-  const known = readSealingKeys(places);
-  refuseForeign(store, known);
-  if (isCredential(places)) {
-    throw new SealingKeyError("Cannot replace a systemd credential: put secrets.key into the site");
-  }
-  if (store.readMark("sealing_key") === 0) {
-    throw new SealingKeyError("Cannot rotate the key: the secrets are not sealed");
-  }
-  // A second key is what a rotation that was cut short has left: it goes on with the first.
-  const keys = known.length > 1 ? known : [createSealingKey(), ...known];
-  writeSealingKeys(places, keys);
-  const converted = await convertTo(keys[0]!, keys, parts);
-  writeSealingKeys(places, keys.slice(0, 1));
-  return converted;
+export async function rotateSealingKey({ places, ...parts }: SealingParts): Promise<Sealed> {
+  return await sealingOf(parts).rotateKey(places);
 }
 
 /** Makes every secret plain again; the key file stays, for what was kept elsewhere. */
-export async function unsealSecrets(parts: SealingParts): Promise<{ count: number }> {
-  const keys = readSealingKeys(parts.places);
-  refuseForeign(parts.store, keys);
-  return { count: await convert(undefined, keys, parts) };
+export async function unsealSecrets(
+  { places, ...parts }: SealingParts,
+): Promise<{ readonly count: number }> {
+  return await sealingOf(parts).unseal(places);
 }
 
-async function convertTo(
-  key: SealingKey,
-  keys: readonly SealingKey[],
-  parts: SealingParts,
-): Promise<Sealed> {
-  parts.at?.("key_written");
-  const count = await convert(key, keys, parts);
-  parts.at?.("converted");
-  await secureErase(parts.store, SECRET_COLUMNS.map(({ table }) => table));
-  const removed = removeBackups(parts.store.path);
-  parts.at?.("clean");
-  return { count, keyId: key.id, removed };
-}
-
-function refuseForeign(store: Database, keys: readonly SealingKey[]): void {
-  const fault = missingSealingKeys(store, keys);
-  if (fault !== undefined) throw new SealingKeyError(fault);
+function sealingOf({ store, at }: Omit<SealingParts, "places">): SiteSealing {
+  return new SiteSealing({
+    missingKeys: (keys) => Promise.resolve(missingSealingKeys(store, keys)),
+    currentKey: () => Promise.resolve(store.readMark("sealing_key")),
+    convert: async (key, keys) => {
+      if (key) at?.("key_written");
+      const count = await convert(key, keys, { store, ...(at && { at }) });
+      if (key) at?.("converted");
+      return count;
+    },
+    erase: async () => {
+      await secureErase(store, SECRET_COLUMNS.map(({ table }) => table));
+      const removed = removeBackups(store.path);
+      at?.("clean");
+      return removed;
+    },
+  });
 }
 
 /** Brings every secret into the form that `key` gives; undefined: plain. */
 async function convert(
   key: SealingKey | undefined,
   keys: readonly SealingKey[],
-  { store, at }: SealingParts,
+  { store, at }: Omit<SealingParts, "places">,
 ): Promise<number> {
   store.transaction(() => {
     store.writeMark("sealing_key", key ? Number.parseInt(key.id, 16) : 0);
@@ -117,7 +82,7 @@ async function convert(
     const update = store.prepare(
       `UPDATE ${table} SET ${column} = ? WHERE device_id = ? AND ${column} = ?`,
     );
-    for (let done = BATCH_MAX; done === BATCH_MAX;) {
+    for (let done = SEALED_AT_ONCE; done === SEALED_AT_ONCE;) {
       const beganMs = performance.now();
       done = store.transaction(() => {
         const changed = convertBatch(others(), { key, keys, update });
@@ -141,7 +106,7 @@ function othersIn(
   const prefix = key ? sealedPrefix(key.id) : SEALED_PREFIX;
   const select = store.prepare(
     `SELECT device_id, ${column} AS stored FROM ${table}
-     WHERE substr(${column}, 1, ?) ${key ? "<>" : "="} ? LIMIT ${BATCH_MAX}`,
+     WHERE substr(${column}, 1, ?) ${key ? "<>" : "="} ? LIMIT ${SEALED_AT_ONCE}`,
   );
   return () => select.all(prefix.length, prefix);
 }

@@ -12,10 +12,12 @@ import { secondsOf } from "../../core/time.ts";
 import type { OutboxEntry } from "../../core/outbox_entry.ts";
 import { DROPPED, type OutboxSummary } from "../outbox.ts";
 import { AgeClock } from "../age_clock.ts";
+import { STEADY_OFFSET_MARK } from "../clock_marks.ts";
+import { summaryOf } from "../stored_entry.ts";
 import { ageMarks } from "./age_marks.ts";
 import type { Database } from "./database.ts";
 import { DeadLetters } from "./dead_letters.ts";
-import { entryOf, Outbox, STEADY_OFFSET_MARK } from "./outbox.ts";
+import { Outbox } from "./outbox.ts";
 
 /** Most entries that are read at one time. */
 const PAGE_MAX = 256;
@@ -54,10 +56,9 @@ export class WaitingEntries {
     let page: OutboxSummary[] = [];
     let sequence = 0;
     do {
-      page = this.#page.all(sequence, device, device).map((row) => {
-        const { payload: _, ...entry } = entryOf(row);
-        return this.#byWallClock(entry);
-      });
+      page = this.#page.all(sequence, device, device).map((row) =>
+        this.#byWallClock(summaryOf(row))
+      );
       yield* page;
       sequence = page.at(-1)?.sequence ?? sequence;
     } while (page.length === PAGE_MAX);
