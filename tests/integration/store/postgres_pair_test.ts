@@ -155,6 +155,11 @@ Deno.test({
       await messagesOf(store).commit(one());
       const other = messagesOf(await open({ node: "b" }));
       await other.nodes!.renewLease({ leaseMs: 1, wallMs: Date.now() });
+      // The database is new: the standby comes to have it a moment after the primary.
+      await poll("the standby to have the database", async () => {
+        const servers = (await findings(store, true)).get("store's servers")!;
+        return /is the primary, .* is a standby/.test(servers.observed);
+      });
       const before = await findings(store, true);
       assert.match(before.get("store's servers")!.observed, /is the primary, .* is a standby/);
       assert.match(before.get("store's servers")!.observed, /fsync or full_page_writes is off$/);
