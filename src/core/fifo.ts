@@ -17,6 +17,24 @@ export class Fifo<T> {
     else this.#items.unshift(item);
   }
 
+  /** Puts an item before the last ones that are `later`, but not before `least`; returns its place. */
+  insert(item: T, later: (one: T) => boolean, least = 0): number {
+    let place = this.length;
+    while (place > least && later(this.#items[this.#head + place - 1]!)) place--;
+    this.#items.splice(this.#head + place, 0, item);
+    return place;
+  }
+
+  /** The item at a place, 0 being the next; undefined if there is none. */
+  at(place: number): T | undefined {
+    return this.#items[this.#head + place];
+  }
+
+  /** Removes and returns the last item; undefined if there is none. */
+  pop(): T | undefined {
+    return this.length === 0 ? undefined : this.#items.pop();
+  }
+
   /** The next item; undefined if there is none. */
   peek(): T | undefined {
     return this.#items[this.#head];

@@ -42,8 +42,8 @@ export interface Batch extends ExaminedBatch {
   readonly acceptedMs: number;
   /** When the gateway was last taking messages, Unix seconds; undefined while it catches up. */
   readonly attendedSeconds: number | undefined;
-  /** Devices whose entries from a number on wait for older ones that another gateway has. */
-  readonly held: ReadonlyMap<string, number>;
+  /** Devices with entries that wait for what another gateway has, or did. */
+  readonly held: readonly string[];
   /** Delete expired ids and dead letters; undefined: not in this batch. */
   readonly tidy: Tidying | undefined;
 }
@@ -95,8 +95,8 @@ export interface CommitResult {
   readonly changedCommands: readonly ChangedCommand[];
   /** Entries that tell the backend of a command's state, in the order of their numbers. */
   readonly callbacks: readonly OutboxEntry[];
-  /** Devices of this batch, or held before, of which another gateway has older entries. */
-  readonly behind: ReadonlySet<string>;
+  /** Of this batch's devices, and those held before: the oldest entry that another gateway has. */
+  readonly behind: ReadonlyMap<string, number>;
   /** True if there is more to tidy. */
   readonly untidy: boolean;
 }

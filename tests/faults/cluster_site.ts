@@ -168,11 +168,12 @@ export class ClusterSite {
       const isDelivered = this.fleet.sent.every(({ messageId }) => received.has(messageId));
       return isDelivered && (await this.#stored()).outbox.length === 0;
     }, { timeoutMs: SETTLE_TIMEOUT_MS }).catch((error) => violations.push(error.message));
+    const stored = await this.#stored(); // before: what leaves the outbox meanwhile is received
     const received = this.received.map(({ path, messageId, body }) => ({
       ...{ deviceId: path.split("/")[2]!, messageId, body },
     }));
     const { sent, replays } = this.fleet;
-    const figures = check({ sent, replays, received, stored: await this.#stored() });
+    const figures = check({ sent, replays, received, stored });
     return { ...figures, violations: [...violations, ...figures.violations] };
   }
 

@@ -92,7 +92,7 @@ const NO_ENTRIES = {
   add: () => {},
   requeue: () => {},
   remove: () => {},
-  holds: new LaneHolds(new Lanes(), () => {}),
+  holds: new LaneHolds(new Lanes(), { monotonicMs: () => 0 }, () => {}),
 };
 
 /** A request for the one device; `over` changes it. */

@@ -29,7 +29,7 @@ const SKEW_MS = 2_000;
 /** What it works with. */
 interface MembershipParts {
   readonly nodes: Pick<NodeStore, "renewLease" | "adopt">;
-  readonly holds: Pick<LaneHolds, "pause" | "resume">;
+  readonly holds: Pick<LaneHolds, "sendUntil">;
   readonly commands: { add(deviceId: string): void };
   readonly presence: Pick<Presence, "seen">;
   readonly clock: Clock;
@@ -53,9 +53,8 @@ export class Membership {
   #inTimeSinceMs = Infinity;
   #aheadMs = 0;
   #isSkewed = false;
-  #isPaused = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #pauseTimer: ReturnType<typeof setTimeout> | undefined;
+  #lapseTimer: ReturnType<typeof setTimeout> | undefined;
   #work: Promise<void> = Promise.resolve();
   #isClosed = false;
 
@@ -66,7 +65,7 @@ export class Membership {
 
   /** Takes the first lease; nothing is sent before it is there. */
   async start(): Promise<void> {
-    this.#pause();
+    this.#parts.holds.sendUntil(-Infinity);
     await this.#renew();
   }
 
@@ -75,7 +74,7 @@ export class Membership {
     this.#isClosed = true;
     clearTimeout(this.#timer);
     await this.#work;
-    clearTimeout(this.#pauseTimer);
+    clearTimeout(this.#lapseTimer);
   }
 
   /** Why this gateway must not take messages; undefined if it may. */
@@ -113,23 +112,13 @@ export class Membership {
     const { leaseMs } = this.#options;
     this.#leaseEndsMs = askedMs + leaseMs;
     if (this.#inTimeSinceMs === Infinity) this.#inTimeSinceMs = askedMs;
-    const leftMs = this.#leaseEndsMs - leaseMs * MARGIN_SHARE - this.#parts.clock.monotonicMs();
-    if (leftMs <= 0) return this.#pause();
-    clearTimeout(this.#pauseTimer);
-    this.#pauseTimer = setTimeout(() => this.#lapse(), leftMs);
-    if (!this.#isPaused) return;
-    this.#isPaused = false;
-    this.#parts.holds.resume();
-  }
-
-  #lapse(): void {
-    this.#pause();
-    this.#parts.emit({ kind: "lease_lapsed" });
-  }
-
-  #pause(): void {
-    this.#isPaused = true;
-    this.#parts.holds.pause();
+    const endsMs = this.#leaseEndsMs - leaseMs * MARGIN_SHARE;
+    clearTimeout(this.#lapseTimer);
+    this.#lapseTimer = setTimeout(
+      () => this.#parts.emit({ kind: "lease_lapsed" }),
+      endsMs - this.#parts.clock.monotonicMs(),
+    );
+    this.#parts.holds.sendUntil(endsMs);
   }
 
   #mayJudge(): boolean {

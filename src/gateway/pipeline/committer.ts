@@ -64,7 +64,7 @@ interface EntryConsumer {
   /** Forgets an entry that another process has taken out of the outbox. */
   remove(entry: WaitingEntry): void;
   /** Entries that wait for another gateway's. */
-  readonly holds: Pick<LaneHolds, "behind" | "holdBack" | "release">;
+  readonly holds: Pick<LaneHolds, "behind" | "learn" | "release">;
 }
 
 /** Hears of each command that has changed, once that is on the disk. */
@@ -257,7 +257,7 @@ export class Committer {
     const notes = this.#notes.waiting();
     const changes = [...this.#changes];
     const wallMs = clock.wallMs();
-    const held = new Map(this.#start?.entries.holds.behind);
+    const held = this.#start?.entries.holds.behind ?? [];
     const result = await store.commit({
       ...examined,
       settlements,
@@ -291,20 +291,18 @@ export class Committer {
   }
 
   /** Before anything else is written, so that each lane has its entries in their order. */
-  #handOn(result: CommitResult, held: ReadonlyMap<string, number>): void {
+  #handOn(result: CommitResult, held: readonly string[]): void {
     const { committed, callbacks, requeued, removed, changedCommands, behind } = result;
     const { entries, commands } = this.#start ?? {};
+    entries?.holds.learn(held, behind);
     for (const entry of removed) entries?.remove(entry);
     for (const entry of requeued) entries?.requeue(entry);
     const accepted = committed.flatMap((one) => one.kind === "accepted" ? [one.entry] : []);
     const added = callbacks.length === 0
       ? accepted
       : [...accepted, ...callbacks].sort((a, b) => a.sequence - b.sequence);
-    entries?.holds.release([...held.keys()].filter((deviceId) => !behind.has(deviceId)));
-    for (const entry of added) {
-      if (behind.has(entry.deviceId)) entries?.holds.holdBack(entry);
-      entries?.add(entry);
-    }
+    entries?.holds.release(held);
+    for (const entry of added) entries?.add(entry);
     if (changedCommands.length > 0) commands?.changed(changedCommands);
   }
 

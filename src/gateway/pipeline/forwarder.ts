@@ -12,7 +12,7 @@
  * - memory is bounded: what does not fit into the read-ahead is read from the store in its turn.
  */
 
-import { type Answer, dispositionOf, type Outcome, retryDelayMs } from "../../core/delivery.ts";
+import { type Answer, dispositionOf, type Outcome } from "../../core/delivery.ts";
 import { type BatchLimits, type BatchOutcome, settledCount } from "../../core/delivery_batch.ts";
 import { isCallback, type OutboxEntry, type WaitingEntry } from "../../core/outbox_entry.ts";
 import type { Backend, MessageStore } from "../../core/ports.ts";
@@ -22,8 +22,8 @@ import type { BatchShare } from "./batch_collector.ts";
 import { BatchSender, wholeOf } from "./batch_sender.ts";
 import { LaneHolds } from "./lane_holds.ts";
 import { LaneReader } from "./lane_reader.ts";
+import { LaneRetries, type LaneRetryOptions, type LaneRetryParts } from "./lane_retries.ts";
 import { type Lane, Lanes, takeRemoval } from "./lanes.ts";
-import { Reminder } from "./reminder.ts";
 import { SingleSender } from "./single_sender.ts";
 import { Settler, type SettlerParts } from "./settler.ts";
 
@@ -37,26 +37,19 @@ const ANSWERS_MAX = 256;
 const BATCHES_MAX = 8;
 
 /** What the forwarder works with. */
-interface ForwarderParts extends SettlerParts {
+interface ForwarderParts extends SettlerParts, LaneRetryParts {
   readonly clock: Clock;
-  /** Unix milliseconds that never step; the clock of `OutboxEntry.acceptedMs`. */
-  readonly steadyMs: () => number;
-  /** In [0, 1); spreads retries. */
-  readonly random: () => number;
   readonly store: Pick<MessageStore, "read">;
   readonly backend: Pick<Backend, "deliver" | "deliverBatch">;
 }
 
 /** Its settings. */
-interface ForwarderOptions {
+interface ForwarderOptions extends LaneRetryOptions {
   readonly concurrency: number;
   /** Undefined: each entry goes in a request of its own. */
   readonly batch: BatchLimits | undefined;
   /** False: there is no path to which a callback could go. */
   readonly hasCallbacks: boolean;
-  readonly retryFirstMs: number;
-  readonly retryLongestMs: number;
-  readonly giveUpAfterMs: number;
   readonly retryStatuses: ReadonlySet<number>;
 }
 
@@ -67,6 +60,7 @@ export class Forwarder {
   readonly #options: ForwarderOptions;
   readonly #health: BackendHealth;
   readonly #lanes: Lanes;
+  readonly #retries: LaneRetries;
   readonly #reader: LaneReader;
   readonly #singles: SingleSender;
   /** Undefined: each entry goes in a request of its own. */
@@ -89,7 +83,12 @@ export class Forwarder {
     const waiting = () => this.#lanes.waiting(parts.steadyMs());
     this.#health = new BackendHealth({ ...parts, ...options, concurrency, waiting });
     this.#lanes = new Lanes(batch?.max);
-    this.holds = new LaneHolds(this.#lanes, () => this.#serve());
+    this.holds = new LaneHolds(this.#lanes, parts.clock, () => this.#serve());
+    this.#retries = new LaneRetries(parts, options, {
+      lanes: this.#lanes,
+      health: this.#health,
+      wake: (lane) => this.#enqueue(lane),
+    });
     this.#reader = new LaneReader(parts.store);
     this.#settler = new Settler(parts, options.retryStatuses);
     this.#singles = new SingleSender(parts);
@@ -115,7 +114,7 @@ export class Forwarder {
   remove({ deviceId, sequence }: WaitingEntry): void {
     const lane = this.#lanes.find(deviceId);
     lane?.removed.add(sequence);
-    if (lane?.timer !== undefined && lane.sequences.peek() === sequence) this.#wake(lane);
+    if (lane?.timer !== undefined && lane.sequences.peek() === sequence) this.#retries.wake(lane);
   }
 
   /** Begins to send. */
@@ -127,7 +126,7 @@ export class Forwarder {
   /** Sends no more; waits up to `graceMs` for open requests, then aborts them. */
   async stop(graceMs: number): Promise<void> {
     this.#started = false;
-    for (const lane of this.#lanes) clearTimeout(lane.timer);
+    this.#retries.stop();
     if (this.#isIdle) return;
     const timer = setTimeout(() => this.#stop.abort(), graceMs);
     await new Promise<void>((resolve) => this.#idle = resolve);
@@ -157,9 +156,8 @@ export class Forwarder {
   #append({ deviceId, sequence }: WaitingEntry, note: (lane: Lane) => void): void {
     const known = this.#lanes.find(deviceId);
     const lane = known ?? this.#lanes.open(deviceId);
+    this.#reader.insert(lane, sequence);
     note(lane);
-    if (lane.isHeld) this.#reader.insert(lane, sequence);
-    else lane.sequences.push(sequence);
     if (known === undefined) this.#enqueue(lane);
   }
 
@@ -180,13 +178,13 @@ export class Forwarder {
   }
 
   #serveNow(): void {
-    while (this.#started) {
+    while (this.#maySend) {
       const lane = this.#lanes.dequeueCallback(this.#callbacks);
       if (lane === undefined) break;
       this.#callbacks++;
       this.#sendCallback(lane, lane.readAhead.peek()!);
     }
-    while (this.#started && this.#settler.answering < ANSWERS_MAX) {
+    while (this.#maySend && this.#settler.answering < ANSWERS_MAX) {
       const lanes = this.#lanes.dequeueBatch({
         limit: this.#health.limit,
         underWay: this.#underWay,
@@ -199,6 +197,10 @@ export class Forwarder {
       else this.#send(lanes[0]!);
     }
     if (!this.#started && this.#isIdle) this.#idle?.();
+  }
+
+  get #maySend(): boolean {
+    return this.#started && this.holds.maySend;
   }
 
   get #isIdle(): boolean {
@@ -217,7 +219,7 @@ export class Forwarder {
       this.#leave(retried);
       return entry === undefined ? this.#skip(lane) : this.#wait(lane, UNREADABLE_WAIT_MS);
     }
-    if (isCallback(entry)) {
+    if (isCallback(entry) || !this.#maySend) {
       this.#leave(retried);
       return this.#enqueue(lane);
     }
@@ -241,7 +243,7 @@ export class Forwarder {
     if (this.#stop.signal.aborted && outcome.kind === "no_answer") return this.#serve();
     this.#parts.emit({ kind: "backend_outcome", outcome });
     const told = { retried: lane.tries > 1, callback: isCallback(entry) };
-    if (this.#health.record(outcome, told)) this.#wakeUnanswered();
+    if (this.#health.record(outcome, told)) this.#retries.wakeUnanswered();
     if (outcome.kind === "answer" && this.#dispositionOf(outcome) !== "retry") {
       this.#answer(entry, outcome);
       return this.#next(lane);
@@ -260,16 +262,18 @@ export class Forwarder {
     }
     const shares = collected.filter(({ entries }) => entries.length > 0);
     if (shares.length < lanes.length) this.#serve();
-    const outcome = shares.length > 0 && await batches.send(shares, this.#stop.signal);
+    const goes = shares.length > 0 && this.#maySend;
+    const outcome = goes && await batches.send(shares, this.#stop.signal);
     this.#leave(retried);
     if (outcome) this.#concludeBatch(shares, outcome, retried);
+    else for (const { lane } of shares) this.#lanes.enqueue(lane);
     this.#serve();
   }
 
   #concludeBatch(shares: readonly BatchShare[], batch: BatchOutcome, retried: boolean): void {
     const outcome = wholeOf(batch, (one) => this.#dispositionOf(one) === "retry");
     if (this.#stop.signal.aborted && outcome.kind === "no_answer") return;
-    if (this.#health.record(outcome, { retried })) this.#wakeUnanswered();
+    if (this.#health.record(outcome, { retried })) this.#retries.wakeUnanswered();
     const count = shares.reduce((sum, { entries }) => sum + entries.length, 0);
     let place = 0;
     for (const { lane, entries } of shares) {
@@ -344,34 +348,14 @@ export class Forwarder {
   }
 
   #retry(lane: Lane, entry: OutboxEntry, outcome: Outcome, { mayGiveUp = true } = {}): void {
-    const { retryFirstMs, retryLongestMs, giveUpAfterMs } = this.#options;
-    const { steadyMs, random, clock, emit } = this.#parts;
     if (takeRemoval(lane)) return this.#skip(lane);
-    if (mayGiveUp && steadyMs() - entry.acceptedMs > giveUpAfterMs) {
+    if (mayGiveUp && this.#retries.isOver(entry)) {
       const last = outcome.kind === "answer" ? `status ${outcome.status}` : outcome.reason;
       this.#settler.deadLetter(entry, `not delivered within its time, last: ${last}`, outcome);
       return this.#next(lane);
     }
-    const delayMs = retryDelayMs(outcome, lane.tries, {
-      backoff: { firstMs: retryFirstMs, longestMs: retryLongestMs },
-      random: random(),
-      nowMs: clock.wallMs(),
-    });
-    emit({ kind: "delivery_retried", entry, outcome, delayMs });
-    this.#remind(lane, entry, outcome);
-    lane.unanswered = outcome.kind === "no_answer";
-    this.#wait(lane, delayMs);
-  }
-
-  /** While the backend takes nothing at all, that alone is said. */
-  #remind(lane: Lane, entry: OutboxEntry, outcome: Outcome): void {
-    const { clock, steadyMs, emit } = this.#parts;
-    lane.reminder ??= new Reminder(clock.monotonicMs());
-    if (this.#health.fault !== undefined && this.#lanes.size > 1) return;
-    if (!lane.reminder.isDue(clock.monotonicMs())) return;
-    lane.stuck = true;
-    const ageMs = Math.max(0, steadyMs() - entry.acceptedMs);
-    emit({ kind: "delivery_stuck", entry, outcome, ageMs, tries: lane.tries });
+    this.#retries.plan(lane, entry, outcome);
+    this.#serve();
   }
 
   #dispositionOf(outcome: Outcome) {
@@ -379,20 +363,7 @@ export class Forwarder {
   }
 
   #wait(lane: Lane, delayMs: number): void {
-    if (this.#started) lane.timer = setTimeout(() => this.#wake(lane), delayMs);
+    this.#retries.wait(lane, delayMs);
     this.#serve();
-  }
-
-  #wake(lane: Lane): void {
-    clearTimeout(lane.timer);
-    lane.timer = undefined;
-    lane.unanswered = false;
-    this.#enqueue(lane);
-  }
-
-  /** The backend answers again: no lane waits for it any longer. */
-  #wakeUnanswered(): void {
-    this.#lanes.forgetFailedBatches();
-    for (const lane of this.#lanes) if (lane.unanswered) this.#wake(lane);
   }
 }

@@ -14,9 +14,9 @@ export class LaneReader {
     this.#store = store;
   }
 
-  /** Keeps an entry that was accepted just now, if it is the lane's next and there is room. */
+  /** Keeps an entry that has come into its lane just now, if it is the next and there is room. */
   offer({ sequences, readAhead }: Lane, entry: OutboxEntry): void {
-    const isNext = readAhead.length === sequences.length && readAhead.length < READ_MAX;
+    const isNext = readAhead.length === sequences.length - 1 && readAhead.length < READ_MAX;
     if (!isNext || !this.#kept.hasRoom(entry)) return;
     readAhead.push(entry);
     this.#kept.add(entry);
@@ -40,16 +40,13 @@ export class LaneReader {
     return true;
   }
 
-  /** Puts an entry into its place by its number; what was read ahead is read again. */
-  insert({ sequences, readAhead }: Lane, sequence: number): void {
-    const later: number[] = [];
-    for (const one of sequences.first(sequences.length)) {
-      sequences.shift();
-      if (one < sequence) sequences.push(one);
-      else later.push(one);
-    }
-    for (const one of [sequence, ...later]) sequences.push(one);
-    while (readAhead.length > 0) this.#kept.remove(readAhead.shift()!);
+  /**
+   * Puts an entry into its place by its number, but not before one that may be on its way; what was
+   * read ahead from there on is read again.
+   */
+  insert({ sequences, readAhead, isHeld }: Lane, sequence: number): void {
+    const place = sequences.insert(sequence, (one) => one > sequence, isHeld ? 0 : 1);
+    while (readAhead.length > place) this.#kept.remove(readAhead.pop()!);
   }
 
   /** The entry in front is finished. */
@@ -63,10 +60,9 @@ export class LaneReader {
     const from = readAhead.length;
     const next = sequences.first(from + this.#kept.readable).slice(from);
     try {
-      const read = await this.#store.read(next);
-      for (const [place, entry] of read.entries()) {
-        const isNext = entry.sequence === next[place];
-        if (!isNext || from + place > 0 && !this.#kept.hasRoom(entry)) break;
+      for (const entry of await this.#store.read(next)) {
+        const isNext = entry.sequence === sequences.at(readAhead.length); // one may have come between
+        if (!isNext || readAhead.length > 0 && !this.#kept.hasRoom(entry)) break;
         readAhead.push(entry);
         this.#kept.add(entry);
       }

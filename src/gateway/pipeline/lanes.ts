@@ -18,7 +18,7 @@
 
 import type { Waiting } from "../../core/event.ts";
 import { Fifo } from "../../core/fifo.ts";
-import { isCallback, type OutboxEntry, type WaitingEntry } from "../../core/outbox_entry.ts";
+import { isCallback, type OutboxEntry } from "../../core/outbox_entry.ts";
 import type { Reminder } from "./reminder.ts";
 
 /** A lane with more entries than this has a backlog. */
@@ -51,7 +51,7 @@ export interface Lane {
   unanswered: boolean;
   /** Most entries of a batch that this lane may be in. */
   batchMax: number;
-  /** Another gateway has an entry that is older than those from this number on; infinite if none has. */
+  /** Entries from this number on wait for an older one that another gateway has; infinite: none do. */
   behindFrom: number;
   /** True while its front is held back for that, and it is in no queue. */
   isHeld: boolean;
@@ -80,7 +80,6 @@ export class Lanes {
   readonly #behind = new Map<string, number>();
   readonly #batchMax: number;
   #turn = 0;
-  #isPaused = false;
 
   /** `batchMax`: most entries of a batch. */
   constructor(batchMax = 1) {
@@ -130,15 +129,16 @@ export class Lanes {
       unanswered: false,
       batchMax: this.#batchMax,
       isHeld: false,
-      behindFrom: this.#behind.get(deviceId) ?? Infinity,
+      behindFrom: this.behindFrom(deviceId),
     };
     this.#all.set(deviceId, lane);
     return lane;
   }
 
   /** Forgets a lane that is empty. */
-  close(lane: Lane): void {
-    this.#all.delete(lane.deviceId);
+  close({ deviceId }: Lane): void {
+    this.#all.delete(deviceId);
+    this.#behind.delete(deviceId);
   }
 
   /** The first entry of a lane may be sent now, unless another gateway has to send before. */
@@ -147,31 +147,22 @@ export class Lanes {
     if (!lane.isHeld) this.#queueOf(lane).push(lane);
   }
 
-  /** Devices of which another gateway has older entries: from which number on they wait for them. */
-  get behind(): ReadonlyMap<string, number> {
-    return this.#behind;
+  /** Devices with entries that wait, or may come to wait, for what another gateway has. */
+  get behind(): string[] {
+    return [...this.#behind.keys()];
   }
 
-  /** Another gateway has entries of the device that are older than this one. */
-  holdBack({ deviceId, sequence }: WaitingEntry): void {
-    if (this.#behind.has(deviceId)) return;
-    this.#behind.set(deviceId, sequence);
+  /** See `Lane.behindFrom`. */
+  behindFrom(deviceId: string): number {
+    return this.#behind.get(deviceId) ?? Infinity;
+  }
+
+  /** See `Lane.behindFrom`. */
+  setBehind(deviceId: string, from = Infinity): void {
+    if (from === Infinity) this.#behind.delete(deviceId);
+    else this.#behind.set(deviceId, from);
     const lane = this.#all.get(deviceId);
-    if (lane) lane.behindFrom = sequence;
-  }
-
-  /** No other gateway has older entries of the device any longer. */
-  release(deviceId: string): void {
-    this.#behind.delete(deviceId);
-    const lane = this.#all.get(deviceId);
-    if (lane === undefined) return;
-    lane.behindFrom = Infinity;
-    if (lane.isHeld) this.enqueue(lane);
-  }
-
-  /** Whether nothing may be sent for now: others may take this gateway for dead. */
-  set isPaused(isPaused: boolean) {
-    this.#isPaused = isPaused;
+    if (lane) lane.behindFrom = from;
   }
 
   /** A lane that had its turn, but no room in the batch: it is the next. */
@@ -212,8 +203,7 @@ export class Lanes {
 
   /** The lane whose callback is to be sent, while so many are; undefined if none may be. */
   dequeueCallback(underWay: number): Lane | undefined {
-    const isFree = underWay < CALLBACKS_MAX && !this.#isPaused;
-    return isFree ? this.#callbacks.shift() : undefined;
+    return underWay < CALLBACKS_MAX ? this.#callbacks.shift() : undefined;
   }
 
   /** The lanes whose turn it is to be in one batch; empty if none may be served now. */
@@ -236,7 +226,6 @@ export class Lanes {
 
   /** The lane whose turn it is; undefined if none may be served now. */
   dequeue({ limit, underWay, retrying }: Places): Lane | undefined {
-    if (this.#isPaused) return undefined;
     const free = underWay < limit;
     const retries = Math.max(1, limit >> 1);
     if (retrying < retries && (free || retrying === 0) && this.#again.length > 0) {

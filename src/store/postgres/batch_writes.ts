@@ -30,13 +30,13 @@ export class BatchWrites {
 
   /** Devices of which something verified. */
   readonly heard = new Set<string>();
-  readonly #held: ReadonlyMap<string, number>;
+  readonly #held: readonly string[];
 
   constructor(
     { settlements, notes, held }: {
       readonly settlements: readonly Settlement[];
       readonly notes: readonly AuditNote[];
-      readonly held: ReadonlyMap<string, number>;
+      readonly held: readonly string[];
     },
   ) {
     this.settlements = settlements;
@@ -80,7 +80,7 @@ export class BatchWrites {
       ) => [identity, code, since, seconds, count]),
       ended: this.ended.map(({ identity, code }) => [identity, code]),
       marks: Object.fromEntries(this.marks),
-      held: Object.fromEntries(this.#held),
+      held: this.#held,
       heard: [...this.heard],
     };
   }

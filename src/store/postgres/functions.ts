@@ -199,7 +199,7 @@ const INTAKE = `
     result jsonb;
     others text[];
     told bigint;
-    behind jsonb := '[]';
+    behind jsonb := '{}';
   BEGIN
     IF (seen->>'replicated')::boolean AND (current_setting('synchronous_standby_names') = ''
       OR current_setting('synchronous_commit') IN ('off', 'local')) THEN
@@ -281,14 +281,16 @@ const INTAKE = `
         WHERE m.device_id = heard.device_id AND m.node <> me AND NOT m.is_taken RETURNING 1
       ) SELECT count(pg_notify('${CHANNEL}',
           jsonb_build_object('moved', device_id, 'node', me)::text)) INTO told FROM heard;
-      SELECT coalesce(jsonb_agg(device_id), '[]') INTO behind FROM (
-        SELECT DISTINCT device_id FROM unnest(entry_device) AS e(device_id)
-        WHERE EXISTS (SELECT FROM outbox o WHERE o.device_id = e.device_id
-          AND o.node = ANY (others) AND o.sequence < numbers[1])
-        UNION SELECT device_id FROM jsonb_each_text(more->'held') AS h(device_id, number)
-        WHERE EXISTS (SELECT FROM outbox o WHERE o.device_id = h.device_id
-          AND o.node = ANY (others) AND o.sequence < h.number::bigint)
-      ) AS devices;
+      SELECT coalesce(jsonb_object_agg(device_id, oldest), '{}') INTO behind FROM (
+        SELECT device_id, min(oldest.sequence) AS oldest FROM (
+          SELECT unnest(entry_device) AS device_id
+          UNION SELECT jsonb_array_elements_text(more->'held')
+          UNION SELECT c->>1 FROM jsonb_array_elements(changes) c WHERE (c->>3)::boolean
+        ) AS devices CROSS JOIN unnest(others) AS other CROSS JOIN LATERAL (
+          SELECT o.sequence FROM outbox o WHERE o.device_id = devices.device_id AND o.node = other
+          ORDER BY o.sequence LIMIT 1
+        ) AS oldest GROUP BY device_id
+      ) AS waiting;
     END IF;
 
     INSERT INTO audit_notes (at, author, event, subject, detail, count)

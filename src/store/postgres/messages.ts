@@ -62,8 +62,8 @@ type IntakeAnswer =
     readonly numbers: readonly number[];
     /** By other programs: number, device, whether it is a callback, whether it was added. */
     readonly changes: readonly (readonly [number, string, boolean, boolean])[];
-    /** Devices of which another node has older entries. */
-    readonly behind: readonly string[];
+    /** By device: the oldest entry that another node has. */
+    readonly behind: Readonly<Record<string, number>>;
   }
   | { readonly kind: "known"; readonly known: readonly number[] }
   | { readonly kind: "forgotten"; readonly forgotten: number }
@@ -355,7 +355,7 @@ export class PostgresMessages implements MessageStore {
     this.#pending += numbers.length + requeued.length - plan.writes.settlements.length;
     return {
       ...{ ...result, requeued, removed, pending: this.#pending },
-      behind: new Set(behind),
+      behind: new Map(Object.entries(behind)),
       expiredDeadLetters: expiredOf(
         (tidied?.expired ?? []).map(([deviceId, messageId]) => ({ deviceId, messageId })),
       ),

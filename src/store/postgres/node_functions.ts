@@ -61,7 +61,8 @@ const ADOPT = `
     entries bigint;
     devices jsonb;
   BEGIN
-    PERFORM FROM nodes WHERE node = me AND epoch = my_epoch;
+    -- Waits for its own commit under way, which would otherwise not see that these go first now.
+    PERFORM FROM nodes WHERE node = me AND epoch = my_epoch FOR UPDATE;
     IF NOT FOUND THEN
       RAISE EXCEPTION 'another gateway works as node "%" now', me USING ERRCODE = '${FENCED}';
     END IF;

@@ -285,7 +285,7 @@ export class SqliteMessages implements MessageStore {
 }
 
 /** No other gateway has entries. */
-const NOBODY: ReadonlySet<string> = new Set();
+const NOBODY: ReadonlyMap<string, number> = new Map();
 
 const NOTHING_TIDIED = {
   untidy: false,

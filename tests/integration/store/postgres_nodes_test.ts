@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 import type { CommitResult, MessageStore } from "../../../src/core/ports.ts";
+import { Connection } from "../../../src/store/postgres/connection.ts";
 import { openStore } from "../../../src/store/open_store.ts";
 import type { Store } from "../../../src/store/store.ts";
 import type { PostgresPlace } from "../../../src/store/store_place.ts";
@@ -204,9 +205,10 @@ Deno.test({
       await b.nodes!.renewLease(LEASE);
       const first = await a.commit(batch({ examined: [candidate("d"), candidate("e")] }));
       const moved = await b.commit(batch({ examined: [candidate("d"), candidate("f")] }));
-      assert.deepEqual([...moved.behind], ["d"], "a has an older one of d");
-      const held = new Map([["d", sequencesOf(moved)[0]!]]);
-      assert.deepEqual([...(await b.commit(batch({ held }))).behind], ["d"]);
+      const older = new Map([["d", sequencesOf(first)[0]!]]);
+      assert.deepEqual(moved.behind, older, "a has an older one of d");
+      const held = ["d"];
+      assert.deepEqual((await b.commit(batch({ held }))).behind, older);
       assert.equal(await b.nodes!.adopt("a"), undefined, "its lease is not over");
       await poll("the lease to be over", async () => {
         const { nodes: [seen] } = await b.nodes!.renewLease(LEASE);
@@ -215,11 +217,65 @@ Deno.test({
       assert.deepEqual(await b.nodes!.adopt("a"), { entries: 2, commandDevices: [] });
       const adopted = await b.commit(batch({ held }));
       assert.deepEqual(adopted.requeued.map(({ sequence }) => sequence), sequencesOf(first));
-      assert.deepEqual([...adopted.behind], [], "they are its own now");
+      assert.equal(adopted.behind.size, 0, "they are its own now");
       const error = await a.commit(batch({ examined: [candidate("d")] }))
         .then(() => undefined, (error: Error) => error);
       assert.ok(error && a.isLost(error), `${error}`);
       assert.equal(await (await open()).outbox.count(), 4);
+    }),
+});
+
+Deno.test({
+  name: "what is taken over while a commit is under way goes before what that commit brings",
+  ignore,
+  fn: async () =>
+    await withSite(async ({ node, postgres }) => {
+      const [a, b] = [await node("a"), await node("b")];
+      const older = await a.commit(batch({ examined: [candidate("d")] }));
+      await b.commit(batch({ examined: [] }));
+      const place = { ...await postgres.place(), database: "store_1" };
+      const bystander = new Connection(place, { purpose: "bystander", author: "command" });
+      const waiting = async () =>
+        Number(
+          await postgres.server.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
+          ),
+        );
+      try {
+        const { committing, adopting } = await bystander.transaction(async (query) => {
+          await query("LOCK TABLE presence IN SHARE MODE");
+          // It has taken what others have handed to it, and not yet looked for what they have.
+          const committing = b.commit(batch({ examined: [candidate("d")] }));
+          await poll("the commit to wait", async () => await waiting() === 1);
+          let isAdopted = false;
+          const adopting = b.nodes!.adopt("a").finally(() => isAdopted = true);
+          await poll("the end of it", async () => isAdopted || await waiting() === 2);
+          return { committing, adopting };
+        });
+        const { behind } = await committing;
+        assert.equal((await adopting)!.entries, 1);
+        assert.deepEqual(behind, new Map([["d", sequencesOf(older)[0]!]]));
+        const adopted = await b.commit(batch({ held: ["d"] }));
+        assert.deepEqual(adopted.requeued.map(({ sequence }) => sequence), sequencesOf(older));
+        assert.equal(adopted.behind.size, 0);
+      } finally {
+        await bystander.close();
+      }
+    }),
+});
+
+Deno.test({
+  name: "what is taken over waits for what a third node has",
+  ignore,
+  fn: async () =>
+    await withSite(async ({ node }) => {
+      const [a, b, c] = [await node("a"), await node("b"), await node("c")];
+      const oldest = await c.commit(batch({ examined: [candidate("d")] }));
+      await a.commit(batch({ examined: [candidate("d")] }));
+      await b.nodes!.adopt("a");
+      const { requeued, behind } = await b.commit(batch({}));
+      assert.equal(requeued.length, 1);
+      assert.deepEqual(behind, new Map([["d", sequencesOf(oldest)[0]!]]));
     }),
 });
 

@@ -39,7 +39,7 @@ async function withIntake(
       add: (entry: OutboxEntry) => entries.push(entry),
       requeue: () => {},
       remove: () => {},
-      holds: new LaneHolds(new Lanes(), () => {}),
+      holds: new LaneHolds(new Lanes(), { monotonicMs: () => 0 }, () => {}),
     };
     pipeline.committer.start({ pending: 0, entries: forwarder, commands: { changed: () => {} } });
     const commands = { heard: () => {} };

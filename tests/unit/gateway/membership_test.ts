@@ -20,7 +20,7 @@ async function withMembership(
 ): Promise<void> {
   const events: GatewayEvent[] = [];
   const adopted: string[] = [];
-  let isPaused = false;
+  let endsMs = Infinity;
   const nodes: Pick<NodeStore, "renewLease" | "adopt"> = {
     renewLease: () => store.isAway ? Promise.reject(new Error("away")) : Promise.resolve(store),
     adopt: (node) => {
@@ -31,7 +31,7 @@ async function withMembership(
   };
   const membership = new Membership({
     nodes,
-    holds: { pause: () => isPaused = true, resume: () => isPaused = false },
+    holds: { sendUntil: (ms) => endsMs = ms },
     commands: { add: () => {} },
     presence: { seen: () => {} },
     clock: { wallMs: () => 0, monotonicMs: () => performance.now() },
@@ -39,7 +39,7 @@ async function withMembership(
   }, { leaseMs: LEASE_MS, toleranceSeconds: 300 });
   try {
     await membership.start();
-    await work({ membership, events, adopted, isPaused: () => isPaused });
+    await work({ membership, events, adopted, isPaused: () => performance.now() >= endsMs });
   } finally {
     await membership.close();
   }

@@ -70,7 +70,7 @@ export function batch(over: Partial<Batch>): Batch {
     registryRevision: undefined,
     settlements: [],
     notes: [],
-    held: new Map(),
+    held: [],
     commandChanges: [],
     buckets: new Map(),
     policy: { toleranceSeconds: 300, graceSeconds: 0, rate: undefined },
