@@ -1,0 +1,138 @@
+/** What was asked of devices, and what became of it. */
+
+import { useState } from "preact/hooks";
+import { change, query, useApi } from "./api.js";
+import { All, html } from "./html.js";
+import { Name, Outside } from "./outside.js";
+import {
+  Ago,
+  AskingButton,
+  Badge,
+  DeviceLink,
+  Heading,
+  Loaded,
+  Until,
+  useOutcome,
+} from "./parts.js";
+import { usePages } from "./pages.js";
+import { Pager, Table } from "./table.js";
+import { number } from "./words.js";
+
+/** Each state: how it is shown, and what it says. */
+const STATES = {
+  waiting: ["warn", "on the disk, the device was not there yet"],
+  sent: ["", "a copy may be with the device"],
+  received: ["", "the device says so, signed"],
+  running: ["", "the device says so, signed"],
+  done: ["good", "the device's signed word"],
+  failed: ["bad", "the device's signed word"],
+  refused: ["bad", "the device's signed word"],
+  expired: ["", "was never executed"],
+  cancelled: ["", "was never executed"],
+  unconfirmed: ["warn", "sent, and nobody knows"],
+};
+
+const FINAL = ["done", "failed", "refused", "expired", "cancelled", "unconfirmed"];
+
+/** The commands of all devices. */
+export function Commands({ mayOperate }) {
+  const [state, setState] = useState("");
+  return html`
+    <${All}>
+      <${Heading} title="Commands">What was asked, and what became of it?<//>
+      <form class="row filters" onSubmit=${(event) => event.preventDefault()}>
+        <label>State <select value=${state} onChange=${({ target }) => setState(target.value)}>
+          <option value="">all</option>
+          ${Object.keys(STATES).map((name) =>
+            html`<option key=${name} value=${name}>${name}</option>`
+          )}
+        </select></label>
+        ${state && html`<span class="muted">${state}: ${STATES[state][1]}</span>`}
+      </form>
+      <${CommandList} state=${state} mayOperate=${mayOperate} hasDevice />
+    <//>
+  `;
+}
+
+/** Commands of one device or of all, newest first. */
+export function CommandList({ device, state, mayOperate, hasDevice = false }) {
+  const selection = query({ device, state });
+  const pages = usePages(selection);
+  const path = `commands${query({ device, state, limit: pages.size, cursor: pages.cursor })}`;
+  const commands = useApi(path, { seconds: 10, keep: true });
+  const { attempt, shown } = useOutcome();
+  const cancel = async (command) => {
+    const { device_id: id, message_id: messageId } = command;
+    const done = await attempt(async () => {
+      const record = await change(`commands/${encodeURIComponent(id)}/${messageId}/cancel`);
+      return record.state === "cancelled"
+        ? "Cancelled: it was never executed and never will be"
+        : "Withdrawn: no further copy is sent, but one may still act";
+    });
+    if (done) commands.refresh();
+  };
+  return html`
+    ${shown}
+    <${Loaded} of=${commands}>${(value) =>
+      html`
+        <${Table} caption="Commands, newest first" rows=${value.commands} empty="No command"
+          columns=${columnsAt(commands.askedAt, { cancel, mayOperate, hasDevice })}
+          keyOf=${({ message_id }) => message_id} />
+        <${Pager} pages=${pages} next=${value.next} shown=${value.commands.length} />
+      `}<//>
+  `;
+}
+
+function columnsAt(now, { cancel, mayOperate, hasDevice }) {
+  const columns = [
+    hasDevice && {
+      ...{ key: "device", label: "Device" },
+      cell: ({ device_id }) => html`<${DeviceLink} id=${device_id} />`,
+    },
+    {
+      key: "created",
+      label: "Asked",
+      cell: ({ created }) => html`<${Ago} at=${created} now=${now} />`,
+    },
+    { key: "state", label: "State", cell: (command) => html`<${State} of=${command} />` },
+    { key: "says", label: "The device says", cell: (command) => html`<${Said} of=${command} />` },
+    { key: "sends", label: "Copies", isNumber: true, cell: ({ sends }) => number(sends) },
+    {
+      ...{ key: "expires", label: "Until" },
+      cell: ({ expires, state }) =>
+        FINAL.includes(state) ? "–" : html`<${Until} at=${expires} now=${now} soonSeconds=${0} />`,
+    },
+    { key: "key", label: "Key", cell: ({ key }) => key ? html`<${Name} text=${key} />` : "–" },
+    {
+      key: "id",
+      label: "Message id",
+      cell: ({ message_id }) => html`<code class="id">${message_id}</code>`,
+    },
+    mayOperate && {
+      ...{ key: "cancel", label: "Cancel", isQuiet: true },
+      cell: (command) =>
+        !FINAL.includes(command.state) && !command.withdrawn && html`
+          <${AskingButton} label="Cancel" name=${`Cancel the command ${command.message_id}`}
+            question=${html`Cancel this command to <${Name} text=${command.device_id} />?`}
+            yes="Cancel it" onYes=${() => cancel(command)} />
+        `,
+    },
+  ];
+  return columns.filter((column) => column);
+}
+
+function State({ of: { state, withdrawn } }) {
+  const [grade, says] = STATES[state] ?? ["", ""];
+  return html`<${Badge} grade=${grade}>${state}<//>
+    <small class="muted"> ${says}${withdrawn && ", withdrawn"}</small>`;
+}
+
+function Said({ of: { acknowledgement } }) {
+  if (acknowledgement === null) return html`<span class="muted">nothing</span>`;
+  const { result, reason } = acknowledgement.payload ?? {};
+  const text = [reason, result === undefined ? undefined : JSON.stringify(result)]
+    .filter((part) => part !== undefined).join(" ");
+  return text === ""
+    ? html`<span class="muted">nothing more</span>`
+    : html`<${Outside} text=${text} />`;
+}
