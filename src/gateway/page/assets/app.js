@@ -56,7 +56,7 @@ function usePlace() {
     addEventListener("hashchange", onChange);
     return () => removeEventListener("hashchange", onChange);
   }, []);
-  const [section, rest] = hash.slice(1).split("/", 2);
+  const [section, rest] = hash.slice(1).split("?")[0].split("/", 2);
   return { section: section in SECTIONS ? section : "overview", rest: decoded(rest) };
 }
 
@@ -122,15 +122,12 @@ function Section({ section, rest, session, overview }) {
 function Navigation({ section, session, overview, onLogOut }) {
   const [isOpen, setOpen] = useState(false);
   useEffect(() => setOpen(false), [section]);
-  const grade = overview.fault ? "bad" : overview.value && gradeOf(overview.value)[0];
-  const sentence = overview.fault
-    ? overview.fault.message
-    : overview.value && gradeOf(overview.value)[1];
   return html`
     <header class="side">
       <div class="brand">
         <img src="/ui/assets/icon.svg" alt="" width="24" height="24" />
         <span>SecureIoTGateway</span>
+        <${Well} of=${overview} />
         <button type="button" class="menu" aria-expanded=${String(isOpen)} aria-controls="menu"
           onClick=${() => setOpen(!isOpen)}>Menu</button>
       </div>
@@ -149,13 +146,20 @@ function Navigation({ section, session, overview, onLogOut }) {
           </ul>
         </nav>
         <div class="who">
-          ${sentence &&
-            html`<p class=${`well ${grade}`}><span class="mark" aria-hidden="true"></span>${sentence}</p>`}
           <p class="muted"><${Name} text=${session.name} /> may ${session.role}</p>
           <button type="button" onClick=${onLogOut}>Log out</button>
         </div>
       </div>
     </header>
+  `;
+}
+
+/** Is it well? Seen from every section. */
+function Well({ of: { value, fault } }) {
+  if (fault === undefined && value === undefined) return "";
+  const [grade, sentence] = fault === undefined ? gradeOf(value) : ["bad", fault.message];
+  return html`
+    <p class=${`well ${grade}`}><span class="mark" aria-hidden="true"></span>${sentence}</p>
   `;
 }
 

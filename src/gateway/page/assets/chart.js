@@ -80,8 +80,8 @@ function Legend({ series, pointed }) {
     <ul class="legend">
       ${series.map(({ name, values, color }) =>
         html`
-          <li key=${name}><span class=${`swatch ${color}`} aria-hidden="true"></span>${name}
-            <strong>${number(
+          <li
+            key=${name}><span class=${`swatch ${color}`} aria-hidden="true"></span>${name}${" "}<strong>${number(
               pointed === undefined ? sum(values) : values[pointed] ?? 0,
             )}</strong></li>
         `
@@ -104,7 +104,7 @@ function Numbers({ title, series, timeAt, length }) {
     })),
   ];
   return html`
-    <div class="numbers" tabindex="0" role="region" aria-label=${`${title}, numbers`}>
+    <div class="numbers" tabindex="0" role="group" aria-label=${`${title}, numbers`}>
       <${Table} caption=${`${title} in each minute`} columns=${columns} rows=${rows} keyOf=${(i) =>
         i}
         empty="Nothing in the last hour" />

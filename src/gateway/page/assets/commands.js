@@ -20,16 +20,16 @@ import { number } from "./words.js";
 
 /** Each state: how it is shown, and what it says. */
 const STATES = {
-  waiting: ["warn", "on the disk, the device was not there yet"],
-  sent: ["", "a copy may be with the device"],
-  received: ["", "the device says so, signed"],
-  running: ["", "the device says so, signed"],
-  done: ["good", "the device's signed word"],
-  failed: ["bad", "the device's signed word"],
-  refused: ["bad", "the device's signed word"],
-  expired: ["", "was never executed"],
-  cancelled: ["", "was never executed"],
-  unconfirmed: ["warn", "sent, and nobody knows"],
+  waiting: ["warn", "on the disk; certainly not executed yet"],
+  sent: ["", "a copy may be with the device; nobody knows more"],
+  received: ["", "the device has it, and says so, signed"],
+  running: ["", "the device does it, and says so, signed"],
+  done: ["good", "the device did it, and says so, signed"],
+  failed: ["bad", "the device tried and failed, and says so, signed"],
+  refused: ["bad", "the device does not do it, and says so, signed"],
+  expired: ["", "its time is over; never executed"],
+  cancelled: ["", "somebody cancelled it; never executed"],
+  unconfirmed: ["warn", "its time is over after it was sent; nobody knows if it was executed"],
 };
 
 const FINAL = ["done", "failed", "refused", "expired", "cancelled", "unconfirmed"];
@@ -47,10 +47,29 @@ export function Commands({ mayOperate }) {
             html`<option key=${name} value=${name}>${name}</option>`
           )}
         </select></label>
-        ${state && html`<span class="muted">${state}: ${STATES[state][1]}</span>`}
       </form>
       <${CommandList} state=${state} mayOperate=${mayOperate} hasDevice />
+      <${Meanings} />
     <//>
+  `;
+}
+
+function Meanings() {
+  return html`
+    <details class="how">
+      <summary>What the states mean</summary>
+      <dl class="meanings">
+        ${Object.entries(STATES).map(([name, [grade, says]]) =>
+          html`
+            <div key=${name}>
+              <dt>
+                <${Badge} grade=${grade}>${name}<//></dt>
+              <dd>${says}</dd>
+            </div>
+          `
+        )}
+      </dl>
+    </details>
   `;
 }
 
@@ -95,7 +114,12 @@ function columnsAt(now, { cancel, mayOperate, hasDevice }) {
       cell: ({ created }) => html`<${Ago} at=${created} now=${now} />`,
     },
     { key: "state", label: "State", cell: (command) => html`<${State} of=${command} />` },
-    { key: "says", label: "The device says", cell: (command) => html`<${Said} of=${command} />` },
+    {
+      key: "says",
+      label: "The device says",
+      isLong: true,
+      cell: (command) => html`<${Said} of=${command} />`,
+    },
     { key: "sends", label: "Copies", isNumber: true, cell: ({ sends }) => number(sends) },
     {
       ...{ key: "expires", label: "Until" },
@@ -122,9 +146,8 @@ function columnsAt(now, { cancel, mayOperate, hasDevice }) {
 }
 
 function State({ of: { state, withdrawn } }) {
-  const [grade, says] = STATES[state] ?? ["", ""];
-  return html`<${Badge} grade=${grade}>${state}<//>
-    <small class="muted"> ${says}${withdrawn && ", withdrawn"}</small>`;
+  const [grade] = STATES[state] ?? [""];
+  return html`<${Badge} grade=${grade}>${state}<//>${withdrawn && " withdrawn"}`;
 }
 
 function Said({ of: { acknowledgement } }) {

@@ -54,7 +54,7 @@ function AllOfThem({ total, device, act }) {
   const which = device === undefined ? { all: true } : { device };
   const all = `all ${counted(total, "dead letter")}`;
   return html`
-    <div class="row">
+    <div class="row filters">
       <${AskingButton} label="Retry all" grade="plain" question=${`Send ${all} to the backend again?`}
         yes="Retry all" onYes=${() => act("dead/retry", which, sayRequeued)} />
       <${AskingButton} label="Drop all" question=${`Drop ${all}? Their payloads are gone then.`}
@@ -73,25 +73,25 @@ function columnsAt(now, { act, mayOperate }) {
     },
     { key: "died", label: "Died", cell: ({ died }) => html`<${Ago} at=${died} now=${now} />` },
     {
-      ...{ key: "reason", label: "Why" },
+      ...{ key: "reason", label: "Why", isLong: true },
       cell: ({ status, reason, command_state: state }) =>
         html`
-          ${status !== null && html`
-            <${Badge} grade="bad">${status}<//>
-          `}
-          ${state && `callback “${state}”: `}<${Outside} text=${reason} />
+          ${status !== null && html`<${Badge} grade="bad">${status}<//>`}${" "}
+          ${state && `callback “${state}”: `}${reason !== `status ${status}` &&
+            html`<${Outside} text=${reason} />`}
         `,
     },
     {
       key: "payload",
       label: "Payload",
+      isLong: true,
       cell: ({ sequence }) => html`<${Payload} sequence=${sequence} />`,
     },
     mayOperate && {
       ...{ key: "act", label: "Retry or drop", isQuiet: true },
       cell: ({ sequence }) =>
         html`
-          <div class="row">
+          <div class="row acts">
             <button type="button" aria-label=${`Retry dead letter ${sequence}`}
               onClick=${() => act(`dead/${sequence}/retry`, {}, sayRequeued)}>Retry</button>
             <${AskingButton} label="Drop" name=${`Drop dead letter ${sequence}`}

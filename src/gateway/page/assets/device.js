@@ -81,10 +81,15 @@ function Rejections({ path, of, now }) {
   const columns = [
     { key: "at", label: "When", cell: ({ at }) => html`<${Ago} at=${at} now=${now} />` },
     { key: "code", label: "Code", cell: ({ code }) => html`<code>${code}</code>` },
-    { key: "reason", label: "Reason", cell: ({ reason }) => html`<${Outside} text=${reason} />` },
+    {
+      key: "reason",
+      label: "Reason",
+      isLong: true,
+      cell: ({ reason }) => html`<${Outside} text=${reason} />`,
+    },
     { key: "count", label: "Count", isNumber: true, cell: ({ count }) => number(count) },
     {
-      ...{ key: "why", label: "Likely mistake" },
+      ...{ key: "why", label: "Likely mistake", isLong: true },
       cell: (rejection) => html`<${Explanation} path=${path} of=${rejection} />`,
     },
   ];

@@ -23,16 +23,21 @@ const SILENCES = { 300: "5 minutes", 3600: "1 hour", 86400: "1 day", 604800: "7 
 /** How long to wait for the next letter, milliseconds. */
 const TYPING_MS = 150;
 
-/** The devices; `filter` is what the address asks for. */
-export function Devices({ filter: first = "" }) {
-  const [filter, setFilter] = useState(first in FILTERS ? first : "");
-  const [silentAfter, setSilentAfter] = useState("3600");
-  const [q, setQ] = useTyped("");
-  const [order, setOrder] = useState({ by: "id", isDown: false });
+/** The devices; what is looked for stands in the address, so that the way back leads to the same. */
+export function Devices() {
+  const [first] = useState(() => new URLSearchParams(location.hash.split("?")[1]));
+  const [filter, setFilter] = useState(first.get("filter") ?? "");
+  const [silentAfter, setSilentAfter] = useState(first.get("silent_after") ?? "3600");
+  const [q, setQ] = useTyped(first.get("q") ?? "");
+  const [order, setOrder] = useState({
+    by: first.get("sort") ?? "id",
+    isDown: first.get("order") === "desc",
+  });
   const selection = query({
     ...{ filter, q: q.settled, sort: order.by, order: order.isDown ? "desc" : "asc" },
     silent_after: filter === "silent" ? silentAfter : undefined,
   });
+  useEffect(() => history.replaceState(null, "", `#devices${selection}`), [selection]);
   const pages = usePages(selection);
   const page = `devices${selection}&limit=${pages.size}`;
   const devices = useApi(
@@ -102,11 +107,7 @@ function columnsAt(now) {
     {
       ...{ key: "rejected", label: "Rejected, 24 h", sort: "rejected", isNumber: true },
       cell: ({ rejected, last_rejection: last }) =>
-        html`${
-          last && html`
-            <small class="muted">${last.code}</small>
-          `
-        }${number(rejected)}`,
+        html`${last && html`<small class="muted">${last.code}</small>`}${" "}${number(rejected)}`,
     },
     {
       ...{ key: "expires", label: "Certificate ends", sort: "expires" },
@@ -118,11 +119,8 @@ function columnsAt(now) {
 /** A device's status, and if it holds something up. */
 export function DeviceBadges({ of: { status, stuck } }) {
   const grade = status === "active" ? "good" : "bad";
-  return html`<${Badge} grade=${grade}>${status}<//>${
-    stuck && html`
-      <${Badge} grade="warn">stuck<//>
-    `
-  }`;
+  const held = stuck && html`<${Badge} grade="warn">stuck<//>`;
+  return html`<${Badge} grade=${grade}>${status}<//>${" "}${held}`;
 }
 
 /** What is being typed, and what it was when no letter came for a moment. */

@@ -92,7 +92,7 @@ const COLUMNS = [
     ...{ key: "device", label: "Device" },
     cell: ({ device_id: id }) => id === undefined ? "" : html`<${DeviceLink} id=${id} />`,
   },
-  { key: "detail", label: "Detail", cell: (row) => html`<${Detail} of=${row} />` },
+  { key: "detail", label: "Detail", isLong: true, cell: (row) => html`<${Detail} of=${row} />` },
 ];
 
 function Detail({ of }) {

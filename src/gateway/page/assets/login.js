@@ -1,6 +1,6 @@
 /** The log-in, with an API key. */
 
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { change } from "./api.js";
 import { html } from "./html.js";
 
@@ -8,18 +8,18 @@ import { html } from "./html.js";
 export function LogIn({ onSession, wasOver }) {
   const [fault, setFault] = useState(wasOver ? "The session is over: log in again" : "");
   const [isBusy, setBusy] = useState(false);
+  const field = useRef();
+  useEffect(() => field.current.focus(), []);
   const submit = async (event) => {
     event.preventDefault();
-    const field = event.target.elements.key;
     setBusy(true);
     setFault("");
     try {
-      onSession(await change("session", { key: field.value.trim() }));
+      onSession(await change("session", { key: field.current.value.trim() }));
     } catch (problem) {
       setFault(sentenceOf(problem));
       setBusy(false);
-      field.select();
-      field.focus();
+      field.current.select();
     }
   };
   return html`
@@ -28,7 +28,7 @@ export function LogIn({ onSession, wasOver }) {
         <h1><img src="/ui/assets/icon.svg" alt="" width="32" height="32" />SecureIoTGateway</h1>
         <label for="key">API key</label>
         <input id="key" name="key" type="password" required autocomplete="current-password"
-          maxlength="512" autofocus aria-describedby="fault" />
+          maxlength="512" ref=${field} aria-describedby="fault" />
         <p id="fault" class=${fault ? "notice bad" : "silent"} role="alert">${fault}</p>
         <button type="submit" class="primary" disabled=${isBusy}>Log in</button>
         <p class="muted">A key that may look is made on the gateway's machine:</p>

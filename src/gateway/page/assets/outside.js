@@ -41,14 +41,16 @@ export function Outside({ text, max = LINE_MAX }) {
       ${isWhole ? "Show less" : `Show all ${number(text.length)} characters`}
     </button>
   `;
-  if (!isWhole) return html`<span><${Name} text=${`${text.slice(0, max)}…`} /> ${toggle}</span>`;
+  if (!isWhole) {
+    return html`<span><${Name} text=${`${text.slice(0, max)}…`} />${" "}${toggle}</span>`;
+  }
   return html`<div>${toggle}<${Whole} text=${text} /></div>`;
 }
 
 /** A long text in a box that scrolls. */
 export function Whole({ text, label = "The whole text" }) {
   return html`
-    <pre class="whole" tabindex="0" role="region"
+    <pre class="whole" tabindex="0" role="group"
       aria-label=${label}><bdi class="outside">${visible(text, { keepBreaks: true })}</bdi></pre>
   `;
 }

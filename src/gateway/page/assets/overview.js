@@ -38,13 +38,16 @@ function State({ of }) {
         <ul class="facts">
           ${factsOf(of).map(([text, isGood]) =>
             html`
-              <li key=${text} class=${isGood ? "" : "warn"}>${text}</li>
+              <li key=${text} class=${isGood ? "fine" : "warn"}>${text}</li>
             `
           )}
           ${of.next_expiry &&
-            html`<li>next to end: <${Name} text=${
-              lastPart(of.next_expiry.what)
-            } /> <${Until} at=${of.next_expiry.expires} now=${of.time} /></li>`}
+            html`
+              <li
+                class="next">next to end: ${" "}<${Name} text=${lastPart(
+                  of.next_expiry.what,
+                )} />${" "}<${Until} at=${of.next_expiry.expires} now=${of.time} /></li>
+            `}
         </ul>
         ${[...of.unready, ...of.degraded].map((reason) =>
           html`
@@ -74,13 +77,7 @@ function factsOf({ broker, backend, store, intake }) {
 function Counts({ of: { counts, oldest_waiting_seconds: oldest, backend } }) {
   const tiles = [
     ["devices", "Devices", counts.devices],
-    [
-      "waiting",
-      "Waiting",
-      counts.waiting,
-      oldest !== null && counts.waiting > 0 && `oldest ${duration(oldest)}`,
-    ],
-    ["waiting", "Stuck", backend.stuck],
+    ["waiting", "Waiting", counts.waiting, waitingMore(oldest, counts, backend)],
     ["dead", "Dead letters", counts.dead_letters],
     ["commands", "Commands waiting", counts.commands_waiting],
   ].filter(([, , count]) => count !== null && count !== undefined);
@@ -88,16 +85,24 @@ function Counts({ of: { counts, oldest_waiting_seconds: oldest, backend } }) {
     <ul class="tiles">
       ${tiles.map(([section, label, count, more]) =>
         html`
-          <li
-            key=${label}><a href=${`#${section}`}><strong>${number(
-              count,
-            )}</strong> <span>${label}</span>${more && html`
-              <small>${more}</small>
-            `}</a></li>
+          <li key=${label}>
+            <a href=${`#${section}`}>
+              <strong>${number(
+                count,
+              )}</strong>${" "}<span>${label}</span>${" "}<small>${more}</small>
+            </a>
+          </li>
         `
       )}
     </ul>
   `;
+}
+
+function waitingMore(oldest, counts, { stuck }) {
+  return [
+    oldest !== null && counts.waiting > 0 && `oldest ${duration(oldest)}`,
+    stuck > 0 && `${number(stuck)} stuck`,
+  ].filter((part) => part).join(", ");
 }
 
 function Nodes({ of: { nodes, node: own } }) {

@@ -2,18 +2,19 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { All, html } from "./html.js";
-import { Name } from "./outside.js";
+import { Name, visible } from "./outside.js";
 import { ago, clock, dateTime, until } from "./words.js";
 
-/** A section's heading; it gets the focus when the section opens. */
+/** A section's heading. */
 export function Heading({ title, children }) {
-  const heading = useRef();
   useEffect(() => {
-    document.title = `${title} · SecureIoTGateway`;
+    document.title = `${visible(title)} · SecureIoTGateway`;
   }, [title]);
   return html`
     <header class="heading">
-      <h1 ref=${heading} tabindex="-1">${title}</h1>
+      <h1 tabindex="-1">
+        <${Name} text=${title} />
+      </h1>
       <p class="muted">${children}</p>
     </header>
   `;
@@ -87,7 +88,7 @@ export function ShellCommand({ label, text }) {
     <div class="shell">
       <p>${label}</p>
       <div class="row">
-        <code ref=${code} tabindex="0" role="region" aria-label=${`Command: ${label}`}>${text}</code>
+        <code ref=${code} tabindex="0" role="group" aria-label=${`Command: ${label}`}>${text}</code>
         <button type="button" onClick=${copy} aria-label=${`Copy: ${label}`}>Copy</button>
       </div>
       <p class="muted" role="status">${copied}</p>
@@ -113,7 +114,7 @@ export function AskingButton({ label, name = label, question, yes, onYes, grade 
       <dialog ref=${dialog} aria-label=${name}>
         <p>${question}</p>
         <div class="row end">
-          <button type="button" autofocus onClick=${close}>Keep</button>
+          <button type="button" onClick=${close}>Keep</button>
           <button type="button" class=${grade} disabled=${isBusy}
             onClick=${act}>${yes}</button>
         </div>

@@ -2,8 +2,8 @@
  * Tables that are read on a desk, on a phone and by a screen reader.
  *
  * On a narrow screen each row becomes a card, by CSS alone; the roles are written out, since browsers
- * forget them with another `display`. `columns`: `{ key, label, cell, isNumber, sort }`; `sort` names
- * the order that the API is asked for.
+ * forget them with another `display`. `columns`: `{ key, label, cell, isNumber, isLong, isQuiet, sort }`;
+ * `sort` names the order that the API is asked for.
  */
 
 import { html } from "./html.js";
@@ -52,10 +52,14 @@ function HeadCell({ column: { label, sort, isNumber, isQuiet }, order }) {
 function Row({ row, columns }) {
   return html`
     <tr role="row">
-      ${columns.map(({ key, label, cell, isNumber, isQuiet }, i) =>
+      ${columns.map(({ key, label, cell, isNumber, isQuiet, isLong }, i) =>
         html`
           <${i === 0 ? "th" : "td"} key=${key} role=${i === 0 ? "rowheader" : "cell"}
-            scope=${i === 0 ? "row" : undefined} class=${isNumber ? "number" : undefined}
+            scope=${i === 0 ? "row" : undefined} class=${isNumber
+              ? "number"
+              : isLong
+              ? "long"
+              : undefined}
             data-label=${isQuiet ? undefined : label}>
             <div class="cell">${cell(row)}</div>
             <//>

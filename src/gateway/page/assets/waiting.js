@@ -51,11 +51,7 @@ function columns({ drop, mayOperate }) {
     {
       ...{ key: "age", label: "Waits for", isNumber: true },
       cell: ({ age_seconds: age, stuck }) =>
-        html`${
-          stuck && html`
-            <${Badge} grade="warn">stuck<//>
-          `
-        }${duration(age)}`,
+        html`${stuck && html`<${Badge} grade="warn">stuck<//>`}${" "}${duration(age)}`,
     },
     { key: "tries", label: "Tries", isNumber: true, cell: ({ tries }) => number(tries) },
     {
@@ -65,7 +61,7 @@ function columns({ drop, mayOperate }) {
       cell: ({ waiting }) => number(waiting),
     },
     {
-      ...{ key: "reason", label: "Last answer" },
+      ...{ key: "reason", label: "Last answer", isLong: true },
       cell: ({ reason, command_state: state }) =>
         html`${state && `callback “${state}”: `}<${Outside} text=${reason ?? ""} />`,
     },
