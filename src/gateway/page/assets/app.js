@@ -1,7 +1,7 @@
 /** The page: who is logged in, where they are, and the way to each section. */
 
 import { render } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useErrorBoundary, useRef, useState } from "preact/hooks";
 import { change, read, useApi, whenLoggedOut } from "./api.js";
 import { Commands } from "./commands.js";
 import { DeadLetters } from "./dead.js";
@@ -96,6 +96,10 @@ function Page({ session, onLogOut }) {
 }
 
 function Section({ section, rest, session, overview }) {
+  const [fault] = useErrorBoundary();
+  if (fault) {
+    return html`<p class="notice bad" role="alert">This cannot be shown: ${fault.message}</p>`;
+  }
   const mayOperate = session.role === "operate";
   switch (section) {
     case "devices":

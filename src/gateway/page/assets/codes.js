@@ -4,35 +4,35 @@
 export const CODES = {
   malformed: {
     says: "The message does not have the agreed form",
-    usually: "The firmware writes a field in another way: the reason names what and where",
+    usually: "the firmware writes a field in another way: the reason names what and where",
   },
   identity_mismatch: {
     says: "device_id in the message is not the id in the certificate",
-    usually: "One device has the files of another, or a fixed id is in the firmware",
+    usually: "one device has the files of another, or a fixed id is in the firmware",
   },
   unknown_device: {
     says: "The device is not in the registry",
-    usually: "It was removed, or was never added here",
+    usually: "it was removed, or was never added here",
   },
   device_revoked: {
     says: "The device is revoked, or its certificate is over",
-    usually: "It is to be given a new certificate, or restored",
+    usually: "its time is over: rotate its certificate, or restore it",
   },
   invalid_signature: {
     says: "No secret of the device verifies the signature",
-    usually: "It has another secret, or signs another text than it sends",
+    usually: "it has another secret, or signs another text than it sends",
   },
   timestamp_out_of_range: {
     says: "The timestamp is too far from the gateway's clock",
-    usually: "The device's clock is wrong; its receipt tells it the time",
+    usually: "the device's clock is wrong; its receipt tells it the time",
   },
   replayed: {
     says: "The device has used this message_id before",
-    usually: "The answer to the first copy was lost; or somebody plays back what was captured",
+    usually: "the answer to the first copy was lost; or somebody plays back what was captured",
   },
   rate_limited: {
     says: "The device sends more than its rate allows",
-    usually: "The device sends the same again without a pause",
+    usually: "the device sends the same again without a pause",
   },
 };
 

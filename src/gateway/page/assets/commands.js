@@ -104,14 +104,18 @@ export function CommandList({ device, state, mayOperate, hasDevice = false }) {
 
 function columnsAt(now, { cancel, mayOperate, hasDevice }) {
   const columns = [
-    hasDevice && {
-      ...{ key: "device", label: "Device" },
-      cell: ({ device_id }) => html`<${DeviceLink} id=${device_id} />`,
+    {
+      ...{ key: "id", label: hasDevice ? "Device, message id" : "Message id" },
+      cell: ({ device_id, message_id }) =>
+        html`${
+          hasDevice && html`<${DeviceLink} id=${device_id} />`
+        }${" "}<code class="id">${message_id}</code>`,
     },
     {
       key: "created",
       label: "Asked",
-      cell: ({ created }) => html`<${Ago} at=${created} now=${now} />`,
+      cell: ({ created, key }) =>
+        html`<${Ago} at=${created} now=${now} />${key && html`${" "}by <${Name} text=${key} />`}`,
     },
     { key: "state", label: "State", cell: (command) => html`<${State} of=${command} />` },
     {
@@ -125,12 +129,6 @@ function columnsAt(now, { cancel, mayOperate, hasDevice }) {
       ...{ key: "expires", label: "Until" },
       cell: ({ expires, state }) =>
         FINAL.includes(state) ? "–" : html`<${Until} at=${expires} now=${now} soonSeconds=${0} />`,
-    },
-    { key: "key", label: "Key", cell: ({ key }) => key ? html`<${Name} text=${key} />` : "–" },
-    {
-      key: "id",
-      label: "Message id",
-      cell: ({ message_id }) => html`<code class="id">${message_id}</code>`,
     },
     mayOperate && {
       ...{ key: "cancel", label: "Cancel", isQuiet: true },

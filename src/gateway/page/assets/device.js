@@ -112,7 +112,7 @@ function Explanation({ path, of }) {
     }
   };
   if (found === undefined || found === "busy") {
-    return html`<p>${usually}</p>${
+    return html`<p>Usually: ${usually}</p>${
       of.has_message && html`
         <button type="button" disabled=${found === "busy"} onClick=${explain}>${found === "busy"
           ? "Looking…"
@@ -127,7 +127,7 @@ function Explanation({ path, of }) {
       html`<p key=${text}><strong><${Outside} text=${text} max=${600} /></strong></p>`
     )
   }
-    ${found.likely?.length === 0 && html`<p>${usually}. Nothing more exact was found.</p>`}
+    ${found.likely?.length === 0 && html`<p>Usually: ${usually}. Nothing more exact was found.</p>`}
     <${Message} of=${found} />
   </div>`;
 }

@@ -66,7 +66,7 @@ export function Live() {
       </form>
       <p class="muted" role="status">${sentenceOf(state, isPaused, held)}</p>
       <${Table} caption="What happened, newest first" columns=${COLUMNS} rows=${shown}
-        keyOf=${({ key }) => key} empty=${rows.length === 0
+        keyOf=${({ n }) => n} empty=${rows.length === 0
           ? "Nothing yet"
           : "Nothing of what is shown"} />
     <//>
@@ -128,7 +128,7 @@ function useTail(device) {
         ...item,
         kind,
         at: secondsOf(item.time) ?? Date.now() / 1000,
-        key: ++count.current,
+        n: ++count.current,
       });
       if (come.length > KEPT_MAX) come = come.slice(-KEPT_MAX);
       if (paused.current) setHeld((held) => held + 1);

@@ -19,7 +19,7 @@ const BREAKS = /[\n\t]/;
 
 /** The text with what cannot be seen written out: `\u202e`. Line breaks stay if `keepBreaks`. */
 export function visible(text, { keepBreaks = false } = {}) {
-  return text.replaceAll(UNSEEN, (found) => {
+  return String(text).replaceAll(UNSEEN, (found) => {
     if (keepBreaks && BREAKS.test(found)) return found;
     const code = found.codePointAt(0);
     return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, "0")}`;

@@ -52,9 +52,11 @@ function Codes({ of }) {
           <div key=${code}>
             <dt><span class=${`swatch ${
               colorOf(code)
-            }`} aria-hidden="true"></span><code>${code}</code>
-              <strong>${number(of[code])}</strong></dt>
-            <dd>${CODES[code].says}. <span class="muted">${CODES[code].usually}.</span></dd>
+            }`} aria-hidden="true"></span><code>${code}</code>${" "}<strong>${number(
+              of[code],
+            )}</strong></dt>
+            <dd>${CODES[code].says}. <span class="muted">Usually: ${CODES[code]
+              .usually}.</span></dd>
           </div>
         `
       )}

@@ -8,11 +8,14 @@
 
 import { html } from "./html.js";
 
-/** A table with a caption; `order` is `{ by, isDown, choose }` if it can be sorted. */
-export function Table({ caption, columns, rows, keyOf, order, empty = "Nothing" }) {
+/**
+ * A table with a caption; `order` is `{ by, isDown, choose }` if it can be sorted. One that `isPlain`
+ * makes no cards.
+ */
+export function Table({ caption, columns, rows, keyOf, order, isPlain, empty = "Nothing" }) {
   if (rows.length === 0) return html`<p class="empty">${empty}</p>`;
   return html`
-    <div class="table">
+    <div class=${isPlain ? "table plain" : "table"}>
       ${order && html`<${OrderChoice} columns=${columns} order=${order} />`}
       <table role="table">
         <caption class="silent">${caption}</caption>
