@@ -107,7 +107,7 @@ function Numbers({ title, series, timeAt, length }) {
     <div class="numbers" tabindex="0" role="group" aria-label=${`${title}, numbers`}>
       <${Table} caption=${`${title} in each minute`} columns=${columns} rows=${rows} keyOf=${(i) =>
         i}
-        isPlain empty="Nothing in the last hour" />
+        look="plain" empty="Nothing in the last hour" />
     </div>
   `;
 }

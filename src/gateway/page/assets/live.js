@@ -66,7 +66,7 @@ export function Live() {
       </form>
       <p class="muted" role="status">${sentenceOf(state, isPaused, held)}</p>
       <${Table} caption="What happened, newest first" columns=${COLUMNS} rows=${shown}
-        keyOf=${({ n }) => n} empty=${rows.length === 0
+        keyOf=${({ n }) => n} look="feed" empty=${rows.length === 0
           ? "Nothing yet"
           : "Nothing of what is shown"} />
     <//>

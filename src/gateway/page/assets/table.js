@@ -9,13 +9,13 @@
 import { html } from "./html.js";
 
 /**
- * A table with a caption; `order` is `{ by, isDown, choose }` if it can be sorted. One that `isPlain`
- * makes no cards.
+ * A table with a caption; `order` is `{ by, isDown, choose }` if it can be sorted; `look` is "plain" for
+ * no cards, "feed" for cards without labels.
  */
-export function Table({ caption, columns, rows, keyOf, order, isPlain, empty = "Nothing" }) {
+export function Table({ caption, columns, rows, keyOf, order, look, empty = "Nothing" }) {
   if (rows.length === 0) return html`<p class="empty">${empty}</p>`;
   return html`
-    <div class=${isPlain ? "table plain" : "table"}>
+    <div class=${`table ${look ?? ""}`}>
       ${order && html`<${OrderChoice} columns=${columns} order=${order} />`}
       <table role="table">
         <caption class="silent">${caption}</caption>
