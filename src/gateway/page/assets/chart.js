@@ -93,7 +93,7 @@ function Legend({ series, pointed }) {
 /** Newest first, without the minutes in which nothing was. */
 function Numbers({ title, series, timeAt, length }) {
   const rows = Array.from({ length }, (_, i) => length - 1 - i)
-    .filter((i) => series.some(({ values }) => values[i] !== 0));
+    .filter((i) => series.some(({ values }) => values[i] !== null && values[i] !== 0));
   const columns = [
     { key: "time", label: "Minute until", cell: (i) => minute(timeAt(i)) },
     ...series.map(({ name, values }) => ({

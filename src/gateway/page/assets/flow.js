@@ -2,29 +2,45 @@
 
 const MINUTES = 60;
 
-/** The intervals that are over, summed up to minutes that end with the last one of them. */
-export function minutesOf({ interval_seconds, end, ...arrays }) {
+/**
+ * The intervals that are over, summed up to minutes that end with the last one of them. What was before
+ * `started` (Unix seconds) is not known, unless something is there: null.
+ */
+export function minutesOf({ interval_seconds, end, node: _, ...arrays }, { started = 0 } = {}) {
   const each = Math.max(1, Math.round(MINUTES / interval_seconds));
-  const total = (values) => inMinutes(values, each, (some) => some.reduce((a, b) => a + b, 0));
-  const most = (values) => inMinutes(values, each, (some) => Math.max(...some));
+  const { accepted, delivered, waiting, rejected } = arrays;
+  const all = [accepted, delivered, waiting, ...Object.values(rejected)];
+  const known = accepted.map((_, i) =>
+    end - (accepted.length - 1 - i) * interval_seconds > started ||
+    all.some((values) => values[i] > 0)
+  );
+  const minutes = (values, together) => inMinutes(values, { each, known, together });
   return {
     end: end - interval_seconds,
-    accepted: total(arrays.accepted),
-    delivered: total(arrays.delivered),
-    waiting: most(arrays.waiting),
+    accepted: minutes(accepted, total),
+    delivered: minutes(delivered, total),
+    waiting: minutes(waiting, most),
     rejected: Object.fromEntries(
-      Object.entries(arrays.rejected).map(([code, values]) => [code, total(values)]),
+      Object.entries(rejected).map(([code, values]) => [code, minutes(values, total)]),
     ),
   };
 }
 
-/** Groups of so many values, from the end; a group with one that is not known is not known. */
-function inMinutes(values, each, together) {
-  const over = values.slice(0, -1);
-  const groups = [];
-  for (let to = over.length; to - each >= 0 && groups.length < MINUTES; to -= each) {
-    const some = over.slice(to - each, to);
-    groups.unshift(some.includes(null) ? null : together(some));
-  }
-  return groups;
+/** Groups of `each` values, from the end: always as many; what is not known is left out. */
+function inMinutes(values, { each, known, together }) {
+  const last = values.length - 1; // it is not over
+  return Array.from({ length: MINUTES }, (_, i) => {
+    const to = last - (MINUTES - 1 - i) * each;
+    const from = Math.max(0, to - each);
+    const some = values.slice(from, Math.max(0, to)).filter((_, k) => known[from + k]);
+    return some.length === 0 ? null : together(some);
+  });
+}
+
+function total(values) {
+  return values.reduce((sum, value) => sum + value, 0);
+}
+
+function most(values) {
+  return Math.max(...values);
 }

@@ -18,7 +18,8 @@ export function Overview({ overview }) {
       <${Heading} title="Overview">Is it well, and what flows?<//>
       <${Loaded} of=${overview}>${(value) => html`<${State} of=${value} />`}<//>
       <h2>The last hour</h2>
-      <${Loaded} of=${flow}>${(value) => html`<${Flow} of=${value} />`}<//>
+      <${Loaded} of=${flow}>${(value) =>
+        html`<${Flow} of=${value} started=${overview.value?.started} />`}<//>
     <//>
   `;
 }
@@ -146,13 +147,17 @@ function Nodes({ of: { nodes, node: own } }) {
   `;
 }
 
-function Flow({ of }) {
-  const { end, accepted, delivered, waiting, rejected } = minutesOf(of);
+function Flow({ of, started }) {
+  const { end, accepted, delivered, waiting, rejected } = minutesOf(of, { started });
   const rejections = Object.keys(CODES).filter((code) => rejected[code])
     .map((code) => ({ name: code, values: rejected[code], color: colorOf(code), isNamed: true }));
   const one = (name, values, color) => [{ name, values, color }];
   const all = rejections.map(({ values }) => total(values)).reduce((a, b) => a + b, 0);
-  const none = [{ name: "rejected", values: accepted.map(() => 0), color: "c1" }];
+  const none = [{
+    name: "rejected",
+    values: accepted.map((value) => value === null ? null : 0),
+    color: "c1",
+  }];
   const last = waiting.at(-1) ?? 0;
   return html`
     <div class="charts">
