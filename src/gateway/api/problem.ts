@@ -16,6 +16,12 @@ export const PROBLEMS = {
   ],
   "bad-query": [400, "The query is wrong", "There are state, after and limit"],
   "unauthorized": [401, "The API key is missing or wrong", "Send Authorization: Bearer {api key}"],
+  "not-permitted": [403, "This key may not do that", "Another kind of key may"],
+  "cross-site": [
+    403,
+    "The request does not come from the page",
+    "A session is good for requests from its own page only, and for those with an API key not needed",
+  ],
   "unknown-device": [404, "No such device", "The registry does not know it, or has revoked it"],
   "unknown-command": [
     404,

@@ -8,10 +8,10 @@ const OTHER = new Uint8Array(32).fill(2);
 export const API_KEYS_CONTRACT: Contract = {
   "a key is listed with its devices, and a name is taken once": async (open) => {
     const { apiKeys } = await open();
-    const scoped = { name: "scoped", createdAt: 5, deviceIds: ["a", "b"] };
+    const scoped = { name: "scoped", createdAt: 5, role: "commands" as const, deviceIds: ["a", "b"] };
     assert.equal(await apiKeys.add(DIGEST, scoped), true);
     assert.equal(await apiKeys.add(OTHER, scoped), false);
-    await apiKeys.add(OTHER, { name: "every", createdAt: 6, deviceIds: undefined });
+    await apiKeys.add(OTHER, { name: "every", createdAt: 6, role: "commands" as const, deviceIds: undefined });
     const listed = await apiKeys.list();
     assert.deepEqual(listed.map(({ name, deviceIds }) => [name, deviceIds]), [
       ["every", undefined],
@@ -28,7 +28,7 @@ export const API_KEYS_CONTRACT: Contract = {
     const { apiKeys } = await open("gateway");
     const { apiKeys: elsewhere } = await open();
     assert.deepEqual(await apiKeys.current(), []);
-    await elsewhere.add(DIGEST, { name: "backend", createdAt: 5, deviceIds: undefined });
+    await elsewhere.add(DIGEST, { name: "backend", createdAt: 5, role: "commands" as const, deviceIds: undefined });
     assert.deepEqual((await apiKeys.current()).map(({ name }) => name), ["backend"]);
     assert.equal(await elsewhere.remove("backend"), true);
     assert.equal(await elsewhere.remove("backend"), false);
