@@ -50,7 +50,9 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
     () => options.json ? printJson({ name, key, role, devices }) : print(key),
     () => withStore(configOf(layoutOf(options)), ({ apiKeys }) => apiKeys.remove(name)),
   );
-  if (!options.json) note(`Added ${name}, for ${scopeText({ role, deviceIds })}; the key is not shown again`);
+  if (!options.json) {
+    note(`Added ${name}, for ${scopeText({ role, deviceIds })}; the key is not shown again`);
+  }
 }
 
 /** Lists every key by its name; the keys themselves are not known here. */

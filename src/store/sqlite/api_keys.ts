@@ -70,7 +70,13 @@ export class ApiKeys {
     return this.#store.transaction(() => {
       const { changes } = this.#store.prepare(`
         INSERT INTO api_keys (name, digest, created_at, every_device, role) VALUES (?, ?, ?, ?, ?)
-        ON CONFLICT DO NOTHING`).run(name, digest, createdAt, deviceIds === undefined ? 1 : 0, role);
+        ON CONFLICT DO NOTHING`).run(
+        name,
+        digest,
+        createdAt,
+        deviceIds === undefined ? 1 : 0,
+        role,
+      );
       if (changes === 0) return false;
       const scope = this.#store.prepare("INSERT OR IGNORE INTO api_key_devices VALUES (?, ?)");
       for (const deviceId of deviceIds ?? []) scope.run(name, deviceId);
