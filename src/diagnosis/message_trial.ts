@@ -1,14 +1,14 @@
 /** A message as the gateway would judge it, and everything that the judgement rests on. */
 
-import { admit } from "../../core/admission.ts";
-import { type Envelope, readEnvelope } from "../../core/envelope.ts";
-import { examine } from "../../core/examination.ts";
-import type { Rejection } from "../../core/rejection.ts";
-import { importSecret } from "../../core/signature.ts";
-import { firstSigner } from "../../core/signed_payload.ts";
-import type { Verdict } from "../../core/verdict.ts";
-import { activeSecrets, type DeviceWithSecret, statusOf } from "../../store/device_record.ts";
-import type { Store } from "../../store/store.ts";
+import { admit } from "../core/admission.ts";
+import { type Envelope, readEnvelope } from "../core/envelope.ts";
+import { examine } from "../core/examination.ts";
+import type { Rejection } from "../core/rejection.ts";
+import { importSecret } from "../core/signature.ts";
+import { firstSigner } from "../core/signed_payload.ts";
+import type { Verdict } from "../core/verdict.ts";
+import { activeSecrets, type DeviceWithSecret, statusOf } from "../store/device_record.ts";
+import type { Store } from "../store/store.ts";
 
 /** A message, and when and where it is said to have come. */
 interface Subject {
