@@ -58,15 +58,23 @@ export class Visitors {
     return may(visitor.key, right) ? visitor : notPermitted(visitor.key, right);
   }
 
-  /** Begins a session with the text of a key. */
-  async logIn(request: Request, text: string, address: string): Promise<Response> {
+  /** Begins a session with the text of a key; `begun` is told whose. */
+  async logIn(
+    request: Request,
+    { text, address, begun }: {
+      readonly text: string;
+      readonly address: string;
+      readonly begun: (keyName: string) => void;
+    },
+  ): Promise<Response> {
     if (!isFromPage(request)) return problem("cross-site");
     const key = text.length > KEY_MAX_CHARS ? undefined : await this.#auth.find(text);
     if (key === undefined) return this.#auth.refuse("wrong key", address);
     if (!may(key, "look")) return notPermitted(key, "look");
     this.#endOf(request);
+    begun(key.name);
     const cookie = `${COOKIE}=${this.#sessions.begin(key)}; ${ATTRIBUTES}`;
-    return Response.json(describe(key), { headers: { "set-cookie": cookie } });
+    return Response.json(describeKey(key), { headers: { "set-cookie": cookie } });
   }
 
   /** Ends the session of a request, if there is one. */
@@ -105,7 +113,7 @@ export class Visitors {
 }
 
 /** Whose key it is, as the page shows it. */
-export function describe({ name, role, deviceIds }: ApiKey) {
+export function describeKey({ name, role, deviceIds }: ApiKey) {
   return { name, role, devices: deviceIds ?? "every" };
 }
 
