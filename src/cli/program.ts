@@ -259,9 +259,11 @@ function addKeyCommands(program: Command): void {
     .helpCommand(false);
   site(key.command("add <name>").description("Make a key and print it once"))
     .addOption(
-      new Option("--device <id>", "commands for this device only; may be repeated")
+      new Option("--device <id>", "for this device only; may be repeated")
         .argParser((id: string, ids: string[]) => [...ids, id]).default([], "every device"),
     )
+    .option("--view", "no commands, but looking at everything: for the page at /ui")
+    .option("--operate", "as --view, and retry, drop and cancel")
     .option("--metrics-only", "no commands at all, only GET /metrics")
     .option("--json", "as JSON")
     .action(async (name, options) => (await import("./key.ts")).addKey(name, options));

@@ -75,9 +75,12 @@ const MODULES: Readonly<Record<string, string>> = {
   words,
 };
 
-/** Below /ui/assets/, by name; `index.html` is the page itself. */
+/** The page itself. */
+export const INDEX = "index.html";
+
+/** Each file by its name below /ui/assets/: its text, and its content type. */
 export const ASSETS: Readonly<Record<string, Asset>> = {
-  "index.html": [withPreloads(index), HTML],
+  [INDEX]: [withPreloads(index), HTML],
   "page.css": [pageCss, CSS],
   "parts.css": [partsCss, CSS],
   "icon.svg": [icon, SVG],

@@ -171,6 +171,7 @@ function makeApi(what: Case): ApiHandler {
     name: "backend",
     digest: createHash("sha256").update("right").digest(),
     createdAt: 1,
+    role: "commands" as const,
     deviceIds: undefined,
   }];
   const clock = { wallMs: () => 0, monotonicMs: () => 0 };
@@ -184,6 +185,7 @@ function makeApi(what: Case): ApiHandler {
   const feed = new EventFeed(clock, "run");
   const selection = {
     owner: "backend",
+    role: "commands" as const,
     deviceIds: undefined,
     payloads: false,
     rejectedMessages: false,

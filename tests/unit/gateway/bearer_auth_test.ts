@@ -11,7 +11,13 @@ const KEY = "k".repeat(43);
 /** A guard with one key; `ask` resolves to the status, 200 for the right key. */
 function makeAuth() {
   const clock = { nowMs: 0 };
-  const keys = [{ name: "a", digest: apiKeyDigest(KEY), createdAt: 0, deviceIds: undefined }];
+  const keys = [{
+    name: "a",
+    digest: apiKeyDigest(KEY),
+    createdAt: 0,
+    role: "commands" as const,
+    deviceIds: undefined,
+  }];
   const auth = new BearerAuth(() => Promise.resolve(keys), {
     wallMs: () => 0,
     monotonicMs: () => clock.nowMs,

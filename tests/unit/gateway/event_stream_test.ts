@@ -5,7 +5,7 @@ import { streamEvents } from "../../../src/gateway/api/event_stream.ts";
 import type { ApiKey } from "../../../src/store/api_keys.ts";
 
 const KEY: ApiKey = {
-  ...{ name: "backend", createdAt: 1, deviceIds: undefined },
+  ...{ name: "backend", createdAt: 1, role: "commands" as const, deviceIds: undefined },
   digest: new Uint8Array(32),
 };
 

@@ -6,7 +6,7 @@ const MINUTES = 60;
  * The intervals that are over, summed up to minutes that end with the last one of them. What was before
  * `started` (Unix seconds) is not known, unless something is there: null.
  */
-export function minutesOf({ interval_seconds, end, node: _, ...arrays }, { started = 0 } = {}) {
+export function minutesOf({ interval_seconds, end, ...arrays }, { started = 0 } = {}) {
   const each = Math.max(1, Math.round(MINUTES / interval_seconds));
   const { accepted, delivered, waiting, rejected } = arrays;
   const all = [accepted, delivered, waiting, ...Object.values(rejected)];

@@ -12,7 +12,7 @@ function lastOf(values: readonly number[], count: number, options: { started?: n
   return {
     accepted: accepted.slice(-count),
     waiting: waiting.slice(-count),
-    replayed: rejected["replayed"].slice(-count),
+    replayed: rejected["replayed"]!.slice(-count),
   };
 }
 
