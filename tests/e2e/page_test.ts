@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import axeSource from "axe-core" with { type: "text" };
 import type { Page } from "playwright-core";
+import { secondsOf } from "../../src/core/time.ts";
 import { poll } from "../../src/time/poll.ts";
 import { CHROMIUM, LookingBrowser } from "../support/browser.ts";
 import {
@@ -30,6 +31,10 @@ const AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best
 
 /** How soon a live rejection is there, milliseconds. */
 const LIVE_MAX_MS = 1_000;
+
+/** How soon something is painted, and the first page of so many devices. */
+const PAINT_MAX_MS = 1_000;
+const MANY = 10_000;
 
 interface Scene {
   readonly site: LiveSite;
@@ -103,6 +108,45 @@ Deno.test("the page in a real browser", { ignore: CHROMIUM === undefined }, asyn
     await t.step("a removed key ends the session", () => removedKeyStep(scene, page));
   });
 });
+
+Deno.test(
+  "10,000 devices are painted within a second",
+  { ignore: CHROMIUM === undefined },
+  async () => {
+    await withLiveSite(async (site) => {
+      await withSiteStore(site, async ({ registry }) => {
+        const createdAt = secondsOf(Date.now());
+        const ids = Array.from({ length: MANY }, (_, i) => `meter_${String(i).padStart(5, "0")}`);
+        const secret = { sharedSecret: "a-secret-of-a-meter", createdAt };
+        await registry.addAll(ids.map((deviceId) => ({ deviceId, ...secret })));
+      });
+      const browser = await LookingBrowser.start(site);
+      try {
+        const page = await browser.visit();
+        await logIn(page, await addApiKey(site, "viewer", "view"));
+        await page.goto("/ui#devices");
+        const tookMs: number[] = [];
+        for (let i = 0; i < 3; i++) {
+          const sinceMs = performance.now();
+          await page.reload();
+          await page.getByText("1 to 100 of 10,000").waitFor();
+          tookMs.push(Math.round(performance.now() - sinceMs));
+          const paint = await page.evaluate(
+            "performance.getEntriesByName('first-contentful-paint')[0].startTime",
+          );
+          assert.ok(Number(paint) < PAINT_MAX_MS, `first paint after ${paint} ms`);
+        }
+        assert.ok(Math.min(...tookMs) < PAINT_MAX_MS, `the list after ${tookMs} ms`);
+        const sinceMs = performance.now();
+        await page.getByLabel("Find").fill("meter_09999");
+        await page.getByText("1 to 1 of 1").waitFor();
+        assert.ok(performance.now() - sinceMs < PAINT_MAX_MS);
+      } finally {
+        await browser.close();
+      }
+    });
+  },
+);
 
 async function logInStep({ browser, keys }: Scene, page: Page): Promise<void> {
   await page.goto("/ui");
