@@ -14,8 +14,10 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { ApiKey } from "../../store/api_keys.ts";
 import type { Clock } from "../../time/clock.ts";
 
-/** How long a session lasts without a request, and in all, milliseconds. */
+/** How long a session lasts without a request, milliseconds. */
 export const IDLE_MS = 3_600_000;
+
+/** How long it lasts in all, milliseconds. */
 export const LONGEST_MS = 43_200_000;
 
 /** Most sessions of one key; there are at most so many keys that all of them are few. */
