@@ -12,8 +12,10 @@ import { REJECTION_CODES, type RejectionCode } from "../../core/rejection.ts";
 import { secondsOf } from "../../core/time.ts";
 import type { Clock } from "../../time/clock.ts";
 
-/** Length of an interval, and how many there are. */
+/** Length of an interval, milliseconds. */
 export const INTERVAL_MS = 10_000;
+
+/** How many intervals there are. */
 export const INTERVALS = 360;
 
 const CODES: ReadonlyMap<RejectionCode, number> = new Map(

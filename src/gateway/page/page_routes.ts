@@ -75,8 +75,8 @@ export function addPageRoutes(app: Hono<RouteEnvironment>, parts: PageParts): vo
   addSession(app, parts, routes);
   addOverviews(routes, parts, table);
   addDevices(routes, parts, table);
+  addChanges(routes, parts); // before those with a number where these have a word
   addLists(routes, parts);
-  addChanges(routes, parts);
 }
 
 function addFiles(app: Hono<RouteEnvironment>): void {

@@ -185,7 +185,6 @@ function makeApi(what: Case): ApiHandler {
   const feed = new EventFeed(clock, "run");
   const selection = {
     owner: "backend",
-    role: "commands" as const,
     deviceIds: undefined,
     payloads: false,
     rejectedMessages: false,

@@ -18,7 +18,7 @@ Deno.test("a stream ends, and does not break, with the store that knows its key"
     stop: new AbortController().signal,
   }, {
     follow: () => ({
-      next: () => Promise.resolve({ items: [], omitted: 1 }),
+      next: () => Promise.resolve({ items: [], omitted: new Map([["accepted" as const, 1]]) }),
       isOver: false,
       end: () => {},
     }),
