@@ -28,7 +28,7 @@ export function DeadLetters({ device, mayOperate }) {
       ${shown}
       <${Loaded} of=${letters}>${(value) =>
         html`
-          ${mayOperate && value.total > 0 &&
+          ${mayOperate && value.dead_letters.length > 0 &&
             html`<${AllOfThem} total=${value.total} device=${device} act=${act} />`}
           <${Table} caption="Dead letters, newest first" columns=${columnsAt(letters.askedAt, {
             act,
@@ -42,17 +42,20 @@ export function DeadLetters({ device, mayOperate }) {
   `;
 }
 
-function sayRequeued({ requeued }) {
-  return `${counted(requeued, "dead letter")} put back: the backend gets it again`;
+function sayRequeued({ requeued, more }) {
+  const done = `${counted(requeued, "dead letter")} put back: the backend gets them again`;
+  return more ? `${done}. There are more: retry all again` : done;
 }
 
-function sayDropped({ dropped }) {
-  return `Dropped ${counted(dropped, "dead letter")}`;
+function sayDropped({ dropped, more }) {
+  const done = `Dropped ${counted(dropped, "dead letter")}`;
+  return more ? `${done}. There are more: drop all again` : done;
 }
 
 function AllOfThem({ total, device, act }) {
   const which = device === undefined ? { all: true } : { device };
-  const all = `all ${counted(total, "dead letter")}`;
+  const count = total === null ? "dead letters" : counted(total, "dead letter");
+  const all = `all ${count}${device === undefined ? "" : ` of ${device}`}`;
   return html`
     <div class="row filters">
       <${AskingButton} label="Retry all" grade="plain" question=${`Send ${all} to the backend again?`}

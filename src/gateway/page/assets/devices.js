@@ -72,7 +72,10 @@ export function Devices() {
       </form>
       <${Loaded} of=${devices}>${(value) =>
         html`
-          <${List} of=${value} order=${{ ...order, choose }} pages=${pages} />
+          <${List} of=${value} isAll=${filter === "" && q.settled === ""} order=${{
+            ...order,
+            choose,
+          }} pages=${pages} />
         `}<//>
       <details class="how"><summary>How to add a device</summary>
         <${ShellCommand} label="On the gateway's machine:" text="secure-iot-gateway device add sensor_001" />
@@ -81,10 +84,12 @@ export function Devices() {
   `;
 }
 
-function List({ of: { devices, next, total, as_of: now }, order, pages }) {
+function List({ of: { devices, next, total, as_of: now }, isAll, order, pages }) {
   return html`
     <${Table} caption=${`${counted(total, "device")}`} columns=${columnsAt(now)} rows=${devices}
-      keyOf=${({ device_id }) => device_id} order=${order} empty="No such device" />
+      keyOf=${({ device_id }) => device_id} order=${order} empty=${total === 0 && isAll
+        ? "No device is registered"
+        : "No such device"} />
     <${Pager} pages=${pages} next=${next} total=${total} shown=${devices.length} />
   `;
 }

@@ -100,7 +100,9 @@ export function Pager({ pages, next, total, shown }) {
   const isOnly = pages.number === 1 && !next;
   const from = pages.number === 1 ? 1 : (pages.number - 1) * pages.size + 1;
   const range = shown === 0 ? "" : `${from} to ${from + shown - 1}`;
-  const text = total === undefined ? range : `${range} of ${total.toLocaleString("en-GB")}`;
+  const text = (total ?? undefined) === undefined
+    ? range
+    : `${range} of ${total.toLocaleString("en-GB")}`;
   if (isOnly) return html`<p class="muted pager" role="status">${shown > 0 && text}</p>`;
   return html`
     <nav class="pager row" aria-label="Pages">

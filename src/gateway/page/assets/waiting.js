@@ -8,16 +8,23 @@ import { usePages } from "./pages.js";
 import { Pager, Table } from "./table.js";
 import { duration, number } from "./words.js";
 
+/** How long until a lane has gone on, milliseconds. */
+const LANE_MS = 1_200;
+
 /** The lanes of `device`, or of all. */
 export function Waiting({ device, mayOperate }) {
   const pages = usePages(device ?? "");
   const path = `outbox${query({ device, limit: pages.size, cursor: pages.cursor })}`;
   const entries = useApi(path, { seconds: 5, keep: true });
   const { attempt, shown } = useOutcome();
+  const refreshSoon = () => {
+    entries.refresh();
+    setTimeout(entries.refresh, LANE_MS); // the lane goes on a moment later
+  };
   const drop = async (sequence) => {
     const say = ({ dead_letter: letter }) =>
       `Entry ${sequence} is the dead letter ${letter} now; the device's next one goes`;
-    if (await attempt(async () => say(await change(`outbox/${sequence}/drop`)))) entries.refresh();
+    if (await attempt(async () => say(await change(`outbox/${sequence}/drop`)))) refreshSoon();
   };
   return html`
     <${All}>
