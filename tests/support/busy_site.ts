@@ -13,11 +13,23 @@ import type { LiveSite } from "./live_site.ts";
 export const HOSTILE =
   "<img src=x onerror=alert(1)>\u202egpj.exe\u202c</td><script>alert(2)</script>";
 
+/** A topic's id that no certificate of ours names. */
+export const HOSTILE_ID = "<b onclick=alert(3)>\u202egpj.exe\u202c";
+
 /** A payload that the backend refuses. */
 export const DEADLY = `{"deadly":${JSON.stringify(HOSTILE)}}`;
 
 /** Nearly as long as a message may be. */
 export const LONG_DEADLY = `{"deadly":"${"<b>\u202e".repeat(10_000)}"}`;
+
+/** A broker that lets a device speak for others, as a badly configured one would. */
+export async function letDevicesNameOthers(site: LiveSite): Promise<void> {
+  await site.stopBroker();
+  await Deno.writeTextFile(site.layout.aclDevices, "pattern write device/+/data\n", {
+    append: true,
+  });
+  await site.startBroker();
+}
 
 /** Answers 422 to what is deadly and 500 to what is stuck, each with a page of its own. */
 export function makeBackendPicky(site: LiveSite): void {
@@ -93,6 +105,7 @@ async function refuse(device: DeviceClient): Promise<void> {
   const { message } = await device.sign('{"n":3}');
   await device.publish(message.replace(/"timestamp":\d{10}/, `"timestamp":${Date.now()}`));
   await device.publish(JSON.stringify({ [HOSTILE]: HOSTILE }));
+  await device.publish(message, { topic: `device/${HOSTILE_ID}/data` });
 }
 
 /** One that waits for its device, and one that its device has done. */
