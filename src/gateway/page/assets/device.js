@@ -19,6 +19,7 @@ const BUSY_TRIES = 5;
 export function Device({ id, mayOperate }) {
   const path = `devices/${encodeURIComponent(id)}`;
   const device = useApi(path, { seconds: 10 });
+  if (device.fault?.problem === "unknown-device") return html`<${Unknown} id=${id} />`;
   return html`
     <${All}>
       <p class="back"><a href="#devices">All devices</a></p>
@@ -40,6 +41,17 @@ export function Device({ id, mayOperate }) {
           <h2>To change it</h2>
           <${Changes} of=${value} />
         `}<//>
+    <//>
+  `;
+}
+
+/** Not registered, or not for this key. */
+function Unknown({ id }) {
+  return html`
+    <${All}>
+      <p class="back"><a href="#devices">All devices</a></p>
+      <${Heading} title=${id}>It is not registered, or not among the devices of this key.<//>
+      <p>Whatever comes in its name is refused.</p>
     <//>
   `;
 }
