@@ -36,7 +36,7 @@ async function passHour(site: LiveSite): Promise<void> {
   const ids = ["pump_01", "pump_02", "valve_07", "meter_113", "meter_114"];
   const devices = await Promise.all(ids.map((id) => site.device(id)));
   for (let minute = 0; minute < MINUTES; minute++) {
-    const count = 14 + Math.round(8 * Math.sin(minute / 9) + 3 * Math.sin(minute * 2.1));
+    const count = 14 + Math.round(8 * Math.sin(minute / 9) + 3 * Math.sin(minute * 0.9));
     await Promise.all(Array.from({ length: count }, (_, i) => send(site, devices[i % 5]!, i)));
     if (minute % 17 > 12) await forge(site, devices[3]!, minute % 17 - 10);
     if (minute > 30 && minute < 36) await late(site, devices[1]!);

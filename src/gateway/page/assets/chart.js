@@ -15,6 +15,9 @@ import { minute, number } from "./words.js";
 const WIDTH = 600;
 const HEIGHT = 120;
 
+/** Where scales end, times a power of ten. */
+const ROUND = [1, 1.5, 2, 3, 4, 5, 6, 8, 10];
+
 /** `series`: `[{ name, values, color }]`, all of one length, a value a minute, the last ends at `end`. */
 export function Chart({ title, series, end, summary, empty }) {
   const [pointed, setPointed] = useState();
@@ -127,11 +130,11 @@ function sumsOf(series, length) {
   );
 }
 
-/** The end of the scale: 1, 2 or 5 times a power of ten, and at least 4. */
+/** The end of the scale: a round number, and at least 4. */
 export function niceTop(most) {
   if (most <= 4) return 4;
   const power = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 5, 10].map((factor) => factor * power).find((top) => top >= most);
+  return ROUND.map((factor) => factor * power).find((top) => top >= most);
 }
 
 function xOf(i, length) {

@@ -149,7 +149,9 @@ function Nodes({ of: { nodes, node: own } }) {
 
 function Flow({ of, started }) {
   const { end, accepted, delivered, waiting, rejected } = minutesOf(of, { started });
-  const rejections = Object.keys(CODES).filter((code) => rejected[code])
+  const rejections = Object.keys(CODES).filter((code) =>
+    rejected[code] && total(rejected[code]) > 0
+  )
     .map((code) => ({ name: code, values: rejected[code], color: colorOf(code), isNamed: true }));
   const one = (name, values, color) => [{ name, values, color }];
   const all = rejections.map(({ values }) => total(values)).reduce((a, b) => a + b, 0);
@@ -170,7 +172,8 @@ function Flow({ of, started }) {
       <${Chart} title="Waiting" series=${one("waiting", waiting, "held")} end=${end}
         summary=${`${counted(last, "reading")} now`} />
     </div>
-    <p class="muted">A value a minute. These are of the node <${Name} text=${of.node} />.</p>
+    <p class="muted">A value a minute${of.node &&
+      html`, of the node <${Name} text=${of.node} />`}.</p>
   `;
 }
 

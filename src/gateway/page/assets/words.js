@@ -7,6 +7,10 @@ const DATE_TIME = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeSt
 const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const MINUTE = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
 
+/** Up to three years are said in days. */
+const YEAR_SECONDS = 365 * 86_400;
+const IN_DAYS_MAX_SECONDS = 3 * YEAR_SECONDS;
+
 const UNITS = [[86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
 
 /** `12,345`. */
@@ -27,6 +31,7 @@ export function counted(count, noun, plural = `${noun}s`) {
 /** `5 min`: one unit, rounded down. */
 export function duration(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
+  if (whole >= IN_DAYS_MAX_SECONDS) return `${number(Math.floor(whole / YEAR_SECONDS))} years`;
   const [length, unit] = UNITS.find(([length]) => whole >= length) ?? UNITS.at(-1);
   return `${number(Math.floor(whole / length))} ${unit}`;
 }

@@ -31,8 +31,8 @@ Deno.test("what was before the start is not known, but for what is there", () =>
   assert.deepEqual(lastOf(hour.with(-10, 4), 3, { started: 1_000 }).accepted, [null, 4, null]);
 });
 
-Deno.test("a scale ends at 1, 2 or 5 times a power of ten", () => {
-  assert.deepEqual([0, 4, 5, 9, 11, 20, 21, 501, 99_999].map(niceTop), [
-    ...[4, 4, 5, 10, 20, 20, 50, 1_000, 100_000],
+Deno.test("a scale ends at a round number", () => {
+  assert.deepEqual([0, 4, 5, 9, 11, 20, 23, 501, 99_999].map(niceTop), [
+    ...[4, 4, 5, 10, 15, 20, 30, 600, 100_000],
   ]);
 });
