@@ -26,8 +26,9 @@ export async function openPostgresStore(
 ): Promise<Store> {
   const sealingKeys = place.sealingKey ? readSealingKeys(place.sealingKey) : [];
   const { node } = place;
-  const rest = new Connection(place, { purpose: `${author} ${node}`, author });
-  const intake = new Connection(place, { purpose: `intake ${node}`, isSingle: true, author });
+  const shared = { author, seen: { timeline: 0 } };
+  const rest = new Connection(place, { ...shared, purpose: `${author} ${node}` });
+  const intake = new Connection(place, { ...shared, purpose: `intake ${node}`, isSingle: true });
   const close = async () => {
     await intake.close();
     await rest.close();
