@@ -45,7 +45,7 @@ interface ConnectionOptions {
 }
 
 /** The highest timeline that was seen; 0 before the first connection. */
-export interface SeenTimeline {
+interface SeenTimeline {
   timeline: number;
 }
 

@@ -9,7 +9,7 @@ import type { Store } from "../../../src/store/store.ts";
 import type { PostgresPlace } from "../../../src/store/store_place.ts";
 import { poll } from "../../../src/time/poll.ts";
 import { NOW } from "../../support/judge.ts";
-import { ReplyEater } from "../../support/reply_eater.ts";
+import { StoreLine } from "../../support/store_line.ts";
 import {
   HAS_POSTGRES,
   type TemporaryPostgres,
@@ -122,7 +122,7 @@ Deno.test({
   ignore,
   fn: async () =>
     await withSite(async ({ node, open, postgres }) => {
-      const line = new ReplyEater(postgres.server.port);
+      const line = new StoreLine(postgres.server.port);
       try {
         const hosts = [{ host: "127.0.0.1", port: line.port }];
         const messages = await node("a", { hosts });
