@@ -13,6 +13,7 @@ import { fileURLToPath } from "node:url";
 import { listSettings } from "../config/settings.ts";
 import type { GatewayEvent } from "../core/event.ts";
 import { countEvent } from "../gateway/telemetry/event_metrics.ts";
+import type { GaugeSources } from "../gateway/telemetry/gauges.ts";
 import { Metrics } from "../gateway/telemetry/metrics.ts";
 import { EventLog } from "../log/event_log.ts";
 import { ACTIONS, SAMPLES } from "./event_samples.ts";
@@ -113,11 +114,16 @@ async function metricsTable(): Promise<string> {
   return table(["metric", "type", "counts"], rows);
 }
 
-/** The metrics of a gateway that has done nothing. */
-export function emptyMetrics(): Metrics {
+/** The metrics of a gateway that has done nothing, but for what its parts say. */
+export function emptyMetrics(sources: Partial<GaugeSources> = {}): Metrics {
   return new Metrics({
     pending: () => 0,
+    pendingLimit: 0,
     devices: () => 0,
+    unreadiness: () => [],
+    degraded: () => [],
+    isStoreFailing: () => false,
+    backendAheadSeconds: () => 0,
     brokerConnected: () => false,
     intakePaused: () => false,
     catchingUp: () => false,
@@ -131,7 +137,8 @@ export function emptyMetrics(): Metrics {
         replayIds: 0,
         oldestAcceptedMs: Infinity,
       }),
-  });
+    ...sources,
+  }, { version: "0.0.0", commit: undefined, node: "", startedSeconds: 0 });
 }
 
 function table(head: Row, rows: readonly Row[]): string {
