@@ -30,7 +30,7 @@ export class ClockWatch {
     this.#toleranceSeconds = options.toleranceSeconds;
   }
 
-  /** By how much the backend's clock is ahead, as its last Date said; 0 if that may be the round trip. */
+  /** By how much at least the backend's clock is ahead, as its last Date said. */
   get aheadSeconds(): number {
     return this.#aheadSeconds;
   }
@@ -44,7 +44,7 @@ export class ClockWatch {
     const aheadMs = Date.parse(date) + DATE_CUT_MS - (this.#clock.wallMs() - halfTripMs);
     const surelyMs = Math.abs(aheadMs) - DATE_CUT_MS - halfTripMs;
     if (Number.isNaN(surelyMs)) return; // it was no date
-    this.#aheadSeconds = surelyMs > 0 ? aheadMs / 1000 : 0;
+    this.#aheadSeconds = Math.sign(aheadMs) * Math.max(0, surelyMs) / 1000;
     if (surelyMs <= this.#toleranceSeconds * 500 || nowMs - this.#saidMs < SAY_EVERY_MS) return;
     this.#saidMs = nowMs;
     this.#emit({ kind: "clock_differs", aheadSeconds: Math.round(aheadMs / 1000) });

@@ -102,7 +102,7 @@ export class Gauges {
       row("devices", "Devices in the registry", sources.devices),
       row(
         "backend_clock_skew_seconds",
-        "By how much this machine's clock is ahead of the backend's, as its last Date said",
+        "By how much at least this machine's clock is ahead of the backend's, as its last Date said",
         () => -sources.backendAheadSeconds(),
       ),
     ];
