@@ -199,7 +199,7 @@ const DELIVERY: readonly AlertCase[] = [
     { stuck_lanes: "3x8 0 3x10" },
   ),
   ...pair(
-    ["GatewayDeadLetters", 10, "The backend refuses readings of the gateway at a:8443 for good"],
+    ["GatewayDeadLetters", 10, "The backend refuses readings of the gateway at a:8443 permanently"],
     { dead_lettered_total: "0x5 1x10" },
     { dead_lettered_total: "7x20" },
   ),

@@ -1,4 +1,4 @@
-/** Prometheus and its promtool, where they are installed (Debian: prometheus). */
+/** Prometheus and its promtool, where they are installed (Debian: prometheus). With TEST_PROMETHEUS they must be. */
 
 import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
 import { poll } from "../../src/time/poll.ts";
@@ -12,6 +12,7 @@ const PROMTOOL = find("promtool");
 export const HAS_PROMETHEUS: boolean = PROMETHEUS !== undefined && PROMTOOL !== undefined;
 
 if (!HAS_PROMETHEUS) {
+  if (Deno.env.has("TEST_PROMETHEUS")) throw new Error("Install Debian's package prometheus");
   // deno-lint-ignore no-console -- who runs the tests must see why some are skipped
   console.warn("prometheus and promtool are not installed: what needs them is skipped");
 }

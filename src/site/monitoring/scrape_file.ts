@@ -3,7 +3,7 @@
 import { SCRAPE_JOB } from "./alert_rules.ts";
 
 /** What it has to know; the files are those of Prometheus' machine. */
-export interface ScrapeTarget {
+interface ScrapeTarget {
   /** Host and port. */
   readonly address: string;
   /** `node.name`; empty: this gateway is alone. */
