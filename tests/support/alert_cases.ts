@@ -209,13 +209,10 @@ const DELIVERY: readonly AlertCase[] = [
     { dead_letters_expired_total: "7x20" },
   ),
   ...pair(
-    ["GatewayCommandsUnanswered", 40, "Commands by a:8443 end without a word of their devices"],
+    ["GatewayCommandsExpired", 40, "Commands by a:8443 expire before their devices come"],
+    { 'command_states_total{state="expired"}': "0+1x60" },
     {
-      'command_states_total{state="expired"}': "0+1x60",
-      'command_states_total{state="unconfirmed"}': "0+1x60",
-    },
-    {
-      'command_states_total{state="done"}': "0+10x60",
+      'command_states_total{state="unconfirmed"}': "0+10x60",
       'command_states_total{state="expired"}': "0x10 3x50",
     },
   ),

@@ -206,13 +206,11 @@ or
     action: "dead list, and retry or drop what is there; dead_letters.max_count is the limit",
   },
   {
-    name: "GatewayCommandsUnanswered",
-    expr: `sum without (state) (
-  increase(secure_iot_gateway_command_states_total{state=~"expired|unconfirmed"}[1h])
-) > 10`,
+    name: "GatewayCommandsExpired",
+    expr: `increase(secure_iot_gateway_command_states_total{state="expired"}[1h]) > 10`,
     ...{ for: "5m", severity: "warning" },
-    summary: `Commands by ${AT} end without a word of their devices`,
-    action: "commands list --state unconfirmed, --state expired; are these devices there?",
+    summary: `Commands by ${AT} expire before their devices come`,
+    action: "commands list --state expired; device list --silent 1h: are these devices there?",
   },
 ];
 

@@ -7,7 +7,7 @@
  */
 
 /** One curve, or a set of them. */
-export interface Query {
+interface Query {
   readonly expr: string;
   readonly legend: string;
 }
