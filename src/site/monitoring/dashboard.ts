@@ -89,7 +89,7 @@ function fieldsOf({ kind, unit, thresholds }: Pick<Panel, "kind" | "unit" | "thr
   const { orange, red } = thresholds ?? {};
   return {
     unit,
-    ...(kind === "graph" && { min: 0, custom: { fillOpacity: 10, showPoints: "never" } }),
+    ...(kind === "graph" && { custom: { axisSoftMin: 0, fillOpacity: 10, showPoints: "never" } }),
     ...(thresholds && {
       color: { mode: "thresholds" },
       thresholds: {

@@ -33,14 +33,16 @@ export interface DashboardRow {
   readonly panels: readonly Panel[];
 }
 
-/** A metric of the gateways that are chosen. */
-function of(name: string, labels = ""): string {
-  const more = labels === "" ? "" : `,${labels}`;
-  return `secure_iot_gateway_${name}{job="$job",instance=~"$instance"${more}}`;
+/** The gateways that are chosen. */
+const CHOSEN = '{job="$job",instance=~"$instance"}';
+
+/** A metric of theirs. */
+function of(name: string): string {
+  return `secure_iot_gateway_${name}${CHOSEN}`;
 }
 
-function rateOf(name: string, labels = ""): string {
-  return `rate(${of(name, labels)}[$__rate_interval])`;
+function rateOf(name: string): string {
+  return `rate(${of(name)}[$__rate_interval])`;
 }
 
 const EACH = "{{node}} {{instance}}";
@@ -58,7 +60,7 @@ function quantile(share: number): Query {
   return { expr: `histogram_quantile(${share}, ${buckets})`, legend: `${share * 100}%` };
 }
 
-const STATE = { kind: "stat", unit: "short", width: 4 } as const;
+const STATE = { kind: "stat", unit: "short", width: 3 } as const;
 const GRAPH = { kind: "graph", width: 8 } as const;
 
 /** Every row. */
@@ -66,6 +68,13 @@ export const DASHBOARD_ROWS: readonly DashboardRow[] = [
   {
     question: "Is it well?",
     panels: [
+      {
+        ...STATE,
+        title: "Not there",
+        help: "Gateways that Prometheus cannot scrape",
+        queries: [{ expr: `sum(1 - up${CHOSEN})`, legend: "" }],
+        thresholds: { red: 1 },
+      },
       {
         ...STATE,
         title: "Not ready",
@@ -104,6 +113,12 @@ export const DASHBOARD_ROWS: readonly DashboardRow[] = [
         help: "The outbox is full: messages wait in the broker",
         queries: [{ expr: `sum(${of("intake_paused")})`, legend: "" }],
         thresholds: { red: 1 },
+      },
+      {
+        ...STATE,
+        title: "Waiting",
+        help: "Entries in the outbox",
+        queries: [{ expr: `sum(${of("pending")})`, legend: "" }],
       },
     ],
   },
