@@ -9,6 +9,7 @@
 
 import type { StoreCounts } from "../../core/ports.ts";
 import { secondsOf } from "../../core/time.ts";
+import { inTime } from "../../time/time_limit.ts";
 
 /** How long the store may take, milliseconds. */
 const STORE_TIMEOUT_MS = 2_000;
@@ -51,6 +52,8 @@ export interface GaugeRow {
 export class Gauges {
   readonly #sources: GaugeSources;
   #counts: StoreCounts | undefined;
+  /** Until the store answers, it is not asked again. */
+  #asked: Promise<StoreCounts> | undefined;
 
   constructor(sources: GaugeSources) {
     this.#sources = sources;
@@ -58,11 +61,8 @@ export class Gauges {
 
   /** Asks the store; the rows say what it said last. */
   async refresh(): Promise<void> {
-    const late = Promise.withResolvers<undefined>();
-    const timer = setTimeout(() => late.resolve(undefined), STORE_TIMEOUT_MS);
-    const counts = this.#sources.counts().catch(() => undefined);
-    this.#counts = await Promise.race([counts, late.promise]);
-    clearTimeout(timer);
+    this.#asked ??= this.#sources.counts().finally(() => this.#asked = undefined);
+    this.#counts = await inTime(this.#asked, STORE_TIMEOUT_MS);
   }
 
   /** Every gauge, in the order of the exposition. */
