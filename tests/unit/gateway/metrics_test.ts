@@ -29,19 +29,32 @@ Deno.test("the store is asked once for each scrape, and never without one", asyn
 });
 
 Deno.test("a store that fails or hangs is left out, and everything else is there", async () => {
-  const never = Promise.withResolvers<StoreCounts>().promise;
-  for (const answer of [() => Promise.reject(new Error("no store")), () => never]) {
-    let counts: () => Promise<StoreCounts> = () => Promise.resolve(COUNTS);
-    const metrics = emptyMetrics({ counts: () => counts(), isStoreFailing: () => true });
-    await metrics.text();
-    counts = answer;
+  const hung = Promise.withResolvers<StoreCounts>();
+  let asked = 0;
+  let answer = () => Promise.resolve(COUNTS);
+  const counts = () => {
+    asked++;
+    return answer();
+  };
+  const metrics = emptyMetrics({ counts, isStoreFailing: () => true });
+  const assertDeadLetters = async (expected: number | undefined) => {
     const text = await metrics.text();
-    assert.equal(valueIn(text, "dead_letters"), undefined);
-    assert.equal(valueIn(text, "oldest_pending_seconds"), undefined);
+    assert.equal(valueIn(text, "dead_letters"), expected);
+    assert.equal(valueIn(text, "oldest_pending_seconds") === undefined, expected === undefined);
     assert.equal(valueIn(text, "store_failing"), 1);
-    counts = () => Promise.resolve(COUNTS);
-    assert.equal(valueIn(await metrics.text(), "dead_letters"), 3);
-  }
+  };
+  await assertDeadLetters(3);
+  answer = () => Promise.reject(new Error("no store"));
+  await assertDeadLetters(undefined);
+  answer = () => hung.promise;
+  await assertDeadLetters(undefined);
+  answer = () => Promise.resolve(COUNTS);
+  const before = asked;
+  await assertDeadLetters(undefined);
+  assert.equal(asked, before, "it still has the first question");
+  hung.resolve(COUNTS);
+  await hung.promise;
+  await assertDeadLetters(3);
 });
 
 Deno.test("ready and degraded say what /readyz says", async () => {
