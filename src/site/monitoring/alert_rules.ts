@@ -207,7 +207,9 @@ or
   },
   {
     name: "GatewayCommandsExpired",
-    expr: `increase(secure_iot_gateway_command_states_total{state="expired"}[1h]) > 10`,
+    expr: `sum without (state) (
+  increase(secure_iot_gateway_command_states_total{state="expired"}[1h])
+) > 10`,
     ...{ for: "5m", severity: "warning" },
     summary: `Commands by ${AT} expire before their devices come`,
     action: "commands list --state expired; device list --silent 1h: are these devices there?",
