@@ -4,7 +4,7 @@
 
 import type { Config } from "../config/config.ts";
 import { type Credentials, readCredentials } from "../config/credentials.ts";
-import { VERSION } from "../config/version.ts";
+import { COMMIT, VERSION } from "../config/version.ts";
 import type { Emit } from "../core/event.ts";
 import type { OnFailpoint } from "../core/failpoint.ts";
 import { Outage } from "../core/outage.ts";
@@ -42,6 +42,7 @@ import { enterEvent } from "./telemetry/event_audit.ts";
 import { countEvent } from "./telemetry/event_metrics.ts";
 import { EventFeed } from "./telemetry/event_feed.ts";
 import { ExpiryWatch, watchedFiles } from "./telemetry/expiry_watch.ts";
+import type { GaugeSources } from "./telemetry/gauges.ts";
 import { unreadiness } from "./telemetry/health.ts";
 import { Metrics } from "./telemetry/metrics.ts";
 import { SecretUses } from "./pipeline/secret_uses.ts";
@@ -111,7 +112,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
     { ...config.store, ...checks },
   );
   const flow = { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages, cluster };
-  const metrics = assembleMetrics(flow);
+  const health = healthOf({ ...flow, receipts });
+  const metrics = assembleMetrics({ ...flow, ...health, clock, clockWatch }, config);
   listeners.push((event) => countEvent(event, metrics));
   listeners.push((event) => enterEvent(event, { committer, clock }));
   await importFirstKey(apiKeys, {
@@ -122,7 +124,7 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const refusals = new ApiRefusals(emit);
   const expiryWatch = new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices });
   const api = assembleApi(
-    { ...flow, ...{ clock, emit, store, receipts, commands, metrics, feed, memory, refusals } },
+    { ...flow, ...health, ...{ clock, emit, store, commands, metrics, feed, memory, refusals } },
     { config, credentials, fileEnds: expiryWatch.fileEnds, ...options },
   );
   tellFindings({ keys, clock, emit }, { ...checks, newestSeconds });
@@ -140,13 +142,10 @@ export async function assemble(config: Config, options: GatewayOptions) {
 interface ApiParts extends
   Omit<
     PageSources,
-    "about" | "fileEnds" | "openStore" | "unreadiness" | "degraded" | "broker" | "keys"
+    "about" | "fileEnds" | "openStore" | "broker" | "keys"
   > {
   readonly keys: DeviceKeys;
   readonly broker: MqttBroker;
-  readonly forwarder: Forwarder;
-  readonly cluster: Cluster | undefined;
-  readonly receipts: Receipts;
   readonly store: Awaited<ReturnType<typeof openGatewayStore>>;
   readonly commands: ReturnType<typeof assembleCommands>;
   readonly metrics: Metrics;
@@ -165,19 +164,15 @@ function assembleApi(
     readonly bodyTimeoutMs?: number;
   },
 ) {
-  const { clock, broker, forwarder, receipts, committer, memory, refusals, store } = parts;
+  const { clock, committer, memory, refusals, store } = parts;
   memory.flow.watch(() => committer.pending);
-  const health = {
-    unreadiness: () => unreadiness(parts),
-    degraded: () => [...broker.faults, ...forwarder.faults, ...receipts.faults],
-  };
   const about = aboutOf(config, clock);
   const openStore = () => openBesideGateway(config, credentials.store);
   return createRoutes({
-    ...{ ...parts.commands.api, ...parts, ...health, bodyTimeoutMs },
+    ...{ ...parts.commands.api, ...parts, bodyTimeoutMs },
     commands: store.commands,
     auth: new BearerAuth(() => store.apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
-    sources: { ...parts, ...health, about, fileEnds, openStore },
+    sources: { ...parts, about, fileEnds, openStore },
     onRefused: (refusal) => refusals.addCommand(refusal),
   });
 }
@@ -241,10 +236,27 @@ function tellFindings(
   for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
 }
 
+/** Why messages are not taken, and what else is wrong. */
+function healthOf(
+  { receipts, ...parts }: Parameters<typeof unreadiness>[0] & {
+    readonly broker: { readonly faults: readonly string[] };
+    readonly forwarder: { readonly faults: readonly string[] };
+    readonly receipts: { readonly faults: readonly string[] };
+  },
+): Health {
+  const { broker, forwarder } = parts;
+  return {
+    unreadiness: () => unreadiness(parts),
+    degraded: () => [...broker.faults, ...forwarder.faults, ...receipts.faults],
+  };
+}
+
+type Health = Pick<GaugeSources, "unreadiness" | "degraded">;
+
 /** What the metrics show of the parts, read when they are asked for. */
 function assembleMetrics(
-  { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages, cluster }: {
-    readonly committer: Pick<Committer, "pending">;
+  { committer, keys, broker, intake, catchUp, forwarder, clock, clockWatch, ...others }: Health & {
+    readonly committer: Pick<Committer, "pending" | "fault">;
     readonly keys: { readonly size: number };
     readonly broker: Pick<MqttBroker, "isConnected">;
     readonly intake: Pick<Intake, "isPaused">;
@@ -253,19 +265,26 @@ function assembleMetrics(
     readonly steadyMs: () => number;
     readonly messages: Pick<MessageStore, "counts">;
     readonly cluster: Cluster | undefined;
+    readonly clock: Pick<Clock, "wallMs">;
+    readonly clockWatch: Pick<ClockWatch, "aheadSeconds">;
   },
+  { store, node }: Pick<Config, "store" | "node">,
 ): Metrics {
+  const { messages } = others;
+  const startedSeconds = secondsOf(clock.wallMs());
   return new Metrics({
+    ...others,
     pending: () => committer.pending,
+    pendingLimit: store.maxPending,
+    isStoreFailing: () => committer.fault !== undefined,
+    backendAheadSeconds: () => clockWatch.aheadSeconds,
     devices: () => keys.size,
     brokerConnected: () => broker.isConnected,
     intakePaused: () => intake.isPaused,
     catchingUp: () => !catchUp.isDone,
     forwarder,
-    steadyMs,
     counts: () => messages.counts(),
-    cluster,
-  });
+  }, { version: VERSION, commit: COMMIT, node: node.name, startedSeconds });
 }
 
 /** Where the backend is, and who the gateway is to it. */

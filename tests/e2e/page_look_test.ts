@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import axeSource from "axe-core" with { type: "text" };
 import type { Page } from "playwright-core";
 import { secondsOf } from "../../src/core/time.ts";
+import { poll } from "../../src/time/poll.ts";
 import { CHROMIUM, LookingBrowser } from "../support/browser.ts";
 import { addApiKey, withSiteStore } from "../support/busy_site.ts";
 import { withLiveSite } from "../support/live_site.ts";
@@ -38,6 +39,7 @@ Deno.test("the page by keyboard alone, and at every width", OPTIONS, async (t) =
       const name = `${width} px: nothing is too wide, and axe finds nothing, light and dark`;
       await t.step(name, () => lookStep(scene, width, scheme));
     }
+    await t.step("a tab that nobody sees asks for nothing", () => hiddenStep(scene));
     assert.deepEqual(scene.browser.errors.filter((error) => !/ 401 /.test(error)), []);
   });
 });
@@ -130,6 +132,29 @@ async function lookStep({ browser, keys, devices }: PageScene, width: number, sc
     const excess = await page.evaluate("document.documentElement.scrollWidth - innerWidth");
     assert.ok(Number(excess) <= 0, `${section} is ${excess} px too wide`);
   }
+  await page.context().close();
+}
+
+async function hiddenStep({ browser, keys }: PageScene): Promise<void> {
+  const page = await browser.visit();
+  await page.clock.install();
+  await logIn(page, keys.view);
+  const asked: string[] = [];
+  page.on("request", (request) => asked.push(new URL(request.url()).pathname));
+  await page.clock.runFor(6_000);
+  await poll("the overview, again", () => asked.includes("/ui/api/overview"));
+  const show = (isHidden: boolean) =>
+    page.evaluate(
+      `Object.defineProperty(document, "hidden", { value: ${isHidden}, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"))`,
+    );
+  await show(true);
+  await page.clock.runFor(1_000);
+  asked.length = 0;
+  await page.clock.runFor(60_000);
+  assert.deepEqual(asked, []);
+  await show(false);
+  await poll("the overview, at once", () => asked.includes("/ui/api/overview"));
   await page.context().close();
 }
 

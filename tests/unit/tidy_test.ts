@@ -92,7 +92,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "time",
     "log",
   ],
-  build: ["process", "gateway", "config", "core", "log"],
+  build: ["process", "gateway", "site", "config", "core", "log"],
 };
 
 /** The folder of src/ that a file is in; undefined outside, and for a file that is loose in it. */

@@ -51,7 +51,7 @@ export function createRoutes(parts: RouteParts): ApiHandler {
   app.get("/readyz", () => readiness(parts));
   app.get("/openapi.json", () => Response.json(description));
   app.get("/metrics", async (c) => {
-    const key = await parts.auth.authenticate(c.req.raw, c.env.address);
+    const key = await parts.auth.authenticateReader(c.req.raw, c.env.address);
     return key instanceof Response ? key : await exposition(parts.metrics);
   });
   for (const path of ["/healthz", "/readyz", "/openapi.json", "/metrics"]) {

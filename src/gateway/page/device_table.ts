@@ -31,7 +31,7 @@ const FILTERS = ["silent", "backlog", "rejected", "expiring", "revoked"] as cons
 const ORDERS = ["asc", "desc"] as const;
 
 /** A row, as the API writes it; times are Unix seconds. */
-export interface DeviceRow {
+interface DeviceRow {
   readonly device_id: string;
   readonly status: DeviceStatus;
   readonly last_message: number | null;

@@ -17,7 +17,7 @@ import type { RecentRejection } from "./recent_rejections.ts";
 import { shownBytes } from "./shown_bytes.ts";
 
 /** Least time between two searches, milliseconds. */
-export const SEARCH_PAUSE_MS = 1_000;
+const SEARCH_PAUSE_MS = 1_000;
 
 /** What one search may take. */
 const SEARCH_LIMITS = { trialsMax: 20_000, timeMaxMs: 50 };

@@ -23,7 +23,7 @@ const CODES: ReadonlyMap<RejectionCode, number> = new Map(
 );
 
 /** The hour, oldest first; all arrays are of one length. */
-export interface Flow {
+interface Flow {
   readonly interval_seconds: number;
   /** When the last interval ends, Unix seconds. */
   readonly end: number;

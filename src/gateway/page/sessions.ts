@@ -30,7 +30,7 @@ export const SESSIONS_MAX = 2_000;
 const TOKEN_BYTES = 32;
 
 /** One session. */
-export interface Session {
+interface Session {
   /** Of the key that it is bound to. */
   readonly digest: Uint8Array;
   /** The same, to compare. */
