@@ -31,7 +31,7 @@ if (CHROMIUM === undefined) {
 }
 
 /** How one visitor looks. */
-export interface VisitOptions {
+interface VisitOptions {
   readonly width?: number;
   readonly height?: number;
   readonly colorScheme?: "light" | "dark";
