@@ -150,13 +150,18 @@ function layersOf(series, length) {
     const runs = knownRuns(above);
     const at = (heights, top) => (i) =>
       `${xOf(i, length)} ${(HEIGHT - 1 - heights[i] / top * (HEIGHT - 4)).toFixed(1)}`;
-    const line = (top) => runs.map((run) => `M${run.map(at(above, top)).join("L")}`).join("");
+    const line = (top) => runs.map((run) => along(run, at(above, top))).join("");
     const area = (top) =>
-      runs.map((run) =>
-        `M${run.map(at(above, top)).join("L")}L${run.toReversed().map(at(below, top)).join("L")}Z`
+      runs.filter((run) => run.length > 1).map((run) =>
+        `${along(run, at(above, top))}${along(run.toReversed(), at(below, top)).replace("M", "L")}Z`
       ).join("");
     return { color, line, area };
   }).toReversed();
+}
+
+/** A path through points; one alone is drawn as a dash. */
+function along(run, pointAt) {
+  return run.length > 1 ? `M${run.map(pointAt).join("L")}` : `M${pointAt(run[0])}m-3 0h3`;
 }
 
 /** The places in a row that have a value. */

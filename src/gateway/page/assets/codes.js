@@ -36,6 +36,11 @@ export const CODES = {
   },
 };
 
+/** A rejection's sentence without what stands beside it anyway: `Replayed message`. */
+export function withoutSubject(reason) {
+  return reason.replace(/^Rejected message(?: from [^:]*)?: /, "");
+}
+
 /** The class of a code's colour. */
 export function colorOf(code) {
   return `c${Object.keys(CODES).indexOf(code) + 1}`;

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { change, query, read, useApi } from "./api.js";
 import { All, html } from "./html.js";
 import { Name, Outside, Whole } from "./outside.js";
-import { Ago, AskingButton, Badge, DeviceLink, Heading, Loaded, useOutcome } from "./parts.js";
+import { Ago, AskingButton, DeviceLink, Heading, Loaded, useOutcome } from "./parts.js";
 import { usePages } from "./pages.js";
 import { Pager, Table } from "./table.js";
 import { counted, size } from "./words.js";
@@ -77,9 +77,8 @@ function columnsAt(now, { act, mayOperate }) {
     { key: "died", label: "Died", cell: ({ died }) => html`<${Ago} at=${died} now=${now} />` },
     {
       ...{ key: "reason", label: "Why", isLong: true },
-      cell: ({ status, reason, command_state: state }) =>
+      cell: ({ reason, command_state: state }) =>
         html`
-          ${status !== null && html`<${Badge} grade="bad">${status}<//>`}${" "}
           ${state && `callback “${state}”: `}${reason !== `status ${status}` &&
             html`<${Outside} text=${reason} />`}
         `,
@@ -133,8 +132,9 @@ function Payload({ sequence }) {
       <button type="button" aria-label=${`Hide the payload of dead letter ${sequence}`}
         onClick=${() => setLetter(undefined)}>Hide</button>
       <p class="muted">message <${Name} text=${messageId} />${base64 !== null &&
-        base64 !== undefined && ", base64"},
-        ${size((payload ?? base64 ?? "").length)}</p>
+        base64 !== undefined && ", base64"},${" "}${size(
+          new TextEncoder().encode(payload ?? base64 ?? "").length,
+        )}</p>
       <${Whole} text=${payload ?? base64 ?? ""} label=${`Payload of dead letter ${sequence}`} />
       <${Answer} of=${answer} sequence=${sequence} />
     </div>
@@ -145,9 +145,8 @@ function Answer({ of, sequence }) {
   const text = of?.body ?? of?.body_base64;
   if (text === null || text === undefined) return "";
   return html`
-    <p class="muted">The backend answered${of.content_type && html`
-      (<${Name} text=${of.content_type} />)
-    `}:</p>
+    <p class="muted">The backend answered${of.content_type &&
+      html`${" "}(<${Name} text=${of.content_type} />)`}:</p>
     <${Whole} text=${text} label=${`The backend's answer to dead letter ${sequence}`} />
   `;
 }

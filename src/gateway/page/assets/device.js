@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { read, useApi } from "./api.js";
-import { CODES } from "./codes.js";
+import { CODES, withoutSubject } from "./codes.js";
 import { CommandList } from "./commands.js";
 import { DeviceBadges } from "./devices.js";
 import { All, html } from "./html.js";
@@ -97,7 +97,7 @@ function Rejections({ path, of, now }) {
       key: "reason",
       label: "Reason",
       isLong: true,
-      cell: ({ reason }) => html`<${Outside} text=${reason} />`,
+      cell: ({ reason }) => html`<${Outside} text=${withoutSubject(reason)} />`,
     },
     { key: "count", label: "Count", isNumber: true, cell: ({ count }) => number(count) },
     {
@@ -177,8 +177,7 @@ function Secrets({ of, now }) {
     },
     {
       ...{ key: "until", label: "Valid until" },
-      cell: ({ until }) =>
-        html`<${Until} at=${until} now=${now} none="replaced" soonSeconds=${0} />`,
+      cell: ({ until }) => html`<${Until} at=${until} now=${now} none="in use" soonSeconds=${0} />`,
     },
   ];
   return html`

@@ -10,6 +10,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { query, read } from "./api.js";
+import { withoutSubject } from "./codes.js";
 import { All, html } from "./html.js";
 import { Name, Outside } from "./outside.js";
 import { Badge, DeviceLink, Heading } from "./parts.js";
@@ -101,7 +102,7 @@ function Detail({ of }) {
   const parts = [
     text,
     code && html`<code>${code}</code>`,
-    reason && html`<${Outside} text=${reason} />`,
+    reason && html`<${Outside} text=${withoutSubject(reason)} />`,
     state ?? delivery,
     key && html`by key <${Name} text=${key} />`,
     late !== undefined && late !== null && `${late} s late`,
