@@ -69,8 +69,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.ok }): Command {
 function addSiteCommands(program: Command): void {
   site(program.command("init").description("Make a site: authorities, broker, settings, API key"))
     .addOption(
-      new Option("--host <name>", "name or address of this machine; may be repeated")
-        .argParser((name: string, names: string[]) => [...names, name]).default([], "localhost"),
+      repeatable("--host <name>", "name or address of this machine; may be repeated", "localhost"),
     )
     .option("--backend <url>", "where readings go", "http://127.0.0.1:5000")
     .option("--mqtt-port <port>", "the broker's port for devices", port, 8883)
@@ -259,10 +258,7 @@ function addKeyCommands(program: Command): void {
   const key = program.command("key").description("The keys of the gateway's API")
     .helpCommand(false);
   site(key.command("add <name>").description("Make a key and print it once"))
-    .addOption(
-      new Option("--device <id>", "for this device only; may be repeated")
-        .argParser((id: string, ids: string[]) => [...ids, id]).default([], "every device"),
-    )
+    .addOption(repeatable("--device <id>", "for this device only; may be repeated", "every device"))
     .option("--view", "no commands, but looking at everything: for the page at /ui")
     .option("--operate", "as --view, and retry, drop and cancel")
     .option("--metrics-only", "no commands at all, only GET /metrics")
@@ -306,8 +302,7 @@ function addNodeCommands(program: Command): void {
     .helpCommand(false);
   site(node.command("add <name>").description("Make the folder of a further gateway"))
     .addOption(
-      new Option("--host <name>", "name or address of its machine; may be repeated")
-        .argParser((name: string, names: string[]) => [...names, name]).default([], "localhost"),
+      repeatable("--host <name>", "name or address of its machine; may be repeated", "localhost"),
     )
     .option("--at <folder>", "where the folder will be on its machine")
     .option("--mqtt-port <port>", "its broker's port for devices", port)
@@ -378,6 +373,12 @@ function site(command: Command): Command {
     "--dir <folder>",
     "the site folder (default: $SECURE_IOT_GATEWAY_DIR, else the current folder)",
   );
+}
+
+/** An option that may be given several times; `none` says what it is without. */
+function repeatable(flags: string, description: string, none: string): Option {
+  const add = (one: string, all: string[]) => [...all, one];
+  return new Option(flags, description).argParser(add).default([], none);
 }
 
 function port(text: string): number {
