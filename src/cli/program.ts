@@ -1,12 +1,11 @@
 /** The command line: which commands there are, and the file that each runs. */
 
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { forgetProxies } from "../config/environment.ts";
-import { integer, port as portType, type SettingType } from "../config/setting_types.ts";
-import { VALID_DAYS_MAX } from "./device_file.ts";
 import { COMMAND_STATES } from "../core/command_life.ts";
 import { COMMIT, VERSION } from "../config/version.ts";
 import { exitOf } from "./failure.ts";
+import { days, keyType, port, repeatable } from "./option_types.ts";
 import { EXIT, type Exit } from "./terminal.ts";
 
 /** Runs the program with its arguments; returns the exit code. */
@@ -373,29 +372,4 @@ function site(command: Command): Command {
     "--dir <folder>",
     "the site folder (default: $SECURE_IOT_GATEWAY_DIR, else the current folder)",
   );
-}
-
-/** An option that may be given several times; `none` says what it is without. */
-function repeatable(flags: string, description: string, none: string): Option {
-  const add = (one: string, all: string[]) => [...all, one];
-  return new Option(flags, description).argParser(add).default([], none);
-}
-
-function port(text: string): number {
-  return wholeNumber(text, portType());
-}
-
-function keyType(description: string): Option {
-  return new Option("--key-type <type>", description).choices(["ec", "rsa"]);
-}
-
-function days(text: string): number {
-  const { allowed, accepts } = integer(1, VALID_DAYS_MAX);
-  return wholeNumber(text, { accepts, allowed: allowed.replace("number", "number of days") });
-}
-
-function wholeNumber(text: string, { allowed, accepts }: SettingType<number>): number {
-  const number = Number(text);
-  if (/^[0-9]{1,5}$/.test(text) && accepts(number)) return number;
-  throw new InvalidArgumentError(`It ${allowed}`);
 }
