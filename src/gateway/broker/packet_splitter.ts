@@ -38,7 +38,7 @@ export class PacketSplitter {
   }
 
   #hold(rest: Uint8Array, wanted: number): void {
-    this.#parts = [rest.slice()]; // not the whole chunk
+    this.#parts = [new Uint8Array(rest)]; // a copy: not the whole chunk
     this.#held = rest.length;
     this.#wanted = Math.max(wanted, rest.length + 1);
   }

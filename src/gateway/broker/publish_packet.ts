@@ -37,7 +37,7 @@ export interface OutgoingPublish {
 }
 
 /** A message as the broker brings it. */
-export interface IncomingPublish {
+interface IncomingPublish {
   readonly topic: string;
   /** A copy: it holds on to nothing that came with it. */
   readonly body: Uint8Array;
@@ -106,7 +106,7 @@ export function decodePublish(packet: Uint8Array): IncomingPublish {
   if (at > packet.length) throw new MalformedPacketError("a PUBLISH ends before its properties do");
   return {
     ...{ topic, packetId, qos: qos as 0 | 1 },
-    body: packet.slice(at),
+    body: new Uint8Array(packet.subarray(at)), // a slice() of a Buffer would be no copy
     isRetained: (flags & 1) !== 0,
     isDuplicate: (flags & 8) !== 0,
   };
