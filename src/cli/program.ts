@@ -60,6 +60,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.ok }): Command {
   addStoreCommands(program);
   addNodeCommands(program);
   addAuditCommands(program);
+  addMonitorCommands(program);
   addFirmwareCommands(program, outcome);
   addServiceCommands(program);
   return program;
@@ -331,6 +332,25 @@ function addAuditCommands(program: Command): void {
     .option("--since <time>", "a date, a time, or how long ago: 24h, 7d")
     .option("--json", "as one JSON array")
     .action(async (options) => (await import("./audit.ts")).exportAudit(options));
+}
+
+function addMonitorCommands(program: Command): void {
+  const monitor = program.command("monitor").description("Files for Prometheus and Grafana")
+    .helpCommand(false);
+  monitor.command("rules").description("Print Prometheus' alerting rules").option(
+    "--json",
+    "as JSON",
+  )
+    .action(async (options) => (await import("./monitor.ts")).printRules(options));
+  monitor.command("dashboard").description("Print a dashboard for Grafana")
+    .option("--json", "as JSON, as a text in it")
+    .action(async (options) => (await import("./monitor.ts")).printDashboard(options));
+  site(monitor.command("scrape").description("Print how Prometheus scrapes this gateway"))
+    .option("--host <name>", "name or address of this machine, as Prometheus reaches it")
+    .option("--ca-file <file>", "there: the gateway's authority", "/etc/prometheus/gateway-ca.crt")
+    .option("--key-file <file>", "there: an API key", "/etc/prometheus/gateway.key")
+    .option("--json", "as JSON")
+    .action(async (options) => (await import("./monitor.ts")).printScrape(options));
 }
 
 function addFirmwareCommands(program: Command, outcome: Outcome): void {
