@@ -119,7 +119,7 @@ export function decodePuback(packet: Uint8Array): { packetId: number; reasonCode
 }
 
 /** A variable byte integer (§1.5.5) and where it ends; throws a `MalformedPacketError`. */
-export function readNumber(bytes: Uint8Array, start: number): { value: number; end: number } {
+function readNumber(bytes: Uint8Array, start: number): { value: number; end: number } {
   let value = 0;
   for (let at = start; at < start + 4; at++) {
     const byte = bytes[at];
