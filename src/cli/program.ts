@@ -1,12 +1,11 @@
 /** The command line: which commands there are, and the file that each runs. */
 
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { forgetProxies } from "../config/environment.ts";
-import { integer, port as portType, type SettingType } from "../config/setting_types.ts";
-import { VALID_DAYS_MAX } from "./device_file.ts";
 import { COMMAND_STATES } from "../core/command_life.ts";
 import { COMMIT, VERSION } from "../config/version.ts";
 import { exitOf } from "./failure.ts";
+import { days, keyType, port, repeatable } from "./option_types.ts";
 import { EXIT, type Exit } from "./terminal.ts";
 
 /** Runs the program with its arguments; returns the exit code. */
@@ -69,8 +68,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.ok }): Command {
 function addSiteCommands(program: Command): void {
   site(program.command("init").description("Make a site: authorities, broker, settings, API key"))
     .addOption(
-      new Option("--host <name>", "name or address of this machine; may be repeated")
-        .argParser((name: string, names: string[]) => [...names, name]).default([], "localhost"),
+      repeatable("--host <name>", "name or address of this machine; may be repeated", "localhost"),
     )
     .option("--backend <url>", "where readings go", "http://127.0.0.1:5000")
     .option("--mqtt-port <port>", "the broker's port for devices", port, 8883)
@@ -259,10 +257,7 @@ function addKeyCommands(program: Command): void {
   const key = program.command("key").description("The keys of the gateway's API")
     .helpCommand(false);
   site(key.command("add <name>").description("Make a key and print it once"))
-    .addOption(
-      new Option("--device <id>", "for this device only; may be repeated")
-        .argParser((id: string, ids: string[]) => [...ids, id]).default([], "every device"),
-    )
+    .addOption(repeatable("--device <id>", "for this device only; may be repeated", "every device"))
     .option("--view", "no commands, but looking at everything: for the page at /ui")
     .option("--operate", "as --view, and retry, drop and cancel")
     .option("--metrics-only", "no commands at all, only GET /metrics")
@@ -306,8 +301,7 @@ function addNodeCommands(program: Command): void {
     .helpCommand(false);
   site(node.command("add <name>").description("Make the folder of a further gateway"))
     .addOption(
-      new Option("--host <name>", "name or address of its machine; may be repeated")
-        .argParser((name: string, names: string[]) => [...names, name]).default([], "localhost"),
+      repeatable("--host <name>", "name or address of its machine; may be repeated", "localhost"),
     )
     .option("--at <folder>", "where the folder will be on its machine")
     .option("--mqtt-port <port>", "its broker's port for devices", port)
@@ -378,23 +372,4 @@ function site(command: Command): Command {
     "--dir <folder>",
     "the site folder (default: $SECURE_IOT_GATEWAY_DIR, else the current folder)",
   );
-}
-
-function port(text: string): number {
-  return wholeNumber(text, portType());
-}
-
-function keyType(description: string): Option {
-  return new Option("--key-type <type>", description).choices(["ec", "rsa"]);
-}
-
-function days(text: string): number {
-  const { allowed, accepts } = integer(1, VALID_DAYS_MAX);
-  return wholeNumber(text, { accepts, allowed: allowed.replace("number", "number of days") });
-}
-
-function wholeNumber(text: string, { allowed, accepts }: SettingType<number>): number {
-  const number = Number(text);
-  if (/^[0-9]{1,5}$/.test(text) && accepts(number)) return number;
-  throw new InvalidArgumentError(`It ${allowed}`);
 }
