@@ -123,12 +123,17 @@ async function lookStep({ browser, keys, devices }: PageScene, width: number, sc
   await page.goto("/ui");
   await page.getByLabel("API key").waitFor();
   await assertLooksWell(page, "log-in", scheme);
+  const moves = await page.evaluate(
+    "getComputedStyle(document.querySelector('button')).transitionDuration",
+  );
+  assert.equal(moves, "0s", "less motion is wanted");
   await logIn(page, keys.operate);
   for (const section of SECTIONS) {
     await open(page, section);
     if (section === "live") await devices.wrong.publish("{");
     await unfold(page);
     await assertLooksWell(page, section, scheme);
+    if (section === "devices") assert.equal(await page.getByRole("columnheader").count(), 6);
     const excess = await page.evaluate("document.documentElement.scrollWidth - innerWidth");
     assert.ok(Number(excess) <= 0, `${section} is ${excess} px too wide`);
   }

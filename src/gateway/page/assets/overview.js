@@ -160,7 +160,7 @@ function Flow({ of, started }) {
     values: accepted.map((value) => value === null ? null : 0),
     color: "c1",
   }];
-  const last = waiting.at(-1) ?? 0;
+  const last = of.waiting.at(-1) ?? 0; // of the minute that is not over
   return html`
     <div class="charts">
       <${Chart} title="Accepted" series=${one("accepted", accepted, "flow")} end=${end}
