@@ -33,6 +33,7 @@ Deno.test("the page in a real browser", { ignore: CHROMIUM === undefined }, asyn
     await step("is it well, at a look", overviewStep);
     await step("devices are found, sorted and filtered", devicesStep);
     await step("a device's page says the likely mistake", deviceStep);
+    await step("what needs more is a command to copy", copyStep);
     await step("what was refused, by device and code", rejectionsStep);
     await step("a rejection is in the live tail within a second; a pause holds it", liveStep);
     await step("hostile texts are texts", hostileStep);
@@ -79,9 +80,8 @@ async function devicesStep(_: PageScene, page: Page): Promise<void> {
   await open(page, "devices");
   await page.getByText("1 to 6 of 6").waitFor();
   await page.getByRole("button", { name: "Rejected" }).click();
-  await page.getByRole("columnheader", { name: "Rejected" }).and(page.locator("[aria-sort]"))
-    .waitFor();
-  await page.getByRole("button", { name: "Rejected" }).click();
+  await page.getByRole("columnheader", { name: "Rejected" })
+    .and(page.locator("[aria-sort=descending]")).waitFor();
   await poll("the most rejected first", async () => (await rowHeads(page))[0] === "wrong_001");
   await page.getByLabel("Revoked").check({ force: true });
   await poll("the revoked", async () => (await rowHeads(page)).join() === "revoked_001");
@@ -100,6 +100,14 @@ async function deviceStep(_: PageScene, page: Page): Promise<void> {
   await row.getByText(/milliseconds/).waitFor();
   await page.getByText("secure-iot-gateway device rotate wrong_001 --secret").waitFor();
   assert.doesNotMatch(await pageText(page), /online/i);
+}
+
+async function copyStep(_: PageScene, page: Page): Promise<void> {
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.getByRole("button", { name: "Copy: A new secret:" }).click();
+  await page.getByText("Copied").waitFor();
+  const copied = await page.evaluate("navigator.clipboard.readText()");
+  assert.equal(copied, "secure-iot-gateway device rotate wrong_001 --secret");
 }
 
 async function rejectionsStep(_: PageScene, page: Page): Promise<void> {
@@ -201,6 +209,7 @@ async function deadStep({ site }: PageScene, page: Page): Promise<void> {
   await rows.first().getByRole("button", { name: /^Drop/ }).click();
   await page.getByRole("button", { name: "Drop it" }).click();
   await page.getByText("Dropped 1 dead letter").waitFor();
+  assert.match(String(await page.evaluate("document.activeElement.textContent")), /Dropped 1/);
   await poll("none of it left", async () => await rows.count() === 0);
 }
 

@@ -78,13 +78,18 @@ export function useApi(path, { seconds, keep = false } = {}) {
   useEffect(() => {
     if (path === undefined) return;
     const stop = new AbortController();
+    let isAsking = false;
     const once = async () => {
+      if (isAsking) return;
+      isAsking = true;
       try {
         const value = await read(path, { signal: stop.signal });
         if (stop.signal.aborted) return;
         setState({ value, path, askedAt: Date.now() / 1000 });
       } catch (fault) {
-        if (!stop.signal.aborted) setState((before) => ({ ...before, fault }));
+        if (!stop.signal.aborted) setState((before) => ({ ...before, fault, faultPath: path }));
+      } finally {
+        isAsking = false;
       }
     };
     const timer = seconds && setInterval(() => document.hidden || once(), seconds * 1000);
@@ -98,7 +103,8 @@ export function useApi(path, { seconds, keep = false } = {}) {
     };
   }, [path, seconds, turn]);
   const refresh = useCallback(() => setTurn((turn) => turn + 1), []);
-  const { value, fault, askedAt } = state;
+  const { value, askedAt } = state;
   const isOther = state.path !== path && !keep;
+  const fault = state.faultPath === path ? state.fault : undefined;
   return { value: isOther ? undefined : value, fault, askedAt, refresh };
 }

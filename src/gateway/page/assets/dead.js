@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { change, query, read, useApi } from "./api.js";
 import { All, html } from "./html.js";
-import { Name, Outside, Whole } from "./outside.js";
+import { Name, Outside, visible, Whole } from "./outside.js";
 import { Ago, AskingButton, DeviceLink, Heading, Loaded, useOutcome } from "./parts.js";
 import { usePages } from "./pages.js";
 import { Pager, Table } from "./table.js";
@@ -55,7 +55,7 @@ function sayDropped({ dropped, more }) {
 function AllOfThem({ total, device, act }) {
   const which = device === undefined ? { all: true } : { device };
   const count = total === null ? "dead letters" : counted(total, "dead letter");
-  const all = `all ${count}${device === undefined ? "" : ` of ${device}`}`;
+  const all = `all ${count}${device === undefined ? "" : ` of ${visible(device)}`}`;
   return html`
     <div class="row filters">
       <${AskingButton} label="Retry all" grade="plain" question=${`Send ${all} to the backend again?`}

@@ -12,7 +12,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { query, read } from "./api.js";
 import { withoutSubject } from "./codes.js";
 import { All, html } from "./html.js";
-import { Name, Outside } from "./outside.js";
+import { Name, Outside, visible } from "./outside.js";
 import { Badge, DeviceLink, Heading } from "./parts.js";
 import { Table } from "./table.js";
 import { clock, counted, secondsOf } from "./words.js";
@@ -33,6 +33,9 @@ const KEPT_MAX = 200;
 const ITEMS_A_SECOND = 50;
 
 const DRAW_MS = 200;
+
+/** How long until a stream that was refused is asked for again. */
+const AGAIN_MS = 10_000;
 
 /** The tail. */
 export function Live() {
@@ -151,12 +154,36 @@ function useTail(device) {
 }
 
 function follow(device, { take, say }) {
+  let timer;
+  let source = open();
+  function open() {
+    return streamOf(device, {
+      take,
+      say,
+      again: () => timer = setTimeout(() => source = open(), AGAIN_MS),
+    });
+  }
+  return () => {
+    clearTimeout(timer);
+    source.close();
+  };
+}
+
+/** One stream; if the gateway refuses it, it says why and may be tried `again`. */
+function streamOf(device, { take, say, again }) {
   const source = new EventSource(`/ui/api/events${query({ device, limit: ITEMS_A_SECOND })}`);
-  source.onopen = () => say(device === "" ? "Following all devices" : `Following ${device}`);
+  source.onopen = () =>
+    say(device === "" ? "Following all devices" : `Following ${visible(device)}`);
   source.onerror = async () => {
     if (source.readyState !== EventSource.CLOSED) return say("Not connected; asking again…");
-    say("The gateway has ended this, or there is no such device");
-    await read("devices?limit=1").catch(() => {}); // leads to the log-in if the session is over
+    try {
+      // Leads to the log-in if the session is over.
+      await read(device === "" ? "devices?limit=1" : `devices/${encodeURIComponent(device)}`);
+    } catch (fault) {
+      if (fault.problem === "unknown-device") return say(`There is no device ${visible(device)}`);
+    }
+    say("Not connected, perhaps since too many look at once; asking again…");
+    again();
   };
   for (const kind of Object.keys(KINDS)) {
     source.addEventListener(kind, ({ data }) => take(kind, JSON.parse(data)));
@@ -166,5 +193,5 @@ function follow(device, { take, say }) {
     const each = Object.entries(kinds ?? {}).map(([kind, count]) => `${wordOf(kind)} ${count}`);
     take("omitted", { text: [`${counted(count, "event")} more`, ...each].join(", ") });
   });
-  return () => source.close();
+  return source;
 }

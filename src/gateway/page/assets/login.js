@@ -9,7 +9,10 @@ export function LogIn({ onSession, wasOver }) {
   const [fault, setFault] = useState(wasOver ? "The session is over: log in again" : "");
   const [isBusy, setBusy] = useState(false);
   const field = useRef();
-  useEffect(() => field.current.focus(), []);
+  useEffect(() => {
+    document.title = "Log in · SecureIoTGateway";
+    field.current.focus();
+  }, []);
   const submit = async (event) => {
     event.preventDefault();
     setBusy(true);

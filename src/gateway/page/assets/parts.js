@@ -99,13 +99,10 @@ export function ShellCommand({ label, text }) {
 /** A button that asks before it does what cannot be undone. */
 export function AskingButton({ label, name = label, question, yes, onYes, grade = "danger" }) {
   const dialog = useRef();
-  const [isBusy, setBusy] = useState(false);
   const close = () => dialog.current.close();
-  const act = async () => {
-    setBusy(true);
-    await onYes();
-    setBusy(false);
-    dialog.current?.close();
+  const act = () => {
+    close();
+    onYes();
   };
   return html`
     <${All}>
@@ -115,7 +112,7 @@ export function AskingButton({ label, name = label, question, yes, onYes, grade 
         <p>${question}</p>
         <div class="row end">
           <button type="button" onClick=${close}>Keep</button>
-          <button type="button" class=${grade} disabled=${isBusy}
+          <button type="button" class=${grade}
             onClick=${act}>${yes}</button>
         </div>
       </dialog>
@@ -123,9 +120,14 @@ export function AskingButton({ label, name = label, question, yes, onYes, grade 
   `;
 }
 
-/** Says what came of a change, also to those who hear the page. */
+/**
+ * Says what came of a change, also to those who hear the page. It takes the focus, since the button that
+ * had it may be gone with its row.
+ */
 export function useOutcome() {
   const [outcome, setOutcome] = useState();
+  const notice = useRef();
+  useEffect(() => outcome && notice.current.focus(), [outcome]);
   const attempt = async (work) => {
     try {
       setOutcome({ text: await work() });
@@ -136,7 +138,9 @@ export function useOutcome() {
     }
   };
   const shown = html`
-    <p class=${outcome ? `notice ${outcome.isBad ? "bad" : "good"}` : "silent"} role="status">
+    <p ref=${notice} tabindex="-1" class=${outcome
+      ? `notice ${outcome.isBad ? "bad" : "good"}`
+      : "silent"} role="status">
       ${outcome?.text}
     </p>
   `;

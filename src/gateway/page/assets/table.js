@@ -45,7 +45,8 @@ function HeadCell({ column: { label, sort, isNumber, isQuiet }, order }) {
   const sign = isBy ? (order.isDown ? "▼" : "▲") : "";
   return html`
     <th role="columnheader" scope="col" class=${kind} aria-sort=${sorted}>
-      <button type="button" class="sort" onClick=${() => order.choose(sort, isBy && !order.isDown)}>
+      <button type="button" class="sort" onClick=${() =>
+        order.choose(sort, isBy ? !order.isDown : Boolean(isNumber))}>
         ${label}<span class="sign" aria-hidden="true">${sign}</span>
       </button>
     </th>

@@ -2,7 +2,7 @@
 
 import { change, query, useApi } from "./api.js";
 import { All, html } from "./html.js";
-import { Outside } from "./outside.js";
+import { Outside, visible } from "./outside.js";
 import { AskingButton, Badge, DeviceLink, Heading, Loaded, useOutcome } from "./parts.js";
 import { usePages } from "./pages.js";
 import { Pager, Table } from "./table.js";
@@ -83,7 +83,9 @@ function columns({ drop, mayOperate }) {
       cell: ({ sequence, device_id: id }) =>
         html`
           <${AskingButton} label="Skip" name=${`Skip entry ${sequence}`} yes="Skip it"
-            question=${`Skip entry ${sequence} of ${id}? It becomes a dead letter, to retry later.`}
+            question=${`Skip entry ${sequence} of ${
+              visible(id)
+            }? It becomes a dead letter, to retry later.`}
             onYes=${() => drop(sequence)} />
         `,
     },
