@@ -22,7 +22,7 @@ await withLiveSite(async (site) => {
   await site.startGateway();
   await passHour(site);
   await makeBusy(site);
-  const key = await addApiKey(site, "shift", "operate");
+  const key = await addApiKey(site, "shift", { role: "operate" });
   const browser = await LookingBrowser.start(site);
   try {
     for (const colorScheme of ["light", "dark"] as const) await picture(browser, key, colorScheme);

@@ -57,7 +57,7 @@ Deno.test("10,000 devices are painted within a second", OPTIONS, async () => {
     const browser = await LookingBrowser.start(site);
     try {
       const page = await browser.visit();
-      await logIn(page, await addApiKey(site, "viewer", "view"));
+      await logIn(page, await addApiKey(site, "viewer", { role: "view" }));
       await page.goto("/ui#devices");
       const tookMs: number[] = [];
       for (let i = 0; i < 3; i++) {

@@ -17,7 +17,7 @@ Deno.test("each node's page shows every node, and what waits there", OPTIONS, as
     const browser = await LookingBrowser.start(a);
     try {
       const page = await browser.visit();
-      await logIn(page, await addApiKey(a, "viewer", "view"));
+      await logIn(page, await addApiKey(a, "viewer", { role: "view" }));
       const nodes = page.getByRole("table", { name: "Gateways that share the store" });
       const row = (name: string) => nodes.getByRole("row").filter({ hasText: name });
       await row("a (this one)").getByText("alive").waitFor();

@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
 import { poll } from "../../src/time/poll.ts";
 import { CHROMIUM } from "../support/browser.ts";
-import { HOSTILE, HOSTILE_ID, withSiteStore } from "../support/busy_site.ts";
+import { addApiKey, HOSTILE, HOSTILE_ID, withSiteStore } from "../support/busy_site.ts";
 import { logIn, open, type PageScene, withPageScene } from "../support/page_scene.ts";
 
 /** What a hostile text looks like when it is a text. */
@@ -44,6 +44,8 @@ Deno.test("the page in a real browser", { ignore: CHROMIUM === undefined }, asyn
     await step("four charts, each with its numbers as a table", flowStep);
     assert.deepEqual(browser.errors.filter((error) => !/ 40[14] /.test(error)), []);
     await t.step("a key that may look sees no way to change", () => viewStep(scene));
+    await t.step("a key for one device sees that one", () => boundStep(scene));
+    await t.step("while the gateway is away, what was there stays", () => awayStep(scene));
     await t.step("a removed key ends the session", () => removedKeyStep(scene, page));
   });
 });
@@ -213,14 +215,15 @@ async function deadStep({ site }: PageScene, page: Page): Promise<void> {
   await poll("none of it left", async () => await rows.count() === 0);
 }
 
-async function flowStep(_: PageScene, page: Page): Promise<void> {
+async function flowStep({ site }: PageScene, page: Page): Promise<void> {
+  site.passedMs += 20_000; // the interval is over in which all of it was
   await open(page, "overview");
   for (const title of ["Accepted", "Delivered", "Rejected", "Waiting"]) {
     await page.getByRole("img", { name: new RegExp(`^${title}, the last hour`) }).waitFor();
   }
   await page.locator("details").filter({ hasText: "Accepted" }).locator("summary").click();
   const numbers = page.getByRole("table", { name: "Accepted in each minute" });
-  await numbers.getByRole("row").nth(1).waitFor({ timeout: 25_000 });
+  await numbers.getByRole("row").nth(1).waitFor();
   await page.getByRole("listitem").filter({ hasText: /^invalid_signature/ }).waitFor();
 }
 
@@ -239,8 +242,40 @@ async function viewStep({ browser, keys, site }: PageScene): Promise<void> {
   await page.context().close();
 }
 
-async function removedKeyStep({ site }: PageScene, page: Page): Promise<void> {
-  await open(page, "overview");
+async function boundStep({ browser, site }: PageScene): Promise<void> {
+  const deviceIds = ["deadly_001"];
+  const page = await browser.visit();
+  await logIn(page, await addApiKey(site, "partner", { role: "operate", deviceIds }));
+  await page.getByRole("link", { name: /^1 Devices/ }).waitFor();
+  assert.equal(await page.getByRole("link", { name: /Dead letters/ }).count(), 1, "no count");
+  for (const section of ["rejections", "waiting", "dead", "commands", "expiry", "live"]) {
+    await open(page, section);
+    assert.doesNotMatch(await pageText(page), /(well|wrong|stuck|silent|revoked)_001/, section);
+  }
+  await page.context().close();
+}
+
+async function awayStep({ browser, keys, site }: PageScene): Promise<void> {
+  const page = await browser.visit();
+  await page.clock.install();
+  await logIn(page, keys.view);
+  await page.getByRole("link", { name: /^6 Devices/ }).waitFor();
+  await site.stopGateway();
+  await page.clock.runFor(6_000);
+  await page.getByText(/^The gateway does not answer: this is from/).first().waitFor();
+  assert.match(await pageText(page), /6\s+Devices/);
+  await site.startGateway();
+  await page.clock.runFor(6_000);
+  await page.getByText("The session is over: log in again").waitFor();
+  await logIn(page, keys.view);
+  await page.getByRole("region", { name: "Is it well?" }).waitFor();
+  await page.context().close();
+}
+
+async function removedKeyStep({ keys, site }: PageScene, page: Page): Promise<void> {
+  await page.clock.install();
+  await logIn(page, keys.operate);
   await withSiteStore(site, ({ apiKeys }) => apiKeys.remove("operator"));
+  await page.clock.runFor(6_000);
   await page.getByText("The session is over: log in again").waitFor({ timeout: 15_000 });
 }

@@ -41,12 +41,16 @@ export function makeBackendPicky(site: LiveSite): void {
   };
 }
 
-/** Registers an API key as `key add` does; returns it. */
-export async function addApiKey(site: LiveSite, name: string, role: ApiKeyRole): Promise<string> {
+/** Registers an API key as `key add` does, for every device if none is named; returns it. */
+export async function addApiKey(
+  site: LiveSite,
+  name: string,
+  { role, deviceIds }: { readonly role: ApiKeyRole; readonly deviceIds?: readonly string[] },
+): Promise<string> {
   const key = crypto.randomUUID();
   await withSiteStore(site, async ({ apiKeys }) => {
     const createdAt = secondsOf(Date.now());
-    await apiKeys.add(apiKeyDigest(key), { name, createdAt, role, deviceIds: undefined });
+    await apiKeys.add(apiKeyDigest(key), { name, createdAt, role, deviceIds });
   });
   return key;
 }

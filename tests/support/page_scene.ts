@@ -20,8 +20,8 @@ export async function withPageScene(work: (scene: PageScene) => Promise<void>): 
     await letDevicesNameOthers(site);
     await site.startGateway();
     const devices = await makeBusy(site);
-    const view = await addApiKey(site, "viewer", "view");
-    const operate = await addApiKey(site, "operator", "operate");
+    const view = await addApiKey(site, "viewer", { role: "view" });
+    const operate = await addApiKey(site, "operator", { role: "operate" });
     const browser = await LookingBrowser.start(site);
     try {
       await work({ site, browser, keys: { view, operate }, devices });
