@@ -9,6 +9,10 @@ export interface KnownNode {
   readonly aheadMs: number | undefined;
   /** Entries that it has to send. */
   readonly entries: number;
+  /** Of the lists that its broker was proved to use; undefined: of none yet. */
+  readonly listNumber: number | undefined;
+  /** Why its broker does not use newer ones; undefined: nothing is known to be wrong. */
+  readonly listFault: string | undefined;
 }
 
 /** Those that have worked on a store. */

@@ -10,6 +10,7 @@ import {
 } from "../pki/authority_rollover.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
+import type { BrokerStore } from "./list_publication.ts";
 import type { RevocationStep } from "./revocation.ts";
 import type { RevocationFault } from "./revocation_fault.ts";
 import { secondsOf } from "../../core/time.ts";
@@ -42,29 +43,29 @@ interface RotateAuthorityResult {
 
 /** Makes a new authority, or continues if that was interrupted, and has the broker trust both. */
 export async function beginAuthorityRotation(
-  registry: RegistryStore,
+  store: BrokerStore,
   site: OpenSite,
 ): Promise<RotateAuthorityResult> {
-  return await thenUpdateBroker(registry, site, () => begin(registry, site));
+  return await thenUpdateBroker(store, site, () => begin(store.registry, site));
 }
 
 /** Distrusts the previous authority; with `force` also if devices would be left behind. */
 export async function finishAuthorityRotation(
-  registry: RegistryStore,
+  store: BrokerStore,
   site: OpenSite,
   { force }: { readonly force: boolean },
 ): Promise<RotateAuthorityResult> {
-  return await thenUpdateBroker(registry, site, () => finish(registry, site, force));
+  return await thenUpdateBroker(store, site, () => finish(store.registry, site, force));
 }
 
 async function thenUpdateBroker(
-  registry: RegistryStore,
+  store: BrokerStore,
   site: OpenSite,
   work: () => Promise<RotateAuthorityResult>,
 ): Promise<RotateAuthorityResult> {
   const done = await locked(site.layout, work);
   if (done.fault) return done;
-  const { steps, ...rest } = await updateBroker(registry, site);
+  const { steps, ...rest } = await updateBroker(store, site);
   return { steps: [...done.steps, ...steps], ...rest };
 }
 
