@@ -59,6 +59,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.ok }): Command {
   addSecretCommands(program);
   addStoreCommands(program);
   addNodeCommands(program);
+  addListCommands(program);
   addAuditCommands(program);
   addFirmwareCommands(program, outcome);
   addServiceCommands(program);
@@ -318,6 +319,25 @@ function addNodeCommands(program: Command): void {
   site(node.command("remove <name>").description("Forget one that does not come back"))
     .option("--json", "as JSON")
     .action(async (name, options) => (await import("./node.ts")).removeNode(name, options));
+}
+
+function addListCommands(program: Command): void {
+  const lists = program.command("lists").description("The brokers' lists, for gateways that share")
+    .helpCommand(false);
+  site(
+    lists.command("follow").description(
+      "Give this machine's broker the newest lists in the store, until SIGTERM or SIGINT",
+    ),
+  )
+    .option("--once", "only what is there now; exit 0 if the broker was proved to use it")
+    .option("--json", "as JSON Lines; with --once as JSON")
+    .action(async (options) => (await import("./lists.ts")).followLists(options));
+  site(lists.command("show").description("Show which there are, and which the broker uses"))
+    .option("--json", "as JSON")
+    .action(async (options) => (await import("./lists.ts")).showLists(options));
+  site(lists.command("publish").description("Make them again, where device-ca.key is"))
+    .option("--json", "as JSON")
+    .action(async (options) => (await import("./lists.ts")).publishLists(options));
 }
 
 function addAuditCommands(program: Command): void {

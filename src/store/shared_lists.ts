@@ -31,8 +31,8 @@ export interface ListUse {
 
 /** The lists. */
 export interface SharedLists {
-  /** The number of the newest; 0 if there are none. */
-  newestNumber(): Promise<number>;
+  /** The number of the newest, 0 if there are none, and that of what a gateway's broker uses. */
+  numbers(node: string): Promise<{ readonly newest: number; readonly used: number | undefined }>;
   /** The newest; undefined if there are none. */
   newest(): Promise<PublishedLists | undefined>;
   /** Puts lists in place of those numbered `after`; false if others are the newest by now. */

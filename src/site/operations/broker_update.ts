@@ -14,8 +14,8 @@ import { type BrokerAccess, type OpenSite, readBrokerAccess } from "./broker_acc
 import { probeCertificate } from "./follow_lists.ts";
 import type { BrokerStore } from "./list_publication.ts";
 import {
-  enforceRevocations,
   type EnforceOptions,
+  enforceRevocations,
   type RevocationResult,
   type RevocationStep,
 } from "./revocation.ts";
@@ -65,7 +65,9 @@ export async function updateBrokers(
   }
   if (options.waits === false) return { ...own, nodesLeft: [] };
   const others = await waitForOthers(nodes, { node, number });
-  const fault = await isElsewhere(nodes, node, own.fault) ? others.fault : own.fault ?? others.fault;
+  const fault = await isElsewhere(nodes, node, own.fault)
+    ? others.fault
+    : own.fault ?? others.fault;
   return {
     steps: [...own.steps, ...others.steps],
     ...(fault !== undefined && { fault }),

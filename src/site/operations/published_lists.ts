@@ -156,7 +156,9 @@ function readContent(text: string): ListsContent | undefined {
   const { certificate, key } = proof as Record<string, unknown>;
   const isRight = Number.isSafeInteger(number) && typeof revocationLists === "string" &&
     typeof certificate === "string" && typeof key === "string" &&
-    [authorities, denied, probes].every((list) => isListOf(list, (one) => typeof one === "string")) &&
+    [authorities, denied, probes].every((list) =>
+      isListOf(list, (one) => typeof one === "string")
+    ) &&
     isListOf(proofs, isProof) && isListOf(ended, isEnded);
   return isRight ? value as unknown as ListsContent : undefined;
 }

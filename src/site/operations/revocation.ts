@@ -9,17 +9,17 @@
  */
 
 import type { Insertion } from "../mosquitto/access_list.ts";
-import { type Access, connectError, type Credential, isListening } from "../mosquitto/access_probe.ts";
+import {
+  type Access,
+  connectError,
+  type Credential,
+  isListening,
+} from "../mosquitto/access_probe.ts";
 import { reloadBroker, stopBroker } from "../mosquitto/reload.ts";
 import type { Authority } from "../pki/authority.ts";
 import { SiteLockedError, waitForLock } from "../site_lock.ts";
 import type { BrokerAccess } from "./broker_access.ts";
-import {
-  type BrokerLists,
-  makeLists,
-  type Revocations,
-  writeLists,
-} from "./broker_lists.ts";
+import { type BrokerLists, makeLists, type Revocations, writeLists } from "./broker_lists.ts";
 import { accessOf, probeName } from "./broker_probe.ts";
 import { EnforcementError } from "./enforcement_error.ts";
 import { type BrokerStore, publishLists } from "./list_publication.ts";

@@ -22,11 +22,16 @@ export class PostgresLists implements SharedLists {
     this.#connection = connection;
   }
 
-  async newestNumber(): Promise<number> {
+  async numbers(node: string): ReturnType<SharedLists["numbers"]> {
     const [row] = await this.#connection.query(
-      "SELECT coalesce(max(number), 0) AS number FROM broker_lists",
+      `SELECT (SELECT coalesce(max(number), 0) FROM broker_lists) AS newest,
+         (SELECT number FROM broker_list_uses WHERE node = $1) AS used`,
+      [node],
     );
-    return row!["number"] as number;
+    return {
+      newest: row!["newest"] as number,
+      used: (row!["used"] ?? undefined) as number | undefined,
+    };
   }
 
   async newest(): Promise<PublishedLists | undefined> {
