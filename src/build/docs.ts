@@ -128,6 +128,7 @@ export function emptyMetrics(): Metrics {
       Promise.resolve({
         deadLetters: 0,
         commandsWaiting: 0,
+        listsBehind: 0,
         replayIds: 0,
         oldestAcceptedMs: Infinity,
       }),

@@ -25,3 +25,8 @@ export interface KnownNodes {
    */
   remove(node: string): Promise<"removed" | "unknown" | "at_work" | "has_entries">;
 }
+
+/** By how much the lists that a gateway's broker uses are behind the newest; 0: by nothing. */
+export function listsBehind({ listNumber = 0 }: Pick<KnownNode, "listNumber">, newest: number) {
+  return Math.max(0, newest - listNumber);
+}

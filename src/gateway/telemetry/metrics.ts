@@ -151,6 +151,11 @@ export class Metrics {
     this.#gauge("dead_letters", "Dead letters", () => counts("deadLetters"));
     this.#gauge("commands_waiting", "Commands that wait", () => counts("commandsWaiting"));
     this.#gauge("replay_ids", "Message ids remembered", () => counts("replayIds"));
+    this.#gauge(
+      "lists_behind",
+      "Lists in the shared store that this gateway's broker does not use yet",
+      () => counts("listsBehind"),
+    );
     this.#gauge("devices", "Devices in the registry", gauges.devices);
     this.#gauge("broker_connected", "1 while connected", () => Number(gauges.brokerConnected()));
     this.#gauge("catching_up", "1 while taking what waited", () => Number(gauges.catchingUp()));

@@ -189,7 +189,7 @@ async function changeKeys(site: JsonSite): Promise<void> {
   assert.equal((await site.json("secrets", "unseal")).count, count);
   const { head } = await site.json("audit", "verify");
   assert.equal((await site.json("audit", "export")).at(-1).hash, head.hash);
-  assert.equal((await site.json("install", "--print")).files.length, 3);
+  assert.equal((await site.json("install", "--print")).files.length, 4);
   const checks = await site.json("doctor", "--offline");
   assert.equal(checks[0].name, "settings");
 }
