@@ -148,7 +148,9 @@ async function brokersLists({ store, config }: SiteWithStore): Promise<CheckOutc
     const { fault } = (await lists.uses()).find((one) => one.node === name) ?? {};
     const why = fault === undefined ? "" : `: ${fault}`;
     return fail(
-      `this gateway's broker uses ${used === undefined ? "no list" : `list ${used}`} of the store, ` +
+      `this gateway's broker uses ${
+        used === undefined ? "no list" : `list ${used}`
+      } of the store, ` +
         `the newest is ${newest}${why}`,
       "Run lists follow beside it: systemctl enable --now secure-iot-gateway-lists",
     );

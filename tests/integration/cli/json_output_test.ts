@@ -24,12 +24,13 @@ import {
 const SILENT = "run";
 
 /**
- * They need a gateway or a server that runs: `commands_cli_test.ts`, `watch_test.ts`, `demo_test.ts` and
- * `node_commands_test.ts` try them.
+ * They need a gateway or a server that runs: `commands_cli_test.ts`, `watch_test.ts`, `demo_test.ts`,
+ * `node_commands_test.ts` and `lists_test.ts` try them.
  */
 const ELSEWHERE = [
   ...["command", "watch", "demo", "commands cancel"],
   ...["store migrate", "store move", "node add", "node list", "node remove"],
+  ...["lists follow", "lists show", "lists publish"],
 ];
 
 /** The names of all commands that do something, such as "device add", with their commands. */
