@@ -13,7 +13,8 @@
 import { readText } from "../../config/operator_file.ts";
 import { isPair } from "../../config/pem.ts";
 import type { PublishedLists } from "../../store/shared_lists.ts";
-import { ignoreMissing } from "../exists.ts";
+import { removeDrafts } from "../atomic_write.ts";
+import { exists, ignoreMissing } from "../exists.ts";
 import type { SiteLayout } from "../layout.ts";
 import { deniedIn, withDenials } from "../mosquitto/access_list.ts";
 import { connectError } from "../mosquitto/access_probe.ts";
@@ -53,6 +54,7 @@ export async function followLists(
     const content = await requireSound(published, access);
     const files = await filesOf(content, access.layout);
     const before = await readText(access.layout.aclDevices);
+    await removeDrafts(files.map(({ path }) => path));
     await give(content, files, { access, steps });
     await prove(access, steps);
     await endConnections(access, content, { since, before, steps });
@@ -98,7 +100,10 @@ async function filesOf(content: ListsContent, layout: SiteLayout): Promise<Broke
     ...(probe === undefined ? [] : [{ path: layout.probe.certificate, text: probe }]),
     { path: layout.aclDevices, text: aclDevices },
     { path: layout.revocationList, text: revocationLists },
-    { path: layout.deviceCa.certificate, text: trusted },
+    // Where an authority has its key, it has its certificate, too.
+    ...(await exists(layout.deviceCa.key)
+      ? []
+      : [{ path: layout.deviceCa.certificate, text: trusted }]),
   ];
   return files;
 }
