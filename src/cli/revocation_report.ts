@@ -51,20 +51,10 @@ export function faultSentence(fault: RevocationFault): [sentence: string, hint: 
     case "lists_not_written":
       return [`Cannot write the broker's lists: ${fault.reason}`, AS_OWNER];
     case "lists_overtaken":
-      return ["Other machines put newer lists into the store again and again", AGAIN];
     case "lists_refused":
-      return refusalSentence(fault.because);
     case "probe_missing":
-      return [
-        `Cannot test what the broker allows: there is no "${fault.path}"`,
-        "Make the gateway's folder again (node add), and copy certs/probe.crt and probe.key from it",
-      ];
     case "nodes_behind":
-      return [
-        `Not every broker uses list ${fault.listNumber} yet: ${fault.nodes.join(", ")}`,
-        "See there: journalctl -u secure-iot-gateway-lists; secure-iot-gateway node list shows when " +
-        "it follows",
-      ];
+      return sharedFaultSentence(fault);
     case "list_ignored":
       return [
         "The broker does not use the new revocation list: a certificate on it is accepted",
@@ -101,6 +91,34 @@ export function faultSentence(fault: RevocationFault): [sentence: string, hint: 
       return [`The broker still lets ${fault.deviceId} ${fault.can}`, SEE_LOG];
     case "connection_not_ended":
       return [`Cannot end the connection of ${fault.deviceId}`, AGAIN];
+    default:
+      return fault satisfies never;
+  }
+}
+
+/** What can only be wrong where gateways share a store. */
+function sharedFaultSentence(
+  fault: Extract<
+    RevocationFault,
+    { readonly kind: "lists_overtaken" | "lists_refused" | "probe_missing" | "nodes_behind" }
+  >,
+): [sentence: string, hint: string] {
+  switch (fault.kind) {
+    case "lists_overtaken":
+      return ["Other machines put newer lists into the store again and again", AGAIN];
+    case "lists_refused":
+      return refusalSentence(fault.because);
+    case "probe_missing":
+      return [
+        `Cannot test what the broker allows: there is no "${fault.path}"`,
+        "Make the gateway's folder again (node add), and copy certs/probe.crt and probe.key from it",
+      ];
+    case "nodes_behind":
+      return [
+        `Not every broker uses list ${fault.listNumber} yet: ${fault.nodes.join(", ")}`,
+        "See there: journalctl -u secure-iot-gateway-lists; secure-iot-gateway node list shows when " +
+        "it follows",
+      ];
     default:
       return fault satisfies never;
   }

@@ -1,6 +1,6 @@
 /**
- * The brokers' lists, for gateways that share a store: whoever can sign them puts the newest ones
- * there, and a program beside each broker takes them from there.
+ * The brokers' lists, for gateways that share a store: the machine that can sign them puts the newest
+ * ones there, and a program beside each broker takes them from there.
  *
  * What is in the store is not believed: who takes the lists checks them.
  */

@@ -10,8 +10,8 @@ import type { LiveSite } from "./live_site.ts";
 import { HAS_POSTGRES } from "./temporary_postgres.ts";
 import { type TwoNodes, withTwoNodes } from "./two_nodes.ts";
 
-/** A node's store as it is. */
-export interface WithLists extends TwoNodes {
+/** The nodes. */
+interface WithLists extends TwoNodes {
   /** Starts `lists follow` beside a node's broker; it ends with the test. */
   follow(node: LiveSite): ChildProcess;
 }
