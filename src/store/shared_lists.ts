@@ -5,7 +5,7 @@
  * What is in the store is not believed: who takes the lists checks them.
  */
 
-/** Most characters of lists that are taken from a store: of a hundred thousand certificates. */
+/** Most characters of lists that are taken from a store: of some hundred thousand certificates. */
 export const LISTS_MAX_CHARS = 2 ** 24;
 
 /** The lists as they are in the store. */

@@ -231,7 +231,19 @@ testLists(
     await Deno.rename(folder, old);
     const rotated = await run(a, "device", "rotate", "sensor_001", "--certificate");
     assert.equal(rotated.code, 0, rotated.stderr);
+    const used = await inStore(
+      a,
+      async ({ lists }) => (await lists!.uses()).find(({ node }) => node === "b")!,
+    );
+    assert.equal(used.number, 3);
     for (const path of [old, folder]) await (await b.connect(path)).close();
+    // The end of the move waits for who may not know the new authority.
+    follower.kill("SIGSTOP");
+    await inStore(a, ({ lists }) => lists!.note({ ...used, number: 2 }));
+    const early = await run(a, "rotate-authority", "--finish");
+    assert.equal(early.code, 1);
+    assert.match(early.stderr, /^error: Not every broker uses list 3 yet: b\n/);
+    await followed(b);
     const finished = await run(a, "rotate-authority", "--finish");
     assert.equal(finished.code, 0, finished.stderr + follower.stderr);
     await assert.rejects(b.connect(old));

@@ -1,5 +1,6 @@
 /** Use cases: the devices' authority is rotated, with both trusted in between. */
 
+import { listsBehind } from "../../store/known_nodes.ts";
 import type { RegistryStore } from "../../store/registry.ts";
 import type { SiteLayout } from "../layout.ts";
 import {
@@ -55,7 +56,7 @@ export async function finishAuthorityRotation(
   site: OpenSite,
   { force }: { readonly force: boolean },
 ): Promise<RotateAuthorityResult> {
-  return await thenUpdateBroker(store, site, () => finish(store.registry, site, force));
+  return await thenUpdateBroker(store, site, () => finish(store, site, force));
 }
 
 async function thenUpdateBroker(
@@ -101,23 +102,41 @@ async function begin(
 }
 
 async function finish(
-  registry: RegistryStore,
-  { layout, nowMs }: OpenSite,
+  store: BrokerStore,
+  site: OpenSite,
   force: boolean,
 ): Promise<RotateAuthorityResult> {
+  const { layout, nowMs } = site;
   const rollover = await currentRollover(layout);
   if (!rollover.ok) return failed(rollover.fault);
   const { issuer, previous } = rollover;
   if (previous === undefined) {
     return { steps: [{ kind: "single_authority", authority: issuer }] };
   }
+  const { registry } = store;
   const devices = await devicesLeft(registry, issuer);
   if (devices.length > 0 && !force) {
     return { steps: [], fault: { kind: "devices_left", devices } };
   }
+  const fault = await nodesLeft(store, site);
+  if (fault && !force) return { steps: [], fault };
   await finishRollover(layout);
   await registry.withdrawIssuedByOthers(issuer, secondsOf(nowMs));
   return { steps: [{ kind: "authority_distrusted", authority: previous }] };
+}
+
+/** Brokers that may not know the new authority yet: from the end of the move on, only that one signs lists. */
+async function nodesLeft(
+  { lists, nodes }: BrokerStore,
+  { config }: OpenSite,
+): Promise<RevocationFault | undefined> {
+  if (lists === undefined || nodes === undefined) return undefined;
+  const { newest } = await lists.numbers(config.node.name);
+  const behind = (await nodes.list()).filter((one) =>
+    one.node !== config.node.name && listsBehind(one, newest) > 0
+  );
+  if (behind.length === 0) return undefined;
+  return { kind: "nodes_behind", listNumber: newest, nodes: behind.map(({ node }) => node) };
 }
 
 /** Devices that are not revoked and have no certificate of the issuing authority. */

@@ -106,6 +106,9 @@ Deno.test({
         await shell(["init", ...quietPorts(), "--dir", `${folder}/plain`]);
         const plain = await shell(["node", "list", "--dir", `${folder}/plain`]);
         assert.match(plain.stderr, /The store is a file/);
+        const lists = await shell(["lists", "follow", "--dir", `${folder}/plain`]);
+        assert.equal(lists.code, 1);
+        assert.match(lists.stderr, /^error: The store is a file/);
       });
     }),
 });
