@@ -197,7 +197,7 @@ function addDeviceCommands(program: Command): void {
 function addAuthorityCommands(program: Command): void {
   site(program.command("rotate-authority").description("Move to a new authority for the devices"))
     .option("--finish", "every device has a new certificate: stop trusting the old authority")
-    .option("--force", "with --finish: even if some devices have no new certificate")
+    .option("--force", "with --finish: even if devices or brokers do not have the new one")
     .option("--json", "as JSON")
     .action(async (options) => (await import("./rotate_authority.ts")).rotateAuthority(options));
 }

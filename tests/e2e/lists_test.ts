@@ -243,6 +243,7 @@ testLists(
     const early = await run(a, "rotate-authority", "--finish");
     assert.equal(early.code, 1);
     assert.match(early.stderr, /^error: Not every broker uses list 3 yet: b\n/);
+    follower.kill("SIGCONT");
     await followed(b);
     const finished = await run(a, "rotate-authority", "--finish");
     assert.equal(finished.code, 0, finished.stderr + follower.stderr);
