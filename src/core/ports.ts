@@ -227,8 +227,11 @@ export const READ_MAX = 8;
 
 /** The registry as a running gateway sees it: in memory, and never older than the store. */
 export interface DeviceKeys {
-  /** Loads what another process has changed; cheap if nothing changed. */
-  refresh(): Promise<void>;
+  /**
+   * Loads what another process has changed; cheap if nothing changed. What is only used in a batch
+   * with its `registryRevision` is checked by the commit, and need not be asked for.
+   */
+  refresh(use?: { readonly isChecked: boolean }): Promise<void>;
   /** Counts changes of the registry; of what is in memory. */
   readonly revision: number;
   statusOf(deviceId: string, nowSeconds: number): DeviceStatus;

@@ -78,8 +78,8 @@ export class DeviceKeys implements DeviceKeysPort {
    * Takes in what another process has changed; cheap if nothing was. Throws a `StoreReopenError` if
    * secrets are sealed under a key that was not there at start: only a new start reads it.
    */
-  refresh(): Promise<void> {
-    const refreshed = this.#last.then(() => this.#refresh());
+  refresh({ isChecked } = { isChecked: false }): Promise<void> {
+    const refreshed = this.#last.then(() => this.#refresh(isChecked));
     this.#last = refreshed.catch(() => {});
     return refreshed;
   }
@@ -88,8 +88,8 @@ export class DeviceKeys implements DeviceKeysPort {
     return this.#revision;
   }
 
-  async #refresh(): Promise<void> {
-    const revision = await this.#registry.revision();
+  async #refresh(isChecked: boolean): Promise<void> {
+    const revision = await this.#registry.revision({ isChecked });
     if (revision === this.#revision) return;
     await this.#reload();
     this.#revision = revision;

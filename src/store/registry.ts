@@ -10,8 +10,11 @@ import type { NewDevice, RegistrationConflict } from "./registration.ts";
 
 /** The registered devices, with their secrets and certificates. Times are Unix seconds. */
 export interface RegistryStore {
-  /** A number that changes if anything in the registry does; cheap if nothing was written. */
-  revision(): Promise<number>;
+  /**
+   * A number that changes if anything in the registry does; cheap if nothing was written. Where the
+   * commit that follows checks it, it may be the last that was seen.
+   */
+  revision(use?: { readonly isChecked: boolean }): Promise<number>;
   /** Every device, by id. */
   list(): Promise<DeviceWithSecret[]>;
   find(deviceId: string): Promise<DeviceWithSecret | undefined>;

@@ -1,7 +1,7 @@
 /** A balancer for devices in front of the brokers of several nodes: it passes TLS through. */
 
 import type { Dice } from "./dice.ts";
-import { HOSTNAME, TcpFront } from "./tcp_front.ts";
+import { HOSTNAME, TcpFront } from "../support/tcp_front.ts";
 
 /** One connection through it. */
 interface Line {

@@ -18,6 +18,9 @@ const AWAY_MAX_MS = 4_000;
 /** Longer than the lease. */
 const FROZEN_MS = 3_500;
 
+/** Between two answers that are lost, at most. */
+const ANSWER_LOST_MAX_MS = 300;
+
 /** What is done to a site; resolves when everything is there again. */
 type Fault = (site: ClusterSite, dice: Dice) => Promise<void>;
 
@@ -57,6 +60,25 @@ async function primaryDies({ postgres }: ClusterSite): Promise<void> {
   await postgres.addStandby();
 }
 
+async function nodeIsCutOff(site: ClusterSite, dice: Dice): Promise<void> {
+  await anyNode(site, dice).cutOff(FROZEN_MS);
+}
+
+/** What was committed, and nobody hears of it. */
+async function answersAreLost(site: ClusterSite, dice: Dice): Promise<void> {
+  for (let i = 0; i < 10; i++) {
+    for (const line of anyNode(site, dice).lines) line.eats = true;
+    await pause(dice.below(ANSWER_LOST_MAX_MS));
+  }
+}
+
+/** No commit ends meanwhile, and every lease is over after it. */
+async function standbyHangs({ postgres }: ClusterSite): Promise<void> {
+  const thaw = await freeze(postgres.standby!);
+  await pause(FROZEN_MS);
+  thaw();
+}
+
 /** It is promoted away while it hangs, and comes back as what it was. */
 async function primaryHangs({ postgres }: ClusterSite): Promise<void> {
   const thaw = await freeze(postgres.primary);
@@ -73,6 +95,11 @@ export const CLUSTER: readonly Scenario[] = findPostgres() === undefined ? [] : 
   scenario("cluster: gateways hang, and devices move", [gatewayHangs, devicesMove]),
   scenario("cluster: the primary dies", [primaryDies, gatewayDies]),
   scenario("cluster: the primary hangs, and is replaced", [primaryHangs]),
+  scenario("cluster: nodes are cut off, and answers are lost", [
+    nodeIsCutOff,
+    answersAreLost,
+    standbyHangs,
+  ]),
 ];
 
 function scenario(name: string, faults: readonly Fault[]): Scenario {

@@ -10,6 +10,7 @@ import { type PostgresPlace, storePlaceIn } from "../../src/store/store_place.ts
 import { poll } from "../../src/time/poll.ts";
 import { freePorts } from "../support/free_ports.ts";
 import { LiveSite } from "../support/live_site.ts";
+import { StoreLine } from "../support/store_line.ts";
 import { withFolder } from "../support/with_folder.ts";
 import { Balancer } from "./balancer.ts";
 import { check, type Figures, type Named, type StoreContents } from "./checker.ts";
@@ -32,12 +33,22 @@ interface ClusterOptions {
 /** One node: its own site, broker and gateway. */
 export class ClusterNode {
   readonly site: LiveSite;
+  /** Its lines to the servers of the store. */
+  readonly lines: readonly StoreLine[];
   readonly #environment: Readonly<Record<string, string>>;
   readonly #balancer: Balancer;
   #gateway: GatewayLife | undefined;
 
-  constructor(site: LiveSite, environment: Readonly<Record<string, string>>, balancer: Balancer) {
+  constructor(
+    site: LiveSite,
+    { lines, environment, balancer }: {
+      readonly lines: readonly StoreLine[];
+      readonly environment: Readonly<Record<string, string>>;
+      readonly balancer: Balancer;
+    },
+  ) {
     this.site = site;
+    this.lines = lines;
     this.#environment = environment;
     this.#balancer = balancer;
   }
@@ -83,9 +94,17 @@ export class ClusterNode {
     this.gateway.kill("SIGCONT");
   }
 
+  /** Cuts it off from the store for a while. */
+  async cutOff(ms: number): Promise<void> {
+    for (const line of this.lines) line.cut();
+    await pause(ms);
+    for (const line of this.lines) line.heal();
+  }
+
   async close(): Promise<void> {
     await this.#gateway?.end();
     await this.site.close();
+    for (const line of this.lines) await line.close();
   }
 }
 
@@ -123,7 +142,7 @@ export class ClusterSite {
       let nodes: ClusterNode[] = [];
       let fleet: Fleet | undefined;
       try {
-        nodes = await makeNodes(folder, { count: options.nodes, url: postgres.url, balancer });
+        nodes = await makeNodes(folder, { count: options.nodes, postgres, balancer });
         const [first] = nodes as [ClusterNode];
         for (const node of nodes) await node.start();
         fleet = await Fleet.start({
@@ -205,29 +224,32 @@ function namedOf(row: Readonly<Record<string, unknown>>): Named {
 /** The sites of the nodes, the first of which is the one that is administered. */
 async function makeNodes(
   folder: string,
-  { count, url, balancer }: {
+  { count, postgres, balancer }: {
     readonly count: number;
-    readonly url: string;
+    readonly postgres: PostgresPair;
     readonly balancer: Balancer;
   },
 ): Promise<ClusterNode[]> {
-  const settingsOf = (name: string) => ({
-    ...{ STORE_ENGINE: "postgres", STORE_URL: url, NODE_NAME: name, NODE_LEASE: LEASE },
-    ...{ BACKEND_RETRY_FIRST: "100ms", BACKEND_RETRY_LONGEST: "1s" },
-  });
-  const nodeOf = (site: LiveSite, name: string) => {
-    const environment = Object.entries(settingsOf(name))
-      .map(([key, value]) => [`SECURE_IOT_GATEWAY_${key}`, value]);
-    return new ClusterNode(site, Object.fromEntries(environment), balancer);
-  };
-  const first = await LiveSite.make(`${folder}/site`, { settings: settingsOf("node_0") });
-  await makeTables(first);
-  const nodes = [nodeOf(first, "node_0")];
-  for (let i = 1; i < count; i++) {
+  const nodes: ClusterNode[] = [];
+  for (let i = 0; i < count; i++) {
     const name = `node_${i}`;
-    nodes.push(nodeOf(await first.makeNode(name, { settings: settingsOf(name) }), name));
+    const lines = postgres.ports.map((port) => new StoreLine(port));
+    const url = postgres.urlBy(lines.map(({ port }) => port));
+    const settings = {
+      ...{ STORE_ENGINE: "postgres", STORE_URL: url, NODE_NAME: name, NODE_LEASE: LEASE },
+      ...{ BACKEND_RETRY_FIRST: "100ms", BACKEND_RETRY_LONGEST: "1s" },
+    };
+    const first = nodes[0]?.site;
+    const site = first
+      ? await first.makeNode(name, { settings })
+      : await LiveSite.make(`${folder}/site`, { settings });
+    const environment = Object.fromEntries(
+      Object.entries(settings).map(([key, value]) => [`SECURE_IOT_GATEWAY_${key}`, value]),
+    );
+    if (first === undefined) await makeTables(site);
+    nodes.push(new ClusterNode(site, { lines, environment, balancer }));
   }
-  first.backend.answer = ({ messageId }) => new Response(messageId);
+  nodes[0]!.site.backend.answer = ({ messageId }) => new Response(messageId);
   return nodes;
 }
 

@@ -3,7 +3,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { freePorts } from "../support/free_ports.ts";
 import type { Dice } from "./dice.ts";
-import { HOSTNAME, TcpFront } from "./tcp_front.ts";
+import { HOSTNAME, TcpFront } from "../support/tcp_front.ts";
 
 /** One chunk in so many is the last of its connection, and comes only in part. */
 const CUT_ONE_IN = 50;

@@ -59,12 +59,26 @@ export class PostgresPair {
 
   /** Where the store is, whichever of the two is the primary; see the setting `store.url`. */
   get url(): string {
-    const hosts = this.#ports.map((port) => `127.0.0.1:${port}`).join();
+    return this.urlBy(this.#ports);
+  }
+
+  /** The same by other ports that lead to those of `ports`. */
+  urlBy(ports: readonly number[]): string {
+    const hosts = ports.map((port) => `127.0.0.1:${port}`).join();
     return `postgres://${POSTGRES_USER}@${hosts}/${DATABASE}`;
+  }
+
+  get ports(): readonly number[] {
+    return this.#ports;
   }
 
   get primary(): PostgresServer {
     return this.#primary;
+  }
+
+  /** Undefined between the promotion of one and `addStandby`. */
+  get standby(): PostgresServer | undefined {
+    return this.#standby;
   }
 
   /** Makes a new standby, where there is none; it listens where the former primary did. */

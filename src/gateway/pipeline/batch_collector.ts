@@ -23,7 +23,7 @@ export interface BatchShare {
   readonly entries: readonly OutboxEntry[];
   /**
    * `no_room`: it has its turn in the next batch; `callback`: its front is in none; `gone`: its front
-   * is not in the store.
+   * was taken out.
    */
   readonly missing?: "no_room" | "callback" | "unreadable" | "gone";
 }
@@ -68,12 +68,10 @@ export class BatchCollector {
 
   async #shareOf(lane: Lane, filling: Filling, allowance: Allowance): Promise<BatchShare> {
     if (isFull(filling, this.#limits)) return { lane, entries: [], missing: "no_room" };
-    const isRead = await this.#reader.fill(lane, allowance.count);
-    if (!isRead) return { lane, entries: [], missing: "unreadable" };
+    if (lane.removed.has(lane.sequences.peek()!)) return { lane, entries: [], missing: "gone" };
+    await this.#reader.fill(lane, allowance.count);
     const front = lane.readAhead.first(allowance.count);
-    if (front.length === 0 || lane.removed.has(front[0]!.sequence)) {
-      return { lane, entries: [], missing: "gone" };
-    }
+    if (front.length === 0) return { lane, entries: [], missing: "unreadable" };
     if (isCallback(front[0]!)) return { lane, entries: [], missing: "callback" };
     const entries: OutboxEntry[] = [];
     for (const entry of front) {

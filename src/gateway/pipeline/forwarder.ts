@@ -215,9 +215,9 @@ export class Forwarder {
       return this.#skip(lane);
     }
     const entry = lane.readAhead.peek() ?? await this.#reader.front(lane);
-    if (entry === undefined || entry === "unreadable") {
+    if (entry === undefined) {
       this.#leave(retried);
-      return entry === undefined ? this.#skip(lane) : this.#wait(lane, UNREADABLE_WAIT_MS);
+      return this.#wait(lane, UNREADABLE_WAIT_MS);
     }
     if (isCallback(entry) || !this.#maySend) {
       this.#leave(retried);

@@ -22,22 +22,23 @@ export class LaneReader {
     this.#kept.add(entry);
   }
 
-  /** The entry in front, and some that follow; undefined if it is not in the store any longer. */
-  async front(lane: Lane): Promise<OutboxEntry | undefined | "unreadable"> {
-    const isRead = await this.#readMore(lane);
-    return isRead ? lane.readAhead.peek() : "unreadable";
+  /**
+   * The entry in front, and some that follow; undefined if it cannot be read now. One that the store
+   * does not give is not taken for finished: what takes an entry out says so.
+   */
+  async front(lane: Lane): Promise<OutboxEntry | undefined> {
+    await this.#readMore(lane);
+    return lane.readAhead.peek();
   }
 
-  /** Reads until so many entries are kept, or no more can be; false if the store cannot be read. */
-  async fill(lane: Lane, count: number): Promise<boolean> {
+  /** Reads until so many entries are kept, or no more can be. */
+  async fill(lane: Lane, count: number): Promise<void> {
     const { readAhead, sequences } = lane;
     const wanted = Math.min(count, sequences.length);
-    while (readAhead.length < wanted) {
-      const before = readAhead.length;
-      if (!await this.#readMore(lane)) return before > 0;
-      if (readAhead.length === before) return true;
+    for (let before = -1; readAhead.length < wanted && readAhead.length > before;) {
+      before = readAhead.length;
+      await this.#readMore(lane);
     }
-    return true;
   }
 
   /**
@@ -56,7 +57,7 @@ export class LaneReader {
     if (kept) this.#kept.remove(kept);
   }
 
-  async #readMore({ sequences, readAhead }: Lane): Promise<boolean> {
+  async #readMore({ sequences, readAhead }: Lane): Promise<void> {
     const from = readAhead.length;
     const next = sequences.first(from + this.#kept.readable).slice(from);
     try {
@@ -67,8 +68,7 @@ export class LaneReader {
         this.#kept.add(entry);
       }
     } catch {
-      return false; // the store's fault, which the committer reports and waits out
+      // the store's fault, which the committer reports and waits out
     }
-    return true;
   }
 }

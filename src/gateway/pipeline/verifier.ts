@@ -32,7 +32,7 @@ export class Verifier {
 
   /** Examines a batch under the registry as it is now. */
   async examine(batch: readonly WaitingMessage[]): Promise<ExaminedBatch> {
-    await this.#keys.refresh();
+    await this.#keys.refresh({ isChecked: true });
     const registryRevision = this.#keys.revision;
     const examined = await Promise.all(
       batch.map(({ message, kind, identity, arrivedMs }) => {

@@ -9,6 +9,7 @@
  * - a server that does not answer may not be the primary any longer: the others are asked, and if one
  *   of them is, this connection is broken off; if none is, it is waited for;
  * - a server that says it did not wait for a second one has not kept what it was told to keep;
+ * - what a former primary answers does not count, once any connection of the same store knows better;
  * - a statement whose answer is lost is not sent again here: only the caller knows what that means.
  */
 
@@ -39,6 +40,13 @@ interface ConnectionOptions {
   readonly isSingle?: boolean;
   /** Who makes changes, for the audit. */
   readonly author: string;
+  /** What the store's other connections know too. */
+  readonly seen?: SeenTimeline;
+}
+
+/** The highest timeline that was seen; 0 before the first connection. */
+interface SeenTimeline {
+  timeline: number;
 }
 
 /** The connection. */
@@ -47,7 +55,9 @@ export class Connection {
   readonly #options: ConnectionOptions;
   #client: Promise<Client> | undefined;
   #last: Promise<unknown> = Promise.resolve();
+  /** Of the server that it is connected to. */
   #timeline = 0;
+  readonly #seen: SeenTimeline;
   #isClosed = false;
   /** True: the server did not wait for a second one. */
   #isUnreplicated = false;
@@ -55,6 +65,7 @@ export class Connection {
   constructor(place: PostgresPlace, options: ConnectionOptions) {
     this.#place = place;
     this.#options = options;
+    this.#seen = options.seen ?? { timeline: 0 };
   }
 
   /** The place as it may be shown. */
@@ -64,7 +75,7 @@ export class Connection {
 
   /** The highest timeline that was seen; 0 before the first connection. */
   get timeline(): number {
-    return this.#timeline;
+    return this.#seen.timeline;
   }
 
   /** One statement, in a transaction of its own. */
@@ -108,11 +119,15 @@ export class Connection {
     const probe = setInterval(() => this.#probe(client), PROBE_AFTER_MS);
     try {
       const { rows } = await client.query(text, values);
-      if (!this.#isUnreplicated) return rows;
+      if (!this.#isUnreplicated && this.#timeline >= this.#seen.timeline) return rows;
     } catch (error) {
       throw this.#errorOf(error as Error);
     } finally {
       clearInterval(probe);
+    }
+    if (this.#timeline < this.#seen.timeline) {
+      this.#drop();
+      throw new ConnectionLostError(`Cannot use ${this.name}: a former primary has answered`);
     }
     this.#isUnreplicated = false;
     throw new ConnectionLostError(`Cannot use ${this.name}: no second server has what it wrote`);
@@ -159,7 +174,7 @@ export class Connection {
     const name = `secure-iot-gateway ${purpose}`.slice(0, 63);
     const { client, timeline } = await connectToPrimary(this.#place, {
       applicationName: name,
-      seenTimeline: this.#timeline,
+      seenTimeline: this.#seen.timeline,
     });
     try {
       if (isSingle) {
@@ -182,7 +197,7 @@ export class Connection {
     client.on("notice", (notice) => {
       if (isUnreplicated(notice)) this.#isUnreplicated = true;
     });
-    this.#timeline = timeline;
+    this.#timeline = this.#seen.timeline = timeline;
     return client;
   }
 }

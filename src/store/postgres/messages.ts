@@ -38,6 +38,7 @@ import { PostgresNodes } from "./nodes.ts";
 import { inPages, PAGE_MAX } from "./pages.ts";
 import { newestSeconds } from "./replay_ids.ts";
 import { FENCED } from "./sql_parts.ts";
+import type { SeenRevision } from "./registry.ts";
 
 /** Ids are kept in slots of ten minutes; those of the next are made before they are needed. */
 const SLOTS_AROUND = [-1, 0, 1] as const;
@@ -77,6 +78,7 @@ interface MessageParts {
   /** For all else. */
   readonly rest: Connection;
   readonly place: PostgresPlace;
+  readonly seen: SeenRevision;
 }
 
 /** A node's messages. */
@@ -146,6 +148,7 @@ export class PostgresMessages implements MessageStore {
           state.forgottenSeconds = answer.forgotten;
           continue;
         case "stale":
+          this.#parts.seen.revision = undefined;
           throw new StaleRegistryError("The registry has changed");
         case "not_done":
           continue;

@@ -27,8 +27,10 @@ export async function openPostgresStore(
 ): Promise<Store> {
   const sealingKeys = place.sealingKey ? readSealingKeys(place.sealingKey) : [];
   const { node } = place;
-  const rest = new Connection(place, { purpose: `${author} ${node}`, author });
-  const intake = new Connection(place, { purpose: `intake ${node}`, isSingle: true, author });
+  const shared = { author, seen: { timeline: 0 } };
+  const rest = new Connection(place, { ...shared, purpose: `${author} ${node}` });
+  const intake = new Connection(place, { ...shared, purpose: `intake ${node}`, isSingle: true });
+  const seen = { revision: undefined };
   const close = async () => {
     await intake.close();
     await rest.close();
@@ -41,10 +43,10 @@ export async function openPostgresStore(
     throw error;
   }
   return {
-    messages: (limits) => new PostgresMessages({ intake, rest, place }, limits),
+    messages: (limits) => new PostgresMessages({ intake, rest, place, seen }, limits),
     nodes: new PostgresKnownNodes(rest),
     lists: new PostgresLists(rest),
-    registry: new PostgresRegistry(rest, sealingKeys),
+    registry: new PostgresRegistry(rest, sealingKeys, seen),
     replayIds: new PostgresReplayIds(rest),
     outbox: new PostgresOutbox(rest),
     deadLetters: new PostgresDeadLetters(rest),

@@ -37,22 +37,36 @@ const SELECT_DEVICES = `
       WHERE withdrawn_at IS NULL GROUP BY device_id
     ) c ON c.device_id = d.device_id`;
 
+/** The revision that was seen last; undefined: there is a newer one. */
+export interface SeenRevision {
+  revision: number | undefined;
+}
+
 /** The registry. */
 export class PostgresRegistry extends Certificates implements RegistryStore {
   readonly #connection: Connection;
   readonly #query: Query;
   readonly #sealingKeys: readonly SealingKey[];
+  readonly #seen: SeenRevision;
 
   /** `sealingKeys` open the secrets of a site that is sealed; the rest goes without. */
-  constructor(connection: Connection, sealingKeys: readonly SealingKey[]) {
+  constructor(
+    connection: Connection,
+    sealingKeys: readonly SealingKey[],
+    seen: SeenRevision = { revision: undefined },
+  ) {
     super(connection);
     this.#connection = connection;
     this.#query = (text, values) => connection.query(text, values);
     this.#sealingKeys = sealingKeys;
+    this.#seen = seen;
   }
 
-  async revision(): Promise<number> {
-    return await readMark(this.#query, "registry_revision");
+  async revision({ isChecked } = { isChecked: false }): Promise<number> {
+    if (!isChecked || this.#seen.revision === undefined) {
+      this.#seen.revision = await readMark(this.#query, "registry_revision");
+    }
+    return this.#seen.revision;
   }
 
   async list(): Promise<DeviceWithSecret[]> {

@@ -9,7 +9,7 @@ import type { Store } from "../../../src/store/store.ts";
 import type { PostgresPlace } from "../../../src/store/store_place.ts";
 import { poll } from "../../../src/time/poll.ts";
 import { NOW } from "../../support/judge.ts";
-import { ReplyEater } from "../../support/reply_eater.ts";
+import { StoreLine } from "../../support/store_line.ts";
 import {
   HAS_POSTGRES,
   type TemporaryPostgres,
@@ -98,17 +98,21 @@ Deno.test({
   name: "nothing is accepted under a registry that has changed since, on any node",
   ignore,
   fn: async () =>
-    await withSite(async ({ node, open }) => {
-      const messages = await node("a");
+    await withSite(async ({ open }) => {
+      const store = await open({ node: "a" });
+      const messages = messagesOf(store);
       const { registry } = await open({ node: "b" });
       await registry.addAll([{ deviceId: "d", sharedSecret: "s", createdAt: 1 }]);
-      const registryRevision = await registry.revision();
+      const seen = () => store.registry.revision({ isChecked: true });
+      const registryRevision = await seen();
       const examined = [candidate("d")];
       await registry.revoke("d", { revokedAt: 2, reason: "lost" });
+      assert.equal(await seen(), registryRevision, "without asking the server");
       const stale = batch({ examined, registryRevision });
       const error = await messages.commit(stale).then(() => undefined, (error: Error) => error);
       assert.ok(error && messages.isStale(error), `${error}`);
-      const now = { examined, registryRevision: await registry.revision() };
+      assert.equal(await seen(), await registry.revision());
+      const now = { examined, registryRevision: await seen() };
       assert.deepEqual(kindsOf(await messages.commit(batch(now))), ["accepted"]);
     }),
 });
@@ -118,7 +122,7 @@ Deno.test({
   ignore,
   fn: async () =>
     await withSite(async ({ node, open, postgres }) => {
-      const line = new ReplyEater(postgres.server.port);
+      const line = new StoreLine(postgres.server.port);
       try {
         const hosts = [{ host: "127.0.0.1", port: line.port }];
         const messages = await node("a", { hosts });

@@ -127,8 +127,12 @@ Deno.test({
       const thaw = await freeze(primary);
       const commit = messages.commit(one());
       await standby.promote();
-      assert.ok(isAccepted(await commit), "after the other servers were asked");
+      const { committed: [accepted] } = await commit; // after the other servers were asked
+      assert.ok(accepted?.kind === "accepted");
       thaw();
+      const read = await poll("an answer", () =>
+        messages.read([accepted.entry.sequence]).catch(() => undefined));
+      assert.equal(read.length, 1, "a former primary is not believed that it is gone");
       assert.ok(isAccepted(await messages.commit(one())));
       assert.equal(
         await standby.sql("SELECT count(*) FROM secure_iot_gateway.outbox", "store_1"),
