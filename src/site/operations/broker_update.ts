@@ -4,7 +4,7 @@
  *
  * The rules are:
  * - gateways that are at work are waited for, for a limited time; each is named, and so is one that is
- *   not: it follows when it is back;
+ *   not: its broker may follow all the same, and otherwise does when it is back;
  * - a fault of this site's own broker is said first, and keeps nobody from waiting for the others.
  */
 
@@ -23,6 +23,9 @@ import type { RevocationFault } from "./revocation_fault.ts";
 
 /** How long the other gateways have, milliseconds. */
 const WAIT_MS = 15_000;
+
+/** The same for those that are not at work, of which only the broker may be. */
+const AWAY_WAIT_MS = 4_000;
 const POLL_MS = 200;
 
 /** What is done besides. */
@@ -93,19 +96,21 @@ async function waitForOthers(
   readonly left: readonly string[];
   readonly fault?: RevocationFault;
 }> {
-  const endMs = performance.now() + WAIT_MS;
+  const beganMs = performance.now();
   const isBehind = ({ listNumber = 0 }: KnownNode) => listNumber < number;
   const isAtWork = ({ leftMs = 0 }: KnownNode) => leftMs > 0;
   for (;;) {
     const others = (await nodes.list()).filter((one) => one.node !== node);
-    const late = others.filter((one) => isBehind(one) && isAtWork(one)).map((one) => one.node);
-    if (late.length > 0 && performance.now() < endMs) {
+    const left = others.filter(isBehind);
+    const late = left.filter(isAtWork).map((one) => one.node);
+    const waitMs = late.length > 0 ? WAIT_MS : left.length > 0 ? AWAY_WAIT_MS : 0;
+    if (performance.now() - beganMs < waitMs) {
       await pause(POLL_MS);
       continue;
     }
     return {
       steps: others.map((one) => isBehind(one) ? lagOf(one, isAtWork(one)) : followed(one)),
-      left: others.filter(isBehind).map((one) => one.node),
+      left: left.map((one) => one.node),
       ...(late.length > 0 && {
         fault: { kind: "nodes_behind", listNumber: number, nodes: late },
       }),
