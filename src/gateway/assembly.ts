@@ -4,6 +4,7 @@
 
 import type { Config } from "../config/config.ts";
 import { type Credentials, readCredentials } from "../config/credentials.ts";
+import { COMMIT, VERSION } from "../config/version.ts";
 import type { Emit } from "../core/event.ts";
 import type { OnFailpoint } from "../core/failpoint.ts";
 import { Outage } from "../core/outage.ts";
@@ -39,6 +40,7 @@ import { enterEvent } from "./telemetry/event_audit.ts";
 import { countEvent } from "./telemetry/event_metrics.ts";
 import { EventFeed } from "./telemetry/event_feed.ts";
 import { ExpiryWatch, watchedFiles } from "./telemetry/expiry_watch.ts";
+import type { GaugeSources } from "./telemetry/gauges.ts";
 import { unreadiness } from "./telemetry/health.ts";
 import { Metrics } from "./telemetry/metrics.ts";
 import { SecretUses } from "./pipeline/secret_uses.ts";
@@ -104,7 +106,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
     { ...config.store, ...checks },
   );
   const flow = { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages, cluster };
-  const metrics = assembleMetrics(flow);
+  const health = healthOf({ ...flow, receipts });
+  const metrics = assembleMetrics({ ...flow, ...health, clock, clockWatch }, config);
   listeners.push((event) => countEvent(event, metrics));
   listeners.push((event) => enterEvent(event, { committer, clock }));
   await importFirstKey(apiKeys, {
@@ -116,10 +119,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const api = createRoutes({
     ...commands.api,
     auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
-    unreadiness: () => unreadiness({ broker, intake, committer, cluster }),
-    degraded: () => [...broker.faults, ...forwarder.faults, ...receipts.faults],
-    metrics,
-    feed,
+    ...health,
+    ...{ metrics, feed },
     onRefused: (refusal) => refusals.addCommand(refusal),
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
     emit,
@@ -178,10 +179,27 @@ function tellFindings(
   for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
 }
 
+/** Why messages are not taken, and what else is wrong. */
+function healthOf(
+  { receipts, ...parts }: Parameters<typeof unreadiness>[0] & {
+    readonly broker: { readonly faults: readonly string[] };
+    readonly forwarder: { readonly faults: readonly string[] };
+    readonly receipts: { readonly faults: readonly string[] };
+  },
+): Health {
+  const { broker, forwarder } = parts;
+  return {
+    unreadiness: () => unreadiness(parts),
+    degraded: () => [...broker.faults, ...forwarder.faults, ...receipts.faults],
+  };
+}
+
+type Health = Pick<GaugeSources, "unreadiness" | "degraded">;
+
 /** What the metrics show of the parts, read when they are asked for. */
 function assembleMetrics(
-  { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages, cluster }: {
-    readonly committer: Pick<Committer, "pending">;
+  { committer, keys, broker, intake, catchUp, forwarder, clock, clockWatch, ...others }: Health & {
+    readonly committer: Pick<Committer, "pending" | "fault">;
     readonly keys: { readonly size: number };
     readonly broker: Pick<MqttBroker, "isConnected">;
     readonly intake: Pick<Intake, "isPaused">;
@@ -190,19 +208,26 @@ function assembleMetrics(
     readonly steadyMs: () => number;
     readonly messages: Pick<MessageStore, "counts">;
     readonly cluster: Cluster | undefined;
+    readonly clock: Pick<Clock, "wallMs">;
+    readonly clockWatch: Pick<ClockWatch, "aheadSeconds">;
   },
+  { store, node }: Pick<Config, "store" | "node">,
 ): Metrics {
+  const { messages } = others;
+  const startedSeconds = secondsOf(clock.wallMs());
   return new Metrics({
+    ...others,
     pending: () => committer.pending,
+    pendingLimit: store.maxPending,
+    isStoreFailing: () => committer.fault !== undefined,
+    backendAheadSeconds: () => clockWatch.aheadSeconds,
     devices: () => keys.size,
     brokerConnected: () => broker.isConnected,
     intakePaused: () => intake.isPaused,
     catchingUp: () => !catchUp.isDone,
     forwarder,
-    steadyMs,
     counts: () => messages.counts(),
-    cluster,
-  });
+  }, { version: VERSION, commit: COMMIT, node: node.name, startedSeconds });
 }
 
 /** Where the backend is, and who the gateway is to it. */

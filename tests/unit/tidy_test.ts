@@ -79,7 +79,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   doctor: ["client", "http", "site", "store", "core", "config", "time", "log"],
   demo: ["client", "process", "site", "core", "config", "time", "log"],
   cli: ["doctor", "demo", "client", "process", "site", "store", "core", "config", "time", "log"],
-  build: ["process", "gateway", "config", "core", "log"],
+  build: ["process", "gateway", "site", "config", "core", "log"],
 };
 
 /** The folder of src/ that a file is in; undefined outside, and for a file that is loose in it. */

@@ -29,7 +29,7 @@ const RETRY_AFTER_SECONDS = 5;
 
 /** What the API needs of the gateway. */
 interface RouteParts extends CommandRouteParts {
-  readonly auth: Pick<BearerAuth, "authenticate" | "stands">;
+  readonly auth: Pick<BearerAuth, "authenticate" | "authenticateReader" | "stands">;
   /** Why the gateway is not ready; empty if it is. */
   unreadiness(): readonly string[];
   /** What else is wrong, though messages are taken; empty if nothing is. */
@@ -55,7 +55,7 @@ export function createRoutes(parts: RouteParts): ApiHandler {
   app.get("/readyz", () => readiness(parts));
   app.get("/openapi.json", () => Response.json(description));
   app.get("/metrics", async (c) => {
-    const key = await parts.auth.authenticate(c.req.raw, c.env.address);
+    const key = await parts.auth.authenticateReader(c.req.raw, c.env.address);
     return key instanceof Response ? key : await exposition(parts.metrics);
   });
   app.get("/ui/api/events", async (c) => {
