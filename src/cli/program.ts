@@ -5,7 +5,7 @@ import { forgetProxies } from "../config/environment.ts";
 import { COMMAND_STATES } from "../core/command_life.ts";
 import { COMMIT, VERSION } from "../config/version.ts";
 import { exitOf } from "./failure.ts";
-import { days, keyType, port, site } from "./program_options.ts";
+import { days, keyType, port, repeatable, site } from "./option_types.ts";
 import { addSharedStoreCommands } from "./store_commands.ts";
 import { EXIT, type Exit } from "./terminal.ts";
 
@@ -68,8 +68,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.ok }): Command {
 function addSiteCommands(program: Command): void {
   site(program.command("init").description("Make a site: authorities, broker, settings, API key"))
     .addOption(
-      new Option("--host <name>", "name or address of this machine; may be repeated")
-        .argParser((name: string, names: string[]) => [...names, name]).default([], "localhost"),
+      repeatable("--host <name>", "name or address of this machine; may be repeated", "localhost"),
     )
     .option("--backend <url>", "where readings go", "http://127.0.0.1:5000")
     .option("--mqtt-port <port>", "the broker's port for devices", port, 8883)
@@ -258,10 +257,9 @@ function addKeyCommands(program: Command): void {
   const key = program.command("key").description("The keys of the gateway's API")
     .helpCommand(false);
   site(key.command("add <name>").description("Make a key and print it once"))
-    .addOption(
-      new Option("--device <id>", "commands for this device only; may be repeated")
-        .argParser((id: string, ids: string[]) => [...ids, id]).default([], "every device"),
-    )
+    .addOption(repeatable("--device <id>", "for this device only; may be repeated", "every device"))
+    .option("--view", "no commands, but looking at everything: for the page at /ui")
+    .option("--operate", "as --view, and retry, drop and cancel")
     .option("--metrics-only", "no commands at all, only GET /metrics")
     .option("--json", "as JSON")
     .action(async (name, options) => (await import("./key.ts")).addKey(name, options));

@@ -1,7 +1,7 @@
 /** Commands for a store on a server, and for the gateways that share it. */
 
-import { type Command, Option } from "commander";
-import { port, site } from "./program_options.ts";
+import type { Command } from "commander";
+import { port, repeatable, site } from "./option_types.ts";
 
 /** Adds them. */
 export function addSharedStoreCommands(program: Command): void {
@@ -26,8 +26,7 @@ function addNodeCommands(program: Command): void {
     .helpCommand(false);
   site(node.command("add <name>").description("Make the folder of a further gateway"))
     .addOption(
-      new Option("--host <name>", "name or address of its machine; may be repeated")
-        .argParser((name: string, names: string[]) => [...names, name]).default([], "localhost"),
+      repeatable("--host <name>", "name or address of its machine; may be repeated", "localhost"),
     )
     .option("--at <folder>", "where the folder will be on its machine")
     .option("--mqtt-port <port>", "its broker's port for devices", port)

@@ -69,9 +69,7 @@ Deno.test("in a batch each item has its own, and the batch has none", async () =
     for (const messageId of sent) await device.response(messageId);
     const { received } = site.backend;
     assert.deepEqual(received.map(fieldOf), received.map(() => null));
-    const items = received.flatMap((batch) =>
-      itemsOf(batch) as readonly { traceparent?: string }[]
-    );
+    const items = received.flatMap(itemsOf);
     assert.deepEqual(items.map(({ traceparent }) => traceOf(traceparent)[0]), sent.map(traceIdOf));
   }, { settings });
 });

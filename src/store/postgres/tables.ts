@@ -5,6 +5,7 @@
  */
 
 import { AUDITED_CHANGES, type AuditedChange, SECRET_COLUMNS } from "../audited_changes.ts";
+import { ROLE_CHECK } from "../role_check.ts";
 import { SCHEMA_NAME } from "./connection.ts";
 
 const TABLES = `
@@ -50,7 +51,8 @@ const TABLES = `
     name text COLLATE "C" PRIMARY KEY,
     digest bytea NOT NULL UNIQUE,           -- SHA-256 of the key
     created_at bigint NOT NULL,             -- Unix seconds
-    every_device boolean NOT NULL           -- also those that api_key_devices does not name
+    every_device boolean NOT NULL,          -- also those that api_key_devices does not name
+    role text NOT NULL CHECK (${ROLE_CHECK})
   );
   CREATE UNIQUE INDEX api_keys_by_name ON api_keys (lower(name));
 

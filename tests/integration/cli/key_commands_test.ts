@@ -92,7 +92,12 @@ Deno.test("there are at most so many keys as each request can be compared with",
     const keys = new ApiKeys(store);
     for (let i = 1; i < API_KEYS_MAX; i++) {
       assert.ok(
-        keys.add(apiKeyDigest(`key ${i}`), { name: `n${i}`, createdAt: 1, deviceIds: undefined }),
+        keys.add(apiKeyDigest(`key ${i}`), {
+          name: `n${i}`,
+          createdAt: 1,
+          role: "commands" as const,
+          deviceIds: undefined,
+        }),
       );
     }
     store.close();
