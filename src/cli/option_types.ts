@@ -1,6 +1,6 @@
 /** Options of more than one command, and what their values may be. */
 
-import { InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { integer, port as portType, type SettingType } from "../config/setting_types.ts";
 import { VALID_DAYS_MAX } from "./device_file.ts";
 
@@ -30,4 +30,12 @@ function wholeNumber(text: string, { allowed, accepts }: SettingType<number>): n
   const number = Number(text);
   if (/^[0-9]{1,5}$/.test(text) && accepts(number)) return number;
   throw new InvalidArgumentError(`It ${allowed}`);
+}
+
+/** A command that works on a site. */
+export function site(command: Command): Command {
+  return command.option(
+    "--dir <folder>",
+    "the site folder (default: $SECURE_IOT_GATEWAY_DIR, else the current folder)",
+  );
 }

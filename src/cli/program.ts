@@ -5,7 +5,8 @@ import { forgetProxies } from "../config/environment.ts";
 import { COMMAND_STATES } from "../core/command_life.ts";
 import { COMMIT, VERSION } from "../config/version.ts";
 import { exitOf } from "./failure.ts";
-import { days, keyType, port, repeatable } from "./option_types.ts";
+import { days, keyType, port, repeatable, site } from "./option_types.ts";
+import { addSharedStoreCommands } from "./store_commands.ts";
 import { EXIT, type Exit } from "./terminal.ts";
 
 /** Runs the program with its arguments; returns the exit code. */
@@ -56,8 +57,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.ok }): Command {
   addDeadLetterCommands(program);
   addKeyCommands(program);
   addSecretCommands(program);
-  addStoreCommands(program);
-  addNodeCommands(program);
+  addSharedStoreCommands(program);
   addAuditCommands(program);
   addMonitorCommands(program);
   addFirmwareCommands(program, outcome);
@@ -195,7 +195,7 @@ function addDeviceCommands(program: Command): void {
 function addAuthorityCommands(program: Command): void {
   site(program.command("rotate-authority").description("Move to a new authority for the devices"))
     .option("--finish", "every device has a new certificate: stop trusting the old authority")
-    .option("--force", "with --finish: even if some devices have no new certificate")
+    .option("--force", "with --finish: even if devices or brokers do not have the new one")
     .option("--json", "as JSON")
     .action(async (options) => (await import("./rotate_authority.ts")).rotateAuthority(options));
 }
@@ -285,38 +285,6 @@ function addSecretCommands(program: Command): void {
     .action(async (options) => (await import("./secrets.ts")).rotateKey(options));
 }
 
-function addStoreCommands(program: Command): void {
-  const store = program.command("store").description("The store on a server, if there is one")
-    .helpCommand(false);
-  site(store.command("migrate").description("Make the store's tables, or bring them up to date"))
-    .option("--json", "as JSON")
-    .action(async (options) => (await import("./store.ts")).migrateStore(options));
-  site(store.command("move").description("Move everything from the SQLite file to the server"))
-    .option("--json", "as JSON")
-    .action(async (options) => (await import("./store.ts")).moveStore(options));
-}
-
-function addNodeCommands(program: Command): void {
-  const node = program.command("node").description("The gateways that share a store")
-    .helpCommand(false);
-  site(node.command("add <name>").description("Make the folder of a further gateway"))
-    .addOption(
-      repeatable("--host <name>", "name or address of its machine; may be repeated", "localhost"),
-    )
-    .option("--at <folder>", "where the folder will be on its machine")
-    .option("--mqtt-port <port>", "its broker's port for devices", port)
-    .option("--gateway-port <port>", "its broker's port for the gateway", port)
-    .option("--api-port <port>", "its API's port", port)
-    .option("--json", "as JSON")
-    .action(async (name, options) => (await import("./node.ts")).addNode(name, options));
-  site(node.command("list").description("Show them, with what they have to send"))
-    .option("--json", "as JSON")
-    .action(async (options) => (await import("./node.ts")).listNodes(options));
-  site(node.command("remove <name>").description("Forget one that does not come back"))
-    .option("--json", "as JSON")
-    .action(async (name, options) => (await import("./node.ts")).removeNode(name, options));
-}
-
 function addAuditCommands(program: Command): void {
   const audit = program.command("audit").description("What was changed, and what was refused")
     .helpCommand(false);
@@ -365,11 +333,4 @@ function addFirmwareCommands(program: Command, outcome: Outcome): void {
     .action(async (id, file, options) => {
       outcome.exit = await (await import("./verify.ts")).verify(id, file, options);
     });
-}
-
-function site(command: Command): Command {
-  return command.option(
-    "--dir <folder>",
-    "the site folder (default: $SECURE_IOT_GATEWAY_DIR, else the current folder)",
-  );
 }

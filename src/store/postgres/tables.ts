@@ -143,6 +143,18 @@ const TABLES = `
   );
   CREATE INDEX mail_by_node ON mail (node, number);
 
+  CREATE TABLE broker_lists (               -- the newest lists of the brokers: one row
+    number bigint PRIMARY KEY CHECK (number BETWEEN 1 AND ${Number.MAX_SAFE_INTEGER}),
+    content text NOT NULL,                  -- JSON; who takes it checks it
+    signatures text NOT NULL                -- JSON: by the authorities of the devices
+  );
+  CREATE TABLE broker_list_uses (
+    node text COLLATE "C" PRIMARY KEY,
+    number bigint,                          -- of the lists that its broker was proved to use
+    fault text,                             -- why it does not use newer ones
+    probe text                              -- the certificate with which it is tried
+  );
+
   -- A partition holds the ids of ten minutes, by the signed timestamp.
   CREATE TABLE replay_guard (
     device_id text COLLATE "C" NOT NULL,
