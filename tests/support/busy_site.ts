@@ -17,10 +17,10 @@ export const HOSTILE =
 export const HOSTILE_ID = "<b onclick=alert(3)>\u202egpj.exe\u202c";
 
 /** A payload that the backend refuses. */
-export const DEADLY = `{"deadly":${JSON.stringify(HOSTILE)}}`;
+const DEADLY = `{"deadly":${JSON.stringify(HOSTILE)}}`;
 
 /** Nearly as long as a message may be. */
-export const LONG_DEADLY = `{"deadly":"${"<b>\u202e".repeat(10_000)}"}`;
+const LONG_DEADLY = `{"deadly":"${"<b>\u202e".repeat(10_000)}"}`;
 
 /** A broker that lets a device speak for others, as a badly configured one would. */
 export async function letDevicesNameOthers(site: LiveSite): Promise<void> {
@@ -32,7 +32,7 @@ export async function letDevicesNameOthers(site: LiveSite): Promise<void> {
 }
 
 /** Answers 422 to what is deadly and 500 to what is stuck, each with a page of its own. */
-export function makeBackendPicky(site: LiveSite): void {
+function makeBackendPicky(site: LiveSite): void {
   site.backend.answer = ({ text }) => {
     const headers = { "content-type": "text/html", "retry-after": "3600" };
     if (text.startsWith('{"deadly"')) return new Response(HOSTILE, { status: 422, headers });
