@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { poll } from "../../src/time/poll.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
+import { withLiveProcess } from "../support/live_process.ts";
 import { PageBrowser } from "../support/page_browser.ts";
 
 type Row = Readonly<Record<string, unknown>>;
@@ -140,5 +141,31 @@ Deno.test("a session and its events end with the key, at once", async () => {
     await device.send("1");
     await poll("the events to end", () => isOver);
     await following;
+  });
+});
+
+Deno.test("a change works within what the worker may do", async () => {
+  await withLiveProcess(async (site) => {
+    const browser = new PageBrowser(site);
+    try {
+      await browser.logIn("bob", "--operate");
+      site.backend.answer = () => new Response("", { status: 422 });
+      const device = await site.device("sensor_001");
+      const { message } = await device.send("1");
+      await device.publish(message);
+      const dead = async () => (await browser.json("/ui/api/dead")).dead_letters as Row[];
+      await poll("the dead letter", async () => (await dead()).length === 1);
+      const [{ sequence } = { sequence: 0 }] = await dead();
+      const drop = { method: "POST", body: {} };
+      assert.deepEqual(await browser.json(`/ui/api/dead/${sequence}/drop`, drop), { dropped: 1 });
+      const rejections = async () =>
+        (await browser.json("/ui/api/devices/sensor_001")).rejections as Row[];
+      await poll("the replay", async () => (await rejections()).length === 1);
+      const path = `/ui/api/devices/sensor_001/rejections/${(await rejections())[0]!["id"]}`;
+      assert.match((await browser.json(path)).likely.join(), /accepted this message_id before/);
+      assert.equal((await browser.json("/ui/api/overview")).counts.dead_letters, 0);
+    } finally {
+      browser.close();
+    }
   });
 });
