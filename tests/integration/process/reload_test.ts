@@ -255,7 +255,7 @@ Deno.test("who has logged in at the page is so after a reload", async () => {
   await withLiveProcess(async (site, gateway) => {
     const browser = new PageBrowser(site);
     try {
-      await browser.logIn("ann", "--view");
+      await browser.logIn("ann", "view");
       const toml = await Deno.readTextFile(site.layout.configuration);
       const changed = toml.replace('# level = "info"', 'level = "debug"');
       await Deno.writeTextFile(site.layout.configuration, changed);
