@@ -118,6 +118,21 @@ testLists("a broker that is down is named, and follows when it is back", async (
   assert.equal(again.code, 0, again.stderr);
 });
 
+testLists("a site's own broker that was down is made up for in the same way", async (nodes) => {
+  const { a, b, follow } = nodes;
+  const folder = await a.register(DEVICE_ID);
+  await a.stopBroker();
+  follow(b);
+  const revoked = await run(a, "device", "revoke", DEVICE_ID);
+  assert.equal(revoked.code, 1);
+  assert.match(revoked.stderr, /^error: Cannot tell the broker: /);
+  assert.match(revoked.stdout, /^gateway b: its broker uses list 2$/m, "the others have it");
+  follow(a);
+  await a.startBroker();
+  await followed(a);
+  await assert.rejects(a.connect(folder), /revoked/i);
+});
+
 testLists(
   "a gateway that is dead is named, and fails nothing; a removed id stays taken",
   async (nodes) => {
