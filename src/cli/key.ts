@@ -108,9 +108,9 @@ async function refuseUnknown(
 
 /** What a key is for, in words. */
 function scopeText({ role, deviceIds }: Pick<ApiKey, "role" | "deviceIds">): string {
-  if (deviceIds?.length === 0) return role === "commands" ? "metrics only" : `${role} nothing`;
+  if (deviceIds?.length === 0) return role === "commands" ? "metrics only" : `nothing, to ${role}`;
   const devices = deviceIds?.join(", ") ?? "every device";
-  return role === "commands" ? devices : `${role} ${devices}`;
+  return role === "commands" ? devices : `${devices}, to ${role}`;
 }
 
 function describe({ name, createdAt, role, deviceIds }: ApiKey) {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { poll } from "../../src/time/poll.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
+import { withLiveProcess } from "../support/live_process.ts";
 import { PageBrowser } from "../support/page_browser.ts";
 
 type Row = Readonly<Record<string, unknown>>;
@@ -26,7 +27,7 @@ Deno.test("what happens to a device is seen: its last message, a rejection with 
     assert.equal(page.status, 200);
     assert.match(page.headers.get("content-security-policy")!, /^default-src 'none'; /);
     assert.equal((await browser.ask("/ui/api/overview")).status, 401);
-    await browser.logIn("ann", "--view");
+    await browser.logIn("ann", "view");
     const device = await site.device("sensor_001");
     const stop = new AbortController();
     const seen: { kind: string; atMs: number }[] = [];
@@ -67,7 +68,7 @@ Deno.test("what happens to a device is seen: its last message, a rejection with 
 
 Deno.test("a dead letter is looked at, retried and delivered; who did it is in the audit", async () => {
   await withBrowser(async (browser, site) => {
-    await browser.logIn("bob", "--operate");
+    await browser.logIn("bob", "operate");
     const device = await site.device("sensor_001");
     site.backend.answer = () => new Response("no such <sensor>", { status: 422 });
     await device.send('{"t":22.0}');
@@ -97,7 +98,7 @@ Deno.test("a dead letter is looked at, retried and delivered; who did it is in t
 
 Deno.test("what holds up a device is seen and dropped, and a command is cancelled", async () => {
   await withBrowser(async (browser, site) => {
-    await browser.logIn("bob", "--operate");
+    await browser.logIn("bob", "operate");
     const device = await site.device("sensor_001");
     const ill = '{"ill":1}';
     site.backend.answer = ({ text }) => new Response("", { status: text === ill ? 500 : 200 });
@@ -128,7 +129,7 @@ Deno.test("what holds up a device is seen and dropped, and a command is cancelle
 
 Deno.test("a session and its events end with the key, at once", async () => {
   await withBrowser(async (browser, site) => {
-    await browser.logIn("ann", "--view");
+    await browser.logIn("ann", "view");
     let isOver = false;
     const following = (async () => {
       for await (const _ of browser.events("", new AbortController().signal));
@@ -140,5 +141,31 @@ Deno.test("a session and its events end with the key, at once", async () => {
     await device.send("1");
     await poll("the events to end", () => isOver);
     await following;
+  });
+});
+
+Deno.test("a change works within what the worker may do", async () => {
+  await withLiveProcess(async (site) => {
+    const browser = new PageBrowser(site);
+    try {
+      await browser.logIn("bob", "operate");
+      site.backend.answer = () => new Response("", { status: 422 });
+      const device = await site.device("sensor_001");
+      const { message } = await device.send("1");
+      await device.publish(message);
+      const dead = async () => (await browser.json("/ui/api/dead")).dead_letters as Row[];
+      await poll("the dead letter", async () => (await dead()).length === 1);
+      const [{ sequence } = { sequence: 0 }] = await dead();
+      const drop = { method: "POST", body: {} };
+      assert.deepEqual(await browser.json(`/ui/api/dead/${sequence}/drop`, drop), { dropped: 1 });
+      const rejections = async () =>
+        (await browser.json("/ui/api/devices/sensor_001")).rejections as Row[];
+      await poll("the replay", async () => (await rejections()).length === 1);
+      const path = `/ui/api/devices/sensor_001/rejections/${(await rejections())[0]!["id"]}`;
+      assert.match((await browser.json(path)).likely.join(), /accepted this message_id before/);
+      assert.equal((await browser.json("/ui/api/overview")).counts.dead_letters, 0);
+    } finally {
+      browser.close();
+    }
   });
 });

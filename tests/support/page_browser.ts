@@ -1,7 +1,10 @@
 /** Asks the page's API of a live site as a browser does, over TLS and with its cookie. */
 
 import { readEvents, type StreamEvent } from "../../src/client/event_stream.ts";
-import { programCommand } from "../../src/demo/sandbox/gateway_process.ts";
+import { apiKeyDigest } from "../../src/config/credentials.ts";
+import type { ApiKeyRole } from "../../src/store/api_keys.ts";
+import { openStore } from "../../src/store/open_store.ts";
+import { storePlaceIn } from "../../src/store/store_place.ts";
 import type { LiveSite } from "./live_site.ts";
 
 /** A browser; `close` it. */
@@ -16,12 +19,16 @@ export class PageBrowser {
     this.#http = Deno.createHttpClient({ caCerts: [ca] });
   }
 
-  /** Makes a key on the command line and logs in with it. */
-  async logIn(name: string, ...options: readonly string[]): Promise<void> {
-    const at = ["--dir", this.#site.layout.directory];
-    const { path, args } = programCommand("key", "add", name, ...options, ...at);
-    const { stdout } = await new Deno.Command(path, { args: [...args], stderr: "null" }).output();
-    const key = new TextDecoder().decode(stdout).trim();
+  /** Makes a key and logs in with it. */
+  async logIn(name: string, role: ApiKeyRole): Promise<void> {
+    const key = crypto.randomUUID();
+    const store = await openStore(storePlaceIn(this.#site.config), { author: "command" });
+    try {
+      const made = { name, createdAt: 1, role, deviceIds: undefined };
+      await store.apiKeys.add(apiKeyDigest(key), made);
+    } finally {
+      await store.close();
+    }
     const response = await this.#fetch("/ui/api/session", { method: "POST", body: { key } });
     await response.body?.cancel();
     if (response.status !== 200) throw new Error(`log-in: ${response.status}`);

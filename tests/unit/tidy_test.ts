@@ -203,6 +203,16 @@ Deno.test(`no function has more than ${FUNCTION_MAX_LINES} lines, no file more t
   }
 });
 
+Deno.test("the page's own scripts have the same bounds", () => {
+  for (const path of filesBelow("src/gateway/page/assets").filter((path) => path.endsWith(".js"))) {
+    const lines = Deno.readTextFileSync(join(ROOT, path)).split("\n");
+    assert.ok(lines.length <= FILE_MAX_LINES, `${path}: ${lines.length} lines`);
+    for (const [name, length] of functionLengths(lines)) {
+      assert.ok(length <= FUNCTION_MAX_LINES, `${path}: ${name} has ${length} lines`);
+    }
+  }
+});
+
 /**
  * Words that make a reader stop, and the usual ones; in sources, docs, templates and scripts, as
  * whole words. Add one, with what to write in its place, once it is gone.

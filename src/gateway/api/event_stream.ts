@@ -60,6 +60,9 @@ export function streamEvents(
   if (deviceId !== undefined && !(isDeviceId(deviceId) && reaches(key, deviceId))) {
     return problem("unknown-device");
   }
+  const headers = { "content-type": "text/event-stream", "cache-control": "no-store" };
+  // RFC 9110 §9.3.2: nothing would ever read what it follows.
+  if (request.method === "HEAD") return new Response(null, { headers });
   const follower = feed.follow(
     {
       owner: key.name,
@@ -74,9 +77,7 @@ export function streamEvents(
     return problem("too-many-watchers", { headers: { "retry-after": "10" } });
   }
   const pauseMs = limit === undefined ? 0 : PART_MS;
-  return new Response(streamOf(follower, { keyStands, stop, pauseMs }), {
-    headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
-  });
+  return new Response(streamOf(follower, { keyStands, stop, pauseMs }), { headers });
 }
 
 function streamOf(

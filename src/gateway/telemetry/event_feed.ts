@@ -223,11 +223,12 @@ class Queue {
     return this.#selection.owner;
   }
 
-  put({ payloadBytes, messageBytes, ...item }: Shown & Pick<FeedItem, "id" | "time">): void {
-    if (this.#deviceIds?.has(item.device_id) === false) return;
+  put(shown: Shown & Pick<FeedItem, "id" | "time">): void {
+    if (this.#deviceIds?.has(shown.device_id) === false) return;
+    const max = ROUTINE.has(shown.kind) ? this.#routineMax : this.#max;
+    if (this.#items.length >= max) return this.#omit(shown.kind); // first, since a flood is mostly that
+    const { payloadBytes, messageBytes, ...item } = shown;
     const { payloads, rejectedMessages } = this.#selection;
-    const max = ROUTINE.has(item.kind) ? this.#routineMax : this.#max;
-    if (this.#items.length >= max) return this.#omit(item.kind);
     const payload = payloads ? textOf(payloadBytes) : undefined;
     const message = rejectedMessages ? base64Of(messageBytes) : undefined;
     this.#items.push({

@@ -281,3 +281,16 @@ Deno.test("a rejection of more than a day ago does not count", async () => {
     assert.deepEqual((await api.json("/ui/api/rejections", { key }))["rejections"], []);
   });
 });
+
+Deno.test("who only asks for the header of the events takes no place of those who follow them", async () => {
+  await withPageApi([], async (api) => {
+    const key = await api.addKey("ann", "view");
+    for (let i = 0; i < 100; i++) {
+      const { status, body } = await api.ask("/ui/api/events", { key, method: "HEAD" });
+      assert.deepEqual([status, body], [200, null]);
+    }
+    const { status, body } = await api.ask("/ui/api/events", { key });
+    assert.equal(status, 200);
+    await body!.cancel();
+  });
+});
