@@ -1,6 +1,10 @@
 /** Revocation at every broker of gateways that share a store. */
 
 import assert from "node:assert/strict";
+import { DAY_MS } from "../../src/core/time.ts";
+import { signLists } from "../../src/site/operations/broker_lists.ts";
+import { sealLists } from "../../src/site/operations/published_lists.ts";
+import { openDeviceAuthorities } from "../../src/site/pki/device_authorities.ts";
 import { poll } from "../../src/time/poll.ts";
 import { assertJsonForm } from "../support/json_form.ts";
 import { inStore, testLists } from "../support/list_follower.ts";
@@ -116,6 +120,21 @@ testLists("a broker that is down is named, and follows when it is back", async (
   await assert.rejects(b.connect(folder), /revoked/i);
   const again = await run(a, "device", "revoke", DEVICE_ID);
   assert.equal(again.code, 0, again.stderr);
+});
+
+testLists("a site's own broker that was down is made up for in the same way", async (nodes) => {
+  const { a, b, follow } = nodes;
+  const folder = await a.register(DEVICE_ID);
+  await a.stopBroker();
+  follow(b);
+  const revoked = await run(a, "device", "revoke", DEVICE_ID);
+  assert.equal(revoked.code, 1);
+  assert.match(revoked.stderr, /^error: Cannot tell the broker: /);
+  assert.match(revoked.stdout, /^gateway b: its broker uses list 2$/m, "the others have it");
+  follow(a);
+  await a.startBroker();
+  await followed(a);
+  await assert.rejects(a.connect(folder), /revoked/i);
 });
 
 testLists(
@@ -266,3 +285,27 @@ testLists("what the store does while it is away ends no follower", async (nodes)
   const revoked = await run(a, "device", "revoke", DEVICE_ID);
   assert.equal(revoked.code, 0, revoked.stderr);
 });
+
+testLists(
+  "a broker that was away for long is proved to use lists whose proof has expired",
+  async (nodes) => {
+    const { a, b } = nodes;
+    const opened = await openDeviceAuthorities(a.layout);
+    assert.ok(opened.ok);
+    const nowMs = Date.now() - 400 * DAY_MS;
+    const revocations = { denied: [DEVICE_ID], certificates: [], listNumber: 2 };
+    const signed = await signLists(opened.authorities, revocations, { nowMs });
+    const kept = { proofs: [], ended: [] };
+    const old = await sealLists(signed, { nowMs, kept, target: undefined, probes: [] });
+    assert.ok(await inStore(a, ({ lists }) => lists!.publish(old, 0)));
+    for (let i = 0; i < 2; i++) {
+      const { code, stdout, stderr } = await run(b, "lists", "follow", "--once");
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /^probe: a certificate on this list is refused: .*revoked/im);
+    }
+    assert.deepEqual(await numbersOf(b), { newest: 2, used: 2 });
+    // The number of the next list is the store's, and was taken by another machine.
+    assert.equal((await run(a, "lists", "publish")).code, 1);
+    assert.deepEqual(await numbersOf(b), { newest: 3, used: 2 });
+  },
+);

@@ -136,16 +136,12 @@ export function listFaults({ path, text }: AccessList): BrokerFileFault[] {
 export async function signLists(
   authorities: SignedLists["authorities"],
   revocations: Revocations,
-  { nowMs, proofDays, spent = [] }: {
+  { nowMs, spent = [] }: {
     readonly nowMs: number;
-    readonly proofDays?: number;
     readonly spent?: readonly ListedProof[];
   },
 ): Promise<SignedLists> {
-  const proof = await issueProbeCertificate(authorities[0], {
-    ...{ name: probeName(), nowMs },
-    ...(proofDays !== undefined && { days: proofDays }),
-  });
+  const proof = await issueProbeCertificate(authorities[0], { name: probeName(), nowMs });
   const { serial, issuer } = proof;
   const proofs = [...spent, { serial, issuer, revokedAtMs: nowMs }];
   const lists = await Promise.all(

@@ -27,7 +27,6 @@ import {
   isIssuedBy,
   keptOf,
   type ListsContent,
-  PROOF_DAYS,
   sealLists,
 } from "./published_lists.ts";
 
@@ -62,7 +61,7 @@ export async function publishLists(
     const revocations = await readRevocations(registry, nowMs);
     if (revocations.listNumber <= before.number) continue; // another machine's are newer
     const kept = keptOf(before, nowMs);
-    const options = { nowMs, proofDays: PROOF_DAYS, spent: kept.proofs };
+    const options = { nowMs, spent: kept.proofs };
     const signed = await signLists(authorities, revocations, options);
     const sealed = await sealLists(signed, { nowMs, kept, target, probes });
     if (await lists.publish(sealed, before.stored)) return signed;

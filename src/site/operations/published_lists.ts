@@ -20,8 +20,14 @@ import { isSignedBy, signText, type TextSignature } from "../pki/signed_text.ts"
 import type { ListedProof, SignedLists } from "./broker_lists.ts";
 import type { ListsRefusal } from "./revocation_fault.ts";
 
-/** How long the proof of a list can be used: a broker that was away for longer needs newer lists. */
-export const PROOF_DAYS = 90;
+/**
+ * How long later lists name a proof, days: its certificate is good for one, and clocks differ. A proof
+ * proves its own list for longer: OpenSSL looks at the list before it looks at the time.
+ */
+const PROOFS_NAMED_DAYS = 31;
+
+/** How long it is told whose connection is to be ended, days: a broker may run without its follower. */
+export const ENDS_TOLD_DAYS = 90;
 
 /** A device whose connection is to be ended. */
 export interface EndTarget {
@@ -91,15 +97,15 @@ export async function sealLists(
   return { number, content, signatures: JSON.stringify(signatures) };
 }
 
-/** What of earlier lists is still told: what is older than a proof can be is of no use. */
+/** What of earlier lists is still told. */
 export function keptOf(
   { proofs, ended }: Pick<ListsContent, "proofs" | "ended">,
   nowMs: number,
 ): Pick<ListsContent, "proofs" | "ended"> {
-  const sinceMs = nowMs - (PROOF_DAYS + 1) * DAY_MS;
+  const since = (days: number) => nowMs - days * DAY_MS;
   return {
-    proofs: proofs.filter(({ revokedAtMs }) => revokedAtMs > sinceMs),
-    ended: ended.filter(({ atMs }) => atMs > sinceMs),
+    proofs: proofs.filter(({ revokedAtMs }) => revokedAtMs > since(PROOFS_NAMED_DAYS)),
+    ended: ended.filter(({ atMs }) => atMs > since(ENDS_TOLD_DAYS)),
   };
 }
 

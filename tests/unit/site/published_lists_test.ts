@@ -12,9 +12,9 @@ import { listNumberOf, listsName } from "../../../src/site/pki/revocation_list.t
 import { type SignedLists, signLists } from "../../../src/site/operations/broker_lists.ts";
 import {
   checkLists,
+  ENDS_TOLD_DAYS,
   keptOf,
   type ListsContent,
-  PROOF_DAYS,
   sealLists,
 } from "../../../src/site/operations/published_lists.ts";
 import { DAY_MS } from "../../../src/core/time.ts";
@@ -28,7 +28,7 @@ const foreign = await createAuthority({ commonName: "Device authority", nowMs: N
 
 async function lists(number: number, authorities: SignedLists["authorities"] = [ours]) {
   const revocations = { denied: ["thief"], certificates: [], listNumber: number };
-  return await signLists(authorities, revocations, { nowMs: NOW_MS, proofDays: PROOF_DAYS });
+  return await signLists(authorities, revocations, { nowMs: NOW_MS });
 }
 
 async function published(number: number, authorities?: SignedLists["authorities"]) {
@@ -161,10 +161,10 @@ Deno.test("during a move of the authority, both sign: who knows the previous one
 
 Deno.test("lists go on to name earlier proofs, and to end connections, for as long as that is of use", async () => {
   const first = JSON.parse((await published(7)).content) as ListsContent;
-  const kept = keptOf(first, NOW_MS + PROOF_DAYS * DAY_MS);
+  const kept = keptOf(first, NOW_MS + 2 * DAY_MS);
   assert.equal(kept.proofs.length, 1);
   const revocations = { denied: ["thief"], certificates: [], listNumber: 8 };
-  const options = { nowMs: NOW_MS, proofDays: PROOF_DAYS, spent: kept.proofs };
+  const options = { nowMs: NOW_MS, spent: kept.proofs };
   const next = await signLists([ours], revocations, options);
   const sealed = await sealLists(next, {
     ...{ nowMs: NOW_MS, kept, probes: [], target: { deviceId: "old", because: "removed" } },
@@ -175,8 +175,10 @@ Deno.test("lists go on to name earlier proofs, and to end connections, for as lo
   for (const { serial } of content.proofs) {
     assert.ok(listsName(next.revocationLists, serial), serial);
   }
-  const later = keptOf(content, NOW_MS + (PROOF_DAYS + 2) * DAY_MS);
-  assert.deepEqual(later, { proofs: [], ended: [] });
+  const later = keptOf(content, NOW_MS + (ENDS_TOLD_DAYS - 1) * DAY_MS);
+  assert.deepEqual([later.proofs.length, later.ended.length], [0, 2]);
+  const last = keptOf(content, NOW_MS + (ENDS_TOLD_DAYS + 1) * DAY_MS);
+  assert.deepEqual(last, { proofs: [], ended: [] });
 });
 
 Deno.test("the connection of a device that was restored is not ended any longer", async () => {
