@@ -6,7 +6,7 @@ import { BrokerProcess } from "../../src/demo/sandbox/broker_process.ts";
 import { PostgresPair } from "../../src/demo/sandbox/postgres_pair.ts";
 import type { SiteLayout } from "../../src/site/layout.ts";
 import { createNode } from "../../src/site/operations/node_folder.ts";
-import { moveStore } from "../../src/store/open_store.ts";
+import { migrateStore, moveStore } from "../../src/store/open_store.ts";
 import { type PostgresPlace, storePlaceIn } from "../../src/store/store_place.ts";
 import { freePorts } from "../support/free_ports.ts";
 import type { BenchSite } from "./bench_site.ts";
@@ -57,7 +57,9 @@ async function moveToServers({ configuration, database, directory }: SiteLayout,
   const toml = changes.reduce(withSetting, await Deno.readTextFile(configuration));
   await Deno.writeTextFile(configuration, toml);
   const config = configOf(toml, directory);
-  await moveStore({ database }, storePlaceIn(config) as PostgresPlace);
+  const place = storePlaceIn(config) as PostgresPlace;
+  await migrateStore(place);
+  await moveStore({ database }, place);
 }
 
 function configOf(toml: string, directory: string) {
