@@ -33,7 +33,11 @@ interface ServerCosts {
   readonly batches: number;
 }
 
-type Round = Burst & { readonly servers: ServerCosts | undefined };
+type Round = Burst & {
+  readonly servers: ServerCosts | undefined;
+  /** What a remembered id takes at each server, its part of the index included. */
+  readonly idBytes: number | undefined;
+};
 
 const NO_COSTS: ServerCosts = {
   ...{ primaryMicros: 0, standbyMicros: 0, walBytes: 0, transactions: 0, batches: 0 },
@@ -60,7 +64,7 @@ async function onSqlite({ devices, messages }: Scale): Promise<Round> {
     { devices },
     (site) => burstOnSite(site, contender, messages),
   );
-  return { ...made, servers: undefined };
+  return { ...made, servers: undefined, idBytes: undefined };
 }
 
 async function onPostgres(nodes: number, { devices, messages }: Scale): Promise<Round> {
@@ -77,7 +81,8 @@ async function onPostgres(nodes: number, { devices, messages }: Scale): Promise<
             const before = await readServers(postgres);
             const made = await burst(runs, messages);
             const after = await readServers(postgres);
-            return { ...made, servers: costsOf(made.messages, { before, after }) };
+            const servers = costsOf(made.messages, { before, after });
+            return { ...made, servers, idBytes: await readIdBytes(postgres) };
           }),
       ),
   );
@@ -114,6 +119,16 @@ async function readServers({ primary, standby }: PostgresPair): Promise<ServerCo
   };
 }
 
+async function readIdBytes({ primary }: PostgresPair): Promise<number> {
+  const ids = "secure_iot_gateway.replay_guard";
+  const text = await primary.sql(
+    `SELECT sum(pg_total_relation_size(inhrelid)) / (SELECT count(*) FROM ${ids})
+     FROM pg_inherits WHERE inhparent = '${ids}'::regclass`,
+    "gateway",
+  );
+  return Number(text);
+}
+
 function costsOf(
   messages: number,
   { before, after }: { before: ServerCosts; after: ServerCosts },
@@ -131,7 +146,9 @@ function summarise(rounds: readonly Round[]): Round {
   const servers = costs.length === 0
     ? undefined
     : costsBy((cost) => median(costs.map((one) => one[cost])));
-  return { ...medianBurst(rounds), servers };
+  const sizes = rounds.flatMap(({ idBytes }) => idBytes ?? []);
+  const idBytes = sizes.length === 0 ? undefined : median(sizes);
+  return { ...medianBurst(rounds), servers, idBytes };
 }
 
 /** CPU time of everything that a message goes through, which leaves out the publishers. */
@@ -178,6 +195,7 @@ function tableOf(summaries: readonly Round[]): Table {
     "log bytes a message": ({ servers }) => servers?.walBytes,
     "messages a batch": ({ servers }) => servers && 1 / servers.batches,
     "transactions a batch": ({ servers }) => servers && servers.transactions / servers.batches,
+    "bytes an id": ({ idBytes }) => idBytes,
     "RSS MiB": ({ rssPeakMib }) => rssPeakMib,
     "lost": ({ lost }) => lost,
   };
