@@ -1,4 +1,7 @@
-/** Several gateways on a pair of PostgreSQL servers, beside one on SQLite, in turns. */
+/**
+ * Several gateways on a pair of PostgreSQL servers, beside one on SQLite, in turns. Devices are
+ * subscribed to their answers, as they should be: a gateway looks for one that is not at the others.
+ */
 
 import type { PostgresPair } from "../../src/demo/sandbox/postgres_pair.ts";
 import { findPostgres } from "../../src/demo/sandbox/postgres_server.ts";
@@ -9,6 +12,7 @@ import { type Contender, gateway, withContender } from "./contender.ts";
 import { medianBurst } from "./contest.ts";
 import type { Figure, Findings, Part } from "./part.ts";
 import { processStats } from "./process_stats.ts";
+import { subscribeAll } from "./publishers.ts";
 import type { Scale } from "./scale.ts";
 import { median } from "./statistics.ts";
 import { readable, type Table } from "./table.ts";
@@ -62,7 +66,7 @@ async function onSqlite({ devices, messages }: Scale): Promise<Round> {
   const contender = gateway({}, "1 gateway on SQLite");
   const made = await withBenchSite(
     { devices },
-    (site) => burstOnSite(site, contender, messages),
+    async (site) => burstOnSite(await subscribeAll(site), contender, messages),
   );
   return { ...made, servers: undefined, idBytes: undefined };
 }
@@ -72,19 +76,17 @@ async function onPostgres(nodes: number, { devices, messages }: Scale): Promise<
   return await withBenchSite(
     { devices: Math.max(devices, nodes) },
     (site) =>
-      withBenchCluster(
-        site,
-        nodes,
-        ({ sites, postgres }) =>
-          withContenders(gateway({}, name), sites, async (runs) => {
-            await warmUp(runs, messages);
-            const before = await readServers(postgres);
-            const made = await burst(runs, messages);
-            const after = await readServers(postgres);
-            const servers = costsOf(made.messages, { before, after });
-            return { ...made, servers, idBytes: await readIdBytes(postgres) };
-          }),
-      ),
+      withBenchCluster(site, nodes, async ({ sites, postgres }) => {
+        const subscribed = await Promise.all(sites.map(subscribeAll));
+        return await withContenders(gateway({}, name), subscribed, async (runs) => {
+          await warmUp(runs, messages);
+          const before = await readServers(postgres);
+          const made = await burst(runs, messages);
+          const after = await readServers(postgres);
+          const servers = costsOf(made.messages, { before, after });
+          return { ...made, servers, idBytes: await readIdBytes(postgres) };
+        });
+      }),
   );
 }
 
