@@ -13,7 +13,9 @@ import { fileURLToPath } from "node:url";
 import { listSettings } from "../config/settings.ts";
 import type { GatewayEvent } from "../core/event.ts";
 import { countEvent } from "../gateway/telemetry/event_metrics.ts";
+import type { GaugeSources } from "../gateway/telemetry/gauges.ts";
 import { Metrics } from "../gateway/telemetry/metrics.ts";
+import { ALERT_GROUPS, ALERTS_PAGE } from "../site/monitoring/alert_rules.ts";
 import { EventLog } from "../log/event_log.ts";
 import { ACTIONS, SAMPLES } from "./event_samples.ts";
 
@@ -29,6 +31,7 @@ export const TABLES: Readonly<Record<string, { page: string; render: () => Promi
   settings: { page: "docs/operator/settings.md", render: settingsTable },
   events: { page: "docs/operator/events.md", render: eventsTable },
   metrics: { page: "docs/operator/events.md", render: metricsTable },
+  alerts: { page: ALERTS_PAGE, render: alertsTable },
 };
 
 /** A page's text with its generated parts made again. */
@@ -113,11 +116,27 @@ async function metricsTable(): Promise<string> {
   return table(["metric", "type", "counts"], rows);
 }
 
-/** The metrics of a gateway that has done nothing. */
-export function emptyMetrics(): Metrics {
+// deno-lint-ignore require-await
+async function alertsTable(): Promise<string> {
+  const rows = ALERT_GROUPS.flatMap(({ rules }) => rules).map(({ name, severity, ...rule }) => [
+    `[${name}](#${name.toLowerCase()})`,
+    severity,
+    rule.for,
+    rule.action,
+  ]);
+  return table(["alert", "severity", "after", "what to do first"], rows);
+}
+
+/** The metrics of a gateway that has done nothing, but for what its parts say. */
+export function emptyMetrics(sources: Partial<GaugeSources> = {}): Metrics {
   return new Metrics({
     pending: () => 0,
+    pendingLimit: 0,
     devices: () => 0,
+    unreadiness: () => [],
+    degraded: () => [],
+    isStoreFailing: () => false,
+    backendAheadSeconds: () => 0,
     brokerConnected: () => false,
     intakePaused: () => false,
     catchingUp: () => false,
@@ -128,10 +147,12 @@ export function emptyMetrics(): Metrics {
       Promise.resolve({
         deadLetters: 0,
         commandsWaiting: 0,
+        listsBehind: 0,
         replayIds: 0,
         oldestAcceptedMs: Infinity,
       }),
-  });
+    ...sources,
+  }, { version: "0.0.0", commit: undefined, node: "", startedSeconds: 0 });
 }
 
 function table(head: Row, rows: readonly Row[]): string {

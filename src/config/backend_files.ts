@@ -19,7 +19,7 @@ const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /** Fields that the gateway or its HTTP client sets. */
 const RESERVED =
-  /^(?:host|connection|keep-alive|te|trailer|upgrade|expect|accept-encoding|idempotency-key|(?:content|transfer|webhook|x-device|x-gateway)-.*)$/i;
+  /^(?:host|connection|keep-alive|te|trailer|upgrade|expect|accept-encoding|idempotency-key|traceparent|(?:content|transfer|webhook|x-device|x-gateway)-.*)$/i;
 
 /** Bytes of a signing key, as Standard Webhooks allows them. */
 const KEY_MIN_BYTES = 24;

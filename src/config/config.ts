@@ -30,6 +30,8 @@ export interface Config {
     readonly pair: { readonly certificate: string; readonly key: string } | undefined;
     readonly signingKeyFile: string | undefined;
     readonly proxy: string | undefined;
+    /** Each message's own `traceparent` goes with it. */
+    readonly hasTraceparent: boolean;
     readonly timeoutMs: number;
     readonly concurrency: number;
     /** Undefined: each reading goes in a POST of its own. */
@@ -258,6 +260,7 @@ function configOf(
         : { certificate: path(backend.certificate), key: path(backend.key) },
       signingKeyFile: pathOf(backend.signing_key_file),
       proxy: backend.proxy || undefined,
+      hasTraceparent: backend.traceparent,
       timeoutMs: durationMs(backend.timeout),
       ...{ concurrency: backend.concurrency, batch: batchOf(backend) },
       retryFirstMs: durationMs(backend.retry_first),

@@ -95,6 +95,11 @@ export const SETTINGS = {
       "File with one or two keys whsec_… that sign each request (Standard Webhooks); mode 0600",
     ),
     proxy: setting(proxyUrl(), "", "HTTP proxy to the backend, http://host:port"),
+    traceparent: setting(
+      boolean(),
+      false,
+      "Send each message_id as the trace id of a W3C traceparent; the backend's traces then have it",
+    ),
     timeout: setting(duration("100ms", "10m"), "10s", "Longest wait for one answer"),
     concurrency: setting(integer(1, 1000), 256, "Most requests at the same time, one per device"),
     batch_max: setting(

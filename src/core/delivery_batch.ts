@@ -31,7 +31,7 @@ export type BatchOutcome =
   | { readonly kind: "invalid"; readonly answer: Answer; readonly reason: string };
 
 /** What an item may have beside its payload and its comma: names, ids and numbers. */
-const ITEM_FIELDS_MAX_BYTES = 256;
+const ITEM_FIELDS_MAX_BYTES = 320;
 
 const TEXT = new TextEncoder();
 
@@ -45,10 +45,14 @@ export function itemKey({ messageId }: Pick<OutboxEntry, "messageId">): string {
   return messageId.toLowerCase();
 }
 
-/** The body of a batch; `nowSeconds` is the wall clock. */
+/** The body of a batch; `nowSeconds` is the wall clock, `traceparent` of an item, if it has one. */
 export function batchBody(
   entries: readonly OutboxEntry[],
-  clock: { readonly nowSeconds: number; readonly toleranceSeconds: number },
+  { traceparent, ...clock }: {
+    readonly nowSeconds: number;
+    readonly toleranceSeconds: number;
+    readonly traceparent?: ((entry: OutboxEntry) => string) | undefined;
+  },
 ): Uint8Array<ArrayBuffer> {
   const parts: Uint8Array[] = [];
   for (const [place, entry] of entries.entries()) {
@@ -59,6 +63,7 @@ export function batchBody(
       `"message_id":${JSON.stringify(messageId)}`,
       `"timestamp":${timestamp}`,
       ...(late === undefined ? [] : [`"late_seconds":${late}`]),
+      ...(traceparent === undefined ? [] : [`"traceparent":"${traceparent(entry)}"`]),
     ];
     parts.push(TEXT.encode(`${place === 0 ? "[" : "},"}{${fields.join()},"payload":`), payload);
   }

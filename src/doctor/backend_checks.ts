@@ -8,6 +8,7 @@ import { readBackendCredentials, readCertificateFile } from "../config/credentia
 import { batchBody, batchKey } from "../core/delivery_batch.ts";
 import { shownLocation } from "../core/delivery.ts";
 import { Endpoint, shownUrl } from "../core/endpoint.ts";
+import { PARENT_ID_BYTES, traceparentOf } from "../core/traceparent.ts";
 import { WebhookSigner } from "../core/webhook_signature.ts";
 import { isWrongBackend } from "../core/retry_statuses.ts";
 import { secondsOf } from "../core/time.ts";
@@ -161,14 +162,17 @@ async function trialOf(
     readonly signingKeys: readonly Uint8Array[];
   },
 ) {
-  const { url, path, batch } = backend;
+  const { url, path, batch, hasTraceparent } = backend;
   const timestamp = String(beganSeconds);
   const names = { deviceId: temporaryId(), messageId: crypto.randomUUID(), timestamp };
   const payload = new TextEncoder().encode(TRIAL_PAYLOAD);
   const signer = signingKeys.length > 0 ? new WebhookSigner(signingKeys) : undefined;
   if (batch === undefined) {
     const signed = await signer?.headers({ ...names, payload }, beganSeconds);
-    const fields = { "idempotency-key": names.messageId, "x-device-timestamp": timestamp };
+    const fields = {
+      ...{ "idempotency-key": names.messageId, "x-device-timestamp": timestamp },
+      ...(hasTraceparent && { traceparent: newTraceparent(names) }),
+    };
     return {
       url: new Endpoint(url, path).of(names),
       fields: { ...fields, ...signed },
@@ -176,11 +180,16 @@ async function trialOf(
     };
   }
   const entries = [{ ...names, payload, sequence: 0, acceptedMs: 0 }];
-  const body = batchBody(entries, { ...checks, nowSeconds: beganSeconds });
+  const traceparent = hasTraceparent ? newTraceparent : undefined;
+  const body = batchBody(entries, { ...checks, nowSeconds: beganSeconds, traceparent });
   const id = await batchKey(entries);
   const signed = await signer?.headersOf({ id, body }, beganSeconds);
   const fields = { "idempotency-key": id, ...signed };
   return { url: new Endpoint(url, batch.path).of(names), fields, body };
+}
+
+function newTraceparent({ messageId }: { readonly messageId: string }): string {
+  return traceparentOf(messageId, crypto.getRandomValues(new Uint8Array(PARENT_ID_BYTES)));
 }
 
 /** A Date header is cut to whole seconds, and was written at some time of the round trip. */

@@ -4,6 +4,7 @@
 
 import type { Config } from "../config/config.ts";
 import { type Credentials, readCredentials } from "../config/credentials.ts";
+import { COMMIT, VERSION } from "../config/version.ts";
 import type { Emit } from "../core/event.ts";
 import type { OnFailpoint } from "../core/failpoint.ts";
 import { Outage } from "../core/outage.ts";
@@ -11,7 +12,7 @@ import type { MessageStore } from "../core/ports.ts";
 import { secondsOf } from "../core/time.ts";
 import { EventLog } from "../log/event_log.ts";
 import { type Log, takeDroppedLines } from "../log/log.ts";
-import { openGatewayStore } from "../store/gateway_store.ts";
+import { openBesideGateway, openGatewayStore } from "../store/gateway_store.ts";
 import type { DeviceKeys } from "../store/device_keys.ts";
 import { type Clock, steadyClock, SYSTEM_CLOCK } from "../time/clock.ts";
 import { BearerAuth } from "./api/bearer_auth.ts";
@@ -32,6 +33,8 @@ import { CommandWatch } from "./pipeline/command_watch.ts";
 import { Committer } from "./pipeline/committer.ts";
 import { Forwarder } from "./pipeline/forwarder.ts";
 import { Intake } from "./pipeline/intake.ts";
+import { PageMemory } from "./page/page_memory.ts";
+import type { PageSources } from "./page/page_sources.ts";
 import { Receipts } from "./pipeline/receipts.ts";
 import { Responder } from "./pipeline/responder.ts";
 import { Verifier } from "./pipeline/verifier.ts";
@@ -39,6 +42,7 @@ import { enterEvent } from "./telemetry/event_audit.ts";
 import { countEvent } from "./telemetry/event_metrics.ts";
 import { EventFeed } from "./telemetry/event_feed.ts";
 import { ExpiryWatch, watchedFiles } from "./telemetry/expiry_watch.ts";
+import type { GaugeSources } from "./telemetry/gauges.ts";
 import { unreadiness } from "./telemetry/health.ts";
 import { Metrics } from "./telemetry/metrics.ts";
 import { SecretUses } from "./pipeline/secret_uses.ts";
@@ -52,6 +56,8 @@ export interface GatewayOptions {
   readonly gate?: RequestGate;
   /** What is seen of it; without one, it has its own. */
   readonly feed?: EventFeed;
+  /** What its page remembers; without one, it has its own. */
+  readonly memory?: PageMemory;
   readonly clock?: Clock;
   /** In [0, 1); spreads retries. */
   readonly random?: () => number;
@@ -71,7 +77,9 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const credentials = options.credentials ?? readCredentials(config);
   const eventLog = new EventLog(options.log, config.log, takeDroppedLines);
   const feed = options.feed ?? makeFeed(clock);
+  const memory = options.memory ?? new PageMemory(clock);
   const listeners: Emit[] = [(event) => eventLog.write(event), (event) => feed.take(event)];
+  listeners.push((event) => memory.take(event));
   const emit: Emit = (event) => listeners.forEach((listener) => listener(event));
 
   const store = await openGatewayStore(config, credentials.store);
@@ -104,7 +112,8 @@ export async function assemble(config: Config, options: GatewayOptions) {
     { ...config.store, ...checks },
   );
   const flow = { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages, cluster };
-  const metrics = assembleMetrics(flow);
+  const health = healthOf({ ...flow, receipts });
+  const metrics = assembleMetrics({ ...flow, ...health, clock, clockWatch }, config);
   listeners.push((event) => countEvent(event, metrics));
   listeners.push((event) => enterEvent(event, { committer, clock }));
   await importFirstKey(apiKeys, {
@@ -113,26 +122,75 @@ export async function assemble(config: Config, options: GatewayOptions) {
     emit,
   });
   const refusals = new ApiRefusals(emit);
-  const api = createRoutes({
-    ...commands.api,
-    auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
-    unreadiness: () => unreadiness({ broker, intake, committer, cluster }),
-    degraded: () => [...broker.faults, ...forwarder.faults, ...receipts.faults],
-    metrics,
-    feed,
-    onRefused: (refusal) => refusals.addCommand(refusal),
-    bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
-    emit,
-  });
+  const expiryWatch = new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices });
+  const api = assembleApi(
+    { ...flow, ...health, ...{ clock, emit, store, commands, metrics, feed, memory, refusals } },
+    { config, credentials, fileEnds: expiryWatch.fileEnds, ...options },
+  );
   tellFindings({ keys, clock, emit }, { ...checks, newestSeconds });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
     ...{ emit, eventLog, feed, refusals, gate: options.gate, commands, receipts, cluster },
     backendCa: credentials.backend.ca,
+    expiryWatch,
     dropCounter: new DropCounter(messages, emit),
-    expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
   };
+}
+
+/** What the API works with: most of a gateway, since it shows it. */
+interface ApiParts extends
+  Omit<
+    PageSources,
+    "about" | "fileEnds" | "openStore" | "broker" | "keys"
+  > {
+  readonly keys: DeviceKeys;
+  readonly broker: MqttBroker;
+  readonly store: Awaited<ReturnType<typeof openGatewayStore>>;
+  readonly commands: ReturnType<typeof assembleCommands>;
+  readonly metrics: Metrics;
+  readonly feed: EventFeed;
+  readonly refusals: ApiRefusals;
+  readonly emit: Emit;
+}
+
+/** The API with the page. */
+function assembleApi(
+  parts: ApiParts,
+  { config, credentials, fileEnds, bodyTimeoutMs = BODY_TIMEOUT_MS }: {
+    readonly config: Config;
+    readonly credentials: Credentials;
+    readonly fileEnds: PageSources["fileEnds"];
+    readonly bodyTimeoutMs?: number;
+  },
+) {
+  const { clock, committer, memory, refusals, store } = parts;
+  memory.flow.watch(() => committer.pending);
+  const about = aboutOf(config, clock);
+  const openStore = () => openBesideGateway(config, credentials.store);
+  return createRoutes({
+    ...{ ...parts.commands.api, ...parts, bodyTimeoutMs },
+    commands: store.commands,
+    auth: new BearerAuth(() => store.apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
+    sources: { ...parts, about, fileEnds, openStore },
+    onRefused: (refusal) => refusals.addCommand(refusal),
+  });
+}
+
+/** What the page says of the gateway itself. */
+function aboutOf({ node, store, checks }: Config, clock: Clock): PageSources["about"] {
+  return {
+    version: VERSION,
+    node: node.name,
+    engine: store.server === undefined ? "sqlite" : "postgres",
+    toleranceSeconds: checks.toleranceSeconds,
+    startedMs: clock.wallMs(),
+  };
+}
+
+/** What the page of a run remembers, over gateways that follow one another. */
+export function makePageMemory(clock: Clock = SYSTEM_CLOCK): PageMemory {
+  return new PageMemory(clock);
 }
 
 /** A feed of a run that no other has the name of. */
@@ -178,10 +236,27 @@ function tellFindings(
   for (const damaged of keys.newlyDamaged()) emit({ kind: "device_damaged", ...damaged });
 }
 
+/** Why messages are not taken, and what else is wrong. */
+function healthOf(
+  { receipts, ...parts }: Parameters<typeof unreadiness>[0] & {
+    readonly broker: { readonly faults: readonly string[] };
+    readonly forwarder: { readonly faults: readonly string[] };
+    readonly receipts: { readonly faults: readonly string[] };
+  },
+): Health {
+  const { broker, forwarder } = parts;
+  return {
+    unreadiness: () => unreadiness(parts),
+    degraded: () => [...broker.faults, ...forwarder.faults, ...receipts.faults],
+  };
+}
+
+type Health = Pick<GaugeSources, "unreadiness" | "degraded">;
+
 /** What the metrics show of the parts, read when they are asked for. */
 function assembleMetrics(
-  { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages, cluster }: {
-    readonly committer: Pick<Committer, "pending">;
+  { committer, keys, broker, intake, catchUp, forwarder, clock, clockWatch, ...others }: Health & {
+    readonly committer: Pick<Committer, "pending" | "fault">;
     readonly keys: { readonly size: number };
     readonly broker: Pick<MqttBroker, "isConnected">;
     readonly intake: Pick<Intake, "isPaused">;
@@ -190,19 +265,26 @@ function assembleMetrics(
     readonly steadyMs: () => number;
     readonly messages: Pick<MessageStore, "counts">;
     readonly cluster: Cluster | undefined;
+    readonly clock: Pick<Clock, "wallMs">;
+    readonly clockWatch: Pick<ClockWatch, "aheadSeconds">;
   },
+  { store, node }: Pick<Config, "store" | "node">,
 ): Metrics {
+  const { messages } = others;
+  const startedSeconds = secondsOf(clock.wallMs());
   return new Metrics({
+    ...others,
     pending: () => committer.pending,
+    pendingLimit: store.maxPending,
+    isStoreFailing: () => committer.fault !== undefined,
+    backendAheadSeconds: () => clockWatch.aheadSeconds,
     devices: () => keys.size,
     brokerConnected: () => broker.isConnected,
     intakePaused: () => intake.isPaused,
     catchingUp: () => !catchUp.isDone,
     forwarder,
-    steadyMs,
     counts: () => messages.counts(),
-    cluster,
-  });
+  }, { version: VERSION, commit: COMMIT, node: node.name, startedSeconds });
 }
 
 /** Where the backend is, and who the gateway is to it. */

@@ -148,6 +148,7 @@ Deno.test("what is not committed is not acknowledged, and comes again when it ca
     const readiness = await site.api("/readyz");
     assert.equal(readiness.status, 503);
     assert.match((await readiness.json()).detail, /the store cannot be written/);
+    assert.deepEqual([await site.metric("store_failing"), await site.metric("ready")], [1, 0]);
     assert.deepEqual(site.backend.received, []);
     await site.stopGateway(); // nothing was acknowledged: the broker still has it
     other.exec("ROLLBACK");

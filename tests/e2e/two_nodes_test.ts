@@ -106,8 +106,25 @@ testNodes("what a gateway left is sent by the other, in order", async ({ a, b })
     return new Response();
   };
   await b.logged("node_adopted");
+  assert.equal(await b.metric("silent_nodes"), 1);
   await poll("all of them", () => taken.length >= 3);
   assert.deepEqual(taken, ["1", "2", "3"]);
+});
+
+testNodes("the metrics say that the store is away, and no other request passes", async (nodes) => {
+  const { a, postgres } = nodes;
+  const device = await a.connect(await a.register(DEVICE_ID));
+  await device.response((await device.send("1")).messageId);
+  await a.metric("ready");
+  await postgres.server.kill();
+  await device.send("2");
+  await poll("it to be said", async () => await a.metric("store_failing") === 1);
+  const text = await (await a.api("/metrics")).text();
+  assert.match(text, /^secure_iot_gateway_ready 0$/m);
+  assert.doesNotMatch(text, /^secure_iot_gateway_dead_letters \d/m);
+  await postgres.server.start();
+  await poll("it to be back", async () => await a.metric("store_failing") === 0);
+  assert.equal(await a.metric("dead_letters"), 0);
 });
 
 testNodes("a device that is revoked is refused at both gateways at once", async ({ a, b }) => {

@@ -75,6 +75,7 @@ for (const [path, url, entries] of ROWS) {
       timeoutMs: 5_000,
       concurrency: 1,
       toleranceSeconds: 300,
+      hasTraceparent: true,
     }, CLOCK);
     const { signal } = new AbortController();
     try {

@@ -8,6 +8,7 @@ interface ReceivedItem {
   readonly message_id: string;
   readonly timestamp: number;
   readonly late_seconds?: number;
+  readonly traceparent?: string;
   readonly payload: unknown;
 }
 

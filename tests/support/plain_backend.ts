@@ -8,4 +8,5 @@ export const PLAIN_BACKEND = {
   signingKeys: [],
   batch: undefined,
   proxy: undefined,
+  hasTraceparent: false,
 } as const;

@@ -6,13 +6,16 @@
  *   keys and with nothing else;
  * - an address that sends too many wrong keys is told to wait; the right key always passes, so
  *   that no other client behind the backend's address can lock it out;
- * - what is remembered of addresses is bounded.
+ * - what is remembered of addresses is bounded;
+ * - the metrics say that the store is away, so for them alone a key counts that was there when the
+ *   store last answered.
  */
 
 import { timingSafeEqual } from "node:crypto";
 import type { KeyFault } from "../../core/event.ts";
 import type { ApiKey } from "../../store/api_keys.ts";
 import type { Clock } from "../../time/clock.ts";
+import { inTime } from "../../time/time_limit.ts";
 import { problem } from "./problem.ts";
 
 /** Wrong keys that one address may send within a window. */
@@ -20,6 +23,9 @@ export const WRONG_KEYS_MAX = 10;
 
 /** Length of that window, milliseconds. */
 export const WRONG_KEYS_WINDOW_MS = 60_000;
+
+/** How long the store may take to say which keys there are, if that can be done without. */
+const STORE_TIMEOUT_MS = 2_000;
 
 /** Most addresses remembered; the one that was first seen longest ago goes. */
 const ADDRESSES_MAX = 10_000;
@@ -29,6 +35,8 @@ export class BearerAuth {
   readonly #keys: () => Promise<readonly ApiKey[]>;
   readonly #clock: Clock;
   readonly #onRefused: (fault: KeyFault, address: string) => void;
+  /** Undefined: the store has not answered yet. */
+  #lastKeys: readonly ApiKey[] | undefined;
   readonly #wrong = new Map<string, { count: number; untilMs: number }>();
 
   /** `keys` says which there are now; `onRefused` is told of each request without one of them. */
@@ -44,20 +52,52 @@ export class BearerAuth {
 
   /** The key that the request has, or the answer if it has none. */
   async authenticate(request: Request, address: string): Promise<ApiKey | Response> {
+    return await this.#authenticate(request, address, await this.#currentKeys());
+  }
+
+  /** The same for what may be read while the store does not answer. */
+  async authenticateReader(request: Request, address: string): Promise<ApiKey | Response> {
+    const known = await inTime(this.#currentKeys(), STORE_TIMEOUT_MS) ?? this.#lastKeys;
+    return await this.#authenticate(request, address, known ?? await this.#currentKeys());
+  }
+
+  async #currentKeys(): Promise<readonly ApiKey[]> {
+    return this.#lastKeys = await this.#keys();
+  }
+
+  async #authenticate(
+    request: Request,
+    address: string,
+    keys: readonly ApiKey[],
+  ): Promise<ApiKey | Response> {
     const field = request.headers.get("authorization") ?? "";
     const presented = /^Bearer ([\x21-\x7e]+)$/i.exec(field)?.[1] ?? "";
-    const key = findKey(await sha256(presented), await this.#keys());
-    if (key !== undefined) return key;
-    this.#onRefused(presented === "" ? "no key" : "wrong key", address);
+    const key = findKey(await sha256(presented), keys);
+    return key ?? this.refuse(presented === "" ? "no key" : "wrong key", address);
+  }
+
+  /** The key with this text; undefined if there is none: the answer is `refuse` then. */
+  async find(presented: string): Promise<ApiKey | undefined> {
+    return findKey(await sha256(presented), await this.#currentKeys());
+  }
+
+  /** The answer to a request of which `find` knows no key: it is told, and counted. */
+  refuse(fault: KeyFault, address: string): Response {
+    this.#onRefused(fault, address);
     const waitMs = this.#countWrong(address);
     if (waitMs === 0) return unauthorized();
     const retryAfter = String(Math.ceil(waitMs / 1000));
     return problem("too-many-wrong-keys", { headers: { "retry-after": retryAfter } });
   }
 
+  /** A key as it is now; undefined if it was removed. */
+  async current({ digest }: Pick<ApiKey, "digest">): Promise<ApiKey | undefined> {
+    return findKey(digest, await this.#keys());
+  }
+
   /** False if the key was removed since its request came: an answer that is held looks again. */
-  async stands({ digest }: ApiKey): Promise<boolean> {
-    return findKey(digest, await this.#keys()) !== undefined;
+  async stands(key: ApiKey): Promise<boolean> {
+    return await this.current(key) !== undefined;
   }
 
   /** Counts a wrong key; returns how long the address must wait, 0 while it may go on. */

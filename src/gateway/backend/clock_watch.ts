@@ -22,11 +22,17 @@ export class ClockWatch {
   readonly #toleranceSeconds: number;
   #lookedMs = -Infinity;
   #saidMs = -Infinity;
+  #aheadSeconds = 0;
 
   constructor(clock: Clock, options: { readonly emit: Emit; readonly toleranceSeconds: number }) {
     this.#clock = clock;
     this.#emit = options.emit;
     this.#toleranceSeconds = options.toleranceSeconds;
+  }
+
+  /** By how much at least the backend's clock is ahead, as its last Date said. */
+  get aheadSeconds(): number {
+    return this.#aheadSeconds;
   }
 
   /** Takes an answer's Date; `beganMs`: monotonic, when its request was sent. */
@@ -37,8 +43,9 @@ export class ClockWatch {
     const halfTripMs = (nowMs - beganMs) / 2;
     const aheadMs = Date.parse(date) + DATE_CUT_MS - (this.#clock.wallMs() - halfTripMs);
     const surelyMs = Math.abs(aheadMs) - DATE_CUT_MS - halfTripMs;
-    // Also false for what is no date.
-    if (!(surelyMs > this.#toleranceSeconds * 500) || nowMs - this.#saidMs < SAY_EVERY_MS) return;
+    if (Number.isNaN(surelyMs)) return; // it was no date
+    this.#aheadSeconds = Math.sign(aheadMs) * Math.max(0, surelyMs) / 1000;
+    if (surelyMs <= this.#toleranceSeconds * 500 || nowMs - this.#saidMs < SAY_EVERY_MS) return;
     this.#saidMs = nowMs;
     this.#emit({ kind: "clock_differs", aheadSeconds: Math.round(aheadMs / 1000) });
   }

@@ -31,6 +31,7 @@ import { Endpoint } from "../../core/endpoint.ts";
 import type { ClockWatch } from "./clock_watch.ts";
 import { SharedDeadline } from "./shared_deadline.ts";
 import { faultText } from "../../core/fault_text.ts";
+import { PARENT_ID_BYTES, traceparentOf } from "../../core/traceparent.ts";
 import { WebhookSigner } from "../../core/webhook_signature.ts";
 
 /** Largest answer that is brought back to a device, in bytes. */
@@ -67,6 +68,8 @@ interface BackendAddress {
   readonly batch: (BatchLimits & { readonly path: string }) | undefined;
   /** A message older than this says so in X-Gateway-Late. */
   readonly toleranceSeconds: number;
+  /** Each message's own `traceparent` goes with it. */
+  readonly hasTraceparent: boolean;
 }
 
 /** One POST, before the fields that all of them have. */
@@ -179,6 +182,7 @@ export class HttpBackend implements Backend {
         "idempotency-key": entry.messageId,
         "x-device-timestamp": entry.timestamp,
         ...(late !== undefined && { "x-gateway-late": String(late) }),
+        ...this.#traceOf(entry),
         ...(this.#signer && await this.#signer.headers(entry, nowSeconds)),
       },
       body: entry.payload,
@@ -192,6 +196,7 @@ export class HttpBackend implements Backend {
       url: this.#callbackEndpoint.of(entry),
       fields: {
         "idempotency-key": idempotencyKey(entry),
+        ...this.#traceOf(entry),
         ...(this.#signer && await this.#signer.headers(entry, nowSeconds)),
       },
       body: entry.payload,
@@ -200,8 +205,9 @@ export class HttpBackend implements Backend {
 
   async #batchOf(entries: readonly OutboxEntry[]): Promise<PostRequest> {
     const nowSeconds = secondsOf(this.#clock.wallMs());
-    const { toleranceSeconds } = this.#address;
-    const body = batchBody(entries, { nowSeconds, toleranceSeconds });
+    const { toleranceSeconds, hasTraceparent } = this.#address;
+    const traceparent = hasTraceparent ? newTraceparent : undefined;
+    const body = batchBody(entries, { nowSeconds, toleranceSeconds, traceparent });
     const id = await batchKey(entries);
     return {
       url: this.#batchUrl,
@@ -212,6 +218,15 @@ export class HttpBackend implements Backend {
       body,
     };
   }
+
+  #traceOf(entry: OutboxEntry): { traceparent: string } | undefined {
+    return this.#address.hasTraceparent ? { traceparent: newTraceparent(entry) } : undefined;
+  }
+}
+
+/** The `traceparent` of one try. */
+function newTraceparent({ messageId }: Pick<OutboxEntry, "messageId">): string {
+  return traceparentOf(messageId, crypto.getRandomValues(new Uint8Array(PARENT_ID_BYTES)));
 }
 
 /** Most bytes of the answer to a batch: the body of each item, 1 MiB of bodies, 1 KiB more an item. */

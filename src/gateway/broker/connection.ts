@@ -11,12 +11,12 @@
  *   a publish without its acknowledgement.
  */
 
+import { Fifo } from "../../core/fifo.ts";
 import { tlsFault } from "../../core/tls_fault.ts";
-import { Buffer } from "node:buffer";
-import { setImmediate } from "node:timers";
-import type { ConnectionOptions } from "node:tls";
+import { isIP } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { writeToStream } from "mqtt-packet";
-import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
+import mqtt, { type IClientOptions, type IConnackPacket, type MqttClient } from "mqtt";
 import type { InboundMessage, Published, PublishProperties } from "../../core/ports.ts";
 import {
   ACK_TOPIC_FILTER,
@@ -24,6 +24,14 @@ import {
   DROPPED_TOPIC,
   MARKER_TOPIC,
 } from "../../core/topic.ts";
+import { PacketStream } from "./packet_stream.ts";
+import {
+  decodePuback,
+  decodePublish,
+  encodePuback,
+  encodePublish,
+  type OutgoingPublish,
+} from "./publish_packet.ts";
 import { TcpStream } from "./tcp_stream.ts";
 
 writeToStream.cacheNumbers = false; // a Buffer for each of 65,536 numbers would take 20 MB
@@ -45,8 +53,17 @@ const SUBSCRIPTIONS = {
   // The broker keeps its counters as retained messages: the last one tells of drops while away.
   [DROPPED_TOPIC]: { qos: 0, rh: 0 },
 } as const;
+const REASONS: Readonly<Record<number, string>> = mqtt.ReasonCodes;
+
+/** Packet ids: MQTT.js has the first. */
+const SUBSCRIBE_ID = 1;
+const PUBLISH_ID_FIRST = 2;
+const PUBLISH_ID_MAX = 65_535;
 /** MQTT 5 §3.4.2.1: nobody is subscribed. */
 const NO_MATCHING_SUBSCRIBERS = 0x10;
+
+/** MQTT 5 §3.14.2.1: larger than the broker's Maximum Packet Size. */
+const PACKET_TOO_LARGE = 0x95;
 
 /** MQTT 5 §3.14.2.1: another client has connected with our client id. */
 const SESSION_TAKEN_OVER = 0x8e;
@@ -85,47 +102,48 @@ interface UnacknowledgedPublish {
   settle(published: Published): void;
 }
 
-interface Packet {
-  readonly cmd: string;
-  readonly messageId?: number;
-  readonly reasonCode?: number;
-}
-
-/** The one private method of the pinned MQTT.js that is used: a test of the broker guards it. */
-interface PacketSender {
-  _sendPacket(packet: Packet, done?: () => void, stored?: () => void, unstored?: boolean): void;
+/** A publish that waits until the broker takes one more. */
+interface WaitingPublish {
+  readonly message: Omit<OutgoingPublish, "packetId">;
+  settle(published: Published): void;
 }
 
 /** One connection. */
 export class Connection {
   readonly #client: MqttClient;
-  readonly #stream: TcpStream;
+  readonly #tcp: TcpStream;
+  readonly #stream: PacketStream;
   readonly #events: ConnectionEvents;
-  /** Publishes that wait for their acknowledgement, the oldest first. */
-  readonly #unacknowledged = new Set<UnacknowledgedPublish>();
+  /** By packet id: publishes that wait for their acknowledgement, the oldest first. */
+  readonly #unacknowledged = new Map<number, UnacknowledgedPublish>();
+  readonly #waiting = new Fifo<WaitingPublish>();
+  #packetId = PUBLISH_ID_FIRST;
+  /** What the broker allows, once it has taken us. */
+  #limits = { receiveMaximum: 0, maximumPacketSize: 0 };
   readonly #connectTimer: ReturnType<typeof setTimeout>;
   #watch: ReturnType<typeof setInterval> | undefined;
   #isSubscribed = false;
   #isOver = false;
-  #isCorked = false;
-  /** The reason code of the PUBACK that is being handled: MQTT.js does not pass it on. */
-  #pubackReason = 0;
 
   /** Starts connecting at once. */
   constructor(address: BrokerAddress, events: ConnectionEvents) {
     this.#events = events;
-    this.#stream = new TcpStream({ ...address, timeoutMs: CONNECT_TIMEOUT_MS });
-    const client = mqtt.connect(clientOptions(address, this.#stream));
-    this.#client = client;
-    this.#takeOverSending();
-    this.#connectTimer = setTimeout(() => this.#end(), 2 * CONNECT_TIMEOUT_MS);
-    client.on("packetreceive", (packet) => {
-      if (packet.cmd === "puback") this.#pubackReason = packet.reasonCode ?? 0;
-      if (packet.cmd !== "connack" || this.#isOver) return;
-      if (packet.sessionPresent) this.#events.onSessionPresent();
+    const { host, ca, certificate, key } = address;
+    this.#tcp = new TcpStream({ ...address, timeoutMs: CONNECT_TIMEOUT_MS });
+    const name = isIP(host) === 0 ? { servername: host } : {};
+    const secure = connectTls({ socket: this.#tcp, host, ca, cert: certificate, key, ...name });
+    this.#stream = new PacketStream(secure, {
+      onConnack: (sessionPresent) => {
+        if (sessionPresent && !this.#isOver) this.#events.onSessionPresent();
+      },
+      onPublish: (packet) => this.#take(packet),
+      onPuback: (packet) => this.#settle(packet),
+      onError: (error) => this.#fault(error),
     });
-    client.on("message", (_topic, _payload, packet) => this.#take(packet));
-    client.on("connect", () => this.#subscribe());
+    const client = new mqtt.MqttClient(() => this.#stream, clientOptions(address));
+    this.#client = client;
+    this.#connectTimer = setTimeout(() => this.#end(), 2 * CONNECT_TIMEOUT_MS);
+    client.on("connect", (packet) => this.#subscribe(packet));
     client.on("error", (error) => this.#fault(error));
     client.on("disconnect", ({ reasonCode }) => {
       if (reasonCode === SESSION_TAKEN_OVER) return this.#isOver || this.#events.onTakenOver();
@@ -142,19 +160,10 @@ export class Connection {
   /** Publishes with QoS 1. */
   publish(topic: string, body: Uint8Array, properties: PublishProperties): Promise<Published> {
     if (!this.#isSubscribed) return Promise.resolve(UNCONNECTED);
-    return new Promise((resolve) => {
-      const publish: UnacknowledgedPublish = {
-        sinceMs: performance.now(),
-        settle: (published) => {
-          this.#unacknowledged.delete(publish);
-          resolve(published);
-        },
-      };
-      this.#unacknowledged.add(publish);
-      this.#client.publish(topic, asBuffer(body), {
-        qos: 1,
-        properties: propertiesOf(properties),
-      }, (error) => publish.settle(outcomeOf(error, this.#pubackReason)));
+    return new Promise((settle) => {
+      const waiting = { message: { topic, body, properties }, settle };
+      if (this.#unacknowledged.size < this.#limits.receiveMaximum) this.#send(waiting);
+      else this.#waiting.push(waiting);
     });
   }
 
@@ -164,12 +173,15 @@ export class Connection {
     const client = this.#client;
     // A broker that does not answer must not hold up the stop.
     const timer = setTimeout(() => client.stream.destroy(), CLOSE_TIMEOUT_MS);
-    client.outgoing = {}; // what is not acknowledged by now was settled as unsent
+    client.outgoing = {}; // a subscription under way is not waited for
     await client.endAsync(!client.connected).catch(() => {});
     clearTimeout(timer);
   }
 
-  async #subscribe(): Promise<void> {
+  async #subscribe({ properties }: IConnackPacket): Promise<void> {
+    const { receiveMaximum = PUBLISH_ID_MAX, maximumPacketSize = Infinity } = properties ?? {};
+    const ids = PUBLISH_ID_MAX - PUBLISH_ID_FIRST + 1;
+    this.#limits = { receiveMaximum: Math.min(receiveMaximum, ids), maximumPacketSize };
     try {
       await this.#client.subscribeAsync(SUBSCRIPTIONS);
     } catch (error) {
@@ -184,35 +196,60 @@ export class Connection {
   }
 
   #endSilent(): void {
-    const [oldest] = this.#unacknowledged;
+    const [oldest] = this.#unacknowledged.values();
     if (oldest === undefined || performance.now() - oldest.sinceMs < PUBLISH_TIMEOUT_MS) return;
     oldest.settle({ kind: "unacknowledged", reason: "the broker did not acknowledge in time" });
     this.#client.end(true);
   }
 
-  #take(packet: IPublishPacket): void {
-    if (this.#isOver) return;
-    if (packet.topic === DROPPED_TOPIC) {
-      return this.#events.onDropCount(Number(packet.payload.toString()) || 0);
+  #send({ message, settle }: WaitingPublish): void {
+    const packetId = this.#freeId();
+    const packet = encodePublish({ ...message, packetId });
+    if (packet.length > this.#limits.maximumPacketSize) {
+      const reason = `it has ${packet.length} bytes, and the broker takes no more than ` +
+        `${this.#limits.maximumPacketSize}`;
+      return settle({ kind: "refused", reason, reasonCode: PACKET_TOO_LARGE });
     }
-    const needsAck = packet.qos > 0;
-    this.#events.onMessage({
-      topic: packet.topic,
-      bytes: packet.payload as Uint8Array,
-      retained: packet.retain,
-      needsAck,
-      redelivered: packet.dup,
-      acknowledge: () => {
-        if (needsAck && !this.#isOver) this.#acknowledge(packet.messageId!);
-      },
-    });
+    this.#unacknowledged.set(packetId, { sinceMs: performance.now(), settle });
+    this.#stream.send(packet);
   }
 
-  /** A PUBACK that says success needs no more than these four bytes [MQTT 5 §3.4.2.1]. */
-  #acknowledge(messageId: number): void {
-    if (!this.#client.connected) return;
-    this.#joinWrites();
-    this.#client.stream.write(Buffer.of(0x40, 2, messageId >> 8, messageId & 0xff));
+  /** One that is not under way; there is one, since the Receive Maximum is no larger. */
+  #freeId(): number {
+    do {
+      this.#packetId = this.#packetId < PUBLISH_ID_MAX ? this.#packetId + 1 : PUBLISH_ID_FIRST;
+    } while (this.#unacknowledged.has(this.#packetId));
+    return this.#packetId;
+  }
+
+  /** An acknowledgement of nothing that is under way is passed over, as MQTT.js does. */
+  #settle(packet: Uint8Array): void {
+    const { packetId, reasonCode } = decodePuback(packet);
+    const publish = this.#unacknowledged.get(packetId);
+    this.#unacknowledged.delete(packetId);
+    publish?.settle(outcomeOf(reasonCode));
+    while (this.#unacknowledged.size < this.#limits.receiveMaximum) {
+      const waiting = this.#waiting.shift();
+      if (waiting === undefined) return;
+      this.#send(waiting);
+    }
+  }
+
+  #take(packet: Uint8Array): void {
+    if (this.#isOver) return;
+    const { topic, body, qos, packetId, isRetained, isDuplicate } = decodePublish(packet);
+    if (topic === DROPPED_TOPIC) {
+      return this.#events.onDropCount(Number(new TextDecoder().decode(body)) || 0);
+    }
+    const needsAck = qos > 0;
+    this.#events.onMessage({
+      ...{ topic, bytes: body, needsAck },
+      retained: isRetained,
+      redelivered: isDuplicate,
+      acknowledge: () => {
+        if (needsAck && !this.#isOver) this.#stream.send(encodePuback(packetId));
+      },
+    });
   }
 
   #fault(error: Error): void {
@@ -225,7 +262,7 @@ export class Connection {
     if (this.#isOver) return;
     this.#finish();
     this.#client.end(true);
-    this.#events.onEnded(this.#stream.wasLeft);
+    this.#events.onEnded(this.#tcp.wasLeft);
   }
 
   #finish(): void {
@@ -234,64 +271,29 @@ export class Connection {
     clearTimeout(this.#connectTimer);
     clearInterval(this.#watch);
     this.#client.on("error", () => {}); // an error after the end matters to nothing
-    for (const { settle } of [...this.#unacknowledged]) {
+    for (const { settle } of this.#unacknowledged.values()) {
       settle({ kind: "unacknowledged", reason: "the connection to the broker was lost" });
     }
-  }
-
-  /**
-   * MQTT.js acknowledges each message as soon as it was handed over, one after another. Its own
-   * acknowledgements are swallowed here, so that ours can wait for the commit without anything else,
-   * keepalive among it, waiting too. And it copies each publish into its store, which is left out.
-   */
-  #takeOverSending(): void {
-    const sender = this.#client as unknown as PacketSender;
-    const send = sender._sendPacket.bind(this.#client);
-    sender._sendPacket = (packet, done, stored) => {
-      if (packet.cmd === "puback") return done?.();
-      this.#joinWrites();
-      send(packet, done, stored, true);
-    };
-  }
-
-  /** What is sent in one turn of the event loop goes out as one write. */
-  #joinWrites(): void {
-    if (this.#isCorked) return;
-    this.#isCorked = true;
-    const { stream } = this.#client;
-    stream.cork();
-    setImmediate(() => {
-      this.#isCorked = false;
-      stream.uncork();
-    });
+    this.#unacknowledged.clear();
+    for (let one = this.#waiting.shift(); one; one = this.#waiting.shift()) one.settle(UNCONNECTED);
   }
 }
 
 /** What becomes of a publish while nothing is connected. */
 export const UNCONNECTED: Published = { kind: "unsent", reason: "the broker is not connected" };
 
-function clientOptions(
-  address: BrokerAddress,
-  socket: TcpStream,
-): IClientOptions & ConnectionOptions {
+function clientOptions({ clientId, keepaliveSeconds }: BrokerAddress): IClientOptions {
   return {
-    protocol: "mqtts",
-    host: address.host,
-    port: address.port,
-    socket,
-    ca: address.ca,
-    cert: address.certificate,
-    key: address.key,
     protocolVersion: 5,
-    clientId: address.clientId,
+    clientId,
     clean: false,
-    keepalive: address.keepaliveSeconds,
+    keepalive: keepaliveSeconds,
     connectTimeout: CONNECT_TIMEOUT_MS,
     reconnectPeriod: 0,
     resubscribe: false,
     timerVariant: "native",
     reschedulePings: false, // a ping too many is cheaper than a timer set again with every packet
-    outgoingStore: new NothingStored(),
+    messageIdProvider: ONE_ID,
     log: () => {}, // its debug output costs several microseconds a packet even while it is off
     properties: {
       sessionExpiryInterval: SESSION_EXPIRY_SECONDS,
@@ -300,37 +302,18 @@ function clientOptions(
   };
 }
 
-/**
- * A publish ends with its connection, so there is nothing that MQTT.js has to keep of it; its own
- * store throws if an acknowledgement comes after the end.
- */
-class NothingStored extends mqtt.Store {
-  override del(packet: Parameters<mqtt.Store["del"]>[0], done: mqtt.PacketCallback): this {
-    done(undefined, packet as mqtt.Packet);
-    return this;
-  }
-}
+/** MQTT.js needs an id for one subscription; all others are for publishes. */
+const ONE_ID = {
+  allocate: () => SUBSCRIBE_ID,
+  getLastAllocated: () => SUBSCRIBE_ID,
+  register: () => true,
+  deallocate: () => {},
+  clear: () => {},
+};
 
-function outcomeOf(error: Error | null | undefined, pubackReason: number): Published {
-  if (!error) {
-    return { kind: "acknowledged", subscribers: pubackReason !== NO_MATCHING_SUBSCRIBERS };
-  }
-  const { code } = error as { code?: unknown };
-  const reason = error.message;
-  return typeof code === "number"
-    ? { kind: "refused", reason, reasonCode: code }
-    : { kind: "unacknowledged", reason };
-}
-
-function propertiesOf(properties: PublishProperties) {
-  const { messageExpiryInterval, correlationData, userProperties } = properties;
-  return {
-    ...(messageExpiryInterval !== undefined && { messageExpiryInterval }),
-    ...(correlationData !== undefined && { correlationData: asBuffer(correlationData) }),
-    ...(userProperties !== undefined && { userProperties: { ...userProperties } }),
-  };
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** Reason codes of a PUBACK from 0x80 on are failures (MQTT 5 §3.4.2.1). */
+function outcomeOf(reasonCode: number): Published {
+  return reasonCode < 0x80
+    ? { kind: "acknowledged", subscribers: reasonCode !== NO_MATCHING_SUBSCRIBERS }
+    : { kind: "refused", reason: REASONS[reasonCode] ?? `reason ${reasonCode}`, reasonCode };
 }

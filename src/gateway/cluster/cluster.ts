@@ -76,6 +76,11 @@ export class Cluster {
     return this.#presence.size;
   }
 
+  /** Other gateways that are not heard of any longer. */
+  get silentNodes(): number {
+    return this.#presence.silent;
+  }
+
   /** By how much this machine's clock is ahead of the store's. */
   get skewSeconds(): number {
     return this.#membership?.skewSeconds ?? 0;

@@ -24,6 +24,7 @@ export class Presence implements NodeListener {
   readonly #node: string;
   #elsewhere = new Map<string, string>();
   #others: readonly string[] = [];
+  #silent = 0;
   #consumer: PresenceConsumer | undefined;
   readonly #awaited = new Map<number, () => void>();
   /** What was told before anybody waited for it, and when it is forgotten. */
@@ -67,9 +68,15 @@ export class Presence implements NodeListener {
     return this.#others;
   }
 
+  /** How many others there are whose lease is over. */
+  get silent(): number {
+    return this.#silent;
+  }
+
   /** What a renewal of the lease has shown. */
   seen(nodes: readonly SeenNode[]): void {
     this.#others = nodes.filter(({ leftMs }) => leftMs > 0).map(({ node }) => node);
+    this.#silent = nodes.length - this.#others.length;
   }
 
   /** Resolves when it is known what has become of mail, or after `timeoutMs`. */

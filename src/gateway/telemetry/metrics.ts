@@ -2,11 +2,10 @@
 
 import { Counter, Gauge, Histogram, Registry as PrometheusRegistry } from "prom-client";
 import { COMMAND_DELIVERIES, COMMAND_STATES } from "../../core/command_life.ts";
-import type { StoreCounts } from "../../core/ports.ts";
 import { KEY_FAULTS } from "../../core/event.ts";
 import { RECEIPT_DROPS, RECEIPT_RESULTS } from "../../core/receipt.ts";
 import { REJECTION_CODES } from "../../core/rejection.ts";
-import { secondsOf } from "../../core/time.ts";
+import { type GaugeRow, Gauges, type GaugeSources } from "./gauges.ts";
 
 const PREFIX = "secure_iot_gateway_";
 
@@ -17,19 +16,15 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 
 const BACKEND_OUTCOMES = ["2xx", "3xx", "4xx", "5xx", "none"] as const;
 export type BackendOutcome = typeof BACKEND_OUTCOMES[number];
 
-/** What gauges ask when they are read. */
-interface Gauges {
-  readonly pending: () => number;
-  readonly devices: () => number;
-  readonly brokerConnected: () => boolean;
-  readonly intakePaused: () => boolean;
-  readonly catchingUp: () => boolean;
-  readonly forwarder: { readonly isBackendFailing: boolean; readonly stuckLanes: number };
-  /** The clock of `StoreCounts.oldestAcceptedMs`. */
-  readonly steadyMs: () => number;
-  readonly counts: () => Promise<StoreCounts>;
-  /** This gateway among others; undefined: it is alone. */
-  readonly cluster: { readonly devicesElsewhere: number; readonly skewSeconds: number } | undefined;
+/** Which program this is. */
+interface Build {
+  readonly version: string;
+  /** Undefined: it runs from source. */
+  readonly commit: string | undefined;
+  /** Empty: this gateway is alone. */
+  readonly node: string;
+  /** When it was started, Unix seconds. */
+  readonly startedSeconds: number;
 }
 
 /** All counters of one gateway. */
@@ -126,7 +121,9 @@ export class Metrics {
     registers: [this.#prometheus],
   });
 
-  constructor(gauges: Gauges) {
+  readonly #gauges: Gauges;
+
+  constructor(sources: GaugeSources, build: Build) {
     for (const code of REJECTION_CODES) this.rejected.inc({ code }, 0);
     for (const delivery of COMMAND_DELIVERIES) this.commandsAccepted.inc({ delivery }, 0);
     for (const state of COMMAND_STATES) this.commandStates.inc({ state }, 0);
@@ -134,38 +131,9 @@ export class Metrics {
     for (const why of RECEIPT_DROPS) this.receiptsDropped.inc({ why }, 0);
     for (const outcome of BACKEND_OUTCOMES) this.backendOutcomes.inc({ outcome }, 0);
     for (const fault of KEY_FAULTS) this.apiKeysRefused.inc({ fault }, 0);
-    this.#gauge("pending", "Entries in the outbox", gauges.pending);
-    const counts = async (name: keyof StoreCounts) => (await gauges.counts())[name];
-    this.#gauge(
-      "oldest_pending_seconds",
-      "Age of the oldest entry in the outbox",
-      async () => Math.max(0, secondsOf(gauges.steadyMs() - await counts("oldestAcceptedMs"))),
-    );
-    const { forwarder } = gauges;
-    this.#gauge("stuck_lanes", "Devices held up by one entry", () => forwarder.stuckLanes);
-    this.#gauge(
-      "backend_failing",
-      "1 while the backend takes nothing",
-      () => Number(forwarder.isBackendFailing),
-    );
-    this.#gauge("dead_letters", "Dead letters", () => counts("deadLetters"));
-    this.#gauge("commands_waiting", "Commands that wait", () => counts("commandsWaiting"));
-    this.#gauge("replay_ids", "Message ids remembered", () => counts("replayIds"));
-    this.#gauge("devices", "Devices in the registry", gauges.devices);
-    this.#gauge("broker_connected", "1 while connected", () => Number(gauges.brokerConnected()));
-    this.#gauge("catching_up", "1 while taking what waited", () => Number(gauges.catchingUp()));
-    this.#gauge("intake_paused", "1 while the outbox is full", () => Number(gauges.intakePaused()));
-    const { cluster } = gauges;
-    this.#gauge(
-      "devices_elsewhere",
-      "Devices that were heard last at another gateway",
-      () => cluster?.devicesElsewhere ?? 0,
-    );
-    this.#gauge(
-      "store_clock_skew_seconds",
-      "By how much this machine's clock is ahead of the store's",
-      () => cluster?.skewSeconds ?? 0,
-    );
+    this.#gauges = new Gauges(sources);
+    for (const row of this.#gauges.rows()) this.#gauge(row);
+    this.#tellBuild(build);
   }
 
   /** The exposition's content type. */
@@ -175,6 +143,7 @@ export class Metrics {
 
   /** The exposition, read now. */
   async text(): Promise<string> {
+    await this.#gauges.refresh();
     return await this.#prometheus.metrics();
   }
 
@@ -187,14 +156,31 @@ export class Metrics {
     return new Counter({ name: PREFIX + name, help, registers: [this.#prometheus] });
   }
 
-  #gauge(name: string, help: string, read: () => number | Promise<number>): void {
+  #gauge({ name, help, read }: GaugeRow): void {
     new Gauge({
       name: PREFIX + name,
       help,
       registers: [this.#prometheus],
-      async collect() {
-        this.set(await read());
+      collect() {
+        const value = read();
+        if (value === undefined) this.remove();
+        else this.set(value);
       },
     });
+  }
+
+  #tellBuild({ version, commit = "", node, startedSeconds }: Build): void {
+    const registers = [this.#prometheus];
+    new Gauge({
+      name: `${PREFIX}build_info`,
+      help: "1; which version runs, from which commit, and its node.name",
+      labelNames: ["version", "commit", "node_name"],
+      registers,
+    }).set({ version, commit, node_name: node }, 1);
+    new Gauge({
+      name: `${PREFIX}started_timestamp_seconds`,
+      help: "When the worker was started, Unix seconds",
+      registers,
+    }).set(startedSeconds);
   }
 }

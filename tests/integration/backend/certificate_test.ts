@@ -33,6 +33,7 @@ async function deliverTo(certificate: string, key: string) {
     signingKeys: [],
     batch: undefined,
     proxy: undefined,
+    hasTraceparent: false,
     timeoutMs: 10_000,
     concurrency: 1,
     toleranceSeconds: 300,

@@ -1,47 +1,11 @@
 import assert from "node:assert/strict";
-import mqtt from "mqtt";
 import { poll } from "../../../src/time/poll.ts";
 import type { Emit } from "../../../src/core/event.ts";
-import type { BrokerConsumer, InboundMessage } from "../../../src/core/ports.ts";
+import type { InboundMessage } from "../../../src/core/ports.ts";
 import type { BrokerAddress } from "../../../src/gateway/broker/connection.ts";
-import { MqttBroker } from "../../../src/gateway/broker/mqtt_broker.ts";
-import project from "../../../deno.json" with { type: "json" };
+import type { MqttBroker } from "../../../src/gateway/broker/mqtt_broker.ts";
+import { brokerOf, keeping } from "../../support/broker_link.ts";
 import { type LiveSite, withLiveSite } from "../../support/live_site.ts";
-
-Deno.test("MQTT.js is pinned exactly, since one private method of it is used", () => {
-  assert.match(project.imports.mqtt, /^npm:mqtt@\d+\.\d+\.\d+$/);
-  const { _sendPacket } = (mqtt.MqttClient as unknown as { prototype: Record<string, unknown> })
-    .prototype;
-  assert.equal(typeof _sendPacket, "function");
-});
-
-/** A broker in place of the site's gateway's, not open yet. */
-function brokerOf(
-  site: LiveSite,
-  { emit = () => {}, ...over }: Partial<BrokerAddress> & { emit?: Emit } = {},
-): MqttBroker {
-  const read = (path: string) => Deno.readTextFileSync(path);
-  const { broker } = site.config;
-  const address = {
-    ...broker,
-    ca: read(broker.ca),
-    certificate: read(broker.certificate),
-    key: read(broker.key),
-    ...over,
-  };
-  return new MqttBroker(address, emit);
-}
-
-/** Keeps what comes, for the test to acknowledge. */
-function keeping(messages: InboundMessage[], sessionResumed = () => {}): BrokerConsumer {
-  return {
-    take: (message) => void messages.push(message),
-    sessionResumed,
-    connected: () => {},
-    disconnected: () => {},
-    dropCounted: () => {},
-  };
-}
 
 async function withLink(
   work: (site: LiveSite, link: MqttBroker, arrivals: InboundMessage[]) => Promise<void>,

@@ -42,6 +42,28 @@ Deno.test("doctor on odd sites: a backend that refuses for now, sealed secrets, 
     });
 
     await t.step(
+      "with traceparent, the backend is asked with one, alone and in a batch",
+      async () => {
+        const toml = await Deno.readTextFile(configuration);
+        const traced = toml.replace(/^#? ?traceparent = .*$/m, "traceparent = true");
+        const batched = traced.replace(/^#? ?batch_max = .*$/m, "batch_max = 9");
+        const before = site.backend.received.length;
+        for (const changed of [traced, batched]) {
+          await Deno.writeTextFile(configuration, changed);
+          await examine(site);
+        }
+        await Deno.writeTextFile(configuration, toml);
+        const asked = site.backend.received.slice(before);
+        const [alone] = asked.map(({ headers }) => headers.get("traceparent") ?? undefined)
+          .filter((field) => field !== undefined);
+        const batch = asked.find(({ path }) => path === "/batch")!;
+        for (const field of [alone, itemsOf(batch)[0]!.traceparent]) {
+          assert.match(String(field), /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
+        }
+      },
+    );
+
+    await t.step(
       "sealed secrets are no hindrance; without their key nothing is registered",
       async () => {
         assert.equal((await shell(["secrets", "seal", "--dir", directory])).code, 0);

@@ -9,6 +9,7 @@ import {
   settledCount,
 } from "../../../src/core/delivery_batch.ts";
 import { RETRY_STATUSES, statusesOf } from "../../../src/core/retry_statuses.ts";
+import { traceparentOf } from "../../../src/core/traceparent.ts";
 import { ENTRY } from "../../support/sample_entry.ts";
 
 const NOW = 1_727_712_000;
@@ -47,9 +48,21 @@ Deno.test("late_seconds stands in an item that is older than a live one can be",
   ]);
 });
 
+Deno.test("traceparent stands in each item, if there is one", () => {
+  const traceparent = ({ deviceId }: { deviceId: string }) => `00-${deviceId}`;
+  const body = batchBody([entry("a", "1"), entry("b", "2")], { ...CLOCK, traceparent });
+  const items = JSON.parse(new TextDecoder().decode(body));
+  assert.deepEqual(items.map((item: Record<string, unknown>) => item["traceparent"]), [
+    "00-a",
+    "00-b",
+  ]);
+});
+
 Deno.test("an item never takes more bytes than are counted for it", () => {
   const longest = entry("d".repeat(64), "1", 1_000_000_000);
-  assert.ok(textOf(longest, longest).length <= 2 * itemBytes(longest));
+  const traceparent = () => traceparentOf(ENTRY.messageId, new Uint8Array(8));
+  const body = batchBody([longest, longest], { ...CLOCK, traceparent });
+  assert.ok(body.length <= 2 * itemBytes(longest));
 });
 
 Deno.test("a batch's key is the SHA-256 of its message ids, joined by line feeds", async () => {

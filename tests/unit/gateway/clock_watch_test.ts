@@ -29,6 +29,17 @@ Deno.test("a backend's clock that differs by more than half of the tolerance is 
   assert.deepEqual(watched().hear(-600), [{ kind: "clock_differs", aheadSeconds: -599 }]);
 });
 
+Deno.test("how far it is ahead is known below that too, but for what the round trip explains", () => {
+  const { hear, watch } = watched();
+  assert.equal(watch.aheadSeconds, 0);
+  hear(100);
+  assert.equal(watch.aheadSeconds, 100);
+  hear(-100);
+  assert.equal(watch.aheadSeconds, -99);
+  hear(-3, 20_000);
+  assert.equal(Math.abs(watch.aheadSeconds), 0);
+});
+
 Deno.test("what the round trip may explain is not said", () => {
   assert.deepEqual(watched().hear(145, 20_000), []);
 });
