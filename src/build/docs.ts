@@ -147,6 +147,7 @@ export function emptyMetrics(sources: Partial<GaugeSources> = {}): Metrics {
       Promise.resolve({
         deadLetters: 0,
         commandsWaiting: 0,
+        listsBehind: 0,
         replayIds: 0,
         oldestAcceptedMs: Infinity,
       }),

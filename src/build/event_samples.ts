@@ -169,6 +169,15 @@ export const SAMPLES: { readonly [K in Kind]: EventOf<K> } = {
     reason: "not-json",
     count: 1,
   },
+  session_begun: { kind: "session_begun", keyName: "ann", address: "192.0.2.1" },
+  operator_acted: {
+    kind: "operator_acted",
+    keyName: "ann",
+    action: "dead letters retried",
+    deviceId: ENTRY.deviceId,
+    messageId: undefined,
+    count: 3,
+  },
   api_key_refused: {
     kind: "api_key_refused",
     fault: "wrong key",

@@ -31,7 +31,7 @@ const HEAD_BYTES = 8192;
 const SUBPROCESS_COMMANDS = ["demo"];
 
 /** Commands that tell the broker of new lists, by a signal. */
-const OPERATOR_COMMANDS = ["device", "doctor", "rotate-authority", "site"];
+const OPERATOR_COMMANDS = ["device", "doctor", "lists", "rotate-authority", "site"];
 
 /** The packed program needs nothing from outside: no configuration, no package, no module. */
 const CLOSED = ["-q", "--no-config", "--no-lock", "--no-npm", "--no-remote"];

@@ -106,9 +106,9 @@ async function enrol(
     throw manyFaults(faultsByLine(known, found, lines));
   }
   const bar = showProgress("Making certificates", wanted.length);
-  const result = await withSecrets(config, ({ registry }) => {
+  const result = await withSecrets(config, (store) => {
     const progress = (done: number) => bar.to(done);
-    return addDevices(registry, site, { requests, progress });
+    return addDevices(store, site, { requests, progress });
   }).finally(() => bar.end());
   if (result.ok) return result.devices;
   throw enrolmentError(result.faults, lines.map(lineName));

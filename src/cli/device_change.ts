@@ -1,8 +1,8 @@
 /** What `device revoke`, `restore` and `remove` have in common: one device is changed, step by step. */
 
 import type { OpenSite } from "../site/operations/broker_access.ts";
+import type { BrokerStore } from "../site/operations/list_publication.ts";
 import type { RevocationFault } from "../site/operations/revocation_fault.ts";
-import type { RegistryStore } from "../store/registry.ts";
 import { configOf, layoutOf, withStore } from "./open_site.ts";
 import { failOn } from "./revocation_report.ts";
 import { type JsonOption, printJson } from "./json_output.ts";
@@ -16,7 +16,7 @@ type Changed<Step> =
 
 /** What is done, and what is said of it. */
 interface Change<Step> {
-  work(registry: RegistryStore, site: OpenSite): Promise<Changed<Step>>;
+  work(store: BrokerStore, site: OpenSite): Promise<Changed<Step>>;
   sentenceOf(step: Step): string;
   /** What holds although the broker was not told. */
   readonly consolation: string;
@@ -32,7 +32,7 @@ export async function changeDevice<Step>(
   const layout = layoutOf(options);
   const config = configOf(layout);
   const site = { layout, config, nowMs: Date.now() };
-  const result = await withStore(config, ({ registry }) => work(registry, site));
+  const result = await withStore(config, (store) => work(store, site));
   if (!result.found) throw unknownDevice(deviceId);
   const { steps, fault } = result;
   if (options.json) {

@@ -8,7 +8,7 @@ import { brokerSentence } from "./revocation_report.ts";
 /** Removes a device from the registry and at the broker, with its folder. */
 export async function removeDevice(deviceId: string, options: JsonOption): Promise<void> {
   await changeDevice(deviceId, options, {
-    work: (registry, site) => remove(registry, site, deviceId),
+    work: (store, site) => remove(store, site, deviceId),
     sentenceOf,
     consolation: `The registry refuses ${deviceId} already; its folder is still there`,
     done: `Removed ${deviceId}`,

@@ -25,7 +25,7 @@ export async function revokeDevice(
   }
   const what = { deviceId, ...(reason !== undefined && { reason }) };
   await changeDevice(deviceId, options, {
-    work: (registry, site) => revoke(registry, site, what),
+    work: (store, site) => revoke(store, site, what),
     sentenceOf,
     consolation: `The registry refuses ${deviceId} already`,
     done: `Revoked ${deviceId}`,
@@ -35,7 +35,7 @@ export async function revokeDevice(
 /** Takes a revocation back, in the registry and at the broker. */
 export async function restoreDevice(deviceId: string, options: JsonOption): Promise<void> {
   await changeDevice(deviceId, options, {
-    work: (registry, site) => restore(registry, site, deviceId),
+    work: (store, site) => restore(store, site, deviceId),
     sentenceOf,
     consolation: `Until then the broker may refuse ${deviceId}`,
     done: `Restored ${deviceId}`,

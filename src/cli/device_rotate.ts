@@ -44,9 +44,9 @@ export async function rotateDevice(deviceId: string, options: RotateOptions): Pr
   const layout = layoutOf(options);
   const config = configOf(layout);
   const site = { layout, config, nowMs: Date.now() };
-  await withSecrets(config, async ({ registry }) => {
-    if (!await registry.find(deviceId)) throw unknownDevice(deviceId);
-    const rotation = { site, registry };
+  await withSecrets(config, async (store) => {
+    if (!await store.registry.find(deviceId)) throw unknownDevice(deviceId);
+    const rotation = { site, store };
     const { steps, fault } = await rotate(rotation, deviceId, { ...options, overlapSeconds });
     const lines = steps.flatMap((step) => sentencesOf(step, layout.directory));
     if (options.json) printJson({ deviceId, complete: fault === undefined, steps, fault });

@@ -7,7 +7,7 @@
  *   those minutes is another one.
  */
 
-import type { MessageTrial } from "../doctor/diagnosis/message_trial.ts";
+import type { MessageTrial } from "../diagnosis/message_trial.ts";
 import type { Envelope } from "../core/envelope.ts";
 import type { OutboxEntry } from "../core/outbox_entry.ts";
 import { importSecret } from "../core/signature.ts";

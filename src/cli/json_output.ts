@@ -24,6 +24,11 @@ export function printJson(result: unknown): void {
   print(text.split("\n").map(printable).join("\n"));
 }
 
+/** Prints one of many results that come as they come, in a line. */
+export function printJsonLine(result: unknown): void {
+  print(printable(JSON.stringify(snakeCased(result))));
+}
+
 /** Prints a list that is never in memory as a whole, one element a line. */
 export async function printJsonList<T>(
   items: Iterable<T> | AsyncIterable<T>,

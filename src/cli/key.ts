@@ -1,6 +1,6 @@
 /** `key add`, `list` and `remove`: who may use the gateway's API. */
 
-import { API_KEYS_MAX, type ApiKey } from "../store/api_keys.ts";
+import { API_KEYS_MAX, type ApiKey, type ApiKeyRole } from "../store/api_keys.ts";
 import { isDeviceId } from "../core/device.ts";
 import { wrapped } from "../core/line_wrap.ts";
 import { secondsOf } from "../core/time.ts";
@@ -12,10 +12,12 @@ import { configOf, layoutOf, withStore } from "./open_site.ts";
 import { type JsonOption, printJson } from "./json_output.ts";
 import { CommandError, EXIT, lineChars, note, print, printable, showOrUndo } from "./terminal.ts";
 
-/** What a new key is for; neither: commands to every device, and the metrics. */
+/** What a new key is for; nothing given: commands to every device, and the metrics. */
 interface ScopeOptions extends JsonOption {
   readonly device: readonly string[];
   readonly metricsOnly?: true;
+  readonly view?: true;
+  readonly operate?: true;
 }
 
 /** Makes a key and prints it; the store keeps its hash only. */
@@ -27,6 +29,7 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
     );
   }
   const deviceIds = scopeOf(options);
+  const role = roleOf(options);
   const key = createApiKey();
   await withStore(configOf(layoutOf(options)), async ({ apiKeys, registry }) => {
     await refuseUnknown(deviceIds ?? [], registry);
@@ -36,17 +39,20 @@ export async function addKey(name: string, options: ScopeOptions): Promise<void>
       );
     }
     const createdAt = secondsOf(Date.now());
-    if (!await apiKeys.add(apiKeyDigest(key), { name, createdAt, deviceIds })) {
+    if (!await apiKeys.add(apiKeyDigest(key), { name, createdAt, role, deviceIds })) {
       throw new CommandError(`Key "${name}" exists already`, {
         hint: `To replace it, remove it first: secure-iot-gateway key remove ${name}`,
       });
     }
   });
+  const devices = deviceIds ?? "every";
   await showOrUndo(
-    () => options.json ? printJson({ name, key, devices: deviceIds ?? "every" }) : print(key),
+    () => options.json ? printJson({ name, key, role, devices }) : print(key),
     () => withStore(configOf(layoutOf(options)), ({ apiKeys }) => apiKeys.remove(name)),
   );
-  if (!options.json) note(`Added ${name}, for ${scopeText(deviceIds)}; the key is not shown again`);
+  if (!options.json) {
+    note(`Added ${name}, for ${scopeText({ role, deviceIds })}; the key is not shown again`);
+  }
 }
 
 /** Lists every key by its name; the keys themselves are not known here. */
@@ -57,7 +63,7 @@ export async function listKeys(options: JsonOption): Promise<void> {
   print(row("NAME", "ADDED", "FOR"));
   for (const key of keys) {
     const { name, created_at } = describe(key);
-    sayKey(printable(name), created_at.slice(0, 10), printable(scopeText(key.deviceIds)));
+    sayKey(printable(name), created_at.slice(0, 10), printable(scopeText(key)));
   }
 }
 
@@ -72,6 +78,16 @@ export async function removeKey(name: string, options: JsonOption): Promise<void
   }
   if (options.json) return printJson({ name, removed: true });
   print(`Removed ${name}`);
+}
+
+function roleOf({ view, operate, metricsOnly }: ScopeOptions): ApiKeyRole {
+  if ([view, operate, metricsOnly].filter((one) => one).length > 1) {
+    throw new CommandError("Only one of --view, --operate and --metrics-only may be given", {
+      exit: EXIT.usage,
+    });
+  }
+  if (operate) return "operate";
+  return view ? "view" : "commands";
 }
 
 function scopeOf({ device, metricsOnly }: ScopeOptions): readonly string[] | undefined {
@@ -90,14 +106,16 @@ async function refuseUnknown(
   }
 }
 
-function scopeText(deviceIds: readonly string[] | undefined): string {
-  if (deviceIds === undefined) return "every device";
-  return deviceIds.length === 0 ? "metrics only" : deviceIds.join(", ");
+/** What a key is for, in words. */
+function scopeText({ role, deviceIds }: Pick<ApiKey, "role" | "deviceIds">): string {
+  if (deviceIds?.length === 0) return role === "commands" ? "metrics only" : `nothing, to ${role}`;
+  const devices = deviceIds?.join(", ") ?? "every device";
+  return role === "commands" ? devices : `${devices}, to ${role}`;
 }
 
-function describe({ name, createdAt, deviceIds }: ApiKey) {
+function describe({ name, createdAt, role, deviceIds }: ApiKey) {
   const created_at = new Date(createdAt * 1000).toISOString();
-  return { name, created_at, devices: deviceIds ?? "every" };
+  return { name, created_at, role, devices: deviceIds ?? "every" };
 }
 
 /** A long name has a line of its own, and a long scope several. */

@@ -2,7 +2,8 @@
 
 import { counted } from "../core/counted.ts";
 import { createNode, type NodeFault } from "../site/operations/node_folder.ts";
-import type { KnownNode, KnownNodes } from "../store/known_nodes.ts";
+import { type KnownNode, type KnownNodes, listsBehind } from "../store/known_nodes.ts";
+import type { SharedLists } from "../store/shared_lists.ts";
 import { type JsonOption, printJson } from "./json_output.ts";
 import { configOf, layoutOf, withStore } from "./open_site.ts";
 import { programName } from "./program_name.ts";
@@ -40,22 +41,24 @@ export async function addNode(name: string, options: NodeAddOptions): Promise<vo
   const place = options.at ?? directory;
   note(`Next, on its machine:
   mosquitto -c ${brokerConfiguration.replace(directory, place)}
+  ${programName()} lists follow --dir ${place}
   ${programName()} run --dir ${place}`);
 }
 
 /** Shows the gateways that share the store. */
 export async function listNodes(options: JsonOption): Promise<void> {
-  await withNodes(options, async (nodes) => {
+  await withNodes(options, async ({ nodes, lists }) => {
     const list = await nodes.list();
-    if (options.json) return printJson(list.map(described));
+    const { newest } = await lists.numbers("");
+    if (options.json) return printJson(list.map((one) => described(one, newest)));
     if (list.length === 0) print("No gateway has worked on this store yet");
-    for (const one of list) print(sentenceOf(one));
+    for (const one of list) print(printable(`${sentenceOf(one)}, ${listsOf(one, newest)}`));
   });
 }
 
 /** Forgets a gateway that does not come back. */
 export async function removeNode(name: string, options: JsonOption): Promise<void> {
-  await withNodes(options, async (nodes) => {
+  await withNodes(options, async ({ nodes }) => {
     const outcome = await nodes.remove(name);
     switch (outcome) {
       case "removed":
@@ -78,21 +81,25 @@ export async function removeNode(name: string, options: JsonOption): Promise<voi
 
 async function withNodes(
   options: JsonOption,
-  work: (nodes: KnownNodes) => Promise<void>,
+  work: (store: { readonly nodes: KnownNodes; readonly lists: SharedLists }) => Promise<void>,
 ): Promise<void> {
-  await withStore(configOf(layoutOf(options)), async ({ nodes }) => {
-    if (nodes === undefined) throw new CommandError(NOT_SHARED);
-    await work(nodes);
+  await withStore(configOf(layoutOf(options)), async ({ nodes, lists }) => {
+    if (nodes === undefined || lists === undefined) throw new CommandError(NOT_SHARED);
+    await work({ nodes, lists });
   });
 }
 
-function described({ node, leftMs, aheadMs, entries }: KnownNode) {
+function described(one: KnownNode, newest: number) {
+  const { node, leftMs, aheadMs, entries, listNumber, listFault } = one;
   return {
     node,
     isAtWork: leftMs !== undefined && leftMs > 0,
     leaseSeconds: leftMs === undefined ? null : leftMs / 1000,
     clockAheadSeconds: aheadMs === undefined ? null : aheadMs / 1000,
     entries,
+    listNumber,
+    listsBehind: listsBehind(one, newest),
+    listFault,
   };
 }
 
@@ -103,6 +110,15 @@ function sentenceOf({ node, leftMs, aheadMs = 0, entries }: KnownNode): string {
   const state = leftMs > 0 ? "at work" : `silent for ${silent} s longer than its lease`;
   const clock = Math.round(aheadMs / 1000);
   return `${node}: ${state}, ${waits}, clock ${clock >= 0 ? "+" : ""}${clock} s`;
+}
+
+function listsOf(one: KnownNode, newest: number): string {
+  const { listNumber, listFault } = one;
+  const behind = listsBehind(one, newest);
+  const uses = listNumber === undefined ? "uses no list yet" : `uses list ${listNumber}`;
+  if (behind === 0) return newest === 0 ? "there are no lists yet" : uses;
+  const why = listFault === undefined ? "" : `: ${listFault}`;
+  return `${uses}, ${behind} behind${why}`;
 }
 
 function faultSentence(fault: NodeFault): string {

@@ -1,12 +1,12 @@
 /** The command line: which commands there are, and the file that each runs. */
 
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { forgetProxies } from "../config/environment.ts";
-import { integer, port as portType, type SettingType } from "../config/setting_types.ts";
-import { VALID_DAYS_MAX } from "./device_file.ts";
 import { COMMAND_STATES } from "../core/command_life.ts";
 import { COMMIT, VERSION } from "../config/version.ts";
 import { exitOf } from "./failure.ts";
+import { days, keyType, port, repeatable, site } from "./option_types.ts";
+import { addSharedStoreCommands } from "./store_commands.ts";
 import { EXIT, type Exit } from "./terminal.ts";
 
 /** Runs the program with its arguments; returns the exit code. */
@@ -57,8 +57,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.ok }): Command {
   addDeadLetterCommands(program);
   addKeyCommands(program);
   addSecretCommands(program);
-  addStoreCommands(program);
-  addNodeCommands(program);
+  addSharedStoreCommands(program);
   addAuditCommands(program);
   addMonitorCommands(program);
   addFirmwareCommands(program, outcome);
@@ -69,8 +68,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.ok }): Command {
 function addSiteCommands(program: Command): void {
   site(program.command("init").description("Make a site: authorities, broker, settings, API key"))
     .addOption(
-      new Option("--host <name>", "name or address of this machine; may be repeated")
-        .argParser((name: string, names: string[]) => [...names, name]).default([], "localhost"),
+      repeatable("--host <name>", "name or address of this machine; may be repeated", "localhost"),
     )
     .option("--backend <url>", "where readings go", "http://127.0.0.1:5000")
     .option("--mqtt-port <port>", "the broker's port for devices", port, 8883)
@@ -197,7 +195,7 @@ function addDeviceCommands(program: Command): void {
 function addAuthorityCommands(program: Command): void {
   site(program.command("rotate-authority").description("Move to a new authority for the devices"))
     .option("--finish", "every device has a new certificate: stop trusting the old authority")
-    .option("--force", "with --finish: even if some devices have no new certificate")
+    .option("--force", "with --finish: even if devices or brokers do not have the new one")
     .option("--json", "as JSON")
     .action(async (options) => (await import("./rotate_authority.ts")).rotateAuthority(options));
 }
@@ -259,10 +257,9 @@ function addKeyCommands(program: Command): void {
   const key = program.command("key").description("The keys of the gateway's API")
     .helpCommand(false);
   site(key.command("add <name>").description("Make a key and print it once"))
-    .addOption(
-      new Option("--device <id>", "commands for this device only; may be repeated")
-        .argParser((id: string, ids: string[]) => [...ids, id]).default([], "every device"),
-    )
+    .addOption(repeatable("--device <id>", "for this device only; may be repeated", "every device"))
+    .option("--view", "no commands, but looking at everything: for the page at /ui")
+    .option("--operate", "as --view, and retry, drop and cancel")
     .option("--metrics-only", "no commands at all, only GET /metrics")
     .option("--json", "as JSON")
     .action(async (name, options) => (await import("./key.ts")).addKey(name, options));
@@ -286,39 +283,6 @@ function addSecretCommands(program: Command): void {
   site(secrets.command("rotate-key").description("Seal all secrets under a new key"))
     .option("--json", "as JSON")
     .action(async (options) => (await import("./secrets.ts")).rotateKey(options));
-}
-
-function addStoreCommands(program: Command): void {
-  const store = program.command("store").description("The store on a server, if there is one")
-    .helpCommand(false);
-  site(store.command("migrate").description("Make the store's tables, or bring them up to date"))
-    .option("--json", "as JSON")
-    .action(async (options) => (await import("./store.ts")).migrateStore(options));
-  site(store.command("move").description("Move everything from the SQLite file to the server"))
-    .option("--json", "as JSON")
-    .action(async (options) => (await import("./store.ts")).moveStore(options));
-}
-
-function addNodeCommands(program: Command): void {
-  const node = program.command("node").description("The gateways that share a store")
-    .helpCommand(false);
-  site(node.command("add <name>").description("Make the folder of a further gateway"))
-    .addOption(
-      new Option("--host <name>", "name or address of its machine; may be repeated")
-        .argParser((name: string, names: string[]) => [...names, name]).default([], "localhost"),
-    )
-    .option("--at <folder>", "where the folder will be on its machine")
-    .option("--mqtt-port <port>", "its broker's port for devices", port)
-    .option("--gateway-port <port>", "its broker's port for the gateway", port)
-    .option("--api-port <port>", "its API's port", port)
-    .option("--json", "as JSON")
-    .action(async (name, options) => (await import("./node.ts")).addNode(name, options));
-  site(node.command("list").description("Show them, with what they have to send"))
-    .option("--json", "as JSON")
-    .action(async (options) => (await import("./node.ts")).listNodes(options));
-  site(node.command("remove <name>").description("Forget one that does not come back"))
-    .option("--json", "as JSON")
-    .action(async (name, options) => (await import("./node.ts")).removeNode(name, options));
 }
 
 function addAuditCommands(program: Command): void {
@@ -369,30 +333,4 @@ function addFirmwareCommands(program: Command, outcome: Outcome): void {
     .action(async (id, file, options) => {
       outcome.exit = await (await import("./verify.ts")).verify(id, file, options);
     });
-}
-
-function site(command: Command): Command {
-  return command.option(
-    "--dir <folder>",
-    "the site folder (default: $SECURE_IOT_GATEWAY_DIR, else the current folder)",
-  );
-}
-
-function port(text: string): number {
-  return wholeNumber(text, portType());
-}
-
-function keyType(description: string): Option {
-  return new Option("--key-type <type>", description).choices(["ec", "rsa"]);
-}
-
-function days(text: string): number {
-  const { allowed, accepts } = integer(1, VALID_DAYS_MAX);
-  return wholeNumber(text, { accepts, allowed: allowed.replace("number", "number of days") });
-}
-
-function wholeNumber(text: string, { allowed, accepts }: SettingType<number>): number {
-  const number = Number(text);
-  if (/^[0-9]{1,5}$/.test(text) && accepts(number)) return number;
-  throw new InvalidArgumentError(`It ${allowed}`);
 }

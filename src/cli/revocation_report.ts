@@ -3,7 +3,11 @@
 import { counted } from "../core/counted.ts";
 import { rulesOf } from "../site/mosquitto/access_list.ts";
 import type { RevocationStep } from "../site/operations/revocation.ts";
-import type { BrokerFileFault, RevocationFault } from "../site/operations/revocation_fault.ts";
+import type {
+  BrokerFileFault,
+  ListsRefusal,
+  RevocationFault,
+} from "../site/operations/revocation_fault.ts";
 import { CommandError, print } from "./terminal.ts";
 
 /** Fails with a fault, after printing what already holds; does nothing without a fault. */
@@ -17,10 +21,11 @@ export function failOn(fault: RevocationFault | undefined, consolation?: string)
 const AGAIN = "Run the same command again";
 const RESTORE = "Restore the file, then run the same command again";
 const AS_OWNER = "Run the same command as the owner of the site's files";
+const PUBLISH_AGAIN = "Where device-ca.key is: secure-iot-gateway lists publish";
 const SEE_LOG = "See its log (journalctl -u mosquitto), then: systemctl restart mosquitto";
 
 /** What is wrong, and what to do. */
-function faultSentence(fault: RevocationFault): [sentence: string, hint: string] {
+export function faultSentence(fault: RevocationFault): [sentence: string, hint: string] {
   switch (fault.kind) {
     case "broker_not_running":
     case "broker_not_told":
@@ -45,6 +50,11 @@ function faultSentence(fault: RevocationFault): [sentence: string, hint: string]
       ];
     case "lists_not_written":
       return [`Cannot write the broker's lists: ${fault.reason}`, AS_OWNER];
+    case "lists_overtaken":
+    case "lists_refused":
+    case "probe_missing":
+    case "nodes_behind":
+      return sharedFaultSentence(fault);
     case "list_ignored":
       return [
         "The broker does not use the new revocation list: a certificate on it is accepted",
@@ -86,6 +96,58 @@ function faultSentence(fault: RevocationFault): [sentence: string, hint: string]
   }
 }
 
+/** What can only be wrong where gateways share a store. */
+function sharedFaultSentence(
+  fault: Extract<
+    RevocationFault,
+    { readonly kind: "lists_overtaken" | "lists_refused" | "probe_missing" | "nodes_behind" }
+  >,
+): [sentence: string, hint: string] {
+  switch (fault.kind) {
+    case "lists_overtaken":
+      return ["Other machines put newer lists into the store again and again", AGAIN];
+    case "lists_refused":
+      return refusalSentence(fault.because);
+    case "probe_missing":
+      return [
+        `Cannot test what the broker allows: there is no "${fault.path}"`,
+        "Make the gateway's folder again (node add), and copy certs/probe.crt and probe.key from it",
+      ];
+    case "nodes_behind":
+      return [
+        `Not every broker uses list ${fault.listNumber} yet: ${fault.nodes.join(", ")}`,
+        "See there: journalctl -u secure-iot-gateway-lists; secure-iot-gateway node list shows when " +
+        "it follows",
+      ];
+    default:
+      return fault satisfies never;
+  }
+}
+
+function refusalSentence(because: ListsRefusal): [sentence: string, hint: string] {
+  const [why, hint] = REFUSALS[because];
+  return [`Refused the lists in the store: ${why}; nothing was changed`, hint];
+}
+
+/** Why, and what to do. */
+const REFUSALS: Readonly<Record<ListsRefusal, readonly [why: string, hint: string]>> = {
+  not_readable: ["they cannot be read", PUBLISH_AGAIN],
+  not_signed: [
+    "no authority in certs/device-ca.crt has signed them",
+    `${PUBLISH_AGAIN}; if the authority was moved while this gateway was away, copy ` +
+    "certs/device-ca.crt from there first",
+  ],
+  not_sound: ["they are signed, but not as this version makes them", PUBLISH_AGAIN],
+  older: ["those in place are newer", PUBLISH_AGAIN],
+};
+
+function lagSentence(
+  { listNumber, reason }: { readonly listNumber?: number; readonly reason?: string },
+): string {
+  const uses = listNumber === undefined ? "its broker uses no list" : `it uses list ${listNumber}`;
+  return reason === undefined ? uses : `${uses}: ${reason}`;
+}
+
 function fileSentence(fault: BrokerFileFault): string {
   switch (fault.kind) {
     case "line_missing":
@@ -119,6 +181,18 @@ export function brokerSentence(step: RevocationStep): string {
       const count = rulesOf(step.added.flatMap(({ lines }) => lines).join("\n")).length;
       return `access list: ${counted(count, "rule")} added to ${step.path}`;
     }
+    case "lists_published":
+      return `other gateways: list ${step.listNumber} is in the store for their brokers`;
+    case "lists_placed":
+      return `lists: number ${step.listNumber} is in place; every topic is denied to ${
+        counted(step.deniedDevices, "revoked device")
+      }`;
+    case "node_follows":
+      return `gateway ${step.node}: its broker uses list ${step.listNumber}`;
+    case "node_behind":
+      return `gateway ${step.node}: ${lagSentence(step)}`;
+    case "node_away":
+      return `gateway ${step.node}: it is away, and follows when it is back; ${lagSentence(step)}`;
     case "broker_reloaded":
       return `broker: process ${step.pid} was told to reload the lists`;
     case "listed_certificate_refused":

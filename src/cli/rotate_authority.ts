@@ -28,10 +28,10 @@ export async function rotateAuthority(options: RotateAuthorityOptions): Promise<
   const force = options.force === true;
   const { steps, fault } = await withStore(
     config,
-    ({ registry }) =>
+    (store) =>
       options.finish
-        ? finishAuthorityRotation(registry, site, { force })
-        : beginAuthorityRotation(registry, site),
+        ? finishAuthorityRotation(store, site, { force })
+        : beginAuthorityRotation(store, site),
   );
   if (options.json) printJson({ complete: fault === undefined, steps, fault });
   else for (const line of steps.flatMap(sentencesOf)) print(printable(line));

@@ -30,7 +30,7 @@ export async function upgradeSite(options: UpgradeOptions): Promise<void> {
   }
   if (options.dryRun) return options.json ? printJson({ changes }) : print(outlook(plan.changes));
   const site = { layout, config, nowMs: Date.now() };
-  const { steps, fault } = await withStore(config, ({ registry }) => upgrade(registry, site));
+  const { steps, fault } = await withStore(config, (store) => upgrade(store, site));
   if (options.json) {
     printJson({ changes, complete: fault === undefined, steps, fault });
     return failOn(fault);

@@ -11,7 +11,7 @@ import { durationMs } from "../config/setting_types.ts";
 import { readBounded, readOperatorFile } from "../config/operator_file.ts";
 import { SETTINGS } from "../config/settings.ts";
 import { readSecret } from "./secret_file.ts";
-import { type MessageTrial, tryAlone, tryInSite } from "../doctor/diagnosis/message_trial.ts";
+import { type MessageTrial, tryAlone, tryInSite } from "../diagnosis/message_trial.ts";
 import {
   describeEarlier,
   type EarlierMessage,
@@ -19,7 +19,7 @@ import {
   earlierSentence,
 } from "./earlier_message.ts";
 import { configOf, layoutOf, withSecrets } from "./open_site.ts";
-import { likelyMistakes } from "../doctor/diagnosis/explanation.ts";
+import { likelyMistakes } from "../diagnosis/explanation.ts";
 import { type JsonOption, printJson } from "./json_output.ts";
 import { CommandError, EXIT, type Exit, note, print, printable } from "./terminal.ts";
 

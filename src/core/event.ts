@@ -162,6 +162,12 @@ export interface CommandRefusal {
   readonly reason: string;
 }
 
+/** What a key that operates can do about messages. */
+export type OperatorAction =
+  | "dead letters retried"
+  | "dead letters dropped"
+  | "outbox entry dropped";
+
 /** What can be wrong with a request's API key. */
 export const KEY_FAULTS = ["wrong key", "no key"] as const;
 export type KeyFault = typeof KEY_FAULTS[number];
@@ -200,6 +206,17 @@ type ApiEvent =
     readonly messageId: string;
   }
   | { readonly kind: "command_refused"; readonly count: number } & CommandRefusal
+  /** Somebody has logged in at the page with a key. */
+  | { readonly kind: "session_begun"; readonly keyName: string; readonly address: string }
+  /** Somebody has done something about messages; without a device: of all that the key is for. */
+  | {
+    readonly kind: "operator_acted";
+    readonly keyName: string;
+    readonly action: OperatorAction;
+    readonly deviceId: string | undefined;
+    readonly messageId: string | undefined;
+    readonly count: number;
+  }
   /** Requests without the right key, at most once a minute for each fault; the last one's address. */
   | {
     readonly kind: "api_key_refused";

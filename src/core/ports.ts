@@ -188,6 +188,8 @@ export interface StoreCounts {
   readonly deadLetters: number;
   readonly replayIds: number;
   readonly commandsWaiting: number;
+  /** By how much the lists that this gateway's broker uses are behind the newest in the store. */
+  readonly listsBehind: number;
   /** `acceptedMs` of the entry that was put into the outbox first; infinite if it is empty. */
   readonly oldestAcceptedMs: number;
 }

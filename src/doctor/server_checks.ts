@@ -1,6 +1,7 @@
 /** The store's servers, where the store is not a file: whether they keep what they promise to keep. */
 
 import { counted } from "../core/counted.ts";
+import { listsBehind } from "../store/known_nodes.ts";
 import type { ServerFacts } from "../store/server_facts.ts";
 import type { Store } from "../store/store.ts";
 import { type Check, type CheckOutcome, fail, pass, type Site, warn } from "./check.ts";
@@ -15,6 +16,7 @@ export const SERVER_CHECKS: readonly Check<SiteWithStore>[] = [
   { name: "store's servers", look: servers },
   { name: "second server", look: secondServer },
   { name: "other gateways", look: otherGateways },
+  { name: "brokers' lists", look: brokersLists },
 ];
 
 const A_FILE = "the store is a file, for this gateway alone";
@@ -127,5 +129,31 @@ async function otherGateways({ store, config }: SiteWithStore): Promise<CheckOut
   return silent.length === 0 ? pass(observed) : warn(
     `${observed}; not heard of: ${silent.map(({ node }) => node).join(", ")}`,
     "Start it again; one that never comes back: secure-iot-gateway node remove NAME",
+  );
+}
+
+async function brokersLists({ store, config }: SiteWithStore): Promise<CheckOutcome> {
+  const { nodes, lists } = store;
+  if (nodes === undefined || lists === undefined) return pass(A_FILE);
+  const { name } = config.node;
+  const { newest, used } = await lists.numbers(name);
+  if (newest === 0) return pass("no list was made since gateways share the store");
+  const behind = listsBehind({ listNumber: used }, newest);
+  if (behind > 0) {
+    const { fault } = (await lists.uses()).find((one) => one.node === name) ?? {};
+    const why = fault === undefined ? "" : `: ${fault}`;
+    return fail(
+      `this gateway's broker uses ${
+        used === undefined ? "no list" : `list ${used}`
+      } of the store, ` +
+        `the newest is ${newest}${why}`,
+      "Run lists follow beside it: systemctl enable --now secure-iot-gateway-lists",
+    );
+  }
+  const late = (await nodes.list()).filter((one) => listsBehind(one, newest) > 0);
+  const observed = `this gateway's broker uses list ${newest}, the newest`;
+  return late.length === 0 ? pass(observed) : warn(
+    `${observed}; not yet: ${late.map(({ node }) => node).join(", ")}`,
+    "See there: journalctl -u secure-iot-gateway-lists",
   );
 }

@@ -24,6 +24,7 @@ export function sitePairs({ layout, config }: Site): ReadonlyMap<string, Credent
     ["gateway authority", layout.gatewayCa],
     ["broker", layout.broker],
     ["gateway", config.broker],
+    ["probe", layout.probe],
     ["API", config.api],
   ]);
 }

@@ -12,7 +12,7 @@ import type { MessageStore } from "../core/ports.ts";
 import { secondsOf } from "../core/time.ts";
 import { EventLog } from "../log/event_log.ts";
 import { type Log, takeDroppedLines } from "../log/log.ts";
-import { openGatewayStore } from "../store/gateway_store.ts";
+import { openBesideGateway, openGatewayStore } from "../store/gateway_store.ts";
 import type { DeviceKeys } from "../store/device_keys.ts";
 import { type Clock, steadyClock, SYSTEM_CLOCK } from "../time/clock.ts";
 import { BearerAuth } from "./api/bearer_auth.ts";
@@ -33,6 +33,8 @@ import { CommandWatch } from "./pipeline/command_watch.ts";
 import { Committer } from "./pipeline/committer.ts";
 import { Forwarder } from "./pipeline/forwarder.ts";
 import { Intake } from "./pipeline/intake.ts";
+import { PageMemory } from "./page/page_memory.ts";
+import type { PageSources } from "./page/page_sources.ts";
 import { Receipts } from "./pipeline/receipts.ts";
 import { Responder } from "./pipeline/responder.ts";
 import { Verifier } from "./pipeline/verifier.ts";
@@ -54,6 +56,8 @@ export interface GatewayOptions {
   readonly gate?: RequestGate;
   /** What is seen of it; without one, it has its own. */
   readonly feed?: EventFeed;
+  /** What its page remembers; without one, it has its own. */
+  readonly memory?: PageMemory;
   readonly clock?: Clock;
   /** In [0, 1); spreads retries. */
   readonly random?: () => number;
@@ -73,7 +77,9 @@ export async function assemble(config: Config, options: GatewayOptions) {
   const credentials = options.credentials ?? readCredentials(config);
   const eventLog = new EventLog(options.log, config.log, takeDroppedLines);
   const feed = options.feed ?? makeFeed(clock);
+  const memory = options.memory ?? new PageMemory(clock);
   const listeners: Emit[] = [(event) => eventLog.write(event), (event) => feed.take(event)];
+  listeners.push((event) => memory.take(event));
   const emit: Emit = (event) => listeners.forEach((listener) => listener(event));
 
   const store = await openGatewayStore(config, credentials.store);
@@ -116,24 +122,75 @@ export async function assemble(config: Config, options: GatewayOptions) {
     emit,
   });
   const refusals = new ApiRefusals(emit);
-  const api = createRoutes({
-    ...commands.api,
-    auth: new BearerAuth(() => apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
-    ...health,
-    ...{ metrics, feed },
-    onRefused: (refusal) => refusals.addCommand(refusal),
-    bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
-    emit,
-  });
+  const expiryWatch = new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices });
+  const api = assembleApi(
+    { ...flow, ...health, ...{ clock, emit, store, commands, metrics, feed, memory, refusals } },
+    { config, credentials, fileEnds: expiryWatch.fileEnds, ...options },
+  );
   tellFindings({ keys, clock, emit }, { ...checks, newestSeconds });
   return {
     ...{ store, messages, keys, broker, catchUp, committer, backend, forwarder, intake, api },
     ...{ emit, eventLog, feed, refusals, gate: options.gate, commands, receipts, cluster },
     backendCa: credentials.backend.ca,
+    expiryWatch,
     dropCounter: new DropCounter(messages, emit),
-    expiryWatch: new ExpiryWatch({ clock, emit, files: watchedFiles(config), devices }),
     secretUses: new SecretUses(keys, emit),
   };
+}
+
+/** What the API works with: most of a gateway, since it shows it. */
+interface ApiParts extends
+  Omit<
+    PageSources,
+    "about" | "fileEnds" | "openStore" | "broker" | "keys"
+  > {
+  readonly keys: DeviceKeys;
+  readonly broker: MqttBroker;
+  readonly store: Awaited<ReturnType<typeof openGatewayStore>>;
+  readonly commands: ReturnType<typeof assembleCommands>;
+  readonly metrics: Metrics;
+  readonly feed: EventFeed;
+  readonly refusals: ApiRefusals;
+  readonly emit: Emit;
+}
+
+/** The API with the page. */
+function assembleApi(
+  parts: ApiParts,
+  { config, credentials, fileEnds, bodyTimeoutMs = BODY_TIMEOUT_MS }: {
+    readonly config: Config;
+    readonly credentials: Credentials;
+    readonly fileEnds: PageSources["fileEnds"];
+    readonly bodyTimeoutMs?: number;
+  },
+) {
+  const { clock, committer, memory, refusals, store } = parts;
+  memory.flow.watch(() => committer.pending);
+  const about = aboutOf(config, clock);
+  const openStore = () => openBesideGateway(config, credentials.store);
+  return createRoutes({
+    ...{ ...parts.commands.api, ...parts, bodyTimeoutMs },
+    commands: store.commands,
+    auth: new BearerAuth(() => store.apiKeys.current(), clock, (...one) => refusals.addKey(...one)),
+    sources: { ...parts, about, fileEnds, openStore },
+    onRefused: (refusal) => refusals.addCommand(refusal),
+  });
+}
+
+/** What the page says of the gateway itself. */
+function aboutOf({ node, store, checks }: Config, clock: Clock): PageSources["about"] {
+  return {
+    version: VERSION,
+    node: node.name,
+    engine: store.server === undefined ? "sqlite" : "postgres",
+    toleranceSeconds: checks.toleranceSeconds,
+    startedMs: clock.wallMs(),
+  };
+}
+
+/** What the page of a run remembers, over gateways that follow one another. */
+export function makePageMemory(clock: Clock = SYSTEM_CLOCK): PageMemory {
+  return new PageMemory(clock);
 }
 
 /** A feed of a run that no other has the name of. */

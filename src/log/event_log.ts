@@ -206,6 +206,19 @@ const LINES = {
       count,
     });
   },
+  session_begun: ({ keyName, address }) =>
+    info(`Logged in at the page with key ${keyName}, from ${address}`, {
+      key_name: keyName,
+      address,
+    }),
+  operator_acted: ({ keyName, action, deviceId, messageId, count }) =>
+    info(`Key ${keyName}${deviceId === undefined ? "" : `, for ${deviceId}`}: ${count} ${action}`, {
+      key_name: keyName,
+      device_id: deviceId,
+      message_id: messageId,
+      action,
+      count,
+    }),
   api_key_refused: ({ fault, count, address }) => {
     const requests = count === 1 ? "a request" : `${count} requests`;
     const properties = { fault, count, address };

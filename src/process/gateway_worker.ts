@@ -12,7 +12,8 @@ import { systemFault } from "../config/system_fault.ts";
 import type { Emit } from "../core/event.ts";
 import { ApiServer } from "../gateway/api/server.ts";
 import { RequestGate } from "../gateway/api/request_gate.ts";
-import { type GatewayOptions, makeFeed } from "../gateway/assembly.ts";
+import { type GatewayOptions, makeFeed, makePageMemory } from "../gateway/assembly.ts";
+import type { PageMemory } from "../gateway/page/page_memory.ts";
 import type { EventFeed } from "../gateway/telemetry/event_feed.ts";
 import { EventLog } from "../log/event_log.ts";
 import { type Log, openLog, takeDroppedLines, writeToStderr } from "../log/log.ts";
@@ -26,7 +27,9 @@ import { LOOPBACK } from "./tcp_proxy.ts";
 const RETIRE_MS = 60_000;
 
 /** What a test may put in place of the real thing. */
-export type GatewayOverrides = Partial<Omit<GatewayOptions, "credentials" | "gate" | "feed">>;
+export type GatewayOverrides = Partial<
+  Omit<GatewayOptions, "credentials" | "gate" | "feed" | "memory">
+>;
 
 /** What is prepared, or runs. */
 interface Listening extends GatewaySpec {
@@ -40,6 +43,7 @@ export class GatewayWorker {
   readonly #overrides: GatewayOverrides;
   readonly #gate = new RequestGate();
   readonly #feed: EventFeed;
+  readonly #memory: PageMemory;
   readonly #clients = new ClientAddresses();
   /** API servers of earlier runs, and when their connections are broken off. */
   readonly #retired = new Map<ApiServer, ReturnType<typeof setTimeout>>();
@@ -53,6 +57,7 @@ export class GatewayWorker {
     this.#port = port;
     this.#overrides = overrides;
     this.#feed = makeFeed(overrides.clock);
+    this.#memory = makePageMemory(overrides.clock);
     port.onmessage = ({ data }) => this.#receive(data);
   }
 
@@ -133,7 +138,7 @@ export class GatewayWorker {
     this.#stop = new AbortController();
     const { promise: ready, resolve: onReady, reject } = Promise.withResolvers<void>();
     const { config, credentials, log } = next;
-    const shared = { gate: this.#gate, feed: this.#feed };
+    const shared = { gate: this.#gate, feed: this.#feed, memory: this.#memory };
     const options = { ...this.#overrides, ...shared, credentials, log, onReady };
     this.#running = runGateway(config, this.#stop.signal, options).then(
       () => reject(new StartError("It was stopped before it was ready")),

@@ -30,6 +30,17 @@ export async function writeWhole(path: string, text: string, mode: number): Prom
   await draftOf(path, text, { mode }).place();
 }
 
+/** Takes away what writing these files has left behind that was killed; nobody else may write them now. */
+export async function removeDrafts(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const folder = dirname(path);
+    for await (const { name } of Deno.readDir(folder)) {
+      const isDraft = isDraftName(name) && name.startsWith(`.${basename(path)}.`);
+      if (isDraft) await Deno.remove(join(folder, name));
+    }
+  }
+}
+
 /** True for the name of a draft that was left behind. */
 export function isDraftName(name: string): boolean {
   return /^\..+\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name);

@@ -25,6 +25,8 @@ export interface SiteLayout {
   readonly gatewayCa: CredentialPaths;
   readonly broker: CredentialPaths;
   readonly gateway: CredentialPaths;
+  /** Of a device that there is not, with which a broker is tried; on a gateway among several. */
+  readonly probe: CredentialPaths;
   readonly revocationList: string;
   readonly brokerFolder: string;
   readonly brokerConfiguration: string;
@@ -67,6 +69,7 @@ export function siteLayout(directory: string): SiteLayout {
     gatewayCa: credentialPaths(certificatesFolder, "gateway-ca"),
     broker: credentialPaths(certificatesFolder, "broker"),
     gateway: credentialPaths(certificatesFolder, "gateway"),
+    probe: credentialPaths(certificatesFolder, "probe"),
     revocationList: join(certificatesFolder, "device-ca.crl"),
     brokerFolder,
     brokerConfiguration: join(brokerFolder, "mosquitto.conf"),

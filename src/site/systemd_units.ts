@@ -1,6 +1,7 @@
 /** The files by which systemd runs a site, rendered from the templates. Pure. */
 
 import unitTemplate from "./gateway.service.template" with { type: "text" };
+import listsTemplate from "./lists.service.template" with { type: "text" };
 import dropInTemplate from "./mosquitto_drop_in.template" with { type: "text" };
 import usersTemplate from "./sysusers.template" with { type: "text" };
 
@@ -22,7 +23,7 @@ export function isPlainPath(path: string): boolean {
   return PLAIN_PATH.test(path) && !path.split("/").includes("..");
 }
 
-/** The unit, the drop-in for mosquitto.service and the user's entry. */
+/** The units, the drop-in for mosquitto.service and the user's entry. */
 export function renderServiceFiles(
   { program, site }: { readonly program: string; readonly site: string },
 ): ServiceFile[] {
@@ -35,6 +36,10 @@ export function renderServiceFiles(
     {
       path: "/etc/systemd/system/mosquitto.service.d/secure-iot-gateway.conf",
       text: fill(dropInTemplate, values),
+    },
+    {
+      path: "/etc/systemd/system/secure-iot-gateway-lists.service",
+      text: fill(listsTemplate, values),
     },
     { path: "/etc/sysusers.d/secure-iot-gateway.conf", text: fill(usersTemplate, values) },
   ];

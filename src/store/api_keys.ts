@@ -6,20 +6,45 @@ export const API_KEYS_MAX = 100;
 /** The name of a site's first key. */
 export const FIRST_KEY_NAME = "backend";
 
+/**
+ * What a key is for. `commands`: for commands, their states and the metrics, as a backend needs them;
+ * `view`: for looking at everything, and for no change; `operate`: also for retrying and dropping what
+ * was not delivered, and for cancelling commands. Only `commands` sends any.
+ */
+export const API_KEY_ROLES = ["commands", "view", "operate"] as const;
+export type ApiKeyRole = typeof API_KEY_ROLES[number];
+
 /** A key of the API, as the store has it. */
 export interface ApiKey {
   readonly name: string;
+  readonly role: ApiKeyRole;
   /** SHA-256 of the key. */
   readonly digest: Uint8Array;
   /** Unix seconds. */
   readonly createdAt: number;
-  /** The devices that it may send commands to; undefined: all. */
+  /** The devices that it is for; undefined: all. */
   readonly deviceIds: readonly string[] | undefined;
 }
 
-/** True if a key is good for commands to a device. */
-export function reaches({ deviceIds }: ApiKey, deviceId: string): boolean {
+/** True if a key is for a device. */
+export function reaches({ deviceIds }: Pick<ApiKey, "deviceIds">, deviceId: string): boolean {
   return deviceIds === undefined || deviceIds.includes(deviceId);
+}
+
+/** What a key may do. */
+export type KeyRight = "command" | "cancel" | "look" | "operate";
+
+/** The roles that have each right. */
+const ROLES_OF: Readonly<Record<KeyRight, readonly ApiKeyRole[]>> = {
+  command: ["commands"],
+  cancel: ["commands", "operate"],
+  look: ["view", "operate"],
+  operate: ["operate"],
+};
+
+/** True if a key's role has a right. */
+export function may({ role }: Pick<ApiKey, "role">, right: KeyRight): boolean {
+  return ROLES_OF[right].includes(role);
 }
 
 /** The keys; the store has their SHA-256 only. */

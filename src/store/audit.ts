@@ -31,6 +31,23 @@ export interface LastRejection {
   readonly code: string;
 }
 
+/** Rejections of one device with one code. */
+export interface RejectionCount {
+  /** The id in the topic; "*": of many, which are not counted apart. */
+  readonly identity: string;
+  readonly code: string;
+  readonly count: number;
+  /** Unix seconds; of a flood, to within a quarter of an hour. */
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Newest entries of the audit that are looked through for rejections. */
+export const REJECTIONS_LOOK_BACK_MAX = 50_000;
+
+/** Most devices and codes that are counted apart. */
+export const REJECTION_COUNTS_MAX = 10_000;
+
 /** How much of the audit is kept. */
 export interface AuditLimits {
   readonly maxCount: number;
@@ -56,6 +73,8 @@ export interface AuditStore {
   since(at: number): AsyncIterable<AuditEntry>;
   /** A device's newest rejection among the newest million entries; undefined if there is none. */
   lastRejection(deviceId: string): Promise<LastRejection | undefined>;
+  /** What was rejected since a time, Unix seconds, most first; among the newest entries. */
+  rejections(since: number): Promise<RejectionCount[]>;
   /** Proves the chain; `pinned`, if it is given, must be the hash of one of its entries. */
   prove(pinned?: Uint8Array): Promise<AuditProof>;
 }

@@ -29,6 +29,15 @@ export interface Extent {
   readonly deviceIdMaxChars: number;
 }
 
+/** A part of the dead letters, the newest first. */
+export interface NewestDeadLetters {
+  /** Of these devices only; undefined: of all. */
+  readonly deviceIds: readonly string[] | undefined;
+  /** Only those behind this one; undefined: from the newest. */
+  readonly before: Pick<DeadLetter, "deadLetteredAtMs" | "sequence"> | undefined;
+  readonly limit: number;
+}
+
 /** The dead letters; a gateway that runs may write at the same time. */
 export interface DeadLetterStore {
   count(): Promise<number>;
@@ -36,6 +45,8 @@ export interface DeadLetterStore {
   extent(): Promise<Extent>;
   /** Those that are there now, the oldest first. */
   list(): AsyncIterable<DeadLetterSummary>;
+  /** Some of them, the newest first. */
+  newest(part: NewestDeadLetters): Promise<DeadLetterSummary[]>;
   /** The dead letter of a sequence number; undefined if there is none. */
   find(sequence: number): Promise<DeadLetter | undefined>;
   /** The dead letter of a reading, by its message_id in any case; undefined if there is none. */

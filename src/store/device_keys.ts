@@ -50,6 +50,18 @@ const RECORDED_MAX = 500;
 /** Keys that are kept: this many that were used last, and up to as many before them. */
 const KEPT_MAX = 512;
 
+/** A device, and the uses of its secrets, the newest secret first; times are Unix seconds. */
+export interface KnownDevice {
+  readonly device: DeviceWithSecret;
+  readonly uses: readonly {
+    readonly generation: number;
+    /** Undefined: no end is set. */
+    readonly until: number | undefined;
+    /** Undefined: it has never used it. */
+    readonly lastUsed: number | undefined;
+  }[];
+}
+
 /** Devices by id, with their keys. */
 export class DeviceKeys implements DeviceKeysPort {
   readonly #registry: RegistryStore;
@@ -93,6 +105,23 @@ export class DeviceKeys implements DeviceKeysPort {
     if (revision === this.#revision) return;
     await this.#reload();
     this.#revision = revision;
+  }
+
+  /** Every device, and when it last used its secrets: what it has signed was verified then. */
+  *known(): Iterable<KnownDevice> {
+    for (const { device, secrets } of this.#rings.values()) {
+      yield {
+        device,
+        uses: secrets.map(({ stored: { generation }, until, lastUsed }) => (
+          { generation, until, lastUsed: lastUsed || undefined }
+        )),
+      };
+    }
+  }
+
+  /** One of them; undefined if it is not registered. */
+  find(deviceId: string): DeviceWithSecret | undefined {
+    return this.#rings.get(deviceId)?.device;
   }
 
   /** The status of a device at `nowSeconds`. */

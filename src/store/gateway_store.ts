@@ -13,9 +13,22 @@ const STORE_BUSY_MS = 200;
 
 /** What a gateway has open. */
 interface GatewayStore
-  extends Pick<Store, "registry" | "apiKeys" | "audit" | "commands" | "close"> {
+  extends
+    Pick<Store, "registry" | "apiKeys" | "audit" | "commands" | "deadLetters" | "nodes" | "close"> {
   readonly messages: MessageStore;
   readonly keys: DeviceKeys;
+}
+
+/**
+ * Opens the store of a site beside its gateway, for a change that the gateway is to hear of as of any
+ * other program's; without what opens secrets. Rejects with a `StoreError`.
+ */
+export async function openBesideGateway(
+  config: Config,
+  credentials: StoreCredentials | undefined,
+): Promise<Store> {
+  const { sealingKey: _, ...place } = storePlaceOf(config, credentials);
+  return await openStore(place, { author: "gateway", busyTimeoutMs: STORE_BUSY_MS });
 }
 
 /** Opens the store of a site for its gateway; throws a `StoreError`. */
@@ -29,10 +42,11 @@ export async function openGatewayStore(
     secureDelete: "FAST", // it writes no secrets, and payloads come and go
   });
   try {
-    const { registry, apiKeys, audit, commands } = store;
+    const { registry, apiKeys, audit, commands, deadLetters, nodes } = store;
     const keys = await DeviceKeys.load(registry);
     const messages = store.messages(config);
-    return { registry, apiKeys, audit, commands, messages, keys, close: () => store.close() };
+    const close = () => store.close();
+    return { registry, apiKeys, audit, commands, deadLetters, nodes, messages, keys, close };
   } catch (error) {
     await store.close();
     throw error;

@@ -9,6 +9,10 @@ export interface KnownNode {
   readonly aheadMs: number | undefined;
   /** Entries that it has to send. */
   readonly entries: number;
+  /** Of the lists that its broker was proved to use; undefined: of none yet. */
+  readonly listNumber: number | undefined;
+  /** Why its broker does not use newer ones; undefined: nothing is known to be wrong. */
+  readonly listFault: string | undefined;
 }
 
 /** Those that have worked on a store. */
@@ -20,4 +24,9 @@ export interface KnownNodes {
    * nothing left.
    */
   remove(node: string): Promise<"removed" | "unknown" | "at_work" | "has_entries">;
+}
+
+/** By how much the lists that a gateway's broker uses are behind the newest; 0: by nothing. */
+export function listsBehind({ listNumber = 0 }: Pick<KnownNode, "listNumber">, newest: number) {
+  return Math.max(0, newest - listNumber);
 }

@@ -15,6 +15,7 @@ import type { OutboxStore } from "./outbox.ts";
 import type { RegistryStore } from "./registry.ts";
 import type { Sealing } from "./sealing.ts";
 import type { ServerFacts } from "./server_facts.ts";
+import type { SharedLists } from "./shared_lists.ts";
 import type { TemporaryDevices } from "./temporary_devices.ts";
 
 /** How it is opened. */
@@ -59,6 +60,8 @@ export interface Store {
   messages(limits: MessageLimits): MessageStore;
   /** The gateways that share the store; undefined: only one can use it. */
   readonly nodes: KnownNodes | undefined;
+  /** The lists of their brokers; undefined: only one can use the store. */
+  readonly lists: SharedLists | undefined;
   readonly registry: RegistryStore;
   readonly replayIds: ReplayIds;
   readonly outbox: OutboxStore;

@@ -1,7 +1,7 @@
 /** Entries of the audit as rows, whatever engine has them. */
 
 import type { AuditNote } from "../core/audit_note.ts";
-import type { AuditEntry } from "./audit.ts";
+import type { AuditEntry, RejectionCount } from "./audit.ts";
 import type { StoredRow } from "./stored_row.ts";
 
 /** The columns that notes and entries share. */
@@ -12,6 +12,17 @@ export function noteOf(row: StoredRow): AuditNote {
     subject: row["subject"] as string,
     detail: row["detail"] as string,
     count: row["count"] as number,
+  };
+}
+
+/** Counted rejections in a row. */
+export function rejectionCountOf(row: StoredRow): RejectionCount {
+  return {
+    identity: row["identity"] as string,
+    code: row["code"] as string,
+    count: row["count"] as number,
+    first: row["first"] as number,
+    last: row["last"] as number,
   };
 }
 

@@ -64,7 +64,13 @@ async function medianTimes(
 
 Deno.test("a missing, a short and a nearly right key take the same time to refuse", async () => {
   const key = "x".repeat(43);
-  const keys = [{ name: "a", digest: apiKeyDigest(key), createdAt: 0, deviceIds: undefined }];
+  const keys = [{
+    name: "a",
+    digest: apiKeyDigest(key),
+    createdAt: 0,
+    role: "commands" as const,
+    deviceIds: undefined,
+  }];
   const clock = { wallMs: () => 0, monotonicMs: () => 0 };
   const api = createRoutes(apiParts({
     auth: new BearerAuth(() => Promise.resolve(keys), clock),

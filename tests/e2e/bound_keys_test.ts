@@ -16,7 +16,7 @@ const OTHER = "other.1";
 const NO_DEVICE = "nobody";
 
 function addKey(site: LiveSite): void {
-  const key = { name: KEY_NAME, createdAt: 1, deviceIds: [OWN] };
+  const key = { name: KEY_NAME, createdAt: 1, role: "commands" as const, deviceIds: [OWN] };
   site.withStore((store) => new ApiKeys(store).add(apiKeyDigest(KEY), key));
 }
 

@@ -148,7 +148,12 @@ Deno.test("a running gateway follows what other processes do with the API keys",
       site.withStore((store) => work(new ApiKeys(store)));
     assert.equal(await as("fresh", "sensor_001"), 401);
     keys((it) =>
-      it.add(apiKeyDigest("fresh"), { name: "line1", createdAt: 1, deviceIds: ["sensor_001"] })
+      it.add(apiKeyDigest("fresh"), {
+        name: "line1",
+        createdAt: 1,
+        role: "commands" as const,
+        deviceIds: ["sensor_001"],
+      })
     );
     assert.equal(await as("fresh", "sensor_001"), 202);
     assert.equal(await as("fresh", "sensor_002"), 404);
@@ -179,6 +184,7 @@ Deno.test("a site's api.key is taken over once, and is not needed any longer", a
       new ApiKeys(store).add(apiKeyDigest(key), {
         name: "again",
         createdAt: 1,
+        role: "commands",
         deviceIds: undefined,
       })
     );

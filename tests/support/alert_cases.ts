@@ -264,6 +264,15 @@ const NODES: readonly AlertCase[] = [
   },
   { alert: "GatewayNodeSilent", minute: 4, series: { silent_nodes: "0 1 0x5" } },
   {
+    ...{ alert: "GatewayListsBehind", minute: 7 },
+    series: { lists_behind: "0x9", [`lists_behind{${B}}`]: "0 2x9" },
+    fires: {
+      labels: { ...JOB, instance: "b:8443", node: "b" },
+      summary: "The broker of the gateway at b:8443 still lets revoked devices connect",
+    },
+  },
+  { alert: "GatewayListsBehind", minute: 7, series: { lists_behind: "0 1x3 0x9" } },
+  {
     ...{ alert: "GatewayNodeLags", minute: 11 },
     series: {
       'oldest_pending_seconds{node="a"}': "10x20",

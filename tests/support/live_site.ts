@@ -89,6 +89,8 @@ export class LiveSite {
   readonly log: LogRecord[] = [];
   /** Added to the wall clock that the gateway sees, milliseconds. */
   clockOffsetMs = 0;
+  /** Time that has passed for the gateway besides, on both of its clocks, milliseconds. */
+  passedMs = 0;
   broker: BrokerProcess | undefined;
   readonly #devices: DeviceClient[] = [];
   #running: Running | undefined;
@@ -290,8 +292,8 @@ export class LiveSite {
 
   #gatewayOptions() {
     const clock = {
-      wallMs: () => Date.now() + this.clockOffsetMs,
-      monotonicMs: () => performance.now(),
+      wallMs: () => Date.now() + this.clockOffsetMs + this.passedMs,
+      monotonicMs: () => performance.now() + this.passedMs,
     };
     const log: Log = (level, event, line) => this.log.push({ level, event, ...line });
     const { bodyTimeoutMs } = this.#options;

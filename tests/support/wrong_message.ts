@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { createHash, createHmac } from "node:crypto";
-import { type MessageTrial, tryAlone } from "../../src/doctor/diagnosis/message_trial.ts";
-import { likelyMistakes } from "../../src/doctor/diagnosis/explanation.ts";
-import { SEARCH_LIMITS } from "../../src/doctor/diagnosis/signature_mistakes.ts";
+import { type MessageTrial, tryAlone } from "../../src/diagnosis/message_trial.ts";
+import { likelyMistakes } from "../../src/diagnosis/explanation.ts";
+import { SEARCH_LIMITS } from "../../src/diagnosis/signature_mistakes.ts";
 import { DEVICE_ID, MESSAGE_ID, NOW, SECRET, TIMESTAMP } from "./judge.ts";
 
 /** What is signed before the payload. */

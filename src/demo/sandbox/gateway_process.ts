@@ -28,6 +28,7 @@ const PERMISSIONS = new Map([
   ["demo", "demo"],
   ["device", "operator"],
   ["doctor", "operator"],
+  ["lists", "operator"],
   ["rotate-authority", "operator"],
   ["site", "operator"],
 ]);

@@ -35,6 +35,7 @@ class SandboxNode {
   readonly #site: SiteLayout;
   #broker: BrokerProcess | undefined;
   #gateway: GatewayProcess | undefined;
+  #follower: ChildProcess | undefined;
   #client: ApiClient | undefined;
 
   constructor(name: string, parts: { layout: SiteLayout; ports: NodePorts; site: SiteLayout }) {
@@ -47,6 +48,11 @@ class SandboxNode {
   /** Starts what does not run. */
   async start(): Promise<void> {
     this.#broker ??= await BrokerProcess.start(this.layout.brokerConfiguration);
+    // Beside the broker of a site's own, the commands give it its lists themselves.
+    if (this.layout !== this.#site) {
+      const { directory } = this.layout;
+      this.#follower ??= new ChildProcess(programCommand("lists", "follow", "--dir", directory));
+    }
     this.#gateway = await GatewayProcess.start(this.layout.directory);
     const { apiKey, gatewayCa: { certificate: authority } } = this.#site;
     this.#client ??= await ApiClient.open({ port: this.ports.api, apiKey, authority });
@@ -80,6 +86,7 @@ class SandboxNode {
 
   async close(): Promise<void> {
     this.#client?.close();
+    await this.#follower?.stop();
     await this.#gateway?.stop();
     await this.#broker?.stop();
   }

@@ -73,17 +73,31 @@ export class BearerAuth {
     const field = request.headers.get("authorization") ?? "";
     const presented = /^Bearer ([\x21-\x7e]+)$/i.exec(field)?.[1] ?? "";
     const key = findKey(await sha256(presented), keys);
-    if (key !== undefined) return key;
-    this.#onRefused(presented === "" ? "no key" : "wrong key", address);
+    return key ?? this.refuse(presented === "" ? "no key" : "wrong key", address);
+  }
+
+  /** The key with this text; undefined if there is none: the answer is `refuse` then. */
+  async find(presented: string): Promise<ApiKey | undefined> {
+    return findKey(await sha256(presented), await this.#currentKeys());
+  }
+
+  /** The answer to a request of which `find` knows no key: it is told, and counted. */
+  refuse(fault: KeyFault, address: string): Response {
+    this.#onRefused(fault, address);
     const waitMs = this.#countWrong(address);
     if (waitMs === 0) return unauthorized();
     const retryAfter = String(Math.ceil(waitMs / 1000));
     return problem("too-many-wrong-keys", { headers: { "retry-after": retryAfter } });
   }
 
+  /** A key as it is now; undefined if it was removed. */
+  async current({ digest }: Pick<ApiKey, "digest">): Promise<ApiKey | undefined> {
+    return findKey(digest, await this.#keys());
+  }
+
   /** False if the key was removed since its request came: an answer that is held looks again. */
-  async stands({ digest }: ApiKey): Promise<boolean> {
-    return findKey(digest, await this.#keys()) !== undefined;
+  async stands(key: ApiKey): Promise<boolean> {
+    return await this.current(key) !== undefined;
   }
 
   /** Counts a wrong key; returns how long the address must wait, 0 while it may go on. */

@@ -4,10 +4,10 @@ import { COMMAND_DEPTH_MAX, COMMAND_MAX_BYTES } from "../../core/command.ts";
 import { isDeviceId } from "../../core/device.ts";
 import { readJsonText } from "../../core/json_text.ts";
 import { reaches } from "../../store/api_keys.ts";
-import { readBoundedBody } from "../../http/bounded_body.ts";
 import type { CommandRequest } from "../pipeline/command_requests.ts";
 import type { Target } from "./command_target.ts";
 import type { ProblemName } from "./problem.ts";
+import { isJson, readBody } from "./request_body.ts";
 import { readIdempotencyKey, readTtl } from "./request_fields.ts";
 
 /** What may be asked for. */
@@ -30,12 +30,13 @@ export async function readCommandRequest(
   limits: RequestLimits,
 ): Promise<CommandRequest | RequestFault> {
   if (!isDeviceId(deviceId) || !reaches(key, deviceId)) return { name: "unknown-device" };
-  if (!isJson(request.headers.get("content-type"))) return { name: "not-application-json" };
+  if (!isJson(request)) return { name: "not-application-json" };
   const ttl = readTtl(request.headers, limits.ttlLongestSeconds);
   if (!ttl.ok) return { name: "bad-ttl", detail: ttl.detail };
   const idempotencyKey = readIdempotencyKey(request.headers);
   if (!idempotencyKey.ok) return { name: "bad-idempotency-key", detail: idempotencyKey.detail };
-  const body = await readBody(request, limits.bodyTimeoutMs);
+  const { bodyTimeoutMs: timeoutMs } = limits;
+  const body = await readBody(request, { maxBytes: COMMAND_MAX_BYTES, timeoutMs });
   if (typeof body === "string") return { name: body };
   const json = readJsonText(body, COMMAND_DEPTH_MAX);
   if (!json.ok) return { name: "not-json", detail: `${json.fault.what}, at byte ${json.fault.at}` };
@@ -43,28 +44,4 @@ export async function readCommandRequest(
     ...{ keyName: key.name, deviceId, payload: json.compact, ttlSeconds: ttl.value },
     idempotencyKey: idempotencyKey.value,
   };
-}
-
-function isJson(contentType: string | null): boolean {
-  return /^application\/json[ \t]*(;|$)/i.test(contentType ?? "");
-}
-
-/** The whole body, or the name of the problem with it. */
-async function readBody(
-  { body, headers }: Request,
-  timeoutMs: number,
-): Promise<Uint8Array | ProblemName> {
-  if (Number(headers.get("content-length")) > COMMAND_MAX_BYTES) return "too-large";
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), timeoutMs);
-  const options = { maxBytes: COMMAND_MAX_BYTES, headers, stop: late.signal };
-  try {
-    const bytes = await readBoundedBody(body, options);
-    return late.signal.aborted ? "timeout" : bytes ?? "too-large";
-  } catch {
-    // Unless it is late, the client went away in the middle: no one reads the answer.
-    return late.signal.aborted ? "timeout" : "not-json";
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -13,11 +13,9 @@
 
 import { Hono } from "hono";
 import description from "../../../docs/openapi.json" with { type: "json" };
-import type { BearerAuth } from "./bearer_auth.ts";
 import { addCommandRoutes, notAllowed, type RouteEnvironment } from "./command_routes.ts";
-import type { CommandRouteParts } from "./command_target.ts";
-import { streamEvents } from "./event_stream.ts";
-import type { EventFeed } from "../telemetry/event_feed.ts";
+import { withPageHeaders } from "../page/page_headers.ts";
+import { addPageRoutes, type PageParts } from "../page/page_routes.ts";
 import { problem } from "./problem.ts";
 import { namesOneHost } from "./request_host.ts";
 
@@ -28,13 +26,11 @@ export const BODY_TIMEOUT_MS = 10_000;
 const RETRY_AFTER_SECONDS = 5;
 
 /** What the API needs of the gateway. */
-interface RouteParts extends CommandRouteParts {
-  readonly auth: Pick<BearerAuth, "authenticate" | "authenticateReader" | "stands">;
+interface RouteParts extends PageParts {
   /** Why the gateway is not ready; empty if it is. */
   unreadiness(): readonly string[];
   /** What else is wrong, though messages are taken; empty if nothing is. */
   degraded(): readonly string[];
-  readonly feed: Pick<EventFeed, "follow">;
   readonly metrics: { text(): Promise<string>; readonly contentType: string };
 }
 
@@ -58,24 +54,25 @@ export function createRoutes(parts: RouteParts): ApiHandler {
     const key = await parts.auth.authenticateReader(c.req.raw, c.env.address);
     return key instanceof Response ? key : await exposition(parts.metrics);
   });
-  app.get("/ui/api/events", async (c) => {
-    const { address, stop } = c.env;
-    const key = await parts.auth.authenticate(c.req.raw, address);
-    if (key instanceof Response) return key;
-    const keyStands = () => parts.auth.stands(key);
-    return streamEvents({ key, keyStands, request: c.req.raw, stop }, parts.feed);
-  });
-  for (const path of ["/healthz", "/readyz", "/openapi.json", "/metrics", "/ui/api/events"]) {
+  for (const path of ["/healthz", "/readyz", "/openapi.json", "/metrics"]) {
     app.all(path, () => notAllowed("GET"));
   }
   addCommandRoutes(app, parts, parts.auth);
+  addPageRoutes(app, parts);
   app.notFound(() => problem("not-found"));
   app.onError((error) => {
     parts.emit({ kind: "api_failed", part: "request", reason: error.message });
     return problem("internal");
   });
-  return async (request, address, stop = NEVER) =>
-    namesOneHost(request) ? await app.fetch(request, { address, stop }) : problem("bad-host");
+  return async (request, address, stop = NEVER) => {
+    if (!namesOneHost(request)) return problem("bad-host");
+    const answer = await app.fetch(request, { address, stop });
+    return isPagePath(request) ? withPageHeaders(answer) : answer;
+  };
+}
+
+function isPagePath({ url }: Request): boolean {
+  return /^\/ui(\/|$)/.test(new URL(url).pathname);
 }
 
 function readiness(parts: RouteParts): Response {

@@ -23,7 +23,7 @@ import { BatchSender, wholeOf } from "./batch_sender.ts";
 import { LaneHolds } from "./lane_holds.ts";
 import { LaneReader } from "./lane_reader.ts";
 import { LaneRetries, type LaneRetryOptions, type LaneRetryParts } from "./lane_retries.ts";
-import { type Lane, Lanes, takeRemoval } from "./lanes.ts";
+import { type Lane, Lanes, type LaneState, takeRemoval } from "./lanes.ts";
 import { SingleSender } from "./single_sender.ts";
 import { Settler, type SettlerParts } from "./settler.ts";
 
@@ -136,6 +136,11 @@ export class Forwarder {
   /** Lanes that have something to send. */
   get lanes(): number {
     return this.#lanes.size;
+  }
+
+  /** What each device has waiting, for those who only look. */
+  laneStates(): Iterable<LaneState> {
+    return this.#lanes.states();
   }
 
   /** What keeps readings from the backend, in words; empty if nothing does. */
@@ -332,7 +337,7 @@ export class Forwarder {
 
   #shift(lane: Lane): void {
     this.#reader.shift(lane);
-    Object.assign(lane, { tries: 0, reminder: undefined, stuck: false });
+    Object.assign(lane, { tries: 0, reminder: undefined, stuck: false, failure: undefined });
   }
 
   #goOn(lane: Lane): void {

@@ -75,6 +75,7 @@ export class LaneRetries {
     });
     emit({ kind: "delivery_retried", entry, outcome, delayMs });
     this.#remind(lane, entry, outcome);
+    lane.failure = outcome.kind === "answer" ? `status ${outcome.status}` : "no answer";
     lane.unanswered = outcome.kind === "no_answer";
     this.wait(lane, delayMs);
   }

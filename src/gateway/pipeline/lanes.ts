@@ -47,6 +47,8 @@ export interface Lane {
   reminder: Reminder | undefined;
   /** True once it was said of the entry in front that it is stuck. */
   stuck: boolean;
+  /** Why its last try failed, in words that name no address; undefined: it has not failed. */
+  failure: string | undefined;
   /** True while it waits only because no answer came. */
   unanswered: boolean;
   /** Most entries of a batch that this lane may be in. */
@@ -55,6 +57,14 @@ export interface Lane {
   behindFrom: number;
   /** True while its front is held back for that, and it is in no queue. */
   isHeld: boolean;
+}
+
+/** A lane, for those who only look. */
+export interface LaneState extends Pick<Lane, "deviceId" | "tries" | "stuck" | "failure"> {
+  readonly waiting: number;
+  /** The number of the entry in front, and the entry as far as it is in memory. */
+  readonly sequence: number;
+  readonly front: OutboxEntry | undefined;
 }
 
 /** Open requests, which decide whose turn it is. */
@@ -105,6 +115,16 @@ export class Lanes {
     return stuck === 0 ? undefined : `${devices} behind an entry that the backend does not take`;
   }
 
+  /** Each lane that has an entry, as it is now. */
+  *states(): Iterable<LaneState> {
+    for (const { deviceId, sequences, readAhead, tries, stuck, failure } of this.#all.values()) {
+      const sequence = sequences.peek();
+      if (sequence === undefined) continue;
+      const waiting = sequences.length;
+      yield { deviceId, tries, stuck, failure, waiting, sequence, front: readAhead.peek() };
+    }
+  }
+
   [Symbol.iterator](): Iterator<Lane> {
     return this.#all.values();
   }
@@ -126,6 +146,7 @@ export class Lanes {
       timer: undefined,
       reminder: undefined,
       stuck: false,
+      failure: undefined,
       unanswered: false,
       batchMax: this.#batchMax,
       isHeld: false,

@@ -31,6 +31,16 @@ const NOTES: { readonly [K in Kind]?: (event: EventOf<K>) => Entered } = {
     detail: `${keyName} ${messageId ?? "-"} ${reason}`,
     count,
   }),
+  session_begun: ({ keyName, address }) => ({
+    subject: "",
+    detail: `${keyName} from ${address}`,
+    count: 1,
+  }),
+  operator_acted: ({ keyName, action, deviceId, messageId, count }) => ({
+    subject: deviceId ?? "",
+    detail: `${keyName} ${messageId ?? "-"} ${action}`,
+    count,
+  }),
   api_key_refused: ({ fault, count, address }) => ({
     subject: "",
     detail: `${fault}, last from ${address}`,

@@ -14,8 +14,8 @@ import { rejectionSentence } from "../../core/rejection.ts";
 import type { Clock } from "../../time/clock.ts";
 
 /** Most that look at once, and of them with one key: it cannot keep the others out. */
-const FOLLOWERS_MAX = 16;
-const FOLLOWERS_OF_ONE_MAX = 8;
+const FOLLOWERS_MAX = 32;
+const FOLLOWERS_OF_ONE_MAX = 16;
 
 /** Most items that wait for one follower. */
 const QUEUE_MAX = 256;
@@ -64,6 +64,9 @@ const FEED_KINDS = [
 ] as const;
 type FeedKind = typeof FEED_KINDS[number];
 
+/** What comes all the time; of a queue with a limit it leaves half to the rest. */
+const ROUTINE: ReadonlySet<FeedKind> = new Set(["accepted", "delivered"]);
+
 /** What a follower asked for. */
 export interface FeedSelection {
   /** Name of the key that it looks with. */
@@ -74,18 +77,23 @@ export interface FeedSelection {
   readonly rejectedMessages: boolean;
   /** The id of the last item that it has. */
   readonly after: string | undefined;
+  /** Most items that wait for it; undefined: as many as for anyone. */
+  readonly queueMax?: number | undefined;
 }
 
-/** Some items, and how many were left out before them. */
+/** Some items, and how many of each kind were left out among them. */
 export interface FeedBatch {
   readonly items: readonly FeedItem[];
-  readonly omitted: number;
+  readonly omitted: ReadonlyMap<FeedKind, number>;
 }
 
 /** Takes items as they come; `end` it when you are done. */
 export interface FeedFollower {
-  /** Resolves when there are some, after `timeoutMs` or at an end, then perhaps with none. */
-  next(timeoutMs: number, stop: AbortSignal): Promise<FeedBatch>;
+  /**
+   * Resolves when there are some, after `timeoutMs` or at an end, then perhaps with none; not so soon
+   * after the last time as `pauseMs` says.
+   */
+  next(timeoutMs: number, stop: AbortSignal, pauseMs?: number): Promise<FeedBatch>;
   /** True once the gateway that it follows has ended: it is to ask the next one. */
   readonly isOver: boolean;
   end(): void;
@@ -178,7 +186,7 @@ export class EventFeed {
     this.#followers.add(queue);
     this.#untilMs = Infinity;
     return {
-      next: (timeoutMs, stop) => queue.next(timeoutMs, stop),
+      next: (...how) => queue.next(...how),
       get isOver() {
         return queue.isOver;
       },
@@ -195,23 +203,32 @@ class Queue {
   isOver = false;
   readonly #selection: FeedSelection;
   readonly #deviceIds: ReadonlySet<string> | undefined;
+  readonly #max: number;
+  readonly #routineMax: number;
   #items: FeedItem[] = [];
-  #omitted = 0;
+  #omitted = new Map<FeedKind, number>();
   #wake = () => {};
+  /** When items were last taken, monotonic. */
+  #takenMs = -Infinity;
 
   constructor(selection: FeedSelection) {
     this.#selection = selection;
     this.#deviceIds = selection.deviceIds && new Set(selection.deviceIds);
+    const { queueMax } = selection;
+    this.#max = Math.min(queueMax ?? QUEUE_MAX, QUEUE_MAX);
+    this.#routineMax = queueMax === undefined ? this.#max : Math.ceil(this.#max / 2);
   }
 
   get owner(): string {
     return this.#selection.owner;
   }
 
-  put({ payloadBytes, messageBytes, ...item }: Shown & Pick<FeedItem, "id" | "time">): void {
-    if (this.#deviceIds?.has(item.device_id) === false) return;
+  put(shown: Shown & Pick<FeedItem, "id" | "time">): void {
+    if (this.#deviceIds?.has(shown.device_id) === false) return;
+    const max = ROUTINE.has(shown.kind) ? this.#routineMax : this.#max;
+    if (this.#items.length >= max) return this.#omit(shown.kind); // first, since a flood is mostly that
+    const { payloadBytes, messageBytes, ...item } = shown;
     const { payloads, rejectedMessages } = this.#selection;
-    if (this.#items.length >= QUEUE_MAX) return void this.#omitted++;
     const payload = payloads ? textOf(payloadBytes) : undefined;
     const message = rejectedMessages ? base64Of(messageBytes) : undefined;
     this.#items.push({
@@ -228,14 +245,33 @@ class Queue {
     this.#wake();
   }
 
-  async next(timeoutMs: number, stop: AbortSignal): Promise<FeedBatch> {
+  async next(timeoutMs: number, stop: AbortSignal, pauseMs = 0): Promise<FeedBatch> {
+    const restMs = this.#takenMs + pauseMs - performance.now();
+    if (restMs > 0) await this.#pause(restMs, stop);
     if (this.#items.length === 0 && !stop.aborted && !this.isOver) {
       await this.#news(timeoutMs, stop);
     }
     const batch = { items: this.#items, omitted: this.#omitted };
     this.#items = [];
-    this.#omitted = 0;
+    this.#omitted = new Map();
+    this.#takenMs = performance.now();
     return batch;
+  }
+
+  #omit(kind: FeedKind): void {
+    this.#omitted.set(kind, (this.#omitted.get(kind) ?? 0) + 1);
+  }
+
+  /** Nothing that comes ends it. */
+  async #pause(ms: number, stop: AbortSignal): Promise<void> {
+    if (stop.aborted || this.isOver) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    const end = () => resolve();
+    stop.addEventListener("abort", end);
+    await promise;
+    stop.removeEventListener("abort", end);
+    clearTimeout(timer);
   }
 
   async #news(timeoutMs: number, stop: AbortSignal): Promise<void> {

@@ -66,6 +66,8 @@ const COUNTS = {
   command_state_changed: ({ state }, metrics) => metrics.commandStates.inc({ state }),
   acknowledgement_unmatched: (_event, metrics) => metrics.acknowledgementsUnmatched.inc(),
   command_refused: ({ reason, count }, metrics) => metrics.commandsRefused.inc({ reason }, count),
+  session_begun: undefined,
+  operator_acted: undefined,
   api_key_refused: ({ fault, count }, metrics) => metrics.apiKeysRefused.inc({ fault }, count),
   api_failed: undefined,
   api_key_imported: undefined,

@@ -32,6 +32,8 @@ interface ExpiryParts {
 /** Looks at once, then every hour; says the same thing once a day. */
 export class ExpiryWatch {
   readonly #parts: ExpiryParts;
+  /** Earliest end in each file, Unix seconds, as it was when it was last looked at. */
+  readonly fileEnds = new Map<string, number>();
   readonly #said = new Map<string, number>();
   readonly #timer: ReturnType<typeof setInterval>;
 
@@ -56,6 +58,7 @@ export class ExpiryWatch {
     try {
       const seconds = earliestEnd(readOperatorFile(path));
       if (seconds === undefined) return;
+      this.fileEnds.set(path, seconds);
       this.#parts.emit({ kind: "file_expiry", path, endSeconds: seconds });
       const left = this.#daysLeft(seconds);
       if (left > WARN_DAYS) return;

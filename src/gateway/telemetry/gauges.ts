@@ -119,6 +119,11 @@ export class Gauges {
       row("dead_letters", "Dead letters", () => count("deadLetters")),
       row("commands_waiting", "Commands that wait", () => count("commandsWaiting")),
       row("replay_ids", "Message ids remembered", () => count("replayIds")),
+      row(
+        "lists_behind",
+        "Lists in the shared store that this gateway's broker does not use yet",
+        () => count("listsBehind"),
+      ),
     ];
   }
 

@@ -260,6 +260,13 @@ const NODE_RULES: readonly AlertRule[] = [
     action: "Compare how it reaches the backend, its disk and its load with the others'",
   },
   {
+    name: "GatewayListsBehind",
+    expr: "secure_iot_gateway_lists_behind > 0",
+    ...{ for: "5m", severity: "warning" },
+    summary: `The broker of the gateway at ${AT} still lets revoked devices connect`,
+    action: "node list says why; systemctl status secure-iot-gateway-lists there",
+  },
+  {
     name: "GatewayVersionsDiffer",
     expr: `count by (job) (
   count by (job, version, commit) (secure_iot_gateway_build_info{node_name!=""})

@@ -355,11 +355,13 @@ export const DASHBOARD_ROWS: readonly DashboardRow[] = [
       {
         ...GRAPH,
         title: "Other gateways",
-        help: "Those that are silent, devices that are elsewhere, entries that were taken over",
+        help: "Those that are silent, devices that are elsewhere, entries that were taken over, " +
+          "lists that the broker does not use yet",
         unit: "short",
         queries: [
           each(of("silent_nodes"), "silent"),
           each(of("devices_elsewhere"), "devices elsewhere"),
+          each(of("lists_behind"), "lists behind"),
           each(`increase(${of("adopted_total")}[$__rate_interval])`, "taken over"),
         ],
       },

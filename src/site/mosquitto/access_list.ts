@@ -102,6 +102,12 @@ export function withDenials(text: string, deviceIds: readonly string[]): string 
   return `${kept}${DENIALS_MARK}\n${denials.join("")}`;
 }
 
+/** The devices to which a list denies every topic, as `withDenials` writes it. */
+export function deniedIn(text: string): string[] {
+  const [, tail = ""] = text.split(DENIALS_MARK);
+  return [...tail.matchAll(/^user (\S+)$/gm)].map(([, deviceId]) => deviceId!);
+}
+
 /** Why the devices' list must not be given to the broker, each with its line. */
 export function deviceListFaults(text: string): string[] {
   const rules = rulesOf(text);

@@ -4,6 +4,7 @@ import type { RegistryStore } from "../../store/registry.ts";
 import type { SiteLayout } from "../layout.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
+import type { BrokerStore } from "./list_publication.ts";
 import { bundleNames, unfinishedRemoval } from "./device_bundle.ts";
 import { registerDevices } from "./device_registration.ts";
 import { enrolDevices, type EnrolmentRequest } from "./enrolment.ts";
@@ -37,7 +38,7 @@ type AdoptDevicesResult =
 
 /** Adds all devices, or none; `progress` is told how many certificates are made. */
 export async function addDevices(
-  registry: RegistryStore,
+  store: BrokerStore,
   site: OpenSite,
   { requests, progress }: {
     readonly requests: readonly EnrolmentRequest[];
@@ -49,9 +50,9 @@ export async function addDevices(
     nowMs: site.nowMs,
     brokerHost: site.config.devices.host,
     mqttPort: site.config.devices.port,
-    registry,
+    registry: store.registry,
     // A broker that cannot be told has the list for its next start.
-    onWithdrawn: () => updateBroker(registry, site),
+    onWithdrawn: () => updateBroker(store, site, { waits: false }),
     ...(progress && { progress }),
   });
   if (!result.ok) return result;

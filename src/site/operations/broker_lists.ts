@@ -30,7 +30,6 @@ import {
   type IssuedCertificate,
   revocationListNames,
 } from "../pki/authority.ts";
-import { openDeviceAuthorities } from "../pki/device_authorities.ts";
 import type { BrokerAccess } from "./broker_access.ts";
 import { issueProbeCertificate, probeName } from "./broker_probe.ts";
 import { EnforcementError } from "./enforcement_error.ts";
@@ -47,10 +46,35 @@ export interface Revocations {
   readonly listNumber: number;
 }
 
+/** What is written where. */
+export interface BrokerFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** Lists that were signed: for the site's broker, and for those of gateways that share its store. */
+export interface SignedLists {
+  readonly revocations: Revocations;
+  /** The issuing one first. */
+  readonly authorities: readonly [Authority, ...Authority[]];
+  /** One list of each authority, PEM. */
+  readonly revocationLists: string;
+  /** Its certificate is on the issuing authority's list. */
+  readonly proof: IssuedCertificate;
+}
+
+/** A certificate that is on every list besides those of the registry. */
+export interface ListedProof {
+  readonly serial: string;
+  /** When it was listed, Unix milliseconds. */
+  readonly revokedAtMs: number;
+  readonly issuer: string;
+}
+
 /** Lists that were checked, and what proves that the broker uses them. */
 export interface BrokerLists {
-  /** What is written where, in this order. */
-  readonly files: readonly { readonly path: string; readonly text: string }[];
+  /** In this order. */
+  readonly files: readonly BrokerFile[];
   /** The access lists that lacked something and do not any longer. */
   readonly upgraded: readonly AccessList[];
   readonly authority: Authority;
@@ -75,13 +99,16 @@ export async function readRevocations(
   registry: RegistryStore,
   nowMs: number,
 ): Promise<Revocations> {
+  // The number first: a list of a higher number has everything that one of a lower number has, also
+  // if another machine makes one at the same time.
+  const listNumber = await registry.nextRevocationListNumber();
   const devices = await registry.list();
   return {
     denied: devices.filter((one) => one.revokedAt !== undefined).map((one) => one.deviceId),
     certificates: await registry.revokedCertificates(
       secondsOf(nowMs) - LISTED_AFTER_END_SECONDS,
     ),
-    listNumber: await registry.nextRevocationListNumber(),
+    listNumber,
   };
 }
 
@@ -105,43 +132,54 @@ export function listFaults({ path, text }: AccessList): BrokerFileFault[] {
   return accessListFaults(text).map((reason) => unreadable(path, reason));
 }
 
-/** Makes all lists; `upgrade`: with what the access lists lack. Throws if one must not be used. */
-export async function makeLists(
-  { layout, nowMs }: BrokerAccess,
+/** Signs the lists; `spent` are certificates of earlier proofs. */
+export async function signLists(
+  authorities: SignedLists["authorities"],
   revocations: Revocations,
+  { nowMs, spent = [] }: {
+    readonly nowMs: number;
+    readonly spent?: readonly ListedProof[];
+  },
+): Promise<SignedLists> {
+  const proof = await issueProbeCertificate(authorities[0], { name: probeName(), nowMs });
+  const { serial, issuer } = proof;
+  const proofs = [...spent, { serial, issuer, revokedAtMs: nowMs }];
+  const lists = await Promise.all(
+    authorities.map((one) => listOf(one, proofs, { ...revocations, nowMs })),
+  );
+  return { revocations, authorities, revocationLists: lists.join(""), proof };
+}
+
+/** Makes the broker's files; `upgrade`: with what the access lists lack. Throws if one must not be used. */
+export async function makeLists(
+  { layout }: BrokerAccess,
+  { revocations, revocationLists, authorities, proof }: SignedLists,
   { upgrade }: { readonly upgrade: boolean },
 ): Promise<BrokerLists> {
-  const opened = await openDeviceAuthorities(layout);
-  if (!opened.ok) throw new EnforcementError({ kind: "list_not_signed", reason: opened.fault });
-  const [authority] = opened.authorities;
-  const proof = await issueProbeCertificate(authority, { name: probeName(), nowMs });
-  const revocationLists = await Promise.all(
-    opened.authorities.map((one) => listOf(one, proof, { ...revocations, nowMs })),
-  );
   const { devices, gateway } = await readAccessLists(layout);
   const textOf = ({ text, missing }: AccessList) => upgrade ? withLines(text, missing) : text;
   const aclDevices = withDenials(textOf(devices), revocations.denied);
   const aclGateway = textOf(gateway);
-  await check(layout, { aclDevices, aclGateway });
+  await checkAccessLists(layout, { aclDevices, aclGateway });
   const upgraded = upgrade ? [devices, gateway].filter(({ missing }) => missing.length > 0) : [];
   const files = [
-    { path: layout.revocationList, text: revocationLists.join("") },
+    { path: layout.revocationList, text: revocationLists },
     { path: layout.aclDevices, text: aclDevices },
     ...(upgraded.includes(gateway) ? [{ path: layout.aclGateway, text: aclGateway }] : []),
   ];
-  return { files, upgraded, authority, proof };
+  return { files, upgraded, authority: authorities[0], proof };
 }
 
 /** An authority's list; a certificate whose issuer is not known is on every one. */
 async function listOf(
   authority: Authority,
-  proof: IssuedCertificate,
+  proofs: readonly ListedProof[],
   { certificates, listNumber, nowMs }: Revocations & { nowMs: number },
 ): Promise<string> {
   const issuer = fingerprintOf(authority.certificatePem);
   const own = certificates.filter((one) => (one.issuer ?? issuer) === issuer);
   const revoked = own.map(({ serial, revokedAt }) => ({ serial, revokedAtMs: revokedAt * 1000 }));
-  if (proof.issuer === issuer) revoked.push({ serial: proof.serial, revokedAtMs: nowMs });
+  revoked.push(...proofs.filter((one) => one.issuer === issuer));
   const pem = await createRevocationList(authority, { revoked, number: listNumber, nowMs });
   const serials = revoked.map(({ serial }) => serial);
   if (await revocationListNames(pem, authority, serials)) return pem;
@@ -149,7 +187,10 @@ async function listOf(
 }
 
 /** Everything that a reload reads, looked at beforehand. */
-async function check(layout: SiteLayout, lists: AccessListTexts): Promise<void> {
+export async function checkAccessLists(
+  layout: SiteLayout,
+  lists: AccessListTexts,
+): Promise<void> {
   const faults = await faultsOf(layout, lists);
   if (faults.length > 0) throw new EnforcementError({ kind: "lists_unusable", faults });
 }
@@ -183,7 +224,7 @@ function unreadable(path: string, reason: string): BrokerFileFault {
 }
 
 /** Puts them in place, each whole. */
-export async function writeLists({ files }: BrokerLists): Promise<void> {
+export async function writeLists({ files }: Pick<BrokerLists, "files">): Promise<void> {
   try {
     for (const { path, text } of files) await atomicWrite(path, text);
   } catch (error) {

@@ -1,6 +1,6 @@
 /** A device that is made to find out what the broker allows. */
 
-import { type Access, probeAccess } from "../mosquitto/access_probe.ts";
+import { type Access, type Credential, probeAccess } from "../mosquitto/access_probe.ts";
 import {
   type Authority,
   issueClientCertificate,
@@ -17,21 +17,39 @@ export function probeName(): string {
   return `probe-${crypto.randomUUID()}`;
 }
 
-/** A certificate for a probe; it is never in a file. */
+/** True for a name that `probeName` may have made. */
+export function isProbeName(name: string): boolean {
+  return /^probe-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name);
+}
+
+/** A certificate for a probe. */
 export function issueProbeCertificate(
   authority: Authority,
-  { name, nowMs }: { readonly name: string; readonly nowMs: number },
+  { name, nowMs, days = PROBE_DAYS }: {
+    readonly name: string;
+    readonly nowMs: number;
+    readonly days?: number;
+  },
 ): Promise<IssuedCertificate> {
-  return issueClientCertificate(authority, { commonName: name, nowMs, days: PROBE_DAYS });
+  return issueClientCertificate(authority, { commonName: name, nowMs, days });
 }
 
 /** What a device of that name may do at the broker; throws an `EnforcementError`. */
 export async function accessOf(
-  { devices, gateway: speaker, nowMs }: BrokerAccess,
+  access: BrokerAccess,
   authority: Authority,
   { name, speak }: { readonly name: string; readonly speak: boolean },
 ): Promise<Access> {
-  const credential = await issueProbeCertificate(authority, { name, nowMs });
+  const credential = await issueProbeCertificate(authority, { name, nowMs: access.nowMs });
+  return await accessWith(access, credential, { name, speak });
+}
+
+/** What a device with this certificate, which is in that name, may do at the broker; throws likewise. */
+export async function accessWith(
+  { devices, gateway: speaker }: BrokerAccess,
+  credential: Credential,
+  { name, speak }: { readonly name: string; readonly speak: boolean },
+): Promise<Access> {
   return await probeAccess(devices, name, { credential, speaker, speak }).catch((error) => {
     throw new EnforcementError({ kind: "access_unconfirmed", reason: error.message });
   });

@@ -17,6 +17,8 @@ import { exists } from "../exists.ts";
 import { type SiteLayout, siteLayout } from "../layout.ts";
 import { isBrokerPath } from "../mosquitto/configuration.ts";
 import { openAuthority } from "../pki/authority.ts";
+import { certificatesOf, openIssuingAuthority } from "../pki/device_authorities.ts";
+import { issueOwnProbe } from "./list_publication.ts";
 import {
   brokerFiles,
   brokerUser,
@@ -121,14 +123,24 @@ async function nodeFiles(
   const keyPem = await readText(site.gatewayCa.key);
   const opened = await openAuthority({ certificatePem, keyPem });
   if (!opened.ok) return { kind: "authority_not_usable", reason: opened.fault };
+  const issuing = await openIssuingAuthority(site, { nowMs });
+  if (!issuing.ok) return { kind: "authority_not_usable", reason: issuing.fault };
+  const probe = await issueOwnProbe(issuing.authority, nowMs);
   return [
     readable(layout.configuration, await configurationOf(options)),
-    readable(layout.deviceCa.certificate, await readText(site.deviceCa.certificate)),
-    readable(layout.gatewayCa.certificate, certificatePem),
+    // Only the certificates: an operator may have a key in the same file.
+    readable(layout.deviceCa.certificate, await certificatesIn(site.deviceCa.certificate)),
+    readable(layout.gatewayCa.certificate, await certificatesIn(site.gatewayCa.certificate)),
     ...await machineFiles(layout, opened.authority, { hosts, nowMs }),
+    readable(layout.probe.certificate, probe.certificatePem),
+    secret(layout.probe.key, probe.keyPem),
     readable(layout.revocationList, await readText(site.revocationList)),
     ...await copiedFiles(options, layout),
   ];
+}
+
+async function certificatesIn(path: string): Promise<string> {
+  return certificatesOf(await readText(path)).join("");
 }
 
 /** What the settings name inside the site's folder, and the node needs as well. */

@@ -5,16 +5,17 @@
  * - the registry first: from then on the gateway refuses every message of the device;
  * - the bundle last, and only if the broker was told, with the mark that the removal has begun: while
  *   one of them is there, the same command again goes on where this one stopped, and the id is taken;
- * - a broker that does not run may have kept the device's session on the disk, with commands in it,
- *   for the next device of that id: the mark stays until the session was ended.
+ * - a broker that does not run, or one of another gateway that is away, may have kept the device's
+ *   session on the disk, with commands in it, for the next device of that id: the mark stays until the
+ *   session was ended.
  */
 
 import { ensureOwnedFolder } from "../../config/owned_file.ts";
 import { writeWhole } from "../atomic_write.ts";
 import { isDeviceId } from "../../core/device.ts";
-import type { RegistryStore } from "../../store/registry.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
+import type { BrokerStore } from "./list_publication.ts";
 import { hasDeviceBundle, REMOVAL_PREFIX, removeDeviceBundle } from "./device_bundle.ts";
 import { exists, ignoreMissing } from "../exists.ts";
 import type { SiteLayout } from "../layout.ts";
@@ -43,11 +44,12 @@ type RemoveDeviceResult =
 
 /** Removes a device, refuses its certificates at the broker, and ends its connection. */
 export async function removeDevice(
-  registry: RegistryStore,
+  store: BrokerStore,
   site: OpenSite,
   deviceId: string,
 ): Promise<RemoveDeviceResult> {
   const { layout, nowMs } = site;
+  const { registry } = store;
   const mark = `${layout.devicesFolder}/${REMOVAL_PREFIX}${deviceId}`;
   await withAuthorityLock(layout, () => clearLeftovers({ layout, registry, nowMs }));
   const isRegistered = await registry.find(deviceId) !== undefined;
@@ -56,17 +58,17 @@ export async function removeDevice(
   if (!isRegistered && !(isDeviceId(deviceId) && isLeft)) return { found: false };
   const wasRegistered = await registry.remove(deviceId);
   const steps: RemoveDeviceStep[] = wasRegistered ? [{ kind: "device_removed", deviceId }] : [];
-  const update = await updateBroker(registry, site, { deviceId, because: "removed" });
+  const update = await updateBroker(store, site, {
+    target: { deviceId, because: "removed" },
+  });
   steps.push(...update.steps);
   // Nothing listens, so there is no connection to end; the lists are read when the broker starts.
-  const isSessionKept = update.fault?.kind === "broker_not_running" &&
-    await exists(layout.brokerSessions);
-  if (update.fault?.kind === "broker_not_running") {
-    steps.push({ kind: "broker_not_running", reason: update.fault.reason });
-    if (isSessionKept) steps.push({ kind: "session_kept", deviceId });
-  } else if (update.fault) {
-    return { found: true, steps, fault: update.fault };
-  }
+  const isDown = update.fault?.kind === "broker_not_running";
+  const isSessionKept = update.nodesLeft.length > 0 ||
+    isDown && await exists(layout.brokerSessions);
+  if (isDown) steps.push({ kind: "broker_not_running", reason: update.fault.reason });
+  else if (update.fault) return { found: true, steps, fault: update.fault };
+  if (isSessionKept) steps.push({ kind: "session_kept", deviceId });
   if (await removeDeviceBundle(site.layout, deviceId)) {
     steps.push({ kind: "bundle_removed", deviceId });
   }

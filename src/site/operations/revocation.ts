@@ -8,29 +8,23 @@
  * - a broker that turns out to let one device publish as another is stopped.
  */
 
-import type { RegistryStore } from "../../store/registry.ts";
 import type { Insertion } from "../mosquitto/access_list.ts";
-import { connectError, isListening } from "../mosquitto/access_probe.ts";
+import {
+  type Access,
+  connectError,
+  type Credential,
+  isListening,
+} from "../mosquitto/access_probe.ts";
 import { reloadBroker, stopBroker } from "../mosquitto/reload.ts";
 import type { Authority } from "../pki/authority.ts";
 import { SiteLockedError, waitForLock } from "../site_lock.ts";
 import type { BrokerAccess } from "./broker_access.ts";
-import {
-  type BrokerLists,
-  makeLists,
-  readRevocations,
-  type Revocations,
-  writeLists,
-} from "./broker_lists.ts";
+import { type BrokerLists, makeLists, type Revocations, writeLists } from "./broker_lists.ts";
 import { accessOf, probeName } from "./broker_probe.ts";
 import { EnforcementError } from "./enforcement_error.ts";
+import { type BrokerStore, publishLists } from "./list_publication.ts";
+import type { EndTarget } from "./published_lists.ts";
 import type { RevocationFault } from "./revocation_fault.ts";
-
-/** The device that was revoked or removed just now, whose connection is to be ended. */
-export interface Target {
-  readonly deviceId: string;
-  readonly because: "revoked" | "removed";
-}
 
 /** One thing that was done or seen at the broker. */
 export type RevocationStep =
@@ -49,7 +43,25 @@ export type RevocationStep =
     readonly path: string;
     readonly added: readonly Insertion[];
   }
+  /** The brokers of other gateways are to have them. */
+  | { readonly kind: "lists_published"; readonly listNumber: number }
+  /** Lists that another machine has made are in place. */
+  | {
+    readonly kind: "lists_placed";
+    readonly listNumber: number;
+    readonly deniedDevices: number;
+  }
   | { readonly kind: "broker_reloaded"; readonly pid: number }
+  /** The broker of another gateway was proved to use lists of this number, which is ours or higher. */
+  | { readonly kind: "node_follows"; readonly node: string; readonly listNumber: number }
+  /** It was not, though the gateway is at work; or it is away, and follows when it is back. */
+  | {
+    readonly kind: "node_behind" | "node_away";
+    readonly node: string;
+    /** Of the lists that it uses, if it is known. */
+    readonly listNumber?: number;
+    readonly reason?: string;
+  }
   | { readonly kind: "listed_certificate_refused"; readonly reason: string }
   | { readonly kind: "access_verified" }
   | { readonly kind: "receipt_received" }
@@ -70,15 +82,15 @@ const RELOAD_TIMEOUT_MS = 5_000;
 const POLL_MS = 50;
 
 /** What is done besides. */
-interface EnforceOptions {
-  readonly target?: Target;
+export interface EnforceOptions {
+  readonly target?: EndTarget;
   /** Add what the access lists of an older site lack. */
   readonly upgrade?: boolean;
 }
 
 /** Writes all lists, has the broker read them, and proves that it does. */
 export async function enforceRevocations(
-  registry: RegistryStore,
+  store: BrokerStore,
   access: BrokerAccess,
   { target, upgrade = false }: EnforceOptions = {},
 ): Promise<RevocationResult> {
@@ -86,8 +98,12 @@ export async function enforceRevocations(
   try {
     // One at a time: an older reading of the registry must not overwrite a newer one.
     using _lock = await waitForLock(access.layout, "broker");
-    const revocations = await readRevocations(registry, access.nowMs);
-    const lists = await makeLists(access, revocations, { upgrade });
+    const signed = await publishLists(store, access, target);
+    const { revocations } = signed;
+    if (store.lists) {
+      steps.push({ kind: "lists_published", listNumber: revocations.listNumber });
+    }
+    const lists = await makeLists(access, signed, { upgrade });
     await writeLists(lists);
     steps.push(...listsWritten(revocations, lists, target));
     await reload(access, lists, steps);
@@ -118,7 +134,7 @@ export function faultOf(error: unknown): RevocationFault | undefined {
 function listsWritten(
   { certificates, denied, listNumber }: Revocations,
   { upgraded }: BrokerLists,
-  target: Target | undefined,
+  target: EndTarget | undefined,
 ): RevocationStep[] {
   const deviceId = target?.deviceId;
   const certificatesOfDevice = certificates.filter((one) => one.deviceId === deviceId).length;
@@ -136,9 +152,10 @@ function listsWritten(
   ];
 }
 
-async function reload(
+/** Has the broker read its lists, and waits until it refuses the proof. */
+export async function reload(
   access: BrokerAccess,
-  { proof }: BrokerLists,
+  { proof }: { readonly proof: Credential },
   steps: RevocationStep[],
 ): Promise<void> {
   const told = await reloadBroker(access.layout);
@@ -156,7 +173,7 @@ async function reload(
 /** Waits until the broker refuses the certificate that is on the newest list only. */
 async function refusalInTime(
   { devices }: BrokerAccess,
-  proof: BrokerLists["proof"],
+  proof: Credential,
 ): Promise<string> {
   const endMs = performance.now() + RELOAD_TIMEOUT_MS;
   let last: string | undefined;
@@ -175,17 +192,13 @@ async function prove(
   access: BrokerAccess,
   { authority }: BrokerLists,
   { target, upgrade, steps }: {
-    target: Target | undefined;
+    target: EndTarget | undefined;
     upgrade: boolean;
     steps: RevocationStep[];
   },
 ): Promise<void> {
   const innocent = await accessOf(access, authority, { name: probeName(), speak: false });
-  if (innocent.canPublishAsOthers) {
-    throw new EnforcementError({ kind: "broker_open", stopped: await stopBroker(access.layout) });
-  }
-  if (!innocent.canReceive) throw new EnforcementError({ kind: "devices_cut_off" });
-  steps.push({ kind: "access_verified" });
+  await requireApart(access, innocent, steps);
   if (upgrade && !innocent.canReceiveReceipts) {
     throw new EnforcementError({ kind: "receipt_not_received" });
   }
@@ -194,10 +207,23 @@ async function prove(
   if (target?.because === "removed") await proveEnded(access, target, steps);
 }
 
+/** A device that is not revoked receives, and cannot speak for others; otherwise the broker is stopped. */
+export async function requireApart(
+  { layout }: BrokerAccess,
+  { canPublishAsOthers, canReceive }: Access,
+  steps: RevocationStep[],
+): Promise<void> {
+  if (canPublishAsOthers) {
+    throw new EnforcementError({ kind: "broker_open", stopped: await stopBroker(layout) });
+  }
+  if (!canReceive) throw new EnforcementError({ kind: "devices_cut_off" });
+  steps.push({ kind: "access_verified" });
+}
+
 async function proveDenied(
   access: BrokerAccess,
   authority: Authority,
-  { target: { deviceId }, steps }: { target: Target; steps: RevocationStep[] },
+  { target: { deviceId }, steps }: { target: EndTarget; steps: RevocationStep[] },
 ): Promise<void> {
   const allowed = await accessOf(access, authority, { name: deviceId, speak: true });
   if (allowed.canPublish || allowed.canReceive || allowed.canPublishAsOthers) {
@@ -210,7 +236,7 @@ async function proveDenied(
 /** A removed device's id is free again, so no topic is denied to it: its certificates are refused. */
 async function proveEnded(
   access: BrokerAccess,
-  { deviceId }: Target,
+  { deviceId }: EndTarget,
   steps: RevocationStep[],
 ): Promise<void> {
   if (!await endConnection(access, deviceId)) {
@@ -220,7 +246,7 @@ async function proveEnded(
 }
 
 /** Takes the client id over, which ends its connection (MQTT 5 §3.1.4); false if that failed. */
-async function endConnection({ gateway }: BrokerAccess, deviceId: string): Promise<boolean> {
+export async function endConnection({ gateway }: BrokerAccess, deviceId: string): Promise<boolean> {
   // A client id is one for all listeners: the gateway's own certificate can take it over.
   return await connectError(gateway.listener, gateway.credential, deviceId) === undefined;
 }

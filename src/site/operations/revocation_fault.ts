@@ -1,5 +1,15 @@
 /** Why the broker does not use the newest lists, as values; the command line makes the sentences. */
 
+/** Why lists that the store has are not used. */
+export type ListsRefusal =
+  | "not_readable"
+  /** No authority that is trusted here has signed them. */
+  | "not_signed"
+  /** They are signed, and something in them is not as it has to be. */
+  | "not_sound"
+  /** Those in place have a higher number. */
+  | "older";
+
 /** `reason` is what the system, OpenSSL or the broker says, or which file cannot be used. */
 export type RevocationFault =
   /** Nothing listens at its address, so it reads the lists when it starts; `hint` is what to do. */
@@ -13,6 +23,18 @@ export type RevocationFault =
   /** The authority cannot sign the revocation list. */
   | { readonly kind: "list_not_signed"; readonly reason: string }
   | { readonly kind: "lists_not_written"; readonly reason: string }
+  /** Other machines put newer ones into the store again and again. */
+  | { readonly kind: "lists_overtaken" }
+  /** What the store has is not used here. */
+  | { readonly kind: "lists_refused"; readonly because: ListsRefusal }
+  /** There is no certificate with which this broker can be tried. */
+  | { readonly kind: "probe_missing"; readonly path: string }
+  /** These brokers of other gateways, which are at work, do not use the lists of this number. */
+  | {
+    readonly kind: "nodes_behind";
+    readonly listNumber: number;
+    readonly nodes: readonly string[];
+  }
   /** A certificate on the new list is accepted. */
   | { readonly kind: "list_ignored" }
   /** It cannot be seen whether the broker uses the new list. */

@@ -1,8 +1,8 @@
 /** Use cases: a device is revoked, in the registry and at the broker, and restored. */
 
-import type { RegistryStore } from "../../store/registry.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
+import type { BrokerStore } from "./list_publication.ts";
 import type { RevocationStep } from "./revocation.ts";
 import type { RevocationFault } from "./revocation_fault.ts";
 import { secondsOf } from "../../core/time.ts";
@@ -29,29 +29,31 @@ type RevokeDeviceResult =
 
 /** Refuses a device in the registry, then at the broker, and ends its connection. */
 export async function revokeDevice(
-  registry: RegistryStore,
+  store: BrokerStore,
   site: OpenSite,
   { deviceId, reason }: { readonly deviceId: string; readonly reason?: string },
 ): Promise<RevokeDeviceResult> {
-  const device = await registry.find(deviceId);
+  const device = await store.registry.find(deviceId);
   if (!device) return { found: false };
-  await registry.revoke(deviceId, {
+  await store.registry.revoke(deviceId, {
     revokedAt: secondsOf(site.nowMs),
     reason: reason ?? device.revokedReason ?? "",
   });
-  const { steps, ...rest } = await updateBroker(registry, site, { deviceId, because: "revoked" });
+  const { steps, ...rest } = await updateBroker(store, site, {
+    target: { deviceId, because: "revoked" },
+  });
   return { found: true, steps: [{ kind: "device_refused", deviceId }, ...steps], ...rest };
 }
 
 /** Takes a revocation back, in the registry, then at the broker. */
 export async function restoreDevice(
-  registry: RegistryStore,
+  store: BrokerStore,
   site: OpenSite,
   deviceId: string,
 ): Promise<RevokeDeviceResult> {
-  if (!await registry.find(deviceId)) return { found: false };
-  const wasRevoked = await registry.restore(deviceId);
-  const { steps, ...rest } = await updateBroker(registry, site);
+  if (!await store.registry.find(deviceId)) return { found: false };
+  const wasRevoked = await store.registry.restore(deviceId);
+  const { steps, ...rest } = await updateBroker(store, site);
   const restored = { kind: "device_restored", deviceId, wasRevoked } as const;
   return { found: true, steps: [restored, ...steps], ...rest };
 }

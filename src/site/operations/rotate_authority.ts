@@ -1,5 +1,6 @@
 /** Use cases: the devices' authority is rotated, with both trusted in between. */
 
+import { listsBehind } from "../../store/known_nodes.ts";
 import type { RegistryStore } from "../../store/registry.ts";
 import type { SiteLayout } from "../layout.ts";
 import {
@@ -10,6 +11,7 @@ import {
 } from "../pki/authority_rollover.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
+import type { BrokerStore } from "./list_publication.ts";
 import type { RevocationStep } from "./revocation.ts";
 import type { RevocationFault } from "./revocation_fault.ts";
 import { secondsOf } from "../../core/time.ts";
@@ -42,29 +44,29 @@ interface RotateAuthorityResult {
 
 /** Makes a new authority, or continues if that was interrupted, and has the broker trust both. */
 export async function beginAuthorityRotation(
-  registry: RegistryStore,
+  store: BrokerStore,
   site: OpenSite,
 ): Promise<RotateAuthorityResult> {
-  return await thenUpdateBroker(registry, site, () => begin(registry, site));
+  return await thenUpdateBroker(store, site, () => begin(store.registry, site));
 }
 
 /** Distrusts the previous authority; with `force` also if devices would be left behind. */
 export async function finishAuthorityRotation(
-  registry: RegistryStore,
+  store: BrokerStore,
   site: OpenSite,
   { force }: { readonly force: boolean },
 ): Promise<RotateAuthorityResult> {
-  return await thenUpdateBroker(registry, site, () => finish(registry, site, force));
+  return await thenUpdateBroker(store, site, () => finish(store, site, force));
 }
 
 async function thenUpdateBroker(
-  registry: RegistryStore,
+  store: BrokerStore,
   site: OpenSite,
   work: () => Promise<RotateAuthorityResult>,
 ): Promise<RotateAuthorityResult> {
   const done = await locked(site.layout, work);
   if (done.fault) return done;
-  const { steps, ...rest } = await updateBroker(registry, site);
+  const { steps, ...rest } = await updateBroker(store, site);
   return { steps: [...done.steps, ...steps], ...rest };
 }
 
@@ -100,23 +102,41 @@ async function begin(
 }
 
 async function finish(
-  registry: RegistryStore,
-  { layout, nowMs }: OpenSite,
+  store: BrokerStore,
+  site: OpenSite,
   force: boolean,
 ): Promise<RotateAuthorityResult> {
+  const { layout, nowMs } = site;
   const rollover = await currentRollover(layout);
   if (!rollover.ok) return failed(rollover.fault);
   const { issuer, previous } = rollover;
   if (previous === undefined) {
     return { steps: [{ kind: "single_authority", authority: issuer }] };
   }
+  const { registry } = store;
   const devices = await devicesLeft(registry, issuer);
   if (devices.length > 0 && !force) {
     return { steps: [], fault: { kind: "devices_left", devices } };
   }
+  const fault = await nodesLeft(store, site);
+  if (fault && !force) return { steps: [], fault };
   await finishRollover(layout);
   await registry.withdrawIssuedByOthers(issuer, secondsOf(nowMs));
   return { steps: [{ kind: "authority_distrusted", authority: previous }] };
+}
+
+/** Brokers that may not know the new authority yet: from the end of the move on, only that one signs lists. */
+async function nodesLeft(
+  { lists, nodes }: BrokerStore,
+  { config }: OpenSite,
+): Promise<RevocationFault | undefined> {
+  if (lists === undefined || nodes === undefined) return undefined;
+  const { newest } = await lists.numbers(config.node.name);
+  const behind = (await nodes.list()).filter((one) =>
+    one.node !== config.node.name && listsBehind(one, newest) > 0
+  );
+  if (behind.length === 0) return undefined;
+  return { kind: "nodes_behind", listNumber: newest, nodes: behind.map(({ node }) => node) };
 }
 
 /** Devices that are not revoked and have no certificate of the issuing authority. */

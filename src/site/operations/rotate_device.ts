@@ -18,6 +18,7 @@ import { withAuthorityLock } from "../pki/authority_rollover.ts";
 import { openIssuingAuthority } from "../pki/device_authorities.ts";
 import type { OpenSite } from "./broker_access.ts";
 import { updateBroker } from "./broker_update.ts";
+import type { BrokerStore } from "./list_publication.ts";
 import {
   type DeviceBundleOptions,
   DRAFT_PREFIX,
@@ -69,12 +70,12 @@ export type RotateDeviceFault =
 /** Where a rotation works: an open site and its registry, whose secrets open. */
 export interface RotationSite {
   readonly site: OpenSite;
-  readonly registry: RegistryStore;
+  readonly store: BrokerStore;
 }
 
 /** Gives a device a new secret; the one that it uses now is good for `overlapSeconds` more. */
 export async function rotateSecret(
-  { site: { layout, nowMs }, registry }: RotationSite,
+  { site: { layout, nowMs }, store: { registry } }: RotationSite,
   deviceId: string,
   { secret, isKnown, overlapSeconds }: {
     readonly secret: string;
@@ -120,7 +121,7 @@ type CertificateOptions = Pick<DeviceBundleOptions, "validDays" | "publicKey" | 
 
 /** Gives a device a new key and certificate; the ones before stay valid. */
 export async function rotateCertificate(
-  { site: { layout, config, nowMs }, registry }: RotationSite,
+  { site: { layout, config, nowMs }, store: { registry } }: RotationSite,
   deviceId: string,
   options: CertificateOptions,
 ): Promise<RotateDeviceResult> {
@@ -176,11 +177,12 @@ async function renewBundle(
 
 /** Ends the overlap and revokes all certificates but the newest, also at the broker. */
 export async function finishRotation(
-  { site, registry }: RotationSite,
+  { site, store }: RotationSite,
   deviceId: string,
   { force }: { readonly force: boolean },
 ): Promise<RotateDeviceResult> {
   const { layout, nowMs } = site;
+  const { registry } = store;
   await withAuthorityLock(layout, () => clearLeftovers({ layout, registry, nowMs }));
   const { generation, previous } = (await registry.find(deviceId))!;
   const uses = await registry.secretUses(deviceId);
@@ -193,6 +195,6 @@ export async function finishRotation(
   const ended = { kind: "overlap_ended", deviceId, withdrawn } as const;
   const revoked = await registry.revokedCertificates(nowSeconds);
   if (revoked.every((one) => one.deviceId !== deviceId)) return { steps: [ended] };
-  const { steps, ...rest } = await updateBroker(registry, site);
+  const { steps, ...rest } = await updateBroker(store, site);
   return { steps: [ended, ...steps], ...rest };
 }

@@ -8,15 +8,16 @@
  *   lines; one that does not run reads them when it starts.
  */
 
-import type { RegistryStore } from "../../store/registry.ts";
 import type { SiteLayout } from "../layout.ts";
 import { isListening } from "../mosquitto/access_probe.ts";
 import { openDeviceAuthorities } from "../pki/device_authorities.ts";
 import { type BrokerAccess, type OpenSite, readBrokerAccess } from "./broker_access.ts";
 import { type AccessList, listFaults, readAccessLists } from "./broker_lists.ts";
 import { accessOf, probeName } from "./broker_probe.ts";
+import { updateBrokers } from "./broker_update.ts";
 import { EnforcementError } from "./enforcement_error.ts";
-import { enforceRevocations, faultOf, type RevocationStep } from "./revocation.ts";
+import type { BrokerStore } from "./list_publication.ts";
+import { faultOf, type RevocationStep } from "./revocation.ts";
 import type { RevocationFault } from "./revocation_fault.ts";
 
 /** The files that would be changed, none if the site is up to date; or why that cannot be told. */
@@ -47,7 +48,7 @@ export async function planUpgrade(layout: SiteLayout): Promise<UpgradePlan> {
 
 /** Adds what the site lacks, and has the broker use it. */
 export async function upgradeSite(
-  registry: RegistryStore,
+  store: BrokerStore,
   site: OpenSite,
 ): Promise<UpgradeResult> {
   const [read, plan] = [await readBrokerAccess(site), await planUpgrade(site.layout)];
@@ -55,7 +56,8 @@ export async function upgradeSite(
   if (!plan.ok) return { steps: [], fault: plan.fault };
   const looked = plan.changes.length === 0 ? await lookAtBroker(read.access) : undefined;
   if (looked !== undefined) return looked;
-  const { steps, fault } = await enforceRevocations(registry, read.access, { upgrade: true });
+  const own = { access: read.access, node: site.config.node.name };
+  const { steps, fault } = await updateBrokers(store, own, { upgrade: true });
   if (fault?.kind !== "broker_not_running") return { steps, ...(fault && { fault }) };
   return { steps: [...steps, { kind: "broker_not_running", reason: fault.reason }] };
 }

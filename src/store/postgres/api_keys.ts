@@ -1,7 +1,7 @@
 /** The keys of the API; the rules are those of the SQLite engine's api_keys.ts. */
 
 import { secondsOf } from "../../core/time.ts";
-import { type ApiKey, type ApiKeyStore, FIRST_KEY_NAME } from "../api_keys.ts";
+import { type ApiKey, type ApiKeyRole, type ApiKeyStore, FIRST_KEY_NAME } from "../api_keys.ts";
 import type { Connection, Query } from "./connection.ts";
 import { readMark, writeMark } from "./marks.ts";
 
@@ -34,6 +34,7 @@ export class PostgresApiKeys implements ApiKeyStore {
       name: row["name"] as string,
       digest: row["digest"] as Uint8Array,
       createdAt: row["created_at"] as number,
+      role: row["role"] as ApiKeyRole,
       deviceIds: row["every_device"] === true ? undefined : row["devices"] as string[],
     }));
   }
@@ -51,7 +52,8 @@ export class PostgresApiKeys implements ApiKeyStore {
       await query("SELECT 1 FROM marks WHERE node = '' AND name = 'api_keys_begun' FOR UPDATE");
       if (await readMark(query, "api_keys_begun") !== 0) return false;
       const createdAt = secondsOf(nowMs);
-      return await add(query, digest, { name: FIRST_KEY_NAME, createdAt, deviceIds: undefined });
+      const first = { name: FIRST_KEY_NAME, role: "commands", deviceIds: undefined } as const;
+      return await add(query, digest, { ...first, createdAt });
     });
   }
 
@@ -67,11 +69,12 @@ export class PostgresApiKeys implements ApiKeyStore {
 async function add(
   query: Query,
   digest: Uint8Array,
-  { name, createdAt, deviceIds }: Omit<ApiKey, "digest">,
+  { name, createdAt, role, deviceIds }: Omit<ApiKey, "digest">,
 ): Promise<boolean> {
   const added = await query(
-    "INSERT INTO api_keys VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING 1",
-    [name, digest, createdAt, deviceIds === undefined],
+    `INSERT INTO api_keys (name, digest, created_at, every_device, role)
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING 1`,
+    [name, digest, createdAt, deviceIds === undefined, role],
   );
   if (added.length === 0) return false;
   await query(

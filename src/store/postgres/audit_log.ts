@@ -5,10 +5,19 @@
  * them, before the audit is read, and by each gateway twice a second.
  */
 
-import type { AuditEntry, AuditHead, AuditProof, AuditStore, LastRejection } from "../audit.ts";
-import { AUDIT_GENESIS } from "../audit.ts";
+import {
+  AUDIT_GENESIS,
+  type AuditEntry,
+  type AuditHead,
+  type AuditProof,
+  type AuditStore,
+  type LastRejection,
+  REJECTION_COUNTS_MAX,
+  type RejectionCount,
+  REJECTIONS_LOOK_BACK_MAX,
+} from "../audit.ts";
 import { ChainProof, TRIMMED } from "../chain_proof.ts";
-import { auditEntryOf } from "../stored_audit.ts";
+import { auditEntryOf, rejectionCountOf } from "../stored_audit.ts";
 import type { Connection, Query } from "./connection.ts";
 import { readMark } from "./marks.ts";
 import { inPages, PAGE_MAX } from "./pages.ts";
@@ -65,6 +74,21 @@ export class PostgresAudit implements AuditStore {
       [deviceId, sequence - LOOK_BACK_MAX],
     );
     return row && { at: row["at"] as number, code: row["code"] as string };
+  }
+
+  async rejections(since: number): Promise<RejectionCount[]> {
+    const { sequence } = await this.head();
+    const rows = await this.#query(
+      `SELECT identity, code, sum(count)::bigint AS count, min(at) AS first, max(at) AS last FROM (
+        SELECT subject AS identity, detail AS code, count, at FROM audit
+        WHERE sequence > $1 AND event = 'message_rejected' AND at >= $2
+        UNION ALL SELECT identity, code, count, since AS at FROM audit_rejections
+        WHERE count > 0 AND since >= $2
+      ) AS rejections GROUP BY identity, code
+      ORDER BY 3 DESC, identity, code LIMIT ${REJECTION_COUNTS_MAX}`,
+      [sequence - REJECTIONS_LOOK_BACK_MAX, since],
+    );
+    return rows.map(rejectionCountOf);
   }
 
   async prove(pinned?: Uint8Array): Promise<AuditProof> {

@@ -8,7 +8,12 @@ import type {
   RequestKey,
   StoredCommand,
 } from "../../core/command_store.ts";
-import type { CommandStore } from "../commands.ts";
+import {
+  type CommandPart,
+  type CommandStore,
+  LOOKED_THROUGH_MAX,
+  type NewestCommands,
+} from "../commands.ts";
 import { commandRowOf, requestOf, UNACKNOWLEDGED_MAX } from "../stored_command.ts";
 import type { Connection, Query } from "./connection.ts";
 import { inPages, PAGE_MAX } from "./pages.ts";
@@ -61,6 +66,23 @@ export class PostgresCommands implements CommandStore {
       )
     );
     for await (const row of rows) yield commandRowOf(row).command;
+  }
+
+  async newest({ deviceIds, state, before, limit }: NewestCommands): Promise<CommandPart> {
+    const [last] = await this.#query("SELECT max(number) AS n FROM commands");
+    const end = before ?? ((last!["n"] ?? 0) as number) + 1;
+    const from = Math.max(1, end - LOOKED_THROUGH_MAX);
+    const rows = await this.#query(
+      `SELECT * FROM commands WHERE number < $1 AND number >= $2
+         AND ($3::text[] IS NULL OR device_id = ANY($3)) AND ($4::text IS NULL OR state = $4)
+       ORDER BY number DESC LIMIT $5`,
+      [end, from, deviceIds ?? null, state ?? null, limit],
+    );
+    const next = rows.length === limit ? rows.at(-1)!["number"] as number : from;
+    return {
+      commands: rows.map((row) => commandRowOf(row).command),
+      next: next > 1 ? next : undefined,
+    };
   }
 
   async nextWaiting(deviceId: string, nowSeconds: number): Promise<StoredCommand | undefined> {

@@ -5,6 +5,7 @@ import type {
   DeadLetterStore,
   DeadLetterSummary,
   Extent,
+  NewestDeadLetters,
   Selection,
 } from "../dead_letters.ts";
 import { STEADY_OFFSET_MARK } from "../clock_marks.ts";
@@ -74,6 +75,17 @@ export class PostgresDeadLetters implements DeadLetterStore {
       )
     );
     for await (const row of rows) yield { ...summaryOf(row), ...deathOf(row) };
+  }
+
+  async newest({ deviceIds, before, limit }: NewestDeadLetters): Promise<DeadLetterSummary[]> {
+    const last = Number.MAX_SAFE_INTEGER;
+    const rows = await this.#query(
+      `SELECT ${SUMMARY_COLUMNS}, died_ms, status, reason FROM dead_letters
+       WHERE (died_ms, sequence) < ($1, $2) AND ($3::text[] IS NULL OR device_id = ANY($3))
+       ORDER BY died_ms DESC, sequence DESC LIMIT $4`,
+      [before?.deadLetteredAtMs ?? last, before?.sequence ?? last, deviceIds ?? null, limit],
+    );
+    return rows.map((row) => ({ ...summaryOf(row), ...deathOf(row) }));
   }
 
   async find(sequence: number): Promise<DeadLetter | undefined> {

@@ -31,7 +31,7 @@ const COLUMNS: Readonly<Record<string, string>> = {
   device_secrets: "device_id text, generation bigint, previous_secret text, " +
     "previous_generation bigint, previous_until bigint",
   device_secret_uses: "device_id text, generation bigint, last_used bigint",
-  api_keys: "name text, digest bytes, created_at bigint, every_device flag",
+  api_keys: "name text, digest bytes, created_at bigint, every_device flag, role text",
   api_key_devices: "name text, device_id text",
   audit: "sequence bigint, at bigint, author text, event text, subject text, detail text, " +
     "count bigint, hash bytes",

@@ -10,8 +10,12 @@ const TABLES = [
   "marks",
   "presence",
   "outbox_changes",
+  "broker_list_uses",
   "nodes",
 ] as const;
+
+/** Of what is shown in a line. */
+const FAULT_MAX_CHARS = 1_000;
 
 /** The nodes. */
 export class PostgresKnownNodes implements KnownNodes {
@@ -25,14 +29,18 @@ export class PostgresKnownNodes implements KnownNodes {
     const rows = await this.#connection.query(
       `SELECT n.node, (extract(epoch FROM l.until - clock_timestamp()) * 1000)::bigint AS left_ms,
          l.wall_ms - (extract(epoch FROM l.renewed) * 1000)::bigint AS ahead_ms,
-         (SELECT count(*) FROM outbox o WHERE o.node = n.node) AS entries
-       FROM nodes n LEFT JOIN leases l ON l.node = n.node ORDER BY n.node`,
+         (SELECT count(*) FROM outbox o WHERE o.node = n.node) AS entries,
+         u.number AS list_number, left(u.fault, ${FAULT_MAX_CHARS}) AS list_fault
+       FROM nodes n LEFT JOIN leases l ON l.node = n.node
+         LEFT JOIN broker_list_uses u ON u.node = n.node ORDER BY n.node`,
     );
     return rows.map((row) => ({
       node: row["node"] as string,
       leftMs: (row["left_ms"] ?? undefined) as number | undefined,
       aheadMs: (row["ahead_ms"] ?? undefined) as number | undefined,
       entries: row["entries"] as number,
+      listNumber: (row["list_number"] ?? undefined) as number | undefined,
+      listFault: (row["list_fault"] ?? undefined) as string | undefined,
     }));
   }
 

@@ -194,13 +194,19 @@ export class PostgresMessages implements MessageStore {
          (SELECT count(*) FROM commands WHERE state = 'waiting' AND is_kept) AS waiting,
          (SELECT coalesce(sum(greatest(n_live_tup, 0)), 0)::bigint FROM pg_stat_user_tables
            WHERE schemaname = current_schema() AND relname LIKE 'replay\\_guard\\_%') AS ids,
-         (SELECT accepted_ms FROM outbox WHERE node = $1 ORDER BY sequence LIMIT 1) AS oldest`,
+         (SELECT accepted_ms FROM outbox WHERE node = $1 ORDER BY sequence LIMIT 1) AS oldest,
+         (SELECT max(number) FROM broker_lists) AS list,
+         (SELECT number FROM broker_list_uses WHERE node = $1) AS list_used`,
       [this.#parts.place.node],
     );
     return {
       deadLetters: row!["dead"] as number,
       replayIds: row!["ids"] as number,
       commandsWaiting: row!["waiting"] as number,
+      listsBehind: Math.max(
+        0,
+        ((row!["list"] ?? 0) as number) - ((row!["list_used"] ?? 0) as number),
+      ),
       oldestAcceptedMs: (row!["oldest"] ?? Infinity) as number,
     };
   }

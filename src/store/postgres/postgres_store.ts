@@ -16,6 +16,7 @@ import { PostgresRegistry } from "./registry.ts";
 import { PostgresReplayIds } from "./replay_ids.ts";
 import { migrate, requireSchema } from "./schema.ts";
 import { PostgresSecrets } from "./sealing.ts";
+import { PostgresLists } from "./shared_lists.ts";
 import { PostgresTemporaryDevices } from "./temporary_devices.ts";
 import { PostgresOutbox } from "./waiting_entries.ts";
 
@@ -44,6 +45,7 @@ export async function openPostgresStore(
   return {
     messages: (limits) => new PostgresMessages({ intake, rest, place, seen }, limits),
     nodes: new PostgresKnownNodes(rest),
+    lists: new PostgresLists(rest),
     registry: new PostgresRegistry(rest, sealingKeys, seen),
     replayIds: new PostgresReplayIds(rest),
     outbox: new PostgresOutbox(rest),

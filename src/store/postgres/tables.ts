@@ -5,6 +5,7 @@
  */
 
 import { AUDITED_CHANGES, type AuditedChange, SECRET_COLUMNS } from "../audited_changes.ts";
+import { ROLE_CHECK } from "../role_check.ts";
 import { SCHEMA_NAME } from "./connection.ts";
 
 const TABLES = `
@@ -50,7 +51,8 @@ const TABLES = `
     name text COLLATE "C" PRIMARY KEY,
     digest bytea NOT NULL UNIQUE,           -- SHA-256 of the key
     created_at bigint NOT NULL,             -- Unix seconds
-    every_device boolean NOT NULL           -- also those that api_key_devices does not name
+    every_device boolean NOT NULL,          -- also those that api_key_devices does not name
+    role text NOT NULL CHECK (${ROLE_CHECK})
   );
   CREATE UNIQUE INDEX api_keys_by_name ON api_keys (lower(name));
 
@@ -140,6 +142,18 @@ const TABLES = `
     outcome text
   );
   CREATE INDEX mail_by_node ON mail (node, number);
+
+  CREATE TABLE broker_lists (               -- the newest lists of the brokers: one row
+    number bigint PRIMARY KEY CHECK (number BETWEEN 1 AND ${Number.MAX_SAFE_INTEGER}),
+    content text NOT NULL,                  -- JSON; who takes it checks it
+    signatures text NOT NULL                -- JSON: by the authorities of the devices
+  );
+  CREATE TABLE broker_list_uses (
+    node text COLLATE "C" PRIMARY KEY,
+    number bigint,                          -- of the lists that its broker was proved to use
+    fault text,                             -- why it does not use newer ones
+    probe text                              -- the certificate with which it is tried
+  );
 
   -- A partition holds the ids of ten minutes, by the signed timestamp.
   CREATE TABLE replay_guard (

@@ -9,7 +9,7 @@
  */
 
 import type { StatementSync } from "node:sqlite";
-import { type ApiKey, FIRST_KEY_NAME } from "../api_keys.ts";
+import { type ApiKey, type ApiKeyRole, FIRST_KEY_NAME } from "../api_keys.ts";
 import type { Database } from "./database.ts";
 import { secondsOf } from "../../core/time.ts";
 
@@ -50,6 +50,7 @@ export class ApiKeys {
         name,
         digest: row["digest"] as Uint8Array,
         createdAt: row["created_at"] as number,
+        role: row["role"] as ApiKeyRole,
         deviceIds: row["every_device"] === 1 ? undefined : devices,
       };
     });
@@ -64,11 +65,18 @@ export class ApiKeys {
   /** Adds a key; false if the name is taken. `deviceIds` undefined: for every device. */
   add(
     digest: Uint8Array,
-    { name, createdAt, deviceIds }: Omit<ApiKey, "digest">,
+    { name, createdAt, role, deviceIds }: Omit<ApiKey, "digest">,
   ): boolean {
     return this.#store.transaction(() => {
-      const { changes } = this.#store.prepare("INSERT OR IGNORE INTO api_keys VALUES (?, ?, ?, ?)")
-        .run(name, digest, createdAt, deviceIds === undefined ? 1 : 0);
+      const { changes } = this.#store.prepare(`
+        INSERT INTO api_keys (name, digest, created_at, every_device, role) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT DO NOTHING`).run(
+        name,
+        digest,
+        createdAt,
+        deviceIds === undefined ? 1 : 0,
+        role,
+      );
       if (changes === 0) return false;
       const scope = this.#store.prepare("INSERT OR IGNORE INTO api_key_devices VALUES (?, ?)");
       for (const deviceId of deviceIds ?? []) scope.run(name, deviceId);
@@ -82,7 +90,8 @@ export class ApiKeys {
   importFirst(digest: Uint8Array, nowMs: number): boolean {
     if (this.#store.readMark("api_keys_begun") !== 0) return false;
     const createdAt = secondsOf(nowMs);
-    return this.add(digest, { name: FIRST_KEY_NAME, createdAt, deviceIds: undefined });
+    const first = { name: FIRST_KEY_NAME, role: "commands", deviceIds: undefined } as const;
+    return this.add(digest, { ...first, createdAt });
   }
 
   /** Takes a key out; false if there is none of that name. */

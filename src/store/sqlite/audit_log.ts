@@ -9,9 +9,18 @@
  */
 
 import type { StatementSync } from "node:sqlite";
-import type { AuditEntry, AuditHead, AuditLimits, AuditProof, LastRejection } from "../audit.ts";
+import {
+  type AuditEntry,
+  type AuditHead,
+  type AuditLimits,
+  type AuditProof,
+  type LastRejection,
+  REJECTION_COUNTS_MAX,
+  type RejectionCount,
+  REJECTIONS_LOOK_BACK_MAX,
+} from "../audit.ts";
 import { ChainProof, TRIMMED } from "../chain_proof.ts";
-import { auditEntryOf } from "../stored_audit.ts";
+import { auditEntryOf, rejectionCountOf } from "../stored_audit.ts";
 import type { Database } from "./database.ts";
 import { DAY_SECONDS, secondsOf } from "../../core/time.ts";
 
@@ -64,6 +73,21 @@ export class AuditLog {
         )
       ) ORDER BY at DESC LIMIT 1`).get(deviceId, this.head().sequence - LOOK_BACK_MAX);
     return row && { at: row["at"] as number, code: row["code"] as string };
+  }
+
+  /** What was rejected since a time, Unix seconds, most first; among the newest entries. */
+  rejections(since: number): RejectionCount[] {
+    const after = this.head().sequence - REJECTIONS_LOOK_BACK_MAX;
+    return this.#store.prepare(`
+      SELECT identity, code, sum(count) AS count, min(at) AS first, max(at) AS last FROM (
+        SELECT subject AS identity, detail AS code, count, at FROM audit
+        WHERE sequence > ?1 AND event = 'message_rejected' AND at >= ?2
+        UNION ALL SELECT identity, code, count, since AS at FROM audit_rejections
+        WHERE count > 0 AND since >= ?2
+      ) AS rejections GROUP BY identity, code
+      ORDER BY 3 DESC, identity, code LIMIT ${REJECTION_COUNTS_MAX}`).all(after, since).map(
+      rejectionCountOf,
+    );
   }
 
   /** Chains what another program has left. */

@@ -10,6 +10,7 @@ import type {
   StoredCommand,
 } from "../../core/command_store.ts";
 import type { CommandRow } from "../command_changes.ts";
+import { type CommandPart, LOOKED_THROUGH_MAX, type NewestCommands } from "../commands.ts";
 import { commandRowOf, requestOf, UNACKNOWLEDGED_MAX } from "../stored_command.ts";
 import type { Database } from "./database.ts";
 
@@ -33,6 +34,9 @@ export class CommandRows {
   readonly #byMessage: StatementSync;
   readonly #unconcluded: StatementSync;
   readonly #page: StatementSync;
+  readonly #last: StatementSync;
+  readonly #newest: StatementSync;
+  readonly #newestOfOne: StatementSync;
 
   constructor(database: Database) {
     this.#find = database.prepare("SELECT * FROM commands WHERE message_id = ? AND device_id = ?");
@@ -44,6 +48,13 @@ export class CommandRows {
     this.#page = database.prepare(`
       SELECT * FROM commands WHERE number > ? AND (? IS NULL OR device_id = ?)
         AND (? IS NULL OR state = ?) ORDER BY number LIMIT ${PAGE_MAX}`);
+    this.#last = database.prepare("SELECT max(number) AS n FROM commands");
+    this.#newest = database.prepare(`
+      SELECT * FROM commands WHERE number < ? AND number >= ? AND (? IS NULL OR state = ?)
+      ORDER BY number DESC LIMIT ?`);
+    this.#newestOfOne = database.prepare(`
+      SELECT * FROM commands WHERE device_id = ? AND number < ? AND number >= ?
+        AND (? IS NULL OR state = ?) ORDER BY number DESC LIMIT ?`);
     this.#nextWaiting = database.prepare(`
       SELECT * FROM commands WHERE device_id = ? AND state = 'waiting' AND payload IS NOT NULL
         AND is_kept = 1 AND expires > ? ORDER BY number LIMIT 1`);
@@ -101,6 +112,23 @@ export class CommandRows {
       for (const row of page) yield commandRowOf(row).command;
       number = page.at(-1)?.["number"] as number ?? number;
     } while (page.length === PAGE_MAX);
+  }
+
+  /** Some of them, the newest first; of each device apart, so that an index has them. */
+  newest({ deviceIds, state, before, limit }: NewestCommands): CommandPart {
+    const end = before ?? ((this.#last.get()!["n"] ?? 0) as number) + 1;
+    const from = Math.max(1, end - LOOKED_THROUGH_MAX);
+    const which = [end, from, state ?? null, state ?? null, limit] as const;
+    const rows = deviceIds === undefined
+      ? this.#newest.all(...which)
+      : deviceIds.flatMap((deviceId) => this.#newestOfOne.all(deviceId, ...which));
+    const numberOf = (row: Record<string, SQLOutputValue>) => row["number"] as number;
+    const part = rows.toSorted((one, other) => numberOf(other) - numberOf(one)).slice(0, limit);
+    const next = part.length === limit ? numberOf(part.at(-1)!) : from;
+    return {
+      commands: part.map((row) => commandRowOf(row).command),
+      next: next > 1 ? next : undefined,
+    };
   }
 
   /** The first that waits for the device. */

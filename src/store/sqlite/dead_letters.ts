@@ -18,6 +18,7 @@ import {
   type DeadLetterSummary,
   expiredOf,
   type Extent,
+  type NewestDeadLetters,
   type Selection,
 } from "../dead_letters.ts";
 import { STEADY_OFFSET_MARK } from "../clock_marks.ts";
@@ -29,6 +30,11 @@ const PAGE_MAX = 256;
 
 /** Most dead letters in one transaction: about 4 MB of the largest ones. */
 const BATCH_MAX = 64;
+
+/** Without what may be large. */
+const SUMMARY =
+  "sequence, device_id, message_id, timestamp, accepted_ms, died_ms, status, reason, " +
+  "command_state";
 
 /** A selection as SQL takes it: first and last sequence number, device or null, device or null. */
 type Range = [number, number, string | null, string | null];
@@ -42,6 +48,8 @@ export class DeadLetters {
   readonly #count: StatementSync;
   readonly #extent: StatementSync;
   readonly #page: StatementSync;
+  readonly #newest: StatementSync;
+  readonly #newestOfOne: StatementSync;
   readonly #find: StatementSync;
   readonly #byMessage: StatementSync;
   readonly #revive: StatementSync;
@@ -61,9 +69,14 @@ export class DeadLetters {
       SELECT coalesce(max(sequence), 0) AS last, coalesce(max(length(device_id)), 0) AS chars
       FROM dead_letters`);
     this.#page = store.prepare(`
-      SELECT sequence, device_id, message_id, timestamp, accepted_ms, died_ms, status, reason,
-        command_state FROM dead_letters WHERE (died_ms, sequence) > (?, ?) AND sequence <= ?
+      SELECT ${SUMMARY} FROM dead_letters WHERE (died_ms, sequence) > (?, ?) AND sequence <= ?
       ORDER BY died_ms, sequence LIMIT ${PAGE_MAX}`);
+    this.#newest = store.prepare(`
+      SELECT ${SUMMARY} FROM dead_letters WHERE (died_ms, sequence) < (?, ?)
+      ORDER BY died_ms DESC, sequence DESC LIMIT ?`);
+    this.#newestOfOne = store.prepare(`
+      SELECT ${SUMMARY} FROM dead_letters WHERE device_id = ? AND (died_ms, sequence) < (?, ?)
+      ORDER BY died_ms DESC, sequence DESC LIMIT ?`);
     this.#find = store.prepare("SELECT * FROM dead_letters WHERE sequence = ?");
     this.#byMessage = store.prepare(
       `SELECT sequence FROM dead_letters
@@ -120,6 +133,17 @@ export class DeadLetters {
     } while (page.length === PAGE_MAX);
   }
 
+  /** Some of them, the newest first; of each device apart, so that an index has them. */
+  newest({ deviceIds, before, limit }: NewestDeadLetters): DeadLetterSummary[] {
+    const last = Number.MAX_SAFE_INTEGER;
+    const from = [before?.deadLetteredAtMs ?? last, before?.sequence ?? last];
+    const rows = deviceIds === undefined
+      ? this.#newest.all(...from, limit)
+      : deviceIds.flatMap((deviceId) => this.#newestOfOne.all(deviceId, ...from, limit));
+    const letters = rows.map((row) => ({ ...summaryOf(row), ...deathOf(row) }));
+    return deviceIds === undefined ? letters : letters.toSorted(byNewestDeath).slice(0, limit);
+  }
+
   /** The dead letter of a sequence number; undefined if there is none. */
   find(sequence: number): DeadLetter | undefined {
     const row = this.#find.get(sequence);
@@ -167,6 +191,10 @@ export class DeadLetters {
       yield done;
     }
   }
+}
+
+function byNewestDeath(one: DeadLetterSummary, other: DeadLetterSummary): number {
+  return other.deadLetteredAtMs - one.deadLetteredAtMs || other.sequence - one.sequence;
 }
 
 function rangeOf(selection: Selection, lastSequence: number): Range {

@@ -20,7 +20,8 @@ const SELECTS: Readonly<Record<string, string>> = {
   device_secrets: `SELECT device_id, generation, previous_secret, previous_generation,
     previous_until FROM device_secrets`,
   device_secret_uses: "SELECT device_id, generation, last_used FROM device_secret_uses",
-  api_keys: "SELECT name, digest, created_at, every_device = 1 AS every_device FROM api_keys",
+  api_keys: `SELECT name, digest, created_at, every_device = 1 AS every_device, role
+    FROM api_keys`,
   api_key_devices: "SELECT name, device_id FROM api_key_devices",
   audit: `SELECT sequence, at, author, event, subject, detail, count, hash FROM audit
     ORDER BY sequence`,

@@ -172,6 +172,7 @@ export class SqliteMessages implements MessageStore {
       deadLetters: this.#deadLetters.count(),
       replayIds: this.#replayGuard.count(),
       commandsWaiting: this.#commands.countWaiting(),
+      listsBehind: 0,
       oldestAcceptedMs: this.#outbox.oldestAcceptedMs(),
     };
   }

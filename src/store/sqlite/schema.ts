@@ -8,6 +8,7 @@
  */
 
 import { AUDITED_CHANGES, type AuditedChange, SECRET_COLUMNS } from "../audited_changes.ts";
+import { ROLE_CHECK } from "../role_check.ts";
 import { COMMAND_CLOCK_MIGRATION, COMMANDS_MIGRATION } from "./command_schema.ts";
 
 /** Marks a SQLite file as this program's (`PRAGMA application_id`): "SIoT". */
@@ -224,6 +225,11 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX dead_letters_by_message ON dead_letters (lower(message_id));
   `,
   COMMAND_CLOCK_MIGRATION,
+  // What an API key is for; and the dead letters of one device.
+  `
+  ALTER TABLE api_keys ADD COLUMN role TEXT NOT NULL DEFAULT 'commands' CHECK (${ROLE_CHECK});
+  CREATE INDEX dead_letters_by_device ON dead_letters (device_id, died_ms, sequence);
+  `,
 ];
 
 /** Triggers that count up `registry_revision`, so that a running gateway notices any writer. */

@@ -50,6 +50,7 @@ function storeOn(database: Database, sealingKeys: readonly SealingKey[]): Store 
   return {
     messages: (limits) => new SqliteMessages(database, limits),
     nodes: undefined,
+    lists: undefined,
     registry: promised(new Registry(database, sealingKeys)),
     get replayIds() {
       return promised(openReplayGuard());

@@ -24,12 +24,13 @@ import {
 const SILENT = "run";
 
 /**
- * They need a gateway or a server that runs: `commands_cli_test.ts`, `watch_test.ts`, `demo_test.ts` and
- * `node_commands_test.ts` try them; or they need no site: `monitor_test.ts`.
+ * They need a gateway or a server that runs: `commands_cli_test.ts`, `watch_test.ts`, `demo_test.ts`,
+ * `node_commands_test.ts` and `lists_test.ts` try them; or they need no site: `monitor_test.ts`.
  */
 const ELSEWHERE = [
   ...["command", "watch", "demo", "commands cancel"],
   ...["store migrate", "store move", "node add", "node list", "node remove"],
+  ...["lists follow", "lists show", "lists publish"],
   ...["monitor rules", "monitor dashboard"],
 ];
 
@@ -190,7 +191,7 @@ async function changeKeys(site: JsonSite): Promise<void> {
   assert.equal((await site.json("secrets", "unseal")).count, count);
   const { head } = await site.json("audit", "verify");
   assert.equal((await site.json("audit", "export")).at(-1).hash, head.hash);
-  assert.equal((await site.json("install", "--print")).files.length, 3);
+  assert.equal((await site.json("install", "--print")).files.length, 4);
   assert.match((await site.json("monitor", "scrape")).text, /^scrape_configs:/);
   const checks = await site.json("doctor", "--offline");
   assert.equal(checks[0].name, "settings");

@@ -67,6 +67,8 @@ Deno.test("key add refuses a name that is taken, an unknown device, and a scope 
         "sensor_002",
       ]],
       [2, /Cannot take both/, ["add", "x", "--device", "sensor_001", "--metrics-only"]],
+      [2, /Only one of/, ["add", "x", "--view", "--operate"]],
+      [2, /Only one of/, ["add", "x", "--view", "--metrics-only"]],
       [2, /Cannot name a key "a b"/, ["add", "a b"]],
       [1, /no key "x"/, ["remove", "x"]],
     ];
@@ -92,10 +94,38 @@ Deno.test("there are at most so many keys as each request can be compared with",
     const keys = new ApiKeys(store);
     for (let i = 1; i < API_KEYS_MAX; i++) {
       assert.ok(
-        keys.add(apiKeyDigest(`key ${i}`), { name: `n${i}`, createdAt: 1, deviceIds: undefined }),
+        keys.add(apiKeyDigest(`key ${i}`), {
+          name: `n${i}`,
+          createdAt: 1,
+          role: "commands" as const,
+          deviceIds: undefined,
+        }),
       );
     }
     store.close();
     assert.match((await key("add", "more")).stderr, /there are 100/);
+  });
+});
+
+Deno.test("a key for looking says so wherever it is shown", async () => {
+  await withSite(async (key) => {
+    assert.match(
+      (await key("add", "ann", "--view")).stderr,
+      /^Added ann, for every device, to view;/m,
+    );
+    const added = await key("add", "bob", "--operate", "--device", "sensor_001", "--json");
+    const { key: text, ...rest } = JSON.parse(added.stdout);
+    assert.match(text, /^[A-Za-z0-9_-]{43}$/);
+    assert.deepEqual(rest, { name: "bob", role: "operate", devices: ["sensor_001"] });
+    const list = await key("list");
+    assert.match(list.stdout, /^ann .* every device, to view$/m);
+    assert.match(list.stdout, /^bob .* sensor_001, to operate$/m);
+    assert.match(list.stdout, /^backend .* every device$/m);
+    const json = JSON.parse((await key("list", "--json")).stdout);
+    assert.deepEqual(json.map(({ name, role }: Record<string, unknown>) => [name, role]), [
+      ["ann", "view"],
+      ["backend", "commands"],
+      ["bob", "operate"],
+    ]);
   });
 });

@@ -80,8 +80,9 @@ Deno.test({
       const certificates = [...Deno.readDirSync(`${folder}/certs`)].map(({ name }) => name).sort();
       assert.deepEqual(certificates, [
         ...["broker.crt", "broker.key", "device-ca.crl", "device-ca.crt", "gateway-ca.crt"],
-        ...["gateway.crt", "gateway.key"],
+        ...["gateway.crt", "gateway.key", "probe.crt", "probe.key"],
       ]);
+      assert.equal(Deno.statSync(`${folder}/certs/probe.key`).mode! & 0o777, 0o600);
       assert.equal(Deno.statSync(`${folder}/secrets.key`).mode! & 0o777, 0o600);
       const broker = await Deno.readTextFile(`${folder}/mosquitto/mosquitto.conf`);
       assert.match(broker, /^cafile \/srv\/b\/certs\//m);
@@ -123,6 +124,9 @@ Deno.test({
         await shell(["init", ...quietPorts(), "--dir", `${folder}/plain`]);
         const plain = await shell(["node", "list", "--dir", `${folder}/plain`]);
         assert.match(plain.stderr, /The store is a file/);
+        const lists = await shell(["lists", "follow", "--dir", `${folder}/plain`]);
+        assert.equal(lists.code, 1);
+        assert.match(lists.stderr, /^error: The store is a file/);
       });
     }),
 });

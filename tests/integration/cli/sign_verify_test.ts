@@ -1,7 +1,7 @@
 /** `sign` and `verify`, as a firmware author uses them. */
 
 import assert from "node:assert/strict";
-import { tryInSite } from "../../../src/doctor/diagnosis/message_trial.ts";
+import { tryInSite } from "../../../src/diagnosis/message_trial.ts";
 import { readEnvelope } from "../../../src/core/envelope.ts";
 import { REJECTION_CODES } from "../../../src/core/rejection.ts";
 import { originOf } from "../../../src/core/topic.ts";

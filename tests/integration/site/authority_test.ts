@@ -12,6 +12,9 @@ import {
   serialFrom,
 } from "../../../src/site/pki/authority.ts";
 
+import { isSignedBy, signText } from "../../../src/site/pki/signed_text.ts";
+import { withFolder } from "../../support/with_folder.ts";
+
 const NOW_MS = Date.UTC(2030, 0, 15, 12, 0, 0, 789);
 
 Deno.test("createAuthority() makes a CA that OpenSSL reads as one that signs no further CA", async () => {
@@ -128,6 +131,35 @@ Deno.test("serialFrom() is positive, non-zero and 16 bytes long whatever the ran
   assert.equal(serialFrom(new Uint8Array(16)), "40" + "00".repeat(15));
   assert.equal(serialFrom(new Uint8Array(16).fill(0xff)), "7f" + "ff".repeat(15));
 });
+
+for (
+  const kind of [
+    ["rsa:2048"],
+    ["ed25519"],
+    ["ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
+    ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
+  ]
+) {
+  Deno.test(`signText() signs with an authority's own key, ${kind.at(-1)}`, async () => {
+    await withFolder(async (folder) => {
+      const [key, certificate] = [join(folder, "key"), join(folder, "certificate")];
+      await openssl([
+        ...["req", "-x509", "-nodes", "-subj", "/CN=Own", "-newkey", ...kind],
+        ...["-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", key],
+        ...["-out", certificate],
+      ], "");
+      const certificatePem = await Deno.readTextFile(certificate);
+      const opened = await openAuthority({
+        certificatePem,
+        keyPem: await Deno.readTextFile(key),
+      });
+      assert.ok(opened.ok);
+      const signed = await signText(opened.authority, "text");
+      assert.ok(await isSignedBy([certificatePem], "text", [signed]));
+      assert.ok(!await isSignedBy([certificatePem], "texts", [signed]));
+    });
+  });
+}
 
 /** What `openssl verify` says, at the tests' own time. */
 async function verify(

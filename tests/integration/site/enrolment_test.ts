@@ -17,7 +17,7 @@ async function addBoth(
   const config = configOf(layout);
   const store = await openStore(config.store, { author: "command" });
   try {
-    const result = await addDevices(store.registry, { layout, config, nowMs: Date.now() }, {
+    const result = await addDevices(store, { layout, config, nowMs: Date.now() }, {
       requests: ["a", "b"].map((deviceId) => ({ deviceId, secret: `secret of ${deviceId}` })),
       progress: (done) => {
         if (done === 2) meanwhile();

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createHmac } from "node:crypto";
 import fc from "fast-check";
-import { likelyMistakes } from "../../../src/doctor/diagnosis/explanation.ts";
-import { SEARCH_LIMITS } from "../../../src/doctor/diagnosis/signature_mistakes.ts";
+import { likelyMistakes } from "../../../src/diagnosis/explanation.ts";
+import { SEARCH_LIMITS } from "../../../src/diagnosis/signature_mistakes.ts";
 import { DEVICE_ID, MESSAGE_ID, NOW, SECRET, TIMESTAMP } from "../../support/judge.ts";
 import {
   assertSaid,

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { REJECTION_CODES } from "../../../src/core/rejection.ts";
-import { tryInSite } from "../../../src/doctor/diagnosis/message_trial.ts";
+import { tryInSite } from "../../../src/diagnosis/message_trial.ts";
 import { Verifier } from "../../../src/gateway/pipeline/verifier.ts";
 import { DeviceKeys } from "../../../src/store/device_keys.ts";
 import { openStore } from "../../../src/store/open_store.ts";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { likelyMistakes } from "../../../src/doctor/diagnosis/explanation.ts";
+import { likelyMistakes } from "../../../src/diagnosis/explanation.ts";
 import { DEVICE_ID, MESSAGE_ID, SECRET, TIMESTAMP } from "../../support/judge.ts";
 import {
   assertSaid,

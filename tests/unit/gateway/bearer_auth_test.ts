@@ -11,7 +11,13 @@ const KEY = "k".repeat(43);
 /** A guard with one key; `ask` resolves to the status, 200 for the right key. */
 function makeAuth() {
   const clock = { nowMs: 0 };
-  const keys = [{ name: "a", digest: apiKeyDigest(KEY), createdAt: 0, deviceIds: undefined }];
+  const keys = [{
+    name: "a",
+    digest: apiKeyDigest(KEY),
+    createdAt: 0,
+    role: "commands" as const,
+    deviceIds: undefined,
+  }];
   const auth = new BearerAuth(() => Promise.resolve(keys), {
     wallMs: () => 0,
     monotonicMs: () => clock.nowMs,
@@ -35,7 +41,13 @@ Deno.test("an address with too many wrong keys waits for the window's end; the r
 });
 
 Deno.test("while the store does not answer, the keys it had last may read, and nothing else", async () => {
-  const keys = [{ name: "a", digest: apiKeyDigest(KEY), createdAt: 0, deviceIds: undefined }];
+  const keys = [{
+    name: "a",
+    digest: apiKeyDigest(KEY),
+    createdAt: 0,
+    role: "commands" as const,
+    deviceIds: undefined,
+  }];
   let answer = () => Promise.reject<typeof keys>(new Error("no store"));
   const auth = new BearerAuth(() => answer(), { wallMs: () => 0, monotonicMs: () => 0 });
   const requestWith = (key: string) =>

@@ -63,7 +63,7 @@ async function withCommandApi(work: (api: CommandApi) => Promise<void>): Promise
 
 function keyOf(name: string, deviceIds?: readonly string[]) {
   const digest = createHash("sha256").update(name).digest();
-  return { name, digest, createdAt: 1, deviceIds };
+  return { name, digest, createdAt: 1, role: "commands" as const, deviceIds };
 }
 
 async function assertProblem(response: Response, status: number, name: string): Promise<void> {

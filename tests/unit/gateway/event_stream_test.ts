@@ -5,7 +5,7 @@ import { streamEvents } from "../../../src/gateway/api/event_stream.ts";
 import type { ApiKey } from "../../../src/store/api_keys.ts";
 
 const KEY: ApiKey = {
-  ...{ name: "backend", createdAt: 1, deviceIds: undefined },
+  ...{ name: "backend", createdAt: 1, role: "commands" as const, deviceIds: undefined },
   digest: new Uint8Array(32),
 };
 
@@ -18,7 +18,7 @@ Deno.test("a stream ends, and does not break, with the store that knows its key"
     stop: new AbortController().signal,
   }, {
     follow: () => ({
-      next: () => Promise.resolve({ items: [], omitted: 1 }),
+      next: () => Promise.resolve({ items: [], omitted: new Map([["accepted" as const, 1]]) }),
       isOver: false,
       end: () => {},
     }),

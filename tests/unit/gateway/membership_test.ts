@@ -67,6 +67,7 @@ Deno.test("without the store nothing is sent, and afterwards nobody is judged at
     assert.equal(isPaused(), false);
     store.isAway = true;
     await poll("the lapse", () => isPaused());
+    await poll("the event", () => events.length > 0);
     assert.deepEqual(kindsOf(events), ["lease_lapsed"]);
     await new Promise((resolve) => setTimeout(resolve, LEASE_MS));
     store.nodes = [GONE];

@@ -5,7 +5,7 @@ import { Presence } from "../../../src/gateway/cluster/presence.ts";
 
 const PREFIX = "secure_iot_gateway_";
 const COUNTS: StoreCounts = {
-  ...{ deadLetters: 3, commandsWaiting: 2, replayIds: 7, oldestAcceptedMs: 1_000 },
+  ...{ deadLetters: 3, commandsWaiting: 2, replayIds: 7, listsBehind: 0, oldestAcceptedMs: 1_000 },
 };
 
 /** The value in an exposition; undefined if there is none. */

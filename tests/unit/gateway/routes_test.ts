@@ -15,8 +15,13 @@ const KEY = "correct-horse-battery-staple";
 const OTHER_KEY = "for-sensor-002-only";
 const METRICS_KEY = "for-no-device-at-all";
 
-function keyOf(key: string, deviceIds?: readonly string[]): ApiKey {
-  return { name: key, digest: createHash("sha256").update(key).digest(), createdAt: 1, deviceIds };
+function keyOf(
+  key: string,
+  deviceIds?: readonly string[],
+  role: ApiKey["role"] = "commands",
+): ApiKey {
+  const digest = createHash("sha256").update(key).digest();
+  return { name: key, digest, createdAt: 1, role, deviceIds };
 }
 
 const KEYS = [keyOf(KEY), keyOf(OTHER_KEY, ["sensor_002"]), keyOf(METRICS_KEY, [])];

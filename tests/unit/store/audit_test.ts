@@ -54,7 +54,12 @@ Deno.test("every change of registry and keys is an entry of the transaction that
     store.transaction(() => store.prepare("UPDATE devices SET created_at = 2").run());
     registry.remove("a");
     const keys = new ApiKeys(store);
-    keys.add(apiKeyDigest("key-text"), { name: "k", createdAt: 1, deviceIds: ["a"] });
+    keys.add(apiKeyDigest("key-text"), {
+      name: "k",
+      createdAt: 1,
+      role: "commands" as const,
+      deviceIds: ["a"],
+    });
     keys.remove("k");
     assert.deepEqual(eventsOf(audit), [
       "command: device_added a",

@@ -53,4 +53,23 @@ export const AUDIT_CONTRACT: Contract = {
       "gateway",
     ]);
   },
+
+  "rejections are counted by device and code, those among them that are no entry yet": async (
+    open,
+  ) => {
+    const store = await open("gateway");
+    const messages = messagesOf(store);
+    const refused = (id: string) => candidate(id, { verified: false });
+    const examined = ["b", "a", "b", "b"].map(refused);
+    await messages.commit(batch({ examined }));
+    await messages.commit(batch({ tidy: { heldSinceMs: undefined } }));
+    const counted = await store.audit.rejections(0);
+    assert.deepEqual(counted.map(({ identity, code, count }) => [identity, code, count]), [
+      ["b", "invalid_signature", 3],
+      ["a", "invalid_signature", 1],
+    ]);
+    const [{ first, last } = { first: 0, last: 0 }] = counted;
+    assert.ok(first > 0 && last >= first);
+    assert.deepEqual(await store.audit.rejections(last + 1), []);
+  },
 };

@@ -52,6 +52,36 @@ export const COMMANDS_CONTRACT: Contract = {
     assert.equal(await commands.find({ deviceId: "other", messageId }), undefined);
   },
 
+  "a part of them is the newest first, of all devices or of some, in a state or any": async (
+    open,
+  ) => {
+    const store = await open("gateway");
+    const ids = ["c", "a", "b"].map((one) => `${one}60f9500-f30c-42e5-b827-557766551111`);
+    const [first, second, third] = ids;
+    const owners = ["one", "two", "one"];
+    const changes = ids.map((messageId, i) =>
+      accept({ ...ACCEPTED, messageId, deviceId: owners[i]! })
+    );
+    await make(messagesOf(store), ...changes);
+    const newest = async (over: object = {}) => {
+      const all = { deviceIds: undefined, state: undefined, before: undefined, limit: 10 };
+      const { commands, next } = await store.commands.newest({ ...all, ...over });
+      return { ids: commands.map(({ messageId }) => messageId), next };
+    };
+    assert.deepEqual(await newest(), { ids: [third, second, first], next: undefined });
+    const page = await newest({ limit: 2 });
+    assert.deepEqual(page.ids, [third, second]);
+    assert.deepEqual(await newest({ limit: 2, before: page.next }), {
+      ids: [first],
+      next: undefined,
+    });
+    assert.deepEqual((await newest({ deviceIds: ["one"] })).ids, [third, first]);
+    assert.deepEqual((await newest({ deviceIds: ["two", "nobody"] })).ids, [second]);
+    assert.deepEqual((await newest({ deviceIds: [] })).ids, []);
+    assert.deepEqual((await newest({ state: "done" })).ids, []);
+    assert.deepEqual((await newest({ state: "waiting" })).ids, [third, second, first]);
+  },
+
   "those that wait are read in the order of acceptance": async (open) => {
     const store = await open("gateway");
     const ids = ["c", "a", "b"].map((one) => `${one}60f9500-f30c-42e5-b827-557766551111`);

@@ -31,6 +31,26 @@ export const DEAD_LETTERS_CONTRACT: Contract = {
     });
   },
 
+  "a part of them is the newest first, of all devices or of some": async (open) => {
+    const store = await open();
+    const messages = messagesOf(store);
+    const sequences: number[] = [];
+    for (const [deviceId, atMs] of [["a", 1], ["b", 3], ["a", 2], ["c", 3]] as const) {
+      sequences.push(await deadLetter(messages, deviceId, { atMs }));
+    }
+    const [a1, b3, a2, c3] = sequences;
+    const newest = async (over: object = {}) => {
+      const part = { deviceIds: undefined, before: undefined, limit: 10, ...over };
+      return (await store.deadLetters.newest(part)).map(({ sequence }) => sequence);
+    };
+    assert.deepEqual(await newest(), [c3, b3, a2, a1]);
+    assert.deepEqual(await newest({ limit: 1 }), [c3]);
+    assert.deepEqual(await newest({ before: { deadLetteredAtMs: 3, sequence: c3 } }), [b3, a2, a1]);
+    assert.deepEqual(await newest({ deviceIds: ["c", "a", "nobody"] }), [c3, a2, a1]);
+    assert.deepEqual(await newest({ deviceIds: ["c", "a"], limit: 2 }), [c3, a2]);
+    assert.deepEqual(await newest({ deviceIds: [] }), []);
+  },
+
   "one is found with its bytes, and nothing by another number": async (open) => {
     const store = await open();
     const sequence = await deadLetter(messagesOf(store), "a", { text: "[1.50]" });

@@ -3,10 +3,10 @@
  * repaired as far as it can be, so that what else is wrong shows at once.
  */
 
-import { PAYLOAD_DEPTH_MAX } from "../../core/envelope.ts";
-import { FAULT, JsonScanner } from "../../core/json_scanner.ts";
-import { bytesOfHex, SIGNATURE_BYTES } from "../../core/signature.ts";
-import { DAY_SECONDS } from "../../core/time.ts";
+import { PAYLOAD_DEPTH_MAX } from "../core/envelope.ts";
+import { FAULT, JsonScanner } from "../core/json_scanner.ts";
+import { bytesOfHex, SIGNATURE_BYTES } from "../core/signature.ts";
+import { DAY_SECONDS } from "../core/time.ts";
 import { bytesOfBase64 } from "./signing_keys.ts";
 import { repairText } from "./text_repairs.ts";
 

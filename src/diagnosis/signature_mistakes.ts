@@ -8,7 +8,7 @@
  * - nothing is decided here: what verifies is core's business, and this runs when it did not.
  */
 
-import type { Envelope } from "../../core/envelope.ts";
+import type { Envelope } from "../core/envelope.ts";
 import { payloadVariants } from "./payload_variants.ts";
 import { ENCODINGS, layoutsOf, type Parts } from "./signed_layouts.ts";
 import { type Algorithm, algorithmsOf } from "./signing_keys.ts";

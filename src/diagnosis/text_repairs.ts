@@ -7,9 +7,9 @@
  * - a repair that does not give what it promises is not made.
  */
 
-import { PAYLOAD_DEPTH_MAX, readEnvelope } from "../../core/envelope.ts";
-import { isUtf8 } from "../../core/json_scanner.ts";
-import { readJsonText } from "../../core/json_text.ts";
+import { PAYLOAD_DEPTH_MAX, readEnvelope } from "../core/envelope.ts";
+import { isUtf8 } from "../core/json_scanner.ts";
+import { readJsonText } from "../core/json_text.ts";
 import { utf8 } from "./signed_layouts.ts";
 
 /** The bytes after the repairs, and what they repaired, a sentence each. */

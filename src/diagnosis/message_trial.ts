@@ -1,14 +1,15 @@
 /** A message as the gateway would judge it, and everything that the judgement rests on. */
 
-import { admit } from "../../core/admission.ts";
-import { type Envelope, readEnvelope } from "../../core/envelope.ts";
-import { examine } from "../../core/examination.ts";
-import type { Rejection } from "../../core/rejection.ts";
-import { importSecret } from "../../core/signature.ts";
-import { firstSigner } from "../../core/signed_payload.ts";
-import type { Verdict } from "../../core/verdict.ts";
-import { activeSecrets, type DeviceWithSecret, statusOf } from "../../store/device_record.ts";
-import type { Store } from "../../store/store.ts";
+import { admit } from "../core/admission.ts";
+import { type Envelope, readEnvelope } from "../core/envelope.ts";
+import { examine } from "../core/examination.ts";
+import type { Rejection } from "../core/rejection.ts";
+import { importSecret } from "../core/signature.ts";
+import { firstSigner } from "../core/signed_payload.ts";
+import type { Verdict } from "../core/verdict.ts";
+import { activeSecrets, type DeviceWithSecret, statusOf } from "../store/device_record.ts";
+import type { RegistryStore } from "../store/registry.ts";
+import type { ReplayIds } from "../store/store.ts";
 
 /** A message, and when and where it is said to have come. */
 interface Subject {
@@ -35,6 +36,12 @@ export interface MessageTrial extends Subject {
   readonly secretOf: (deviceId: string) => string | undefined;
 }
 
+/** What is asked of a store. */
+interface TrialStore {
+  readonly registry: Pick<RegistryStore, "list">;
+  readonly replayIds: Pick<ReplayIds, "forgottenSeconds" | "has">;
+}
+
 /** What the judgement takes from a site, or does without. */
 interface Basis {
   readonly devices: ReadonlyMap<string, DeviceWithSecret> | undefined;
@@ -47,7 +54,7 @@ interface Basis {
 /** Tries a message with a site's registry and memory, and `secret` if one is given. */
 export async function tryInSite(
   subject: Subject,
-  options: { store: Pick<Store, "registry" | "replayIds">; secret: string | undefined },
+  options: { readonly store: TrialStore; readonly secret: string | undefined },
 ): Promise<MessageTrial> {
   const { store: { registry, replayIds }, secret } = options;
   const devices = new Map((await registry.list()).map((device) => [device.deviceId, device]));

@@ -1,9 +1,9 @@
 /** The likely mistake behind a rejection, in words for the author of the message. */
 
-import { type Envelope, readEnvelope } from "../../core/envelope.ts";
-import { importSecret } from "../../core/signature.ts";
-import { signedPayloadOf } from "../../core/signed_payload.ts";
-import { aheadInWords } from "../../core/time.ts";
+import { type Envelope, readEnvelope } from "../core/envelope.ts";
+import { importSecret } from "../core/signature.ts";
+import { signedPayloadOf } from "../core/signed_payload.ts";
+import { aheadInWords } from "../core/time.ts";
 import type { MessageTrial } from "./message_trial.ts";
 import { fieldNamesOf, formatMistakes } from "./format_mistakes.ts";
 import { MISTAKES_MAX } from "./way.ts";

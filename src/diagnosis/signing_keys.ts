@@ -1,7 +1,7 @@
 /** With which key and which hash a signature may have been made. */
 
 import { createHash, createHmac } from "node:crypto";
-import { bytesOfHex } from "../../core/signature.ts";
+import { bytesOfHex } from "../core/signature.ts";
 import { utf16, utf8 } from "./signed_layouts.ts";
 import { MISTAKES_MAX, right, type Way, wrong } from "./way.ts";
 
