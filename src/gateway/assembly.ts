@@ -142,8 +142,9 @@ export async function assemble(config: Config, options: GatewayOptions) {
 interface ApiParts extends
   Omit<
     PageSources,
-    "about" | "fileEnds" | "openStore" | "broker" | "keys"
+    "about" | "fileEnds" | "openStore" | "broker" | "committer" | "keys"
   > {
+  readonly committer: Committer;
   readonly keys: DeviceKeys;
   readonly broker: MqttBroker;
   readonly store: Awaited<ReturnType<typeof openGatewayStore>>;
@@ -165,7 +166,7 @@ function assembleApi(
   },
 ) {
   const { clock, committer, memory, refusals, store } = parts;
-  memory.flow.watch(() => committer.pending);
+  committer.watchPending((pending) => memory.flow.wait(pending));
   const about = aboutOf(config, clock);
   const openStore = () => openBesideGateway(config, credentials.store);
   return createRoutes({

@@ -40,6 +40,8 @@ export interface BenchSite {
   readonly broker: BrokerProcess;
   readonly backend: BenchBackend;
   readonly devices: readonly BenchDevice[];
+  /** True: the broker keeps the devices' answers for them. */
+  readonly isSubscribed?: boolean;
 }
 
 /** Runs `work` with a new site; everything is stopped and gone afterwards. */

@@ -4,9 +4,10 @@ import type { BenchBackend } from "./bench_backend.ts";
 import type { BenchSite } from "./bench_site.ts";
 import type { Rate } from "./comparison.ts";
 import { type Contender, gateway, type RunningContender, withContender } from "./contender.ts";
-import { processStats } from "./process_stats.ts";
-import { readable } from "./table.ts";
+import { type ProcessStats, processStats } from "./process_stats.ts";
 import { type MessageFiles, publishAll, writeMessages } from "./publishers.ts";
+import { sum } from "./statistics.ts";
+import { readable } from "./table.ts";
 
 /** The backend has all that it will get when, everything published, nothing came for so long. */
 const QUIET_MS = 30_000;
@@ -16,7 +17,7 @@ const WARM_UP_SHARE = 20;
 const LAST_WORDS_LENGTH = 1_000;
 const TIMEOUT_MS = 600_000;
 
-/** CPU time for each message that came through, microseconds. */
+/** CPU time for each message that came through, microseconds; of all that there are of a kind. */
 export interface CpuMicros {
   readonly contender: number;
   readonly broker: number;
@@ -34,10 +35,16 @@ export interface Burst {
   /** Messages a second at which the publishers brought them to the broker. */
   readonly offeredPerSecond: number;
   readonly cpuMicros: CpuMicros;
-  /** The contender's. */
+  /** The contender's; of several, the largest. */
   readonly rssPeakMib: number;
   /** Of the machine, over the last minute. */
   readonly load: number;
+}
+
+/** A site, and the contender that runs on it. */
+export interface SiteRun {
+  readonly site: BenchSite;
+  readonly running: RunningContender;
 }
 
 /** A burst of so many messages on a site, after a small one to warm up. */
@@ -47,11 +54,8 @@ export async function burstOnSite(
   messages: number,
 ): Promise<Burst> {
   return await withContender(contender, site, async (running) => {
-    await burst(site, running, Math.ceil(messages / WARM_UP_SHARE));
-    const result = await burst(site, running, messages);
-    console.error(`${contender.name}: ${readable(result.perSecond)} messages/s`);
-    if (result.lost > 0) console.error(`${result.lost} lost; ${lastWords(site, running)}`);
-    return result;
+    await warmUp([{ site, running }], messages);
+    return await burst([{ site, running }], messages);
   });
 }
 
@@ -64,44 +68,71 @@ export async function gatewayRate(
   return { perSecond, cpuMicros: cpuMicros.contender };
 }
 
+/** A small burst before one of so many messages. */
+export async function warmUp(runs: readonly SiteRun[], messages: number): Promise<void> {
+  await send(runs, Math.ceil(messages / WARM_UP_SHARE));
+}
+
+/** A burst of so many messages, of which each site gets its share; they have one backend. */
+export async function burst(runs: readonly SiteRun[], messages: number): Promise<Burst> {
+  const result = await send(runs, messages);
+  console.error(`${result.contender}: ${readable(result.perSecond)} messages/s`);
+  if (result.lost > 0) {
+    console.error(`${result.lost} lost; ${runs.map(lastWords).join("\n")}`);
+  }
+  return result;
+}
+
 /** Why something may be lost: what the contender says, and what the broker says of it. */
-function lastWords({ broker }: BenchSite, { child }: RunningContender): string {
+function lastWords({ site: { broker }, running: { child } }: SiteRun): string {
   const words = (child.stdout + child.stderr).slice(-LAST_WORDS_LENGTH);
   const ofBroker = broker.log().split("\n").filter((line) => /^\d+: Client (?!bench_)/.test(line));
   return `it ${child.running ? "runs" : "has ended"}: ${words}\n${ofBroker.join("\n")}`;
 }
 
-async function burst(
-  site: BenchSite,
-  running: RunningContender,
-  count: number,
-): Promise<Burst> {
-  const { backend, broker } = site;
-  const files = await writeMessages(site, count);
-  const pids = [running.pid, broker.pid, backend.pid];
+async function send(runs: readonly SiteRun[], count: number): Promise<Burst> {
+  const { site: { backend }, running: { contender } } = runs[0]!;
+  const share = Math.ceil(count / runs.length);
+  const all = await Promise.all(runs.map(({ site }) => writeMessages(site, share)));
+  const messages = sum(all.map((files) => files.count));
+  const kinds = [
+    runs.map(({ running }) => running.pid),
+    runs.map(({ site }) => site.broker.pid),
+    [backend.pid],
+  ];
   const readingsBefore = await backend.readings();
-  const before = await processStats(...pids);
-  const publishing = publishAll(site, files);
-  const arriving = arrivals(backend, { from: readingsBefore, count: files.count, publishing });
+  const before = await statsOf(kinds);
+  const publishing = Promise.all(all.map((files, i) => publishAll(runs[i]!.site, files)));
+  const arriving = arrivals(backend, { from: readingsBefore, count: messages, publishing });
   const [published, arrived] = await Promise.all([publishing, arriving]);
-  const after = await processStats(...pids);
+  const after = await statsOf(kinds);
   const micros = (i: number, messages: number) =>
-    (after[i]!.cpuMs - before[i]!.cpuMs) * 1000 / Math.max(1, messages);
+    (cpuMsOf(after[i]!) - cpuMsOf(before[i]!)) * 1000 / Math.max(1, messages);
   return {
-    contender: running.contender.name,
-    messages: files.count,
-    lost: await countLost(backend, running, { files, arrived: arrived.count }),
+    contender: contender.name,
+    messages,
+    lost: await countLost(backend, contender, { all, messages, arrived: arrived.count }),
     perSecond: arrived.perSecond,
-    offeredPerSecond: files.count / published.seconds,
+    offeredPerSecond: messages / Math.max(...published.map(({ seconds }) => seconds)),
     cpuMicros: {
       contender: micros(0, arrived.count),
-      broker: micros(1, files.count),
+      broker: micros(1, messages),
       backend: micros(2, arrived.count),
-      publishers: published.cpuMs * 1000 / files.count,
+      publishers: sum(published.map(({ cpuMs }) => cpuMs)) * 1000 / messages,
     },
-    rssPeakMib: after[0]!.rssPeakMib,
+    rssPeakMib: Math.max(...after[0]!.map(({ rssPeakMib }) => rssPeakMib)),
     load: Deno.loadavg()[0]!,
   };
+}
+
+/** Of each kind of processes. */
+async function statsOf(kinds: readonly (readonly number[])[]): Promise<ProcessStats[][]> {
+  const all = await processStats(...kinds.flat());
+  return kinds.map((pids) => all.splice(0, pids.length));
+}
+
+function cpuMsOf(stats: readonly ProcessStats[]): number {
+  return sum(stats.map(({ cpuMs }) => cpuMs));
 }
 
 /** Readings that have come, and their rate. */
@@ -135,11 +166,15 @@ export async function arrivals(
 
 async function countLost(
   backend: BenchBackend,
-  { contender }: RunningContender,
-  { files, arrived }: { files: MessageFiles; arrived: number },
+  { namesMessages }: Contender,
+  { all, messages, arrived }: {
+    all: readonly MessageFiles[];
+    messages: number;
+    arrived: number;
+  },
 ): Promise<number> {
-  if (!contender.namesMessages) return Math.max(0, files.count - arrived);
+  if (!namesMessages) return Math.max(0, messages - arrived);
   const received = new Set((await backend.received()).map(({ messageId }) => messageId));
-  const missing = files.messageIds.filter((messageId) => !received.has(messageId));
-  return missing.length;
+  return all.flatMap(({ messageIds }) => messageIds)
+    .filter((messageId) => !received.has(messageId)).length;
 }

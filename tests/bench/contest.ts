@@ -77,28 +77,32 @@ export function contestTable(summaries: readonly ContenderSummary[]): Table {
   };
 }
 
-/** Medians over the rounds; ratios are taken within a round, since the machine changes. */
+/** Ratios are taken within a round, since the machine changes. */
 function summarise(rounds: readonly (readonly Burst[])[]): ContenderSummary[] {
   const reference = rounds[0]!.findIndex(({ contender }) => contender === REFERENCE_NAME);
-  return rounds[0]!.map((first, i) => {
-    const own = rounds.map((round) => round[i]!);
-    const medianOf = (read: (burst: Burst) => number) => median(own.map(read));
-    return {
-      ...first,
-      lost: Math.max(...own.map(({ lost }) => lost)),
-      perSecond: medianOf(({ perSecond }) => perSecond),
-      offeredPerSecond: medianOf(({ offeredPerSecond }) => offeredPerSecond),
-      cpuMicros: {
-        contender: medianOf(({ cpuMicros }) => cpuMicros.contender),
-        broker: medianOf(({ cpuMicros }) => cpuMicros.broker),
-        backend: medianOf(({ cpuMicros }) => cpuMicros.backend),
-        publishers: medianOf(({ cpuMicros }) => cpuMicros.publishers),
-      },
-      rssPeakMib: Math.max(...own.map(({ rssPeakMib }) => rssPeakMib)),
-      load: Math.max(...own.map(({ load }) => load)),
-      ratio: reference < 0
-        ? undefined
-        : median(rounds.map((round) => round[i]!.perSecond / round[reference]!.perSecond)),
-    };
-  });
+  return rounds[0]!.map((_, i) => ({
+    ...medianBurst(rounds.map((round) => round[i]!)),
+    ratio: reference < 0
+      ? undefined
+      : median(rounds.map((round) => round[i]!.perSecond / round[reference]!.perSecond)),
+  }));
+}
+
+/** One burst that stands for several of the same contender. */
+export function medianBurst(bursts: readonly Burst[]): Burst {
+  const medianOf = (read: (burst: Burst) => number) => median(bursts.map(read));
+  return {
+    ...bursts[0]!,
+    lost: Math.max(...bursts.map(({ lost }) => lost)),
+    perSecond: medianOf(({ perSecond }) => perSecond),
+    offeredPerSecond: medianOf(({ offeredPerSecond }) => offeredPerSecond),
+    cpuMicros: {
+      contender: medianOf(({ cpuMicros }) => cpuMicros.contender),
+      broker: medianOf(({ cpuMicros }) => cpuMicros.broker),
+      backend: medianOf(({ cpuMicros }) => cpuMicros.backend),
+      publishers: medianOf(({ cpuMicros }) => cpuMicros.publishers),
+    },
+    rssPeakMib: Math.max(...bursts.map(({ rssPeakMib }) => rssPeakMib)),
+    load: Math.max(...bursts.map(({ load }) => load)),
+  };
 }

@@ -1,10 +1,12 @@
 /** What processes have used, as Linux counts it (proc(5)). */
 
+import { sum } from "./statistics.ts";
+
 const TICKS_PER_SECOND = 100;
 const PAGES_PER_MIB = 256;
 const KIB_PER_MIB = 1024;
 
-/** CPU time and memory of one process, its children included, at one moment. */
+/** CPU time and memory of one process at one moment, its children included, also those that ended. */
 export interface ProcessStats {
   readonly cpuMs: number;
   readonly rssMib: number;
@@ -55,7 +57,7 @@ async function readProcesses(): Promise<Process[]> {
     return {
       pid,
       parent: fields[1]!,
-      ticks: fields[11]! + fields[12]!,
+      ticks: sum(fields.slice(11, 15)),
       pages: fields[21]!,
       peakKib: peaks.get(pid) ?? 0,
     };
@@ -66,8 +68,4 @@ function familyOf(pid: number, all: readonly Process[]): Process[] {
   const own = all.filter((one) => one.pid === pid);
   const children = all.filter((one) => one.parent === pid);
   return [...own, ...children.flatMap((child) => familyOf(child.pid, all))];
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
 }

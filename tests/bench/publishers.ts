@@ -37,27 +37,51 @@ export async function writeMessages(site: BenchSite, count: number): Promise<Mes
   return { count: messageIds.length, messageIds, paths };
 }
 
-/** One publisher: port, device folder, device id, file of lines. */
-const PUBLISH = `${PUBLISHER} -l -q 1 -V 5 --nodelay -M 100 -h localhost -p $1 --cafile $2/ca.crt \
-  --cert $2/client.crt --key $2/client.key -i $3 -t device/$3/data < $4`;
+/** One connection: port, device folder, device id. */
+const CONNECT = "-q 1 -V 5 -h localhost -p $1 --cafile $2/ca.crt --cert $2/client.crt " +
+  "--key $2/client.key -i $3";
+
+/** One publisher: those, a file of lines, and what else. */
+const PUBLISH = `${PUBLISHER} -l --nodelay -M 100 ${CONNECT} -t device/$3/data $5 < $4`;
+
+const SUBSCRIBE = `/usr/bin/mosquitto_sub -E -c ${CONNECT} -t device/$3/response`;
+
+/** Devices that are subscribed to their answers from now on. */
+export async function subscribeAll(site: BenchSite): Promise<BenchSite> {
+  const script = [
+    `subscribe() { ${SUBSCRIBE}; }`,
+    ...site.devices.map(({ folder, deviceId }) =>
+      `subscribe ${site.ports.mqtt} '${folder}' ${deviceId} &`
+    ),
+    "wait",
+  ].join("\n");
+  await runScript(script);
+  return { ...site, isSubscribed: true };
+}
 
 /** Publishes every file as its device, all at once, at QoS 1. */
 export async function publishAll(site: BenchSite, files: MessageFiles): Promise<PublishedFiles> {
+  const session = site.isSubscribed === true ? "-c" : "";
   const script = [
     `publish() { ${PUBLISH}; }`,
     ...site.devices.map(({ folder, deviceId }, i) =>
-      `publish ${site.ports.mqtt} '${folder}' ${deviceId} '${files.paths[i]}' &`
+      `publish ${site.ports.mqtt} '${folder}' ${deviceId} '${files.paths[i]}' ${session} &`
     ),
     "wait",
     "times",
   ].join("\n");
   const startMs = performance.now();
+  const times = await runScript(script);
+  const seconds = (performance.now() - startMs) / 1000;
+  return { seconds, cpuMs: childrenCpuMs(times) };
+}
+
+async function runScript(script: string): Promise<string> {
   const shell = new Deno.Command("/bin/sh", { args: ["-c", script] });
   const { success, stdout, stderr } = await shell.output();
-  const seconds = (performance.now() - startMs) / 1000;
   const errors = new TextDecoder().decode(stderr);
-  if (!success || errors !== "") throw new Error(`mosquitto_pub: ${errors}`);
-  return { seconds, cpuMs: childrenCpuMs(new TextDecoder().decode(stdout)) };
+  if (!success || errors !== "") throw new Error(`mosquitto-clients: ${errors}`);
+  return new TextDecoder().decode(stdout);
 }
 
 /** The second line of the shell's `times`: user and system time of its children. */

@@ -17,6 +17,7 @@ import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
 import { findMosquitto } from "../../src/demo/sandbox/broker_process.ts";
 import { barChart } from "./bar_chart.ts";
 import { BATCHES } from "./batches.ts";
+import { CLUSTER } from "./cluster.ts";
 import { COMMANDS } from "./commands.ts";
 import type { ContenderSummary } from "./contest.ts";
 import { DRAIN } from "./drain.ts";
@@ -40,6 +41,7 @@ const PARTS: readonly Part[] = [
   THROUGHPUT,
   COMMANDS,
   BATCHES,
+  CLUSTER,
   REGISTRY_SIZE,
   REMEMBERED_IDS,
   PRUNING,

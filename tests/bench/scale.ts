@@ -7,6 +7,8 @@ export interface Scale {
   /** Devices that publish at once, and the messages of a burst. */
   readonly devices: number;
   readonly messages: number;
+  /** How many gateways share a store. */
+  readonly clusterNodes: readonly number[];
   /** Devices that the larger registry has. */
   readonly registered: number;
   /** Ids that the larger memory has, and the one at which a start is timed. */
@@ -41,6 +43,7 @@ export const FULL: Scale = {
   rounds: 3,
   devices: 50,
   messages: 50_000,
+  clusterNodes: [1, 2, 3],
   registered: 10_000,
   rememberedIds: 5_000_000,
   rememberedAtStart: 1_000_000,
@@ -66,6 +69,7 @@ export const SHORT: Scale = {
   rounds: 1,
   devices: 2,
   messages: 100,
+  clusterNodes: [2],
   registered: 100,
   rememberedIds: 5_000,
   rememberedAtStart: 1_000,

@@ -4,7 +4,7 @@
  * The rules are:
  * - it is one addition an event, in a ring of numbers that has its size from the start;
  * - nothing runs while nothing happens: what an interval without an event had waiting is filled in when
- *   the next one begins, or when somebody looks.
+ *   the next one begins, or when somebody looks: as many as before what happens then.
  */
 
 import type { GatewayEvent } from "../../core/event.ts";
@@ -41,8 +41,8 @@ export class FlowHistory {
   readonly #delivered = new Uint32Array(INTERVALS);
   readonly #waiting = new Uint32Array(INTERVALS);
   readonly #rejected = REJECTION_CODES.map(() => new Uint32Array(INTERVALS));
-  /** How many entries wait now. */
-  #pending: () => number = () => 0;
+  /** How many entries wait. */
+  #pending = 0;
   /** The interval that is not over, counted from the clock's beginning. */
   #current: number;
 
@@ -51,8 +51,9 @@ export class FlowHistory {
     this.#current = this.#intervalNow();
   }
 
-  /** Says where from now on it is known how many entries wait. */
-  watch(pending: () => number): void {
+  /** So many entries wait from now on. */
+  wait(pending: number): void {
+    this.#place();
     this.#pending = pending;
   }
 
@@ -74,7 +75,7 @@ export class FlowHistory {
   /** What there was until now. */
   read(): Flow {
     const place = this.#place();
-    this.#waiting[place] = this.#pending();
+    this.#waiting[place] = this.#pending;
     const inOrder = (
       ring: Uint32Array,
     ) => [...ring.subarray(place + 1), ...ring.subarray(0, place + 1)];
@@ -99,7 +100,7 @@ export class FlowHistory {
   }
 
   #begin(now: number): void {
-    const pending = this.#pending();
+    const pending = this.#pending;
     const first = Math.max(this.#current + 1, now - INTERVALS + 1);
     this.#waiting[this.#current % INTERVALS] = pending;
     for (let interval = first; interval <= now; interval++) {

@@ -123,6 +123,7 @@ export class Committer {
   #last: Promise<unknown> = Promise.resolve();
   #underWay = 0;
   #pending = 0;
+  #onPending: (pending: number) => void = () => {};
   #fault: string | undefined;
   #closing = false;
   #settleDue = false;
@@ -139,6 +140,12 @@ export class Committer {
     return this.#pending;
   }
 
+  /** Tells `listener` how many entries are in the outbox, now and after each commit. */
+  watchPending(listener: (pending: number) => void): void {
+    this.#onPending = listener;
+    listener(this.#pending);
+  }
+
   /** Why the store cannot be written; undefined while it can. */
   get fault(): string | undefined {
     return this.#fault;
@@ -148,6 +155,7 @@ export class Committer {
   start(start: CommitterStart): void {
     this.#start = start;
     this.#pending = start.pending;
+    this.#onPending(this.#pending);
   }
 
   /** An entry is finished; it leaves the outbox in the next transaction. */
@@ -308,6 +316,7 @@ export class Committer {
 
   #works({ pending, spent }: CommitResult): void {
     this.#pending = pending;
+    this.#onPending(pending);
     for (const [deviceId, bucket] of spent) this.#buckets.set(deviceId, bucket);
     if (this.#fault === undefined) return;
     this.#fault = undefined;

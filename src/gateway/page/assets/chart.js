@@ -161,7 +161,7 @@ function layersOf(series, length) {
 
 /** A path through points; one alone is drawn as a dash. */
 function along(run, pointAt) {
-  return run.length > 1 ? `M${run.map(pointAt).join("L")}` : `M${pointAt(run[0])}m-3 0h3`;
+  return run.length > 1 ? `M${run.map(pointAt).join("L")}` : `M${pointAt(run[0])}m-10 0h10`;
 }
 
 /** The places in a row that have a value. */

@@ -6,7 +6,7 @@ import { Outside } from "./outside.js";
 import { DeviceLink, Heading, Loaded, ShellCommand, Until } from "./parts.js";
 import { usePages } from "./pages.js";
 import { Pager, Table } from "./table.js";
-import { dateTime } from "./words.js";
+import { date } from "./words.js";
 
 /** The expiries. */
 export function Expiries() {
@@ -40,13 +40,13 @@ function columnsAt(now) {
     },
     {
       ...{ key: "kind", label: "Kind" },
-      cell: ({ kind }) => kind === "device" ? "certificate of a device" : "file of the gateway",
+      cell: ({ kind }) => kind === "device" ? "device certificate" : "gateway file",
     },
     {
       key: "expires",
       label: "Ends",
       cell: ({ expires }) => html`<${Until} at=${expires} now=${now} />`,
     },
-    { key: "date", label: "On", cell: ({ expires }) => dateTime(expires) },
+    { key: "date", label: "On", cell: ({ expires }) => date(expires) },
   ];
 }

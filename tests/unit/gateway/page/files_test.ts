@@ -1,6 +1,7 @@
 /** The page's files, and what goes with everything below /ui. */
 
 import assert from "node:assert/strict";
+import { gunzipSync } from "node:zlib";
 import { ASSETS } from "../../../../src/gateway/page/assets.ts";
 import { CONTENT_SECURITY_POLICY } from "../../../../src/gateway/page/page_headers.ts";
 import { withPageApi } from "../../../support/page_api.ts";
@@ -24,6 +25,27 @@ Deno.test("the page and its files are for all, are asked for again each time, an
       assert.equal((await api.ask(`/ui/assets/${name}`)).status, 404, name);
     }
     assert.equal((await api.ask("/ui", { method: "POST", body: {} })).status, 405);
+  });
+});
+
+Deno.test("a browser that takes gzip gets it, under a tag of its own", async () => {
+  await withPageApi([], async (api) => {
+    for (const taken of ["gzip", "br, gzip", "deflate, GZIP;q=0.5"]) {
+      const headers = { "accept-encoding": taken };
+      const packed = await api.ask("/ui", { headers });
+      assert.equal(packed.headers.get("content-encoding"), "gzip", taken);
+      assert.equal(gunzipSync(await packed.bytes()).toString(), ASSETS["index.html"]![0]);
+      const etag = packed.headers.get("etag")!;
+      const again = await api.ask("/ui", { headers: { ...headers, "if-none-match": etag } });
+      assert.equal(again.status, 304);
+      assert.equal((await api.ask("/ui", { headers: { "if-none-match": etag } })).status, 200);
+    }
+    for (const taken of ["", "br", "gzip;q=0", "gzip; q=0.000", "x-gzip"]) {
+      const plain = await api.ask("/ui", { headers: { "accept-encoding": taken } });
+      assert.equal(plain.headers.get("content-encoding"), null, taken);
+      assert.equal(plain.headers.get("vary"), "accept-encoding");
+      assert.equal(await plain.text(), ASSETS["index.html"]![0]);
+    }
   });
 });
 

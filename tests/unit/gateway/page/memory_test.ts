@@ -29,13 +29,11 @@ const DELIVERED: GatewayEvent = { kind: "message_delivered", entry: ENTRY };
 Deno.test("the flow of an hour is counted by intervals, and what is older is gone", () => {
   const clock = makeClock();
   const flow = new FlowHistory(clock);
-  let pending = 0;
-  flow.watch(() => pending);
   for (const event of [ACCEPTED, ACCEPTED, DELIVERED, rejected("a")]) flow.take(event);
-  pending = 1;
+  flow.wait(1);
   clock.ms += INTERVAL_MS;
   flow.take(rejected("a", "malformed"));
-  pending = 5;
+  flow.wait(5);
   clock.ms += 2 * INTERVAL_MS;
   const read = flow.read();
   assert.equal(read.end, (clock.ms + INTERVAL_MS) / 1000);
@@ -53,6 +51,21 @@ Deno.test("the flow of an hour is counted by intervals, and what is older is gon
   assert.equal(flow.read().accepted.some((count) => count > 0), false);
   clock.ms += 1_000 * INTERVALS * INTERVAL_MS;
   assert.deepEqual(flow.read().rejected, {});
+});
+
+Deno.test("one reading now and then does not look as if one always waited", () => {
+  const clock = makeClock();
+  const flow = new FlowHistory(clock);
+  for (let i = 0; i < 3; i++) {
+    flow.wait(1); // committed, before the event says so
+    flow.take(ACCEPTED);
+    flow.take(DELIVERED);
+    flow.wait(0);
+    clock.ms += 3 * INTERVAL_MS;
+  }
+  const { waiting, accepted } = flow.read();
+  assert.deepEqual(accepted.slice(-7), [1, 0, 0, 1, 0, 0, 0]);
+  assert.deepEqual(waiting.slice(-10), Array(10).fill(0));
 });
 
 Deno.test("rejections that are alike are one, and each device has its last ones", () => {
