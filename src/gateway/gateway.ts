@@ -6,6 +6,7 @@
  */
 
 import type { Config } from "../config/config.ts";
+import { serverName } from "../config/server_name.ts";
 import { VERSION } from "../config/version.ts";
 import { backendTlsFault } from "./backend/tls_check.ts";
 import { assemble, type GatewayOptions, type GatewayParts } from "./assembly.ts";
@@ -135,7 +136,7 @@ export class Gateway {
 function startFacts({ store, broker, api, backend }: Config) {
   return {
     version: VERSION,
-    database: store.database,
+    database: store.server ? serverName(store.server) : store.database,
     broker: `${broker.host}:${broker.port}`,
     api: `${api.host}:${api.port}`,
     backend: new URL(backend.url).origin,

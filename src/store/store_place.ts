@@ -1,6 +1,7 @@
 /** Where a store is, and as whom it is opened. */
 
 import type { Config, SealingKeyPlaces } from "../config/config.ts";
+import { serverName } from "../config/server_name.ts";
 import { readStoreCredentials, type StoreCredentials } from "../config/credentials.ts";
 
 /** Where a store is; `config.store` is one. */
@@ -78,7 +79,5 @@ export function storePlaceIn(config: Config): StorePlace {
 /** The place as it may be shown. */
 export function placeName(place: StorePlace): string {
   if (place.engine !== "postgres") return `"${place.database}"`;
-  const { hosts, database } = place;
-  const names = hosts.map(({ host, port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`);
-  return `postgres://${names.join()}/${database}`;
+  return serverName(place);
 }

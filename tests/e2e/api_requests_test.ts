@@ -107,9 +107,14 @@ const BODIES: readonly ApiRequestRow[] = [
   ["a body that does not belong there", { method: "GET", path: "/readyz" }, 200],
 ];
 
+const ASKED = { method: "GET", host: "", version: "HTTP/1.0" } as const;
+
 const HOSTS: readonly ApiRequestRow[] = [
   ["none", { host: "" }, 400, "bad-host"],
   ["none, in HTTP/1.0", { host: "", version: "HTTP/1.0" }, 400, "bad-host"],
+  ["none, in a balancer's question", { ...ASKED, path: "/readyz" }, 200],
+  ["none, in its other one", { ...ASKED, path: "/healthz" }, 200],
+  ["none, and a question beside them", { ...ASKED, path: "/x?/readyz" }, 400, "bad-host"],
   ["an empty one", { host: "Host:\r\n" }, 400, "bad-host"],
   ["half an IPv6 address", { host: "Host: [::1\r\n" }, 400, "bad-host"],
   ["two ports", { host: "Host: a:1:2\r\n" }, 400, "bad-host"],

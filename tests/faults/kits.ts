@@ -60,6 +60,7 @@ interface Cast {
   readonly site: FaultSite;
   readonly deviceId: string;
   readonly device: KitDevice;
+  readonly line: LossyLine;
   readonly dice: Dice;
   readonly amounts: Amounts;
 }
@@ -75,7 +76,7 @@ async function run(
   const line = LossyLine.open(site.live.config.devices.port, new Dice(seed + 1));
   const orders = { folder, port: line.port, ...amounts };
   const device = new KitDevice(await make(folder), orders, new Dice(seed + 2));
-  const cast: Cast = { site, deviceId, device, dice: new Dice(seed), amounts };
+  const cast: Cast = { site, deviceId, device, line, dice: new Dice(seed), amounts };
   try {
     await site.startGateway();
     device.start();
@@ -124,12 +125,13 @@ async function ask({ site, deviceId }: Cast, n: number): Promise<boolean> {
 
 /** Each victim so many times, in the order and at the moments that chance brings. */
 async function killAll(
-  { site, device, dice, amounts }: Cast,
+  { site, device, line, dice, amounts }: Cast,
   say: ScenarioOptions["say"],
 ): Promise<void> {
   await poll("the device's first word", () => openCommands(site, "done") === 1, {
     timeoutMs: amounts.settleTimeoutMs,
   });
+  line.isLossy = true;
   const queue = VICTIMS.flatMap((victim) => Array<typeof victim>(amounts.kills).fill(victim));
   for (let deaths = 1; queue.length > 0; deaths++) {
     await pause(dice.below(LIFE_MAX_MS));

@@ -18,6 +18,8 @@ export class LossyLine {
   cuts = 0;
   /** Chunks that it has held back. */
   delays = 0;
+  /** False: nothing is cut or held back. */
+  isLossy = false;
   readonly #target: number;
   readonly #dice: Dice;
   readonly #front: TcpFront;
@@ -63,8 +65,8 @@ export class LossyLine {
     const chunk = new Uint8Array(CHUNK_BYTES);
     try {
       for (let n = await from.read(chunk); n !== null; n = await from.read(chunk)) {
-        const isLast = this.#dice.below(CUT_ONE_IN) === 0;
-        if (this.#dice.below(DELAY_ONE_IN) === 0) {
+        const isLast = this.isLossy && this.#dice.below(CUT_ONE_IN) === 0;
+        if (this.isLossy && this.#dice.below(DELAY_ONE_IN) === 0) {
           this.delays++;
           await pause(this.#dice.below(DELAY_MAX_MS));
         }

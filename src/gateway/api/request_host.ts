@@ -16,9 +16,13 @@ export function namesOneHost(request: Request): boolean {
   return HOST.test(authority) && (host === null || host === authority);
 }
 
-/** True if the client has named no host, and the URL has the server's own address. */
-export function namesNoHost(request: Request, localPort: number): boolean {
-  return !request.headers.has("host") && authorityOf(request) === `localhost:${localPort}`;
+/**
+ * True if the client has named no host, and the URL has the server's own address. A balancer that asks
+ * how a gateway is may: HAProxy does by HTTP/1.0, and the answer is the same for every host.
+ */
+export function lacksHost(request: Request, localPort: number): boolean {
+  const isNamed = request.headers.has("host") || authorityOf(request) !== `localhost:${localPort}`;
+  return !isNamed && !/^https?:\/\/[^/]*\/(healthz|readyz)$/.test(request.url);
 }
 
 function authorityOf({ url }: Request): string {

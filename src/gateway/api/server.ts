@@ -17,7 +17,7 @@ import { type Credentials, StartError } from "../../config/credentials.ts";
 import type { Emit } from "../../core/event.ts";
 import { turnOfOthers } from "../../time/turn_of_others.ts";
 import { problem } from "./problem.ts";
-import { namesNoHost } from "./request_host.ts";
+import { lacksHost } from "./request_host.ts";
 import { dropRestOfBody } from "./rest_of_body.ts";
 import type { ApiHandler } from "./routes.ts";
 
@@ -150,7 +150,7 @@ export class ApiServer {
     const drained = this.#drained.signal;
     const address = addressOf({ listener, port: remote.port });
     if (address === undefined) return new Response(null, { status: 403 });
-    const answer = namesNoHost(request, listener)
+    const answer = lacksHost(request, listener)
       ? problem("bad-host")
       : await receive(request, address, drained);
     await dropRestOfBody(request, drained);

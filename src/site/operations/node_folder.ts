@@ -8,7 +8,7 @@
  * - it may be made for another path than it is written to: Mosquitto wants absolute ones.
  */
 
-import { isAbsolute, join, relative } from "node:path";
+import { dirname, isAbsolute, join, relative } from "node:path";
 import type { Config } from "../../config/config.ts";
 import { readText } from "../../config/operator_file.ts";
 import { hostName, nodeName } from "../../config/setting_types.ts";
@@ -26,6 +26,7 @@ import {
   handOver,
   isSystemError,
   machineFiles,
+  makeFolderInside,
   makeSiteFolders,
   readable,
   secret,
@@ -75,6 +76,7 @@ export async function createNode(options: NodeOptions): Promise<NodeResult> {
     const layout = siteLayout(directory);
     const files = await nodeFiles(options, layout);
     if ("kind" in files) return { ok: false, faults: [files] };
+    for (const folder of [dirname(directory), directory]) await makeFolderInside(folder, made);
     await makeSiteFolders(layout, made);
     for (const file of files) writeNew(file, made);
     const user = await brokerUser(layout);

@@ -104,6 +104,12 @@ export async function makeSiteFolders(layout: SiteLayout, made: string[]): Promi
   }
 }
 
+/** Makes a folder below one of the site, for whom that belongs to. */
+export async function makeFolderInside(path: string, made: string[]): Promise<void> {
+  await makeFolder(path, { mode: 0o755, made });
+  if (made.includes(path)) giveToOwner(path);
+}
+
 /** Makes a folder and the missing ones above it; one that is there keeps its mode. */
 async function makeFolder(
   path: string,

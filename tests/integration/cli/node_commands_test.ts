@@ -92,6 +92,24 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a folder that root makes in another user's site is that user's, and so is its broker",
+  ignore: !HAS_POSTGRES || Deno.uid() !== 0,
+  fn: () =>
+    withSite(async ({ directory, run }) => {
+      await run("store", "migrate");
+      await new Deno.Command("chown", { args: ["-R", "nobody:nogroup", directory] }).output();
+      const added = await run("node", "add", "b", "--host", "b.example", "--at", "/srv/b");
+      assert.equal(added.code, 0, added.stderr);
+      const listed = await new Deno.Command("find", {
+        args: [`${directory}/nodes`, "-not", "-user", "nobody"],
+      }).output();
+      assert.equal(new TextDecoder().decode(listed.stdout), "");
+      const broker = await Deno.readTextFile(`${directory}/nodes/b/mosquitto/mosquitto.conf`);
+      assert.match(broker, /^user nobody$/m);
+    }),
+});
+
+Deno.test({
   name: "gateways are listed and forgotten; where the store is a file, there are none",
   ignore: !HAS_POSTGRES,
   fn: () =>
