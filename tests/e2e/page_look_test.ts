@@ -39,7 +39,10 @@ Deno.test("the page by keyboard alone, and at every width", OPTIONS, async (t) =
       const name = `${width} px: nothing is too wide, and axe finds nothing, light and dark`;
       await t.step(name, () => lookStep(scene, width, scheme));
     }
-    await t.step("a tab that nobody sees asks for nothing", () => hiddenStep(scene));
+    await t.step(
+      "updates can be paused, and a tab that nobody sees asks for nothing",
+      () => hiddenStep(scene),
+    );
     assert.deepEqual(scene.browser.errors.filter((error) => !/ 401 /.test(error)), []);
   });
 });
@@ -86,7 +89,7 @@ async function keyboardStep({ browser, keys }: PageScene): Promise<void> {
   const page = await browser.visit();
   await page.goto("/ui");
   await page.getByLabel("API key").waitFor();
-  await page.keyboard.type(keys.view); // the field has the focus already
+  await page.keyboard.type(keys.operate); // the field has the focus already
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Overview" }).waitFor();
   await page.keyboard.press("Tab");
@@ -104,6 +107,14 @@ async function keyboardStep({ browser, keys }: PageScene): Promise<void> {
   await tabTo(page, "well_001");
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "well_001" }).waitFor();
+  await tabTo(page, "Dead letters");
+  await page.keyboard.press("Enter");
+  await page.getByText(/of 2$/).waitFor();
+  await tabTo(page, "Drop all");
+  await page.keyboard.press("Enter");
+  assert.equal(await focused(page), "Keep");
+  await page.keyboard.press("Escape");
+  assert.equal(await focused(page), "Drop all", "the focus is back");
   await page.context().close();
 }
 
@@ -154,6 +165,12 @@ async function hiddenStep({ browser, keys }: PageScene): Promise<void> {
       `Object.defineProperty(document, "hidden", { value: ${isHidden}, configurable: true });
       document.dispatchEvent(new Event("visibilitychange"))`,
     );
+  await page.getByRole("button", { name: "Pause updates" }).click();
+  await page.clock.runFor(1_000);
+  asked = [];
+  await page.clock.runFor(30_000);
+  assert.equal(asked.join(), "", "paused");
+  await page.getByRole("button", { name: "Resume updates" }).click();
   await show(true);
   await page.clock.runFor(1_000);
   asked = [];
