@@ -39,6 +39,7 @@ Deno.test("the page by keyboard alone, and at every width", OPTIONS, async (t) =
       const name = `${width} px: nothing is too wide, and axe finds nothing, light and dark`;
       await t.step(name, () => lookStep(scene, width, scheme));
     }
+    await t.step("times are those of the browser's zone", () => zoneStep(scene));
     await t.step(
       "updates can be paused, and a tab that nobody sees asks for nothing",
       () => hiddenStep(scene),
@@ -77,6 +78,11 @@ Deno.test("10,000 devices are painted within a second", OPTIONS, async () => {
       }
       assert.ok(Math.min(...paintedMs) < PAINT_MAX_MS, `the first paint after ${paintedMs} ms`);
       assert.ok(Math.min(...tookMs) < PAINT_MAX_MS, `the list after ${tookMs} ms`);
+      await page.getByRole("button", { name: "Next" }).click();
+      await page.getByText("101 to 200 of 10,000").waitFor();
+      await page.getByRole("rowheader", { name: "meter_00100" }).waitFor();
+      await page.getByRole("button", { name: "Previous" }).click();
+      await page.getByRole("rowheader", { name: "meter_00000" }).waitFor();
       await page.getByLabel("Find").fill("meter_09999");
       await page.getByText("1 to 1 of 1").waitFor();
     } finally {
@@ -149,6 +155,19 @@ async function lookStep({ browser, keys, devices }: PageScene, width: number, sc
     const excess = await page.evaluate("document.documentElement.scrollWidth - innerWidth");
     assert.ok(Number(excess) <= 0, `${section} is ${excess} px too wide`);
   }
+  await page.context().close();
+}
+
+async function zoneStep({ browser, devices, keys }: PageScene): Promise<void> {
+  const timezoneId = "Asia/Kathmandu"; // a quarter of an hour off the full ones
+  const page = await browser.visit({ timezoneId });
+  await logIn(page, keys.view, "live");
+  await page.getByText("Following all devices").waitFor();
+  await devices.wrong.publish("{");
+  const shown = await page.getByRole("rowheader").first().innerText();
+  const time = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: timezoneId });
+  const [now, before] = [Date.now(), Date.now() - 60_000].map((ms) => time.format(ms).slice(0, 5));
+  assert.ok([now, before].includes(shown.slice(0, 5)), `${shown} at ${now}`);
   await page.context().close();
 }
 
