@@ -216,8 +216,8 @@ const INTAKE = `
     END IF;
     SELECT coalesce(array_agg(place - 1 ORDER BY place), '{}') INTO known
     FROM unnest(looked_device, looked_id) WITH ORDINALITY AS looked(device_id, message_id, place)
-    WHERE EXISTS (SELECT FROM replay_guard g
-      WHERE g.device_id = looked.device_id AND g.message_id = looked.message_id);
+    WHERE (SELECT true FROM replay_guard g
+      WHERE g.device_id = looked.device_id AND g.message_id = looked.message_id LIMIT 1);
     IF to_jsonb(known) <> seen->'known' THEN
       RETURN jsonb_build_object('kind', 'known', 'known', known);
     END IF;
@@ -248,7 +248,8 @@ const INTAKE = `
     FROM jsonb_to_recordset(more->'deaths') AS d(sequence bigint, died_ms bigint, status bigint,
       reason text, content_type text, location text, body text)
     JOIN outbox o ON o.sequence = d.sequence AND o.node = me;
-    DELETE FROM outbox WHERE sequence = ANY (settled) AND node = me;
+    -- By its number: an equation with the node would be looked up by the node, through all it had.
+    DELETE FROM outbox WHERE sequence = ANY (settled) AND node IS NOT DISTINCT FROM me;
     GET DIAGNOSTICS gone = ROW_COUNT;
 
     WITH taken AS (DELETE FROM outbox_changes WHERE node = me RETURNING *)
