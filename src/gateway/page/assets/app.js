@@ -30,19 +30,23 @@ const SECTIONS = {
 
 function App() {
   const [session, setSession] = useState();
-  const [wasOver, setWasOver] = useState(false);
+  const [why, setWhy] = useState("");
   useEffect(() => {
-    whenLoggedOut(() => {
-      setWasOver(true);
+    const askForKey = (why) => {
+      setWhy(why);
       setSession(null);
-    });
-    read("session").then(setSession, () => setSession(null));
+    };
+    whenLoggedOut(() => askForKey("The session is over: log in again"));
+    read("session").then(
+      setSession,
+      ({ problem, message }) => askForKey(problem === "unauthorized" ? "" : message),
+    );
   }, []);
   if (session === undefined) return html`<p class="first" role="status">Loading…</p>`;
-  if (session === null) return html`<${LogIn} wasOver=${wasOver} onSession=${setSession} />`;
+  if (session === null) return html`<${LogIn} why=${why} onSession=${setSession} />`;
   const logOut = async () => {
     await change("session", {}, { method: "DELETE" }).catch(() => {});
-    setWasOver(false);
+    setWhy("");
     setSession(null);
   };
   return html`<${Page} session=${session} onLogOut=${logOut} />`;
