@@ -2,7 +2,7 @@
 
 import { render } from "preact";
 import { useEffect, useErrorBoundary, useRef, useState } from "preact/hooks";
-import { change, read, useApi, whenLoggedOut } from "./api.js";
+import { change, pauseUpdates, read, useApi, whenLoggedOut } from "./api.js";
 import { Commands } from "./commands.js";
 import { DeadLetters } from "./dead.js";
 import { Device } from "./device.js";
@@ -151,10 +151,26 @@ function Navigation({ section, session, overview, onLogOut }) {
         </nav>
         <div class="who">
           <p class="muted"><${Name} text=${session.name} /> may ${session.role}</p>
+          <${PauseButton} />
           <button type="button" onClick=${onLogOut}>Log out</button>
         </div>
       </div>
     </header>
+  `;
+}
+
+/** Holds what changes by itself (WCAG 2.2.2); the live tail has one of its own. */
+function PauseButton() {
+  const [isPaused, setPaused] = useState(false);
+  const toggle = () => {
+    pauseUpdates(!isPaused);
+    setPaused(!isPaused);
+  };
+  useEffect(() => () => pauseUpdates(false), []);
+  return html`
+    <button type="button" class=${isPaused ? "on" : ""} onClick=${toggle}>
+      ${isPaused ? "Resume updates" : "Pause updates"}
+    </button>
   `;
 }
 
