@@ -34,7 +34,7 @@ const UNREADABLE_WAIT_MS = 1_000;
 const ANSWERS_MAX = 256;
 
 /** Batches at once: they and their answers are in memory, and few requests make large batches. */
-const BATCHES_MAX = 16;
+const BATCHES_MAX = 8;
 
 /** What the forwarder works with. */
 interface ForwarderParts extends SettlerParts, LaneRetryParts {
