@@ -224,7 +224,7 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   qos0_dropped: "Let devices publish with QoS 1",
   catch_up_unconfirmed: "Add the topic to `acl_gateway` and restart Mosquitto",
   store_failed: "Free disk space (`df -h`), or restore the database; it recovers by itself",
-  store_replaced: "Nothing, if you replaced it; earlier message ids are forgotten",
+  store_replaced: "Nothing, if you replaced it, or another gateway stood in for this one",
   store_reopened: "Nothing, if you sealed the secrets or changed their key",
   dead_letters_expired: "Look at `dead list` more often, or raise the limits",
   backend_untrusted: "Correct `backend.ca`, or the backend's certificate; `doctor` tries it",
