@@ -230,7 +230,7 @@ export interface MessageStore {
 }
 
 /** Most entries that `MessageStore.read` reads at once. */
-export const READ_MAX = 8;
+export const READ_MAX = 40;
 
 /** The registry as a running gateway sees it: in memory, and never older than the store. */
 export interface DeviceKeys {

@@ -12,9 +12,18 @@ import { storePlaceOf } from "./store_place.ts";
 const STORE_BUSY_MS = 200;
 
 /** What a gateway has open. */
-interface GatewayStore
-  extends
-    Pick<Store, "registry" | "apiKeys" | "audit" | "commands" | "deadLetters" | "nodes" | "close"> {
+interface GatewayStore extends
+  Pick<
+    Store,
+    | "registry"
+    | "apiKeys"
+    | "audit"
+    | "commands"
+    | "deadLetters"
+    | "nodes"
+    | "lists"
+    | "close"
+  > {
   readonly messages: MessageStore;
   readonly keys: DeviceKeys;
 }
@@ -42,11 +51,13 @@ export async function openGatewayStore(
     secureDelete: "FAST", // it writes no secrets, and payloads come and go
   });
   try {
-    const { registry, apiKeys, audit, commands, deadLetters, nodes } = store;
+    const { registry, apiKeys, audit, commands, deadLetters, nodes, lists } = store;
     const keys = await DeviceKeys.load(registry);
     const messages = store.messages(config);
     const close = () => store.close();
-    return { registry, apiKeys, audit, commands, deadLetters, nodes, messages, keys, close };
+    return {
+      ...{ registry, apiKeys, audit, commands, deadLetters, nodes, lists, messages, keys, close },
+    };
   } catch (error) {
     await store.close();
     throw error;

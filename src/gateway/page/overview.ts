@@ -2,6 +2,7 @@
 
 import { secondsOf } from "../../core/time.ts";
 import type { ApiKey } from "../../store/api_keys.ts";
+import { listsBehind } from "../../store/known_nodes.ts";
 import type { DeviceTable } from "./device_table.ts";
 import { expiriesFor, type Expiry } from "./expiries.ts";
 import type { PageSources } from "./page_sources.ts";
@@ -54,12 +55,16 @@ async function countsFor(sources: PageSources, table: DeviceTable, key: ApiKey) 
 }
 
 /** The gateways that share the store; none if this one is alone. */
-async function nodesOf({ store }: PageSources) {
-  return (await store.nodes?.list() ?? []).map(({ node, leftMs, aheadMs, entries }) => ({
-    node,
-    alive: (leftMs ?? -1) > 0,
-    lease_left_seconds: leftMs === undefined ? null : Math.round(leftMs / 1000),
-    ahead_seconds: aheadMs === undefined ? null : aheadMs / 1000,
-    waiting: entries,
+async function nodesOf({ store: { nodes, lists } }: PageSources) {
+  const known = await nodes?.list() ?? [];
+  const newest = (await lists?.numbers(""))?.newest ?? 0;
+  return known.map((one) => ({
+    node: one.node,
+    alive: (one.leftMs ?? -1) > 0,
+    lease_left_seconds: one.leftMs === undefined ? null : Math.round(one.leftMs / 1000),
+    ahead_seconds: one.aheadMs === undefined ? null : one.aheadMs / 1000,
+    waiting: one.entries,
+    lists_behind: listsBehind(one, newest),
+    list_fault: one.listFault ?? null,
   }));
 }

@@ -10,7 +10,7 @@ import type { PageMemory } from "./page_memory.ts";
 /** What it reads in the store. */
 type ReadStore = Pick<
   Store,
-  "registry" | "audit" | "commands" | "deadLetters" | "nodes"
+  "registry" | "audit" | "commands" | "deadLetters" | "nodes" | "lists"
 >;
 
 /** The gateway, as far as it is looked at. */

@@ -227,8 +227,8 @@ const INTAKE = `
     END IF;
     SELECT coalesce(array_agg(place - 1 ORDER BY place), '{}') INTO known
     FROM unnest(looked_device, looked_id) WITH ORDINALITY AS looked(device_id, message_id, place)
-    WHERE EXISTS (SELECT FROM replay_guard g
-      WHERE g.device_id = looked.device_id AND g.message_id = looked.message_id);
+    WHERE (SELECT true FROM replay_guard g
+      WHERE g.device_id = looked.device_id AND g.message_id = looked.message_id LIMIT 1);
     IF to_jsonb(known) <> seen->'known' THEN
       RETURN jsonb_build_object('kind', 'known', 'known', known);
     END IF;
@@ -251,6 +251,8 @@ const INTAKE = `
       ORDER BY 1, 2 ON CONFLICT DO NOTHING;
     END IF;
 
+    -- The outbox is read by numbers here and by devices below, never through all that a node had: what
+    -- is no equation, or no order of an index, keeps the index of nodes out.
     INSERT INTO dead_letters (sequence, node, device_id, message_id, timestamp, accepted_ms, payload,
       command_state, died_ms, status, reason, content_type, location, body)
     SELECT o.sequence, o.node, o.device_id, o.message_id, o.timestamp, o.accepted_ms, o.payload,
@@ -258,8 +260,9 @@ const INTAKE = `
       decode(d.body, 'base64')
     FROM jsonb_to_recordset(more->'deaths') AS d(sequence bigint, died_ms bigint, status bigint,
       reason text, content_type text, location text, body text)
-    JOIN outbox o ON o.sequence = d.sequence AND o.node = me;
-    DELETE FROM outbox WHERE sequence = ANY (settled) AND node = me;
+    CROSS JOIN LATERAL (SELECT * FROM outbox
+      WHERE sequence = d.sequence AND node IS NOT DISTINCT FROM me LIMIT 1) AS o;
+    DELETE FROM outbox WHERE sequence = ANY (settled) AND node IS NOT DISTINCT FROM me;
     GET DIAGNOSTICS gone = ROW_COUNT;
 
     WITH taken AS (DELETE FROM outbox_changes WHERE node = me RETURNING *)
@@ -299,7 +302,7 @@ const INTAKE = `
           UNION SELECT c->>1 FROM jsonb_array_elements(changes) c WHERE (c->>3)::boolean
         ) AS devices CROSS JOIN unnest(others) AS other CROSS JOIN LATERAL (
           SELECT o.sequence FROM outbox o WHERE o.device_id = devices.device_id AND o.node = other
-          ORDER BY o.sequence LIMIT 1
+          ORDER BY o.sequence + 0 LIMIT 1
         ) AS oldest GROUP BY device_id
       ) AS waiting;
     END IF;

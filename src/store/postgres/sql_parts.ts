@@ -19,6 +19,7 @@ export const NOT_REPLICATED = "SG005";
  */
 export const HEAD = `LANGUAGE plpgsql SET search_path = ${SCHEMA_NAME}
   SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+  SET enable_material = off
   SET plan_cache_mode = force_generic_plan SET jit = off AS $$`;
 
 /** A mark of all nodes as SQL. */

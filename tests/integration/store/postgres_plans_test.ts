@@ -41,5 +41,11 @@ Deno.test({
         place.database,
       );
       assert.equal(scanned, "");
+      const read = await postgres.server.sql(
+        `SELECT indexrelname, idx_tup_read FROM pg_stat_user_indexes
+         WHERE idx_tup_read > 0 AND (indexrelname = 'outbox_by_node' OR relname LIKE 'replay_guard%')`,
+        place.database,
+      );
+      assert.equal(read, "");
     }),
 });

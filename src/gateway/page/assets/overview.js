@@ -137,6 +137,7 @@ function Nodes({ of: { nodes, node: own } }) {
       isNumber: true,
       cell: ({ ahead_seconds: ahead }) => `${(ahead ?? 0).toFixed(1)} s`,
     },
+    { key: "lists", label: "Its broker's lists", isLong: true, cell: listsOf },
   ];
   return html`
     <${All}>
@@ -145,6 +146,13 @@ function Nodes({ of: { nodes, node: own } }) {
         keyOf=${({ node }) => node} />
       <//>
   `;
+}
+
+function listsOf({ lists_behind: behind, list_fault: fault }) {
+  if (behind === 0) return "the newest";
+  return html`<${Badge} grade="warn">${behind} behind<//>${
+    fault !== null && html`${" "}<${Outside} text=${fault} />`
+  }`;
 }
 
 function Flow({ of, started }) {
