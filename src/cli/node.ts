@@ -134,7 +134,7 @@ function faultSentence(fault: NodeFault): string {
     case "path_not_usable":
       return `${JSON.stringify(fault.path)} is not an absolute path that Mosquitto can name`;
     case "folder_exists":
-      return `"${fault.path}" exists already`;
+      return `"${fault.path}" exists already: take it away first, or choose another name`;
     case "authority_not_usable":
       return `Cannot use the gateways' authority: ${fault.reason}`;
     case "system_refused":

@@ -23,6 +23,9 @@ export const NO_SLOT = "23514";
 /** Seconds of timestamps whose ids are in one partition. */
 export const SLOT_SECONDS = 600;
 
+/** Without them nobody knows what was revoked or forgotten: nothing is taken in. */
+const MARKS_MISSING = "marks of the store are missing: restore it";
+
 const OPEN_SLOTS = `
   CREATE FUNCTION open_slots(wanted integer[]) RETURNS void ${HEAD}
   DECLARE
@@ -32,6 +35,9 @@ const OPEN_SLOTS = `
   BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('secure_iot_gateway slots'));
     forgotten := ${mark("forgotten_seconds")};
+    IF forgotten IS NULL THEN
+      RAISE EXCEPTION '${MARKS_MISSING}';
+    END IF;
     FOREACH one IN ARRAY wanted LOOP
       CONTINUE WHEN EXISTS (SELECT FROM replay_slots WHERE slot = one);
       CONTINUE WHEN one::bigint * ${SLOT_SECONDS} + ${SLOT_SECONDS - 1} <= forgotten;
@@ -57,7 +63,9 @@ const FORGET_IDS = `
     SELECT slot INTO one FROM replay_slots
     WHERE (slot + 1)::bigint * ${SLOT_SECONDS} <= coalesce(safe, oldest)
       AND (used_before IS NULL OR coalesce(used, 0) < used_before) ORDER BY slot LIMIT 1;
-    IF one IS NULL OR NOT pg_try_advisory_xact_lock(hashtext('secure_iot_gateway slots')) THEN
+    IF ${
+  mark("forgotten_seconds")
+} IS NULL OR one IS NULL OR NOT pg_try_advisory_xact_lock(hashtext('secure_iot_gateway slots')) THEN
       RETURN false;
     END IF;
     PERFORM set_config('lock_timeout', '200ms', true);
@@ -207,6 +215,9 @@ const INTAKE = `
         'synchronous_commit is %); store.durability = "local" allows that',
         current_setting('synchronous_standby_names'), current_setting('synchronous_commit')
         USING ERRCODE = '${NOT_REPLICATED}';
+    END IF;
+    IF ${mark("registry_revision")} IS NULL OR ${mark("forgotten_seconds")} IS NULL THEN
+      RAISE EXCEPTION '${MARKS_MISSING}';
     END IF;
     IF (seen->>'revision')::bigint <> ${mark("registry_revision")} THEN
       RETURN '{"kind":"stale"}';

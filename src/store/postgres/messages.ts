@@ -223,8 +223,13 @@ export class PostgresMessages implements MessageStore {
     return error instanceof StoreReopenError;
   }
 
+  /** Not while another gateway is at work as this node: the two would take it from each other forever. */
   async canReopen(): Promise<boolean> {
-    return await this.#query("SELECT 1").then(() => true, () => false);
+    const isAtWork = this.#query(
+      "SELECT 1 FROM leases WHERE node = $1 AND until > clock_timestamp()",
+      [this.#parts.place.node],
+    );
+    return await isAtWork.then((rows) => rows.length === 0, () => false);
   }
 
   stopWaiting(): void {

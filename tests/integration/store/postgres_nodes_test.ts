@@ -89,6 +89,9 @@ Deno.test({
       const error = await first.commit(late).then(() => undefined, (error: Error) => error);
       assert.ok(error && first.isLost(error), `${error}`);
       assert.equal(await first.canReopen(), true);
+      await second.nodes!.renewLease({ leaseMs: 300, wallMs: Date.now() });
+      assert.equal(await first.canReopen(), false, "the two would take it from each other");
+      await poll("the other to be gone", () => first.canReopen());
       assert.equal(await (await open()).outbox.count(), 1);
       assert.deepEqual(kindsOf(await second.commit(late)), ["accepted"]);
     }),
