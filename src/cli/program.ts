@@ -52,6 +52,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.ok }): Command {
   addUpgradeCommands(program);
   addDeviceCommands(program);
   addAuthorityCommands(program);
+  addCertificateCommands(program);
   addCommandCommands(program);
   addOutboxCommands(program);
   addDeadLetterCommands(program);
@@ -198,6 +199,18 @@ function addAuthorityCommands(program: Command): void {
     .option("--force", "with --finish: even if devices or brokers do not have the new one")
     .option("--json", "as JSON")
     .action(async (options) => (await import("./rotate_authority.ts")).rotateAuthority(options));
+}
+
+function addCertificateCommands(program: Command): void {
+  const certificate = program.command("certificate")
+    .description("The certificates of broker, gateway and API").helpCommand(false);
+  site(
+    certificate.command("list").description(
+      "List every certificate of this site, the soonest to end first",
+    ),
+  )
+    .option("--json", "as JSON")
+    .action(async (options) => (await import("./certificate_list.ts")).certificateList(options));
 }
 
 function addDeadLetterCommands(program: Command): void {
