@@ -1,7 +1,9 @@
 /** What a certificate says of itself, for people. */
 
 import "reflect-metadata";
+import { X509Certificate } from "node:crypto";
 import * as x509 from "@peculiar/x509";
+import type { KeyType } from "./authority.ts";
 import { certificatesOf } from "./device_authorities.ts";
 
 /** One certificate; `serial` in lower-case hex, times in unix milliseconds. */
@@ -19,9 +21,29 @@ export function certificateViews(pem: string): CertificateView[] {
   return certificatesOf(pem).map(viewOf);
 }
 
-/** The hosts that a certificate names: DNS names and addresses. */
-export function namesOf(pem: string): string[] {
-  return namesIn(new x509.X509Certificate(pem));
+/** What a certificate that is renewed keeps. */
+export interface KeptIdentity {
+  readonly commonName: string | undefined;
+  readonly names: readonly string[];
+  readonly keyType: KeyType;
+  readonly serial: string;
+}
+
+/** Reads it from the certificate. */
+export function identityOf(pem: string): KeptIdentity {
+  const certificate = new x509.X509Certificate(pem);
+  return {
+    commonName: certificate.subjectName.getField("CN")[0],
+    names: namesIn(certificate),
+    keyType: new X509Certificate(pem).publicKey.asymmetricKeyType === "rsa" ? "rsa" : "ec",
+    serial: certificate.serialNumber.toLowerCase(),
+  };
+}
+
+/** True if an authority has signed a certificate. */
+export function isIssuedBy(pem: string, authorityPem: string): boolean {
+  const [certificate, authority] = [new X509Certificate(pem), new X509Certificate(authorityPem)];
+  return certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
 }
 
 function viewOf(pem: string): CertificateView {
