@@ -9,6 +9,7 @@
  * - shown is what a client sees that trusts the authority and checks the name.
  */
 
+import { isIP } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { reachableHost } from "../../config/listen_address.ts";
 import { readText } from "../../config/operator_file.ts";
@@ -17,6 +18,7 @@ import type { CredentialPaths, SiteLayout } from "../layout.ts";
 import { connectError, isListening } from "../mosquitto/access_probe.ts";
 import { reloadBroker } from "../mosquitto/reload.ts";
 import { type IssuedCertificate, openCertificate, revokedBy } from "../pki/authority.ts";
+import { identityOf } from "../pki/certificate_view.ts";
 import { certificatesOf, openIssuingAuthority } from "../pki/device_authorities.ts";
 import { untilServed } from "../served_certificate.ts";
 import { lockHolder } from "../site_lock.ts";
@@ -169,7 +171,7 @@ export class ToldServers {
   }
 
   async #proveGateway(gatewaySays: GatewayView): Promise<void> {
-    const { uses, site: { layout, config: { api } }, access } = this.#parts;
+    const { uses, site: { layout, config: { api } }, access, issued } = this.#parts;
     const pid = lockHolder(layout, "gateway");
     if (pid === undefined) return this.#unproved({ kind: "gateway_not_running" });
     const reason = hangUp(pid);
@@ -177,7 +179,11 @@ export class ToldServers {
     this.#steps.push({ kind: "gateway_reloaded", pid });
     if (uses.api) {
       const { ca } = access.gateway.listener;
-      const server = { host: reachableHost(api.host), port: api.port, ca };
+      const host = reachableHost(api.host);
+      const { names } = identityOf(issued.certificatePem);
+      // Who connects to it from here may do so by an address that only the settings name.
+      const name = names.includes(host) ? host : names.find((one) => isIP(one) === 0) ?? host;
+      const server = { host, name, port: api.port, ca };
       await this.#proveServed("api", server, GATEWAY_TIMEOUT_MS);
     }
     if (uses.gateway) await this.#proveUsed(gatewaySays);
