@@ -96,6 +96,8 @@ function sentenceOf(step: RenewStep, directory: string): string {
       return `probe: ${WHOSE[step.by]} shows the new certificate at ${step.host}:${step.port}`;
     case "certificate_used":
       return "probe: the gateway is connected to the broker with the new certificate";
+    case "gateway_not_connected":
+      return "broker: not running, so the gateway connects with the new certificate when it is";
     case "gateway_not_asked":
       return "gateway: without api.key it cannot be asked which certificate it uses; see its log: " +
         "journalctl -u secure-iot-gateway";

@@ -48,6 +48,8 @@ export type ServedStep =
   }
   /** The gateway is connected to the broker with the new one. */
   | { readonly kind: "certificate_used" }
+  /** There is no broker that it could be connected to. */
+  | { readonly kind: "gateway_not_connected" }
   /** It could not be asked which one it uses. */
   | { readonly kind: "gateway_not_asked" }
   | Extract<RevocationStep, { readonly kind: "broker_reloaded" | "access_verified" }>;
@@ -203,7 +205,8 @@ export class ToldServers {
   }
 
   async #proveUsed(gatewaySays: GatewayView): Promise<void> {
-    const { serial } = this.#parts.issued;
+    const { issued: { serial }, brokerRuns } = this.#parts;
+    if (!brokerRuns) return this.#unproved({ kind: "gateway_not_connected" });
     const endMs = performance.now() + GATEWAY_TIMEOUT_MS;
     for (;;) {
       const said = await gatewaySays();
