@@ -3,10 +3,12 @@ import { X509Certificate } from "node:crypto";
 import { connect } from "node:tls";
 import { keyPairFault } from "../../src/config/credentials.ts";
 import { programCommand } from "../../src/demo/sandbox/gateway_process.ts";
+import { siteLayout } from "../../src/site/layout.ts";
 import { poll } from "../../src/time/poll.ts";
 import { withLiveProcess } from "../support/live_process.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
-import { shell } from "../support/shell.ts";
+import { quietPorts, shell } from "../support/shell.ts";
+import { withFolder } from "../support/with_folder.ts";
 
 const READING = '{"temperature":22.5}';
 /** Between two messages of a device, so that the backend keeps up on a busy machine. */
@@ -153,10 +155,11 @@ Deno.test("certificate renew: a broker that must not be reloaded takes the new o
     const folder = await site.register("sensor_001");
     const sleeper = await site.connect(folder, { sessionExpirySeconds: 600 });
     await sleeper.close();
+    const closedMs = Date.now();
     const before = serialOf(site.layout.broker.certificate);
-    await poll("the session in the broker's file", () => {
-      const text = Deno.readTextFileSync(site.layout.brokerSessions);
-      return text.includes("sensor_001");
+    await poll("the sleeping session in the broker's file", async () => {
+      const { mtime } = await Deno.stat(site.layout.brokerSessions).catch(() => ({ mtime: null }));
+      return mtime !== null && mtime.getTime() > closedMs;
     });
     const { code, stderr } = await run(site, "renew", "broker");
     assert.equal(code, 1);
@@ -217,6 +220,34 @@ Deno.test("certificate renew: without the authority's key, and for a certificate
     assert.match(foreign.stderr, /was not issued by this site's authority/);
   }, { start: false });
 });
+
+Deno.test("certificate renew: a further gateway's folder is renewed where it was made, to be copied", async () => {
+  await withFolder(async (folder) => {
+    const site = siteLayout(`${folder}/site`);
+    const made = await shell(["init", "--dir", site.directory, ...quietPorts()]);
+    assert.equal(made.code, 0, made.stderr);
+    const node = siteLayout(`${folder}/site/nodes/b`);
+    await copyFolder(site.directory, node.directory);
+    await Deno.remove(node.gatewayCa.key);
+    const before = serialOf(node.broker.certificate);
+    const asked = ["certificate", "renew", "broker", "--add-host", "b.example"];
+    const { code, stdout, stderr } = await shell([...asked, "--dir", node.directory]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /Now copy .*nodes\/b\/certs\/broker\.crt and .*broker\.key/);
+    assert.notEqual(serialOf(node.broker.certificate), before);
+    assert.equal(serialOf(site.broker.certificate), before);
+    assert.equal(keyPairFault(node.broker), undefined);
+  });
+});
+
+async function copyFolder(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to, { recursive: true });
+  for await (const { name, isDirectory } of Deno.readDir(from)) {
+    if (name === "nodes") continue;
+    const [source, target] = [`${from}/${name}`, `${to}/${name}`];
+    await (isDirectory ? copyFolder(source, target) : Deno.copyFile(source, target));
+  }
+}
 
 async function meanwhile<T>(stop: AbortSignal, work: () => Promise<T>): Promise<T[]> {
   const outcomes: T[] = [];
