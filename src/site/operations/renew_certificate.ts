@@ -33,7 +33,7 @@ import { isSystemError, LOCAL_HOSTS } from "./site_files.ts";
 import { type GatewayView, type ServedStep, ToldServers } from "./told_servers.ts";
 
 /** What is asked for. */
-export interface RenewOptions {
+interface RenewOptions {
   readonly target: RenewTarget;
   /** In place of those that the certificate has; undefined: they stay. */
   readonly hosts: readonly string[] | undefined;

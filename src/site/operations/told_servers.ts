@@ -215,7 +215,7 @@ export class ToldServers {
       if (brokerCertificate === serial && isConnected) break;
       if (performance.now() >= endMs) {
         const fault = { kind: "certificate_not_served", by: "gateway" } as const;
-        throw new RenewError({ ...fault, reason: `serial ${brokerCertificate}` });
+        throw new RenewError({ ...fault, reason: brokerCertificate });
       }
       await pause(POLL_MS);
     }
