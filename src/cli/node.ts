@@ -116,9 +116,9 @@ function listsOf(one: KnownNode, newest: number): string {
   const { listNumber, listFault } = one;
   const behind = listsBehind(one, newest);
   const uses = listNumber === undefined ? "uses no list yet" : `uses list ${listNumber}`;
-  if (behind === 0) return newest === 0 ? "there are no lists yet" : uses;
   const why = listFault === undefined ? "" : `: ${listFault}`;
-  return `${uses}, ${behind} behind${why}`;
+  if (behind > 0) return `${uses}, ${behind} behind${why}`;
+  return (newest === 0 ? "there are no lists yet" : uses) + why;
 }
 
 function faultSentence(fault: NodeFault): string {
@@ -134,7 +134,7 @@ function faultSentence(fault: NodeFault): string {
     case "path_not_usable":
       return `${JSON.stringify(fault.path)} is not an absolute path that Mosquitto can name`;
     case "folder_exists":
-      return `"${fault.path}" exists already`;
+      return `"${fault.path}" exists already: take it away first, or choose another name`;
     case "authority_not_usable":
       return `Cannot use the gateways' authority: ${fault.reason}`;
     case "system_refused":

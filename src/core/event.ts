@@ -67,9 +67,11 @@ type StoreEvent =
   | { readonly kind: "store_reopened"; readonly reason: string }
   | { readonly kind: "dead_letters_expired" } & ExpiredDeadLetters
   /** This gateway could not renew its lease in time: it sends nothing until it can. */
-  | { readonly kind: "lease_lapsed" }
+  | { readonly kind: "lease_lapsed"; readonly reason: string }
   /** Another gateway is dead, and this one sends what it has left. */
   | { readonly kind: "node_adopted"; readonly node: string; readonly entries: number }
+  /** What was put into the store for this gateway's broker is not as another gateway writes it. */
+  | { readonly kind: "mail_refused"; readonly number: number }
   /** This machine's clock is so much ahead of the store's; negative: behind. */
   | { readonly kind: "store_clock_differs"; readonly aheadSeconds: number }
   | { readonly kind: "clock_behind"; readonly behindSeconds: number }

@@ -122,6 +122,13 @@ export interface Mail {
   readonly isAwaited: boolean;
 }
 
+/** Mail that came for this node. */
+export interface TakenMail {
+  readonly number: number;
+  /** Undefined: it is not as a gateway writes it. */
+  readonly mail: Mail | undefined;
+}
+
 /** Hears what other gateways do; hints only, some of which may be missed. */
 export interface NodeListener {
   /** The hints begin, or begin again: what was missed is to be looked up. */
@@ -145,7 +152,7 @@ export interface NodeStore {
   /** Hands mail over; resolves to its number. */
   post(mail: Mail): Promise<number>;
   /** Takes what came for this node, the oldest first; each is taken once. */
-  takeMail(): Promise<readonly (Mail & { readonly number: number })[]>;
+  takeMail(): Promise<readonly TakenMail[]>;
   /** Says what has become of mail that was taken. */
   concludeMail(number: number, outcome: CopyOutcome): Promise<void>;
   /** Asks no more for mail: resolves to what is known of it; `unsent` if it was not taken yet. */
@@ -223,7 +230,7 @@ export interface MessageStore {
 }
 
 /** Most entries that `MessageStore.read` reads at once. */
-export const READ_MAX = 8;
+export const READ_MAX = 40;
 
 /** The registry as a running gateway sees it: in memory, and never older than the store. */
 export interface DeviceKeys {

@@ -65,7 +65,8 @@ const LINES = {
     warning("The catch-up marker did not come back: add gateway/caught_up to the access list"),
   store_failed: ({ reason }) => error(`Cannot write to the database, intake waits: ${reason}`),
   store_recovered: () => info("The database can be written again"),
-  store_replaced: () => warning("The database was replaced: restarting on the new file"),
+  store_replaced: () =>
+    warning("The store was replaced, or given to another gateway for a while: starting again"),
   store_reopened: ({ reason }) => info(`Restarting with the new sealing keys: ${reason}`),
   dead_letters_expired: ({ count, named, others }) =>
     error(
@@ -77,13 +78,15 @@ const LINES = {
         ...(others.size > 0 && { others: sumOf(others) }),
       },
     ),
-  lease_lapsed: () =>
-    warning("The store does not answer in time: nothing is sent, since others may send it now"),
+  lease_lapsed: ({ reason }) =>
+    warning(`Nothing is sent, since others may send it now: the lease is over: ${reason}`),
   node_adopted: ({ node, entries }) =>
     warning(`Gateway ${node} is not heard of any longer: sending the ${entries} entries it left`, {
       node,
       entries,
     }),
+  mail_refused: ({ number }) =>
+    error(`Mail ${number} of another gateway is not published: no gateway writes it like that`),
   store_clock_differs: ({ aheadSeconds }) =>
     warning(`This machine's clock is ${aheadInWords(aheadSeconds)} the store's`),
   clock_behind: ({ behindSeconds }) =>

@@ -6,7 +6,7 @@ import { connect, type ConnectionOptions } from "node:tls";
 import { isIP } from "node:net";
 
 /** Where a server is, whom its clients trust, and what to show if it asks; PEM texts. */
-export interface TlsServer {
+interface TlsServer {
   readonly host: string;
   readonly port: number;
   /** The name to ask for; the host if it is not given. */

@@ -16,6 +16,9 @@ export const TIME_MAX_SECONDS = 253_402_300_799;
 /** The longest secret that is read, in characters. */
 export const SECRET_MAX_CHARS = 4096;
 
+/** The most that is read of why a device was revoked, in characters. */
+export const REASON_READ_CHARS = 1_000;
+
 /** What is said of a row that has no time where one belongs. */
 export const NO_TIME = "its created_at is not a time in Unix seconds";
 

@@ -69,7 +69,7 @@ Deno.test({
       const { code } = await demo.exited;
       assert.equal(code, 0, demo.stdout + demo.stderr);
       assert(performance.now() - startedMs < NODES_LIMIT_MS);
-      assert.match(demo.stdout, /^Checks: 11 ok, 0 failed, in/m);
+      assert.match(demo.stdout, /^Checks: 12 ok, 0 failed, in/m);
       assert.deepEqual(tooLong(demo.stdout).filter((line) => !line.startsWith("   DIR is /")), []);
       assert.equal(demo.stderr, "");
       await assertNothingLeft(folder);

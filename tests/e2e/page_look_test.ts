@@ -39,7 +39,11 @@ Deno.test("the page by keyboard alone, and at every width", OPTIONS, async (t) =
       const name = `${width} px: nothing is too wide, and axe finds nothing, light and dark`;
       await t.step(name, () => lookStep(scene, width, scheme));
     }
-    await t.step("a tab that nobody sees asks for nothing", () => hiddenStep(scene));
+    await t.step("times are those of the browser's zone", () => zoneStep(scene));
+    await t.step(
+      "updates can be paused, and a tab that nobody sees asks for nothing",
+      () => hiddenStep(scene),
+    );
     assert.deepEqual(scene.browser.errors.filter((error) => !/ 401 /.test(error)), []);
   });
 });
@@ -74,6 +78,11 @@ Deno.test("10,000 devices are painted within a second", OPTIONS, async () => {
       }
       assert.ok(Math.min(...paintedMs) < PAINT_MAX_MS, `the first paint after ${paintedMs} ms`);
       assert.ok(Math.min(...tookMs) < PAINT_MAX_MS, `the list after ${tookMs} ms`);
+      await page.getByRole("button", { name: "Next" }).click();
+      await page.getByText("101 to 200 of 10,000").waitFor();
+      await page.getByRole("rowheader", { name: "meter_00100" }).waitFor();
+      await page.getByRole("button", { name: "Previous" }).click();
+      await page.getByRole("rowheader", { name: "meter_00000" }).waitFor();
       await page.getByLabel("Find").fill("meter_09999");
       await page.getByText("1 to 1 of 1").waitFor();
     } finally {
@@ -86,7 +95,7 @@ async function keyboardStep({ browser, keys }: PageScene): Promise<void> {
   const page = await browser.visit();
   await page.goto("/ui");
   await page.getByLabel("API key").waitFor();
-  await page.keyboard.type(keys.view); // the field has the focus already
+  await page.keyboard.type(keys.operate); // the field has the focus already
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Overview" }).waitFor();
   await page.keyboard.press("Tab");
@@ -104,6 +113,14 @@ async function keyboardStep({ browser, keys }: PageScene): Promise<void> {
   await tabTo(page, "well_001");
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "well_001" }).waitFor();
+  await tabTo(page, "Dead letters");
+  await page.keyboard.press("Enter");
+  await page.getByText(/of 2$/).waitFor();
+  await tabTo(page, "Drop all");
+  await page.keyboard.press("Enter");
+  assert.equal(await focused(page), "Keep");
+  await page.keyboard.press("Escape");
+  assert.equal(await focused(page), "Drop all", "the focus is back");
   await page.context().close();
 }
 
@@ -141,6 +158,19 @@ async function lookStep({ browser, keys, devices }: PageScene, width: number, sc
   await page.context().close();
 }
 
+async function zoneStep({ browser, devices, keys }: PageScene): Promise<void> {
+  const timezoneId = "Asia/Kathmandu"; // a quarter of an hour off the full ones
+  const page = await browser.visit({ timezoneId });
+  await logIn(page, keys.view, "live");
+  await page.getByText("Following all devices").waitFor();
+  await devices.wrong.publish("{");
+  const shown = await page.getByRole("rowheader").first().innerText();
+  const time = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: timezoneId });
+  const [now, before] = [Date.now(), Date.now() - 60_000].map((ms) => time.format(ms).slice(0, 5));
+  assert.ok([now, before].includes(shown.slice(0, 5)), `${shown} at ${now}`);
+  await page.context().close();
+}
+
 async function hiddenStep({ browser, keys }: PageScene): Promise<void> {
   const page = await browser.visit();
   await page.clock.install();
@@ -154,6 +184,12 @@ async function hiddenStep({ browser, keys }: PageScene): Promise<void> {
       `Object.defineProperty(document, "hidden", { value: ${isHidden}, configurable: true });
       document.dispatchEvent(new Event("visibilitychange"))`,
     );
+  await page.getByRole("button", { name: "Pause updates" }).click();
+  await page.clock.runFor(1_000);
+  asked = [];
+  await page.clock.runFor(30_000);
+  assert.equal(asked.join(), "", "paused");
+  await page.getByRole("button", { name: "Resume updates" }).click();
   await show(true);
   await page.clock.runFor(1_000);
   asked = [];

@@ -46,7 +46,10 @@ Deno.test("the page in a real browser", { ignore: CHROMIUM === undefined }, asyn
     assert.deepEqual(browser.errors.filter((error) => !/ 40[14] /.test(error)), []);
     await t.step("a key that may look sees no way to change", () => viewStep(scene));
     await t.step("a key for one device sees that one", () => boundStep(scene));
-    await t.step("while the gateway is away, what was there stays", () => awayStep(scene));
+    await t.step(
+      "what is wrong is said in words; while the gateway is away, what was there stays",
+      () => awayStep(scene),
+    );
     await t.step("a removed key ends the session", () => removedKeyStep(scene, page));
   });
 });
@@ -138,7 +141,7 @@ async function liveStep({ devices }: PageScene, page: Page): Promise<void> {
     tookMs.push(performance.now() - sinceMs);
   }
   assert.ok(Math.min(...tookMs) < LIVE_MAX_MS, `${tookMs} ms`);
-  await page.getByRole("button", { name: "Pause" }).click();
+  await page.getByRole("button", { name: "Pause", exact: true }).click();
   await refuse();
   await page.getByText("Paused; 1 event since").waitFor();
   assert.equal(await rows.count(), LIVE_TRIES);
@@ -259,15 +262,27 @@ async function boundStep({ browser, site }: PageScene): Promise<void> {
   await page.context().close();
 }
 
-async function awayStep({ browser, keys, site }: PageScene): Promise<void> {
+async function awayStep({ browser, devices, keys, site }: PageScene): Promise<void> {
   const page = await browser.visit();
   await page.clock.install();
   await logIn(page, keys.view);
   await page.getByRole("link", { name: /^6 Devices/ }).waitFor();
+  site.backend.answer = () => new Response(null, { status: 401 });
+  await devices.well.send("1");
+  await site.logged("backend_failing");
+  await page.clock.runFor(6_000);
+  await page.getByText("It works, but not all is well").first().waitFor();
+  await page.getByText(/the backend answers 401/).waitFor();
+  await site.stopBroker();
+  await site.logged("broker_disconnected");
+  await page.clock.runFor(6_000);
+  await page.getByText("It takes no messages").first().waitFor();
+  await page.getByText("broker not connected").waitFor();
   await site.stopGateway();
   await page.clock.runFor(6_000);
   await page.getByText(/^The gateway does not answer: this is from/).first().waitFor();
   assert.match(await pageText(page), /6\s+Devices/);
+  await site.startBroker();
   await site.startGateway();
   await page.clock.runFor(6_000);
   await page.getByText("The session is over: log in again").waitFor();

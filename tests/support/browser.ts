@@ -36,6 +36,8 @@ interface VisitOptions {
   readonly height?: number;
   readonly colorScheme?: "light" | "dark";
   readonly reducedMotion?: "reduce" | "no-preference";
+  /** Such as `Asia/Tokyo`. */
+  readonly timezoneId?: string;
 }
 
 /** One browser, and what its pages did that they must not. */
@@ -72,12 +74,12 @@ export class LookingBrowser {
 
   /** A page of a visitor who has not been here before. */
   async visit(options: VisitOptions = {}): Promise<Page> {
-    const { width = 1280, height = 860, colorScheme = "light", reducedMotion } = options;
+    const { width = 1280, height = 860, colorScheme = "light", ...others } = options;
     const context: BrowserContext = await this.#browser.newContext({
       baseURL: this.origin,
       viewport: { width, height },
       colorScheme,
-      ...(reducedMotion && { reducedMotion }),
+      ...others,
     });
     context.setDefaultTimeout(10_000);
     await context.exposeFunction("keepViolation", (what: string) => this.violations.push(what));

@@ -30,6 +30,7 @@ import {
   decodePublish,
   encodePuback,
   encodePublish,
+  isPublishable,
   type OutgoingPublish,
 } from "./publish_packet.ts";
 import { TcpStream } from "./tcp_stream.ts";
@@ -64,6 +65,9 @@ const NO_MATCHING_SUBSCRIBERS = 0x10;
 
 /** MQTT 5 §3.14.2.1: larger than the broker's Maximum Packet Size. */
 const PACKET_TOO_LARGE = 0x95;
+
+/** MQTT 5 §3.4.2.1: nothing can be published to this topic. */
+const TOPIC_NAME_INVALID = 0x90;
 
 /** MQTT 5 §3.14.2.1: another client has connected with our client id. */
 const SESSION_TAKEN_OVER = 0x8e;
@@ -203,8 +207,16 @@ export class Connection {
   }
 
   #send({ message, settle }: WaitingPublish): void {
+    // What a store has may be anything: of that, nothing may end the connection, or be thrown here.
+    if (!isPublishable(message.topic)) {
+      const reason = "nothing can be published to its topic";
+      return settle({ kind: "refused", reason, reasonCode: TOPIC_NAME_INVALID });
+    }
     const packetId = this.#freeId();
-    const packet = encodePublish({ ...message, packetId });
+    const packet = packetOf({ ...message, packetId });
+    if (packet instanceof RangeError) {
+      return settle({ kind: "refused", reason: packet.message, reasonCode: PACKET_TOO_LARGE });
+    }
     if (packet.length > this.#limits.maximumPacketSize) {
       const reason = `it has ${packet.length} bytes, and the broker takes no more than ` +
         `${this.#limits.maximumPacketSize}`;
@@ -276,6 +288,16 @@ export class Connection {
     }
     this.#unacknowledged.clear();
     for (let one = this.#waiting.shift(); one; one = this.#waiting.shift()) one.settle(UNCONNECTED);
+  }
+}
+
+/** The packet, or why it cannot be made. */
+function packetOf(message: OutgoingPublish): Uint8Array | RangeError {
+  try {
+    return encodePublish(message);
+  } catch (error) {
+    if (error instanceof RangeError) return error;
+    throw error;
   }
 }
 

@@ -25,6 +25,10 @@ const MESSAGE_EXPIRY_INTERVAL = 0x02;
 const CORRELATION_DATA = 0x09;
 const USER_PROPERTY = 0x26;
 
+/** What no topic has that is published to: a broker ends the connection over it (§4.7.1, §1.5.4). */
+// deno-lint-ignore no-control-regex -- those are what it looks for
+const NOT_IN_TOPICS = /[+#\u0000-\u001f\u007f-\u009f\ud800-\udfff]/u;
+
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -34,6 +38,11 @@ export interface OutgoingPublish {
   readonly topic: string;
   readonly body: Uint8Array;
   readonly properties: PublishProperties;
+}
+
+/** True for a topic that can be published to. */
+export function isPublishable(topic: string): boolean {
+  return topic !== "" && !NOT_IN_TOPICS.test(topic);
 }
 
 /** A message as the broker brings it. */

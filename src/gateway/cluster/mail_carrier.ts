@@ -1,7 +1,8 @@
 /** Publishes at this gateway's broker what the others ask for, and says what became of it. */
 
 import { copyOutcomeOf } from "../../core/copy_outcome.ts";
-import type { Broker, Mail, NodeStore } from "../../core/ports.ts";
+import type { Emit } from "../../core/event.ts";
+import type { Broker, NodeStore, TakenMail } from "../../core/ports.ts";
 
 /** How often it looks without being told: what was told may have been missed. */
 const LOOK_EVERY_MS = 5_000;
@@ -10,6 +11,7 @@ const LOOK_EVERY_MS = 5_000;
 interface CarrierParts {
   readonly nodes: Pick<NodeStore, "takeMail" | "concludeMail">;
   readonly broker: Pick<Broker, "isConnected" | "publish">;
+  readonly emit: Emit;
 }
 
 /** The carrier. */
@@ -52,9 +54,12 @@ export class MailCarrier {
     }
   }
 
-  async #publish({ number, topic, body, properties }: Mail & { readonly number: number }) {
-    const { nodes, broker } = this.#parts;
-    const outcome = copyOutcomeOf(await broker.publish(topic, body, properties));
+  async #publish({ number, mail }: TakenMail): Promise<void> {
+    const { nodes, broker, emit } = this.#parts;
+    if (mail === undefined) emit({ kind: "mail_refused", number });
+    const outcome = mail === undefined
+      ? "unsent"
+      : copyOutcomeOf(await broker.publish(mail.topic, mail.body, mail.properties));
     await nodes.concludeMail(number, outcome).catch(() => {}); // who waits hears nothing in time
   }
 }

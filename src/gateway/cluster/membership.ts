@@ -7,7 +7,8 @@
  * - it takes over what a node has left whose lease is over by the store's clock;
  * - but not if it was away itself: after an outage of the store all leases are over, and the first
  *   gateway that is back would take the others for dead; so it judges only after a whole lease in
- *   which all its own renewals came in time.
+ *   which all its own renewals came in time;
+ * - without a lease it says why, and is not ready: others send what it has, and what it takes waits.
  */
 
 import type { Emit } from "../../core/event.ts";
@@ -25,6 +26,9 @@ const MARGIN_SHARE = 0.2;
 
 /** By how much this clock may differ from the store's before that is said, milliseconds. */
 const SKEW_MS = 2_000;
+
+/** Why there is no lease, if the store has said nothing. */
+const NO_ANSWER = "the store does not answer in time";
 
 /** What it works with. */
 interface MembershipParts {
@@ -51,6 +55,8 @@ export class Membership {
   #leaseEndsMs = -Infinity;
   /** Since then every renewal came in time. */
   #inTimeSinceMs = Infinity;
+  /** Why the last renewal failed; undefined if it did not. */
+  #failure: string | undefined;
   #aheadMs = 0;
   #isSkewed = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -80,6 +86,9 @@ export class Membership {
   /** Why this gateway must not take messages; undefined if it may. */
   get fault(): string | undefined {
     const { toleranceSeconds } = this.#options;
+    if (this.#parts.clock.monotonicMs() > this.#leaseEndsMs) {
+      return `the lease is over: ${this.#failure ?? NO_ANSWER}`;
+    }
     if (Math.abs(this.#aheadMs) <= 1000 * toleranceSeconds / 2) return undefined;
     return `this machine's clock is ${aheadInWords(Math.round(this.#aheadMs / 1000))} the store's`;
   }
@@ -100,8 +109,9 @@ export class Membership {
       this.#parts.presence.seen(seen.nodes);
       this.#compareClocks(seen.aheadMs);
       if (this.#mayJudge()) await this.#adoptFrom(seen.nodes);
-    } catch {
-      // the store's fault, which the committer reports and waits out
+      this.#failure = undefined;
+    } catch (error) {
+      this.#failure = (error as Error).message; // said once the lease is over
     }
     if (this.#isClosed) return;
     this.#timer = setTimeout(() => this.#work = this.#renew(), leaseMs / RENEWALS);
@@ -115,8 +125,8 @@ export class Membership {
     const endsMs = this.#leaseEndsMs - leaseMs * MARGIN_SHARE;
     clearTimeout(this.#lapseTimer);
     this.#lapseTimer = setTimeout(
-      () => this.#parts.emit({ kind: "lease_lapsed" }),
-      endsMs - this.#parts.clock.monotonicMs(),
+      () => this.#parts.emit({ kind: "lease_lapsed", reason: this.#failure ?? NO_ANSWER }),
+      Math.max(0, endsMs - this.#parts.clock.monotonicMs()),
     );
     this.#parts.holds.sendUntil(endsMs);
   }

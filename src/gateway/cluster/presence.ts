@@ -8,6 +8,12 @@ import type { NodeListener, NodeStore, SeenNode } from "../../core/ports.ts";
 /** How long an outcome is kept that nobody has asked for yet, milliseconds. */
 const FORGET_MS = 5_000;
 
+/** Most devices that are known to be elsewhere: anybody may tell who may use the database. */
+const ELSEWHERE_MAX = 200_000;
+
+/** Most outcomes that are kept which nobody has asked for yet. */
+const CONCLUDED_MAX = 10_000;
+
 /** Hears of what concerns this gateway. */
 interface PresenceConsumer {
   /** The device was heard, here or elsewhere: what waits for it may be sent. */
@@ -101,7 +107,7 @@ export class Presence implements NodeListener {
 
   moved(deviceId: string, node: string): void {
     if (node === this.#node) this.#elsewhere.delete(deviceId);
-    else this.#elsewhere.set(deviceId, node);
+    else if (this.#elsewhere.size < ELSEWHERE_MAX) this.#elsewhere.set(deviceId, node);
     this.#consumer?.moved(deviceId);
   }
 
@@ -112,6 +118,8 @@ export class Presence implements NodeListener {
   mailConcluded(number: number): void {
     const awaited = this.#awaited.get(number);
     if (awaited) return awaited();
+    if (this.#concluded.size >= CONCLUDED_MAX) return; // who asks waits, and looks it up
+    clearTimeout(this.#concluded.get(number));
     this.#concluded.set(number, setTimeout(() => this.#concluded.delete(number), FORGET_MS));
   }
 

@@ -5,7 +5,8 @@
  * The rules are:
  * - where a device was heard last is a hint: a device that only listens may have gone elsewhere;
  * - what nobody waits a word for, such as an answer, is handed over, and is then the other's; if
- *   nobody is subscribed here, where the device was last, all others are handed it;
+ *   nobody is subscribed any longer here, where the device was last, all others are handed it; but
+ *   not again and again for a device that only sends, since each costs a commit and a publish there;
  * - a command is waited for: what the other broker says of it counts; if nobody is subscribed there,
  *   every other broker is asked, and this one;
  * - a gateway that does not answer in time is asked no more: if it has not taken the command, it was
@@ -16,6 +17,9 @@ import type { CopyOutcome } from "../../core/command_life.ts";
 import type { Broker, NodeStore, Published, PublishProperties } from "../../core/ports.ts";
 import { commandTopic } from "../../core/topic.ts";
 import type { Presence } from "./presence.ts";
+
+/** Most answers that are handed to all others at once; for more, the next one of the device is. */
+const GUESSES_MAX = 16;
 
 /** How long another gateway may take to publish a command, milliseconds. */
 const ANSWER_WITHIN_MS = 2_000;
@@ -31,6 +35,9 @@ interface RouteParts {
 /** The broker with the others behind it. */
 export class RoutedBroker implements Pick<Broker, "isConnected" | "publish" | "nextConnect"> {
   readonly #parts: RouteParts;
+  /** Topics to which nobody is subscribed here, as the others were told. */
+  readonly #unheard = new Set<string>();
+  #guesses = 0;
 
   constructor(parts: RouteParts) {
     this.#parts = parts;
@@ -69,10 +76,16 @@ export class RoutedBroker implements Pick<Broker, "isConnected" | "publish" | "n
   }
 
   async #publishOrHand(mail: Omit<Parameters<NodeStore["post"]>[0], "node">): Promise<Published> {
-    const published = await this.#parts.broker.publish(mail.topic, mail.body, mail.properties);
-    if (published.kind !== "acknowledged" || published.subscribers) return published;
-    for (const node of this.#parts.presence.others()) {
-      await this.#parts.nodes.post({ ...mail, node }).catch(() => {}); // it was a guess anyway
+    const { broker, presence, nodes } = this.#parts;
+    const { topic } = mail;
+    const published = await broker.publish(topic, mail.body, mail.properties);
+    if (published.kind !== "acknowledged") return published;
+    if (published.subscribers) this.#unheard.delete(topic);
+    else if (!this.#unheard.has(topic) && this.#guesses < GUESSES_MAX) {
+      this.#unheard.add(topic);
+      this.#guesses++;
+      await Promise.allSettled(presence.others().map((node) => nodes.post({ ...mail, node })));
+      this.#guesses--;
     }
     return published;
   }

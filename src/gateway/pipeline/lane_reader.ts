@@ -37,7 +37,7 @@ export class LaneReader {
     const wanted = Math.min(count, sequences.length);
     for (let before = -1; readAhead.length < wanted && readAhead.length > before;) {
       before = readAhead.length;
-      await this.#readMore(lane);
+      await this.#readMore(lane, wanted - before); // no more: other lanes need the room
     }
   }
 
@@ -57,9 +57,10 @@ export class LaneReader {
     if (kept) this.#kept.remove(kept);
   }
 
-  async #readMore({ sequences, readAhead }: Lane): Promise<void> {
+  async #readMore({ sequences, readAhead }: Lane, most = Infinity): Promise<void> {
     const from = readAhead.length;
-    const next = sequences.first(from + this.#kept.readable).slice(from);
+    const count = Math.min(most, this.#kept.readable);
+    const next = sequences.first(from + count).slice(from);
     try {
       for (const entry of await this.#store.read(next)) {
         const isNext = entry.sequence === sequences.at(readAhead.length); // one may have come between

@@ -9,7 +9,7 @@ import type { OutboxEntry } from "../../core/outbox_entry.ts";
 import { READ_MAX } from "../../core/ports.ts";
 
 /** Waiting entries that are kept in memory, over all lanes. */
-const READ_AHEAD_MAX_ENTRIES = 2_000;
+const READ_AHEAD_MAX_ENTRIES = 4_000;
 /** The bytes of their payloads. */
 const READ_AHEAD_MAX_BYTES = 4 * 1024 * 1024;
 

@@ -28,6 +28,7 @@ const COUNTS = {
   dead_letters_expired: ({ count }, metrics) => metrics.deadLettersExpired.inc(count),
   lease_lapsed: undefined,
   node_adopted: ({ entries }, metrics) => metrics.adopted.inc(entries),
+  mail_refused: undefined,
   store_clock_differs: undefined,
   clock_behind: undefined,
   clock_differs: undefined,

@@ -23,6 +23,9 @@ export const NO_SLOT = "23514";
 /** Seconds of timestamps whose ids are in one partition. */
 export const SLOT_SECONDS = 600;
 
+/** Without them nobody knows what was revoked or forgotten: nothing is taken in. */
+const MARKS_MISSING = "marks of the store are missing: restore it";
+
 const OPEN_SLOTS = `
   CREATE FUNCTION open_slots(wanted integer[]) RETURNS void ${HEAD}
   DECLARE
@@ -32,6 +35,9 @@ const OPEN_SLOTS = `
   BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('secure_iot_gateway slots'));
     forgotten := ${mark("forgotten_seconds")};
+    IF forgotten IS NULL THEN
+      RAISE EXCEPTION '${MARKS_MISSING}';
+    END IF;
     FOREACH one IN ARRAY wanted LOOP
       CONTINUE WHEN EXISTS (SELECT FROM replay_slots WHERE slot = one);
       CONTINUE WHEN one::bigint * ${SLOT_SECONDS} + ${SLOT_SECONDS - 1} <= forgotten;
@@ -42,10 +48,16 @@ const OPEN_SLOTS = `
     END LOOP;
   END $$;`;
 
-/** `oldest`: a message may still be taken that is this old; `used_before`: see `checks.remember`. */
+/**
+ * `oldest`: a message may still be taken that is this old; `used_before`: see `checks.remember`;
+ * `oldest_ever`: no gateway takes an older one, however long it was away, by this node's clock. It may
+ * be wrong, so the server's counts as well: one node's clock must not make all forget.
+ */
 const FORGET_IDS = `
-  CREATE FUNCTION forget_ids(me text, oldest bigint, used_before bigint) RETURNS boolean ${HEAD}
+  CREATE FUNCTION forget_ids(me text, oldest bigint, used_before bigint, oldest_ever bigint,
+    reach_seconds bigint) RETURNS boolean ${HEAD}
   DECLARE
+    bound bigint := least(oldest_ever, extract(epoch FROM clock_timestamp())::bigint - reach_seconds);
     safe bigint;
     one integer;
     newest bigint;
@@ -53,11 +65,14 @@ const FORGET_IDS = `
   BEGIN
     UPDATE nodes SET oldest_seconds = oldest
     WHERE node = me AND abs(coalesce(oldest_seconds, 0) - oldest) >= 10;
-    SELECT min(least(oldest_seconds, oldest)) INTO safe FROM nodes WHERE oldest_seconds IS NOT NULL;
+    SELECT min(least(greatest(oldest_seconds, bound), oldest)) INTO safe
+    FROM nodes WHERE oldest_seconds IS NOT NULL;
     SELECT slot INTO one FROM replay_slots
     WHERE (slot + 1)::bigint * ${SLOT_SECONDS} <= coalesce(safe, oldest)
       AND (used_before IS NULL OR coalesce(used, 0) < used_before) ORDER BY slot LIMIT 1;
-    IF one IS NULL OR NOT pg_try_advisory_xact_lock(hashtext('secure_iot_gateway slots')) THEN
+    IF ${
+  mark("forgotten_seconds")
+} IS NULL OR one IS NULL OR NOT pg_try_advisory_xact_lock(hashtext('secure_iot_gateway slots')) THEN
       RETURN false;
     END IF;
     PERFORM set_config('lock_timeout', '200ms', true);
@@ -207,6 +222,9 @@ const INTAKE = `
         'synchronous_commit is %); store.durability = "local" allows that',
         current_setting('synchronous_standby_names'), current_setting('synchronous_commit')
         USING ERRCODE = '${NOT_REPLICATED}';
+    END IF;
+    IF ${mark("registry_revision")} IS NULL OR ${mark("forgotten_seconds")} IS NULL THEN
+      RAISE EXCEPTION '${MARKS_MISSING}';
     END IF;
     IF (seen->>'revision')::bigint <> ${mark("registry_revision")} THEN
       RETURN '{"kind":"stale"}';

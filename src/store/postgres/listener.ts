@@ -6,12 +6,17 @@
  */
 
 import { setTimeout as pause } from "node:timers/promises";
+import { isDeviceId } from "../../core/device.ts";
 import type { NodeListener } from "../../core/ports.ts";
 import type { PostgresPlace } from "../store_place.ts";
 import { close, connectToPrimary } from "./primary.ts";
 import { CHANNEL } from "./sql_parts.ts";
 
 const AGAIN_MS = 500;
+
+/** Longest name of a node, and id of a command. */
+const NODE_MAX_CHARS = 40;
+const MESSAGE_ID_CHARS = 36;
 
 /** What is told, as JSON. */
 type Told =
@@ -88,13 +93,24 @@ export class Listener {
 
 /** Anybody who may use the database may tell anything: undefined if it is not of ours. */
 function readTold(payload: string): Told | undefined {
+  const told = readJson(payload);
+  if (typeof told !== "object" || told === null) return undefined;
+  const { mail, node, moved, changed, concluded } = told as Record<string, unknown>;
+  if (isNode(mail)) return { mail };
+  if (!isNode(node)) return undefined;
+  if (typeof moved === "string" && isDeviceId(moved)) return { moved, node };
+  if (typeof changed === "string" && changed.length <= MESSAGE_ID_CHARS) return { changed, node };
+  const isNumber = typeof concluded === "number" && Number.isSafeInteger(concluded);
+  return isNumber ? { concluded, node } : undefined;
+}
+
+function isNode(value: unknown): value is string {
+  return typeof value === "string" && value.length <= NODE_MAX_CHARS;
+}
+
+function readJson(text: string): unknown {
   try {
-    const told = JSON.parse(payload);
-    const isOurs = typeof told === "object" && told !== null &&
-      (typeof told.mail === "string" || typeof told.node === "string" &&
-          (typeof told.moved === "string" || typeof told.changed === "string" ||
-            Number.isSafeInteger(told.concluded)));
-    return isOurs ? told : undefined;
+    return JSON.parse(text);
   } catch {
     return undefined;
   }

@@ -223,8 +223,13 @@ export class PostgresMessages implements MessageStore {
     return error instanceof StoreReopenError;
   }
 
+  /** Not while another gateway is at work as this node: the two would take it from each other forever. */
   async canReopen(): Promise<boolean> {
-    return await this.#query("SELECT 1").then(() => true, () => false);
+    const isAtWork = this.#query(
+      "SELECT 1 FROM leases WHERE node = $1 AND until > clock_timestamp()",
+      [this.#parts.place.node],
+    );
+    return await isAtWork.then((rows) => rows.length === 0, () => false);
   }
 
   stopWaiting(): void {
@@ -256,8 +261,10 @@ export class PostgresMessages implements MessageStore {
     const usedBefore = rememberSeconds === 0 ? null : nowSeconds - rememberSeconds;
     const { intake, place: { node } } = this.#parts;
     await this.#openSlots(secondsOf(wallMs));
-    const [row] = await intake.query("SELECT forget_ids($1, $2, $3) AS more", [
+    const reach = policy.graceSeconds + policy.toleranceSeconds;
+    const [row] = await intake.query("SELECT forget_ids($1, $2, $3, $4, $5) AS more", [
       ...[node, Math.floor(oldest), usedBefore],
+      ...[Math.floor(nowSeconds - reach), Math.ceil(reach)],
     ]);
     const { deadLetters, audit, commands } = this.#limits;
     const limits = { deadLetters, audit, keepMs: commands.keepMs, keepKeysMs: commands.keepKeysMs };

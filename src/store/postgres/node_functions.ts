@@ -18,6 +18,9 @@ const BEGIN_EPOCH = `
     RETURN mine;
   END $$;`;
 
+/** Most others that are seen, those at work first. */
+const NODES_MAX = 1_000;
+
 /** Says that a node is at work; answers how its clock is, and what there is of the others. */
 const RENEW_LEASE = `
   CREATE FUNCTION renew_lease(me text, my_epoch bigint, lease_ms bigint, wall_ms bigint)
@@ -39,11 +42,18 @@ const RENEW_LEASE = `
           'hasWork', EXISTS (SELECT FROM outbox o WHERE o.node = l.node)
             OR EXISTS (SELECT FROM commands c WHERE c.node = l.node AND c.payload IS NOT NULL)
             OR EXISTS (SELECT FROM dead_letters d WHERE d.node = l.node)
-        ) ORDER BY l.node), '[]') FROM leases l WHERE l.node <> me));
+        ) ORDER BY l.node), '[]') FROM (
+          SELECT * FROM leases WHERE node <> me ORDER BY until DESC LIMIT ${NODES_MAX}
+        ) AS l));
   END $$;`;
 
 /** SQLSTATE: the node that was to be adopted is at work. */
 export const AT_WORK = "SG003";
+
+/** A number as SQL that stays one which gateways can read, whatever it was made of. */
+function clamped(sum: string): string {
+  return `least(greatest(${sum}, -${Number.MAX_SAFE_INTEGER}), ${Number.MAX_SAFE_INTEGER})`;
+}
 
 /** Entries that are taken over in one transaction. */
 const ADOPTED_MAX = 20_000;
@@ -71,7 +81,8 @@ const ADOPT = `
       RAISE EXCEPTION 'node "%" is at work', gone USING ERRCODE = '${AT_WORK}';
     END IF;
     WITH moved AS (
-      UPDATE outbox SET node = me, accepted_ms = accepted_ms + step_ms WHERE sequence IN (
+      UPDATE outbox SET node = me, accepted_ms = ${clamped("accepted_ms + step_ms")}
+      WHERE sequence IN (
         SELECT sequence FROM outbox WHERE node = gone ORDER BY sequence LIMIT ${ADOPTED_MAX})
       RETURNING sequence, device_id, command_state
     ), told AS (
@@ -82,7 +93,9 @@ const ADOPT = `
     DELETE FROM outbox_changes WHERE node = gone;
     UPDATE dead_letters SET node = me WHERE node = gone;
     WITH moved AS (
-      UPDATE commands SET node = me, accepted_steady = accepted_steady + step_ms / 1000
+      UPDATE commands SET node = me, accepted_steady = ${
+  clamped("accepted_steady + step_ms / 1000")
+}
       WHERE node = gone AND payload IS NOT NULL RETURNING device_id
     ) SELECT coalesce(jsonb_agg(DISTINCT device_id), '[]') INTO devices FROM moved;
     RETURN jsonb_build_object('entries', entries, 'commandDevices', devices);

@@ -6,8 +6,8 @@ import { StoreLostError } from "../store_error.ts";
 import type { PostgresPlace } from "../store_place.ts";
 import { type Connection, sqlState } from "./connection.ts";
 import { AT_WORK } from "./node_functions.ts";
-import type { Row } from "./driver.ts";
 import { Listener } from "./listener.ts";
+import { MAIL_COLUMNS, storedProperties, takenMailOf } from "./mail_rows.ts";
 import { CHANNEL, FENCED } from "./sql_parts.ts";
 
 /** How long mail is kept that has no time of its own, seconds. */
@@ -58,18 +58,15 @@ export class PostgresNodes implements NodeStore {
 
   async devicesElsewhere(): Promise<ReadonlyMap<string, string>> {
     const rows = await this.#connection.query(
-      "SELECT device_id, node FROM presence WHERE node <> $1",
+      `SELECT p.device_id, p.node FROM presence p JOIN devices d USING (device_id)
+       WHERE p.node <> $1`,
       [this.#node],
     );
     return new Map(rows.map((row) => [row["device_id"] as string, row["node"] as string]));
   }
 
   async post({ node, deviceId, topic, body, properties, isAwaited }: Mail): Promise<number> {
-    const { messageExpiryInterval = KEPT_SECONDS, correlationData, userProperties } = properties;
-    const stored = {
-      ...(correlationData && { correlationData: correlationData.toBase64() }),
-      ...(userProperties && { userProperties }),
-    };
+    const { messageExpiryInterval = KEPT_SECONDS } = properties;
     const [row] = await this.#connection.query(
       `WITH posted AS (
          INSERT INTO mail (node, sender, device_id, topic, body, properties, is_awaited, expires_at)
@@ -77,7 +74,7 @@ export class PostgresNodes implements NodeStore {
        ) SELECT number, pg_notify('${CHANNEL}', jsonb_build_object('mail', $1::text)::text)
        FROM posted`,
       [
-        ...[node, this.#node, deviceId, topic, body, JSON.stringify(stored), isAwaited],
+        ...[node, this.#node, deviceId, topic, body, storedProperties(properties), isAwaited],
         messageExpiryInterval,
       ],
     );
@@ -90,10 +87,10 @@ export class PostgresNodes implements NodeStore {
        UPDATE mail SET is_taken = true WHERE number IN (
          SELECT number FROM mail WHERE node = $1 AND NOT is_taken AND expires_at >= now()
          ORDER BY number LIMIT ${MAIL_MAX} FOR UPDATE SKIP LOCKED)
-       RETURNING *, ceil(extract(epoch FROM expires_at - now()))::bigint AS left_seconds`,
+       RETURNING ${MAIL_COLUMNS}`,
       [this.#node],
     );
-    return rows.map(mailOf).sort((one, other) => one.number - other.number);
+    return rows.map(takenMailOf).sort((one, other) => one.number - other.number);
   }
 
   async concludeMail(number: number, outcome: CopyOutcome): Promise<void> {
@@ -125,26 +122,4 @@ export class PostgresNodes implements NodeStore {
       throw error;
     }
   }
-}
-
-function mailOf(row: Row): Mail & { readonly number: number } {
-  const { correlationData, userProperties } = row["properties"] as {
-    readonly correlationData?: string;
-    readonly userProperties?: Readonly<Record<string, string>>;
-  };
-  return {
-    number: row["number"] as number,
-    node: row["node"] as string,
-    deviceId: row["device_id"] as string,
-    topic: row["topic"] as string,
-    body: row["body"] as Uint8Array,
-    isAwaited: row["is_awaited"] as boolean,
-    properties: {
-      messageExpiryInterval: row["left_seconds"] as number,
-      ...(correlationData !== undefined && {
-        correlationData: Uint8Array.fromBase64(correlationData),
-      }),
-      ...(userProperties && { userProperties }),
-    },
-  };
 }

@@ -11,7 +11,13 @@ import {
 import type { RegistryStore } from "../registry.ts";
 import { SEALED_PREFIX, type SealingKey } from "../sealed_secret.ts";
 import { missingKeys, storedForm } from "../sealed_site.ts";
-import { type DeviceRow, StoredDevice, TIME_MAX_SECONDS } from "../stored_device.ts";
+import {
+  type DeviceRow,
+  REASON_READ_CHARS,
+  SECRET_MAX_CHARS,
+  StoredDevice,
+  TIME_MAX_SECONDS,
+} from "../stored_device.ts";
 import type { Connection, Query } from "./connection.ts";
 import { Certificates } from "./certificates.ts";
 import type { Row } from "./driver.ts";
@@ -25,9 +31,14 @@ function numberColumn(column: string): string {
 
 /** The columns in the order of `DeviceRow`. */
 const SELECT_DEVICES = `
-  SELECT substr(d.device_id, 1, 201) AS c0, substr(d.shared_secret, 1, 4097) AS c1,
-    ${numberColumn("d.created_at")} AS c2, ${numberColumn("r.revoked_at")} AS c3, r.reason AS c4,
-    ${numberColumn("s.generation")} AS c5, s.previous_secret AS c6,
+  SELECT substr(d.device_id, 1, 201) AS c0, substr(d.shared_secret, 1, ${
+  SECRET_MAX_CHARS + 1
+}) AS c1,
+    ${numberColumn("d.created_at")} AS c2, ${numberColumn("r.revoked_at")} AS c3,
+    substr(r.reason, 1, ${REASON_READ_CHARS}) AS c4,
+    ${numberColumn("s.generation")} AS c5, substr(s.previous_secret, 1, ${
+  SECRET_MAX_CHARS + 1
+}) AS c6,
     ${numberColumn("s.previous_generation")} AS c7, ${numberColumn("s.previous_until")} AS c8,
     c.not_after AS c9, octet_length(d.shared_secret) AS c10
   FROM devices d LEFT JOIN device_revocations r ON r.device_id = d.device_id

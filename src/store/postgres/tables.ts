@@ -7,6 +7,7 @@
 import { AUDITED_CHANGES, type AuditedChange, SECRET_COLUMNS } from "../audited_changes.ts";
 import { ROLE_CHECK } from "../role_check.ts";
 import { SCHEMA_NAME } from "./connection.ts";
+import { CREATE_DOMAINS, LEASE_CHECK } from "./domains.ts";
 
 const TABLES = `
   CREATE TABLE devices (
@@ -63,40 +64,40 @@ const TABLES = `
   );
 
   CREATE TABLE audit (
-    sequence bigint PRIMARY KEY,
-    at bigint NOT NULL,                     -- Unix seconds
+    sequence whole_number PRIMARY KEY,
+    at whole_number NOT NULL,               -- Unix seconds
     author text NOT NULL,
     event text NOT NULL,
     subject text NOT NULL,                  -- a device id, or the name of an API key
     detail text NOT NULL,
-    count bigint NOT NULL,
+    count whole_number NOT NULL,
     hash bytea NOT NULL                     -- SHA-256 over the hash before it and this entry
   );
 
   CREATE TABLE audit_notes (                -- not chained yet
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    at bigint NOT NULL,
+    at whole_number NOT NULL,
     author text NOT NULL,
     event text NOT NULL,
     subject text NOT NULL,
     detail text NOT NULL,
-    count bigint NOT NULL
+    count whole_number NOT NULL
   );
 
   CREATE TABLE audit_rejections (           -- counted, and not entered yet
     node text COLLATE "C" NOT NULL,
     identity text COLLATE "C" NOT NULL,
     code text COLLATE "C" NOT NULL,
-    since bigint NOT NULL,                  -- Unix seconds
-    seconds bigint NOT NULL,
-    count bigint NOT NULL,
+    since whole_number NOT NULL,            -- Unix seconds
+    seconds whole_number NOT NULL,
+    count whole_number NOT NULL,
     PRIMARY KEY (node, identity, code)
   );
 
   CREATE TABLE marks (
     node text COLLATE "C" NOT NULL,         -- '': of all nodes
     name text COLLATE "C" NOT NULL,
-    value bigint NOT NULL,
+    value whole_number NOT NULL,
     PRIMARY KEY (node, name)
   );
   INSERT INTO marks VALUES
@@ -109,32 +110,33 @@ const TABLES = `
     ('', 'revocation_list_number', 1);      -- the number of the newest list; init makes list 1
 
   CREATE TABLE nodes (
-    node text COLLATE "C" PRIMARY KEY,
-    epoch bigint NOT NULL,                  -- counts the gateways that have worked as this node
-    last_batch bigint NOT NULL,             -- of this epoch
+    node node_name PRIMARY KEY,
+    epoch whole_number NOT NULL,            -- counts the gateways that have worked as this node
+    last_batch whole_number NOT NULL,       -- of this epoch
     last_result jsonb,                      -- what that batch has come to
-    oldest_seconds bigint                   -- a message may still be taken that is this old
+    oldest_seconds whole_number             -- a message may still be taken that is this old
   ) WITH (fillfactor = 50);
 
   CREATE TABLE leases (                     -- apart: a heartbeat waits for no commit
-    node text COLLATE "C" PRIMARY KEY,
+    node node_name PRIMARY KEY,
     until timestamptz NOT NULL,             -- when the others may take it for dead
     renewed timestamptz NOT NULL,
-    wall_ms bigint NOT NULL                 -- its clock at that moment, Unix milliseconds
+    wall_ms whole_number NOT NULL,          -- its clock at that moment, Unix milliseconds
+    CHECK (${LEASE_CHECK})
   ) WITH (fillfactor = 50);
 
   CREATE TABLE presence (                   -- where a device was heard last: a hint
-    device_id text COLLATE "C" PRIMARY KEY,
-    node text COLLATE "C" NOT NULL
+    device_id device_name PRIMARY KEY,
+    node node_name NOT NULL
   ) WITH (fillfactor = 80);
 
   CREATE TABLE mail (                       -- what one node asks another to publish
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    node text COLLATE "C" NOT NULL,         -- who is asked
-    sender text COLLATE "C" NOT NULL,
-    device_id text COLLATE "C" NOT NULL,
+    node node_name NOT NULL,                -- who is asked
+    sender node_name NOT NULL,
+    device_id device_name NOT NULL,
     topic text NOT NULL,
-    body bytea NOT NULL,
+    body content NOT NULL,
     properties jsonb NOT NULL,
     is_awaited boolean NOT NULL,            -- false: the sender waits for no word of it
     expires_at timestamptz NOT NULL,
@@ -144,13 +146,13 @@ const TABLES = `
   CREATE INDEX mail_by_node ON mail (node, number);
 
   CREATE TABLE broker_lists (               -- the newest lists of the brokers: one row
-    number bigint PRIMARY KEY CHECK (number BETWEEN 1 AND ${Number.MAX_SAFE_INTEGER}),
+    number whole_number PRIMARY KEY CHECK (number >= 1),
     content text NOT NULL,                  -- JSON; who takes it checks it
     signatures text NOT NULL                -- JSON: by the authorities of the devices
   );
   CREATE TABLE broker_list_uses (
-    node text COLLATE "C" PRIMARY KEY,
-    number bigint,                          -- of the lists that its broker was proved to use
+    node node_name PRIMARY KEY,
+    number whole_number,                    -- of the lists that its broker was proved to use
     fault text,                             -- why it does not use newer ones
     probe text                              -- the certificate with which it is tried
   );
@@ -161,22 +163,22 @@ const TABLES = `
     message_id uuid NOT NULL,
     slot integer NOT NULL,                  -- timestamp / 600
     second smallint NOT NULL,               -- timestamp % 600
-    used bigint NOT NULL,                   -- wall clock, Unix seconds
+    used whole_number NOT NULL,             -- wall clock, Unix seconds
     PRIMARY KEY (device_id, message_id, slot)
   ) PARTITION BY LIST (slot);
   CREATE TABLE replay_slots (
     slot integer PRIMARY KEY,
-    used bigint                             -- its ids were used then or later; NULL: not looked up
+    used whole_number                       -- its ids were used then or later; NULL: not looked up
   );
 
   CREATE TABLE outbox (
     sequence bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
-    node text COLLATE "C" NOT NULL,         -- which sends it
+    node node_name NOT NULL,                -- which sends it
     device_id text COLLATE "C" NOT NULL,
     message_id text NOT NULL,               -- as it stood in the message
     timestamp text NOT NULL,                -- as it stood in the message
-    accepted_ms bigint NOT NULL,            -- Unix milliseconds of the node's clock that never steps
-    payload bytea NOT NULL,                 -- the bytes under the signature
+    accepted_ms whole_number NOT NULL,      -- Unix milliseconds of the node's clock that never steps
+    payload content NOT NULL,               -- the bytes under the signature
     command_state text                      -- NULL: it is a reading
   ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
   ALTER TABLE outbox ALTER COLUMN payload SET STORAGE EXTERNAL;
@@ -185,8 +187,8 @@ const TABLES = `
 
   CREATE TABLE outbox_changes (             -- by other programs; emptied by the node's gateway
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    node text COLLATE "C" NOT NULL,
-    sequence bigint NOT NULL,
+    node node_name NOT NULL,
+    sequence whole_number NOT NULL,
     device_id text COLLATE "C" NOT NULL,
     is_callback boolean NOT NULL,
     is_added boolean NOT NULL,              -- false: it was taken out
@@ -195,47 +197,47 @@ const TABLES = `
   CREATE INDEX outbox_changes_by_node ON outbox_changes (node);
 
   CREATE TABLE dead_letters (
-    sequence bigint PRIMARY KEY,            -- the outbox entry's
-    node text COLLATE "C" NOT NULL,
+    sequence whole_number PRIMARY KEY,      -- the outbox entry's
+    node node_name NOT NULL,
     device_id text COLLATE "C" NOT NULL,
     message_id text NOT NULL,
     timestamp text NOT NULL,
-    accepted_ms bigint NOT NULL,
-    payload bytea NOT NULL,
+    accepted_ms whole_number NOT NULL,
+    payload content NOT NULL,
     command_state text,
-    died_ms bigint NOT NULL,                -- wall clock, Unix milliseconds
-    status bigint,                          -- the backend's last answer; NULL if none came
+    died_ms whole_number NOT NULL,          -- wall clock, Unix milliseconds
+    status whole_number,                    -- the backend's last answer; NULL if none came
     reason text NOT NULL,
     content_type text,
     location text,
-    body bytea
+    body content
   );
   CREATE INDEX dead_letters_by_death ON dead_letters (died_ms, sequence);
   CREATE INDEX dead_letters_by_message ON dead_letters (device_id, lower(message_id));
 
   CREATE TABLE commands (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in the order of acceptance
-    node text COLLATE "C" NOT NULL,         -- which took it
+    node node_name NOT NULL,                -- which took it
     device_id text COLLATE "C" NOT NULL,
     message_id text COLLATE "C" NOT NULL UNIQUE,
     key_name text NOT NULL,                 -- of the API key
     state text NOT NULL,
     delivery text,                          -- NULL: the broker has not said anything
-    created bigint NOT NULL,                -- Unix seconds
-    expires bigint NOT NULL,                -- Unix seconds
-    expires_asked bigint NOT NULL,          -- \`expires\` when it was accepted
-    accepted_steady bigint NOT NULL,        -- Unix seconds of its clock that never steps
+    created whole_number NOT NULL,          -- Unix seconds
+    expires whole_number NOT NULL,          -- Unix seconds
+    expires_asked whole_number NOT NULL,    -- \`expires\` when it was accepted
+    accepted_steady whole_number NOT NULL,  -- Unix seconds of its clock that never steps
     is_kept boolean NOT NULL,               -- false: sent once, at once or not at all
-    sends bigint NOT NULL,
-    copies bigint NOT NULL,                 -- that may be with the device
-    last_sent bigint,                       -- Unix seconds
+    sends whole_number NOT NULL,
+    copies whole_number NOT NULL,           -- that may be with the device
+    last_sent whole_number,                 -- Unix seconds
     withdrawn boolean NOT NULL,
     is_told boolean NOT NULL,               -- true: the backend was told that it is sent
     ack_state text,
-    ack_received bigint,                    -- Unix seconds
+    ack_received whole_number,              -- Unix seconds
     ack_timestamp text,                     -- as in the message
-    ack_payload bytea,                      -- the bytes under the signature
-    payload bytea                           -- NULL once the command is final
+    ack_payload content,                    -- the bytes under the signature
+    payload content                         -- NULL once the command is final
   );
   CREATE INDEX commands_by_device ON commands (device_id, number);
   CREATE INDEX commands_waiting ON commands (device_id) WHERE state = 'waiting' AND is_kept;
@@ -250,9 +252,9 @@ const TABLES = `
     digest bytea NOT NULL,                  -- SHA-256 over device, body and TTL
     device_id text COLLATE "C" NOT NULL,
     message_id text COLLATE "C" NOT NULL,
-    created bigint NOT NULL,                -- Unix seconds
+    created whole_number NOT NULL,          -- Unix seconds
     answered boolean NOT NULL,              -- with what follows
-    timestamp bigint,                       -- Unix seconds
+    timestamp whole_number,                 -- Unix seconds
     delivery text,
     PRIMARY KEY (key_name, idempotency_key)
   );
@@ -356,5 +358,5 @@ const AUDIT = `
 
 /** All of it, for a schema that has nothing yet. */
 export const CREATE_TABLES: string = [
-  ...[TABLES, REVISION, SEALED_ONLY, APPEND_ONLY, REMOVED_DEVICES, AUDIT],
+  ...[CREATE_DOMAINS, TABLES, REVISION, SEALED_ONLY, APPEND_ONLY, REMOVED_DEVICES, AUDIT],
 ].join("\n");

@@ -1,6 +1,6 @@
 /** The columns of a device as SQL that stands whatever type is in them. */
 
-import { SECRET_MAX_CHARS, TIME_MAX_SECONDS } from "../stored_device.ts";
+import { REASON_READ_CHARS, SECRET_MAX_CHARS, TIME_MAX_SECONDS } from "../stored_device.ts";
 
 /** A time or count as SQL that gives a safe number, NULL, or a text for anything else. */
 export function numberColumn(column: string): string {
@@ -23,8 +23,11 @@ export function textColumn(column: string, maxChars: number): string {
 export const SELECT_DEVICES = `
   SELECT coalesce(${textColumn("d.device_id", 200)}, hex(substr(d.device_id, 1, 32)), ''),
          ${textColumn("d.shared_secret", SECRET_MAX_CHARS)}, ${numberColumn("d.created_at")},
-         ${numberColumn("r.revoked_at")}, r.reason, ${numberColumn("s.generation")},
-         s.previous_secret, ${numberColumn("s.previous_generation")},
+         ${numberColumn("r.revoked_at")}, substr(r.reason, 1, ${REASON_READ_CHARS}),
+         ${numberColumn("s.generation")},
+         substr(s.previous_secret, 1, ${SECRET_MAX_CHARS + 1}), ${
+  numberColumn("s.previous_generation")
+},
          ${numberColumn("s.previous_until")},
          (SELECT ${numberColumn("max(c.not_after)")} FROM device_certificates c
            WHERE c.device_id = d.device_id AND c.withdrawn_at IS NULL) AS not_after,

@@ -63,16 +63,19 @@ Deno.test("a node whose lease is over is adopted, but not by one that has just c
 
 Deno.test("without the store nothing is sent, and afterwards nobody is judged at once", async () => {
   const store = { nodes: [] as SeenNode[], aheadMs: 0, isAway: false };
-  await withMembership(store, async ({ adopted, events, isPaused }) => {
+  await withMembership(store, async ({ membership, adopted, events, isPaused }) => {
     assert.equal(isPaused(), false);
     store.isAway = true;
     await poll("the lapse", () => isPaused());
     await poll("the event", () => events.length > 0);
-    assert.deepEqual(kindsOf(events), ["lease_lapsed"]);
+    assert.deepEqual(events, [{ kind: "lease_lapsed", reason: "away" }]);
+    const fault = await poll("it not to be ready", () => membership.fault);
+    assert.equal(fault, "the lease is over: away");
     await new Promise((resolve) => setTimeout(resolve, LEASE_MS));
     store.nodes = [GONE];
     store.isAway = false;
     await poll("the lease", () => !isPaused());
+    assert.equal(membership.fault, undefined);
     assert.deepEqual(adopted, [], "it was away itself");
     await poll("the adoption", () => adopted.length > 0);
   });

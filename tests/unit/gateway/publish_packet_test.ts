@@ -10,6 +10,7 @@ import {
   decodePublish,
   encodePuback,
   encodePublish,
+  isPublishable,
   MalformedPacketError,
 } from "../../../src/gateway/broker/publish_packet.ts";
 
@@ -160,6 +161,15 @@ Deno.test("a text that has no place in a packet is refused before anything is se
   assert.throws(() => publish("a\0b"), RangeError);
   assert.throws(() => publish("a".repeat(65_536)), RangeError);
   assert.throws(() => publish("ü".repeat(32_768)), RangeError);
+});
+
+Deno.test("a topic over which a broker ends the connection is none to publish to", () => {
+  for (const topic of ["", "#", "a/+/b", "a/#", "a\0b", "a\u0001b", "a\u007fb", "a\ud800"]) {
+    assert.equal(isPublishable(topic), false, JSON.stringify(topic));
+  }
+  for (const topic of ["device/a/response", "gateway/caught_up", "device/ü/\u{1f600}"]) {
+    assert.equal(isPublishable(topic), true, topic);
+  }
 });
 
 Deno.test("packets come out whole, wherever their bytes are cut", () => {

@@ -16,10 +16,10 @@ Deno.test("entries are kept up to 4 MiB of payloads, and what is removed makes r
   assert.ok(kept.hasRoom(mebibyte));
 });
 
-Deno.test("entries are kept up to 2,000, and the one in front of a lane can always be read", () => {
+Deno.test("entries are kept up to 4,000, and the one in front of a lane can always be read", () => {
   const kept = new ReadAhead();
   assert.equal(kept.readable, READ_MAX);
-  for (let i = 0; i < 1_995; i++) kept.add(ENTRY);
+  for (let i = 0; i < 3_995; i++) kept.add(ENTRY);
   assert.equal(kept.readable, 5);
   for (let i = 0; i < 5; i++) kept.add(ENTRY);
   assert.ok(!kept.hasRoom(ENTRY));

@@ -2,7 +2,8 @@
  * The gateway's API, as the page asks it.
  *
  * The rules are:
- * - what is shown is asked for again only while somebody looks: not in a hidden tab;
+ * - what is shown is asked for again only while somebody looks: not in a hidden tab, and not while the
+ *   updates are paused;
  * - if the gateway cannot be reached, what was shown stays, and the page says how old it is;
  * - a session that is over leads to the log-in, whatever was asked.
  */
@@ -15,6 +16,13 @@ const PROBLEM = "urn:secure-iot-gateway:problem:";
 const ANSWER_MAX_MS = 15_000;
 
 let onLoggedOut = () => {};
+
+let isPaused = false;
+
+/** Until it is called with false, nothing on the page changes by itself. */
+export function pauseUpdates(paused) {
+  isPaused = paused;
+}
 
 /** Calls `listener` when the session is over. */
 export function whenLoggedOut(listener) {
@@ -92,14 +100,14 @@ export function useApi(path, { seconds, keep = false } = {}) {
         isAsking = false;
       }
     };
-    const timer = seconds && setInterval(() => document.hidden || once(), seconds * 1000);
-    const onVisible = () => document.hidden || once();
-    if (seconds) document.addEventListener("visibilitychange", onVisible);
+    const again = () => document.hidden || isPaused || once();
+    const timer = seconds && setInterval(again, seconds * 1000);
+    if (seconds) document.addEventListener("visibilitychange", again);
     once();
     return () => {
       stop.abort();
       clearInterval(timer);
-      document.removeEventListener("visibilitychange", onVisible);
+      document.removeEventListener("visibilitychange", again);
     };
   }, [path, seconds, turn]);
   const refresh = useCallback(() => setTurn((turn) => turn + 1), []);

@@ -2,7 +2,7 @@
 
 import { render } from "preact";
 import { useEffect, useErrorBoundary, useRef, useState } from "preact/hooks";
-import { change, read, useApi, whenLoggedOut } from "./api.js";
+import { change, pauseUpdates, read, useApi, whenLoggedOut } from "./api.js";
 import { Commands } from "./commands.js";
 import { DeadLetters } from "./dead.js";
 import { Device } from "./device.js";
@@ -30,19 +30,23 @@ const SECTIONS = {
 
 function App() {
   const [session, setSession] = useState();
-  const [wasOver, setWasOver] = useState(false);
+  const [why, setWhy] = useState("");
   useEffect(() => {
-    whenLoggedOut(() => {
-      setWasOver(true);
+    const askForKey = (why) => {
+      setWhy(why);
       setSession(null);
-    });
-    read("session").then(setSession, () => setSession(null));
+    };
+    whenLoggedOut(() => askForKey("The session is over: log in again"));
+    read("session").then(
+      setSession,
+      ({ problem, message }) => askForKey(problem === "unauthorized" ? "" : message),
+    );
   }, []);
   if (session === undefined) return html`<p class="first" role="status">Loading…</p>`;
-  if (session === null) return html`<${LogIn} wasOver=${wasOver} onSession=${setSession} />`;
+  if (session === null) return html`<${LogIn} why=${why} onSession=${setSession} />`;
   const logOut = async () => {
     await change("session", {}, { method: "DELETE" }).catch(() => {});
-    setWasOver(false);
+    setWhy("");
     setSession(null);
   };
   return html`<${Page} session=${session} onLogOut=${logOut} />`;
@@ -151,10 +155,26 @@ function Navigation({ section, session, overview, onLogOut }) {
         </nav>
         <div class="who">
           <p class="muted"><${Name} text=${session.name} /> may ${session.role}</p>
+          <${PauseButton} />
           <button type="button" onClick=${onLogOut}>Log out</button>
         </div>
       </div>
     </header>
+  `;
+}
+
+/** Holds what changes by itself (WCAG 2.2.2); the live tail has one of its own. */
+function PauseButton() {
+  const [isPaused, setPaused] = useState(false);
+  const toggle = () => {
+    pauseUpdates(!isPaused);
+    setPaused(!isPaused);
+  };
+  useEffect(() => () => pauseUpdates(false), []);
+  return html`
+    <button type="button" class=${isPaused ? "on" : ""} onClick=${toggle}>
+      ${isPaused ? "Resume updates" : "Pause updates"}
+    </button>
   `;
 }
 

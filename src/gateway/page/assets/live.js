@@ -53,7 +53,7 @@ export function Live() {
         event.preventDefault();
         setDevice(typed.trim());
       }}>
-        <button type="button" class="primary" aria-pressed=${String(isPaused)}
+        <button type="button" class="primary"
           onClick=${() => setPaused(!isPaused)}>${isPaused ? "Go on" : "Pause"}</button>
         <button type="button" onClick=${clear}>Clear</button>
         <label>Only the device <input type="text" value=${typed} maxlength="64" autocomplete="off"

@@ -4,9 +4,9 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { change } from "./api.js";
 import { html } from "./html.js";
 
-/** Asks for a key; `onSession` gets who is logged in. */
-export function LogIn({ onSession, wasOver }) {
-  const [fault, setFault] = useState(wasOver ? "The session is over: log in again" : "");
+/** Asks for a key, and says `why` again; `onSession` gets who is logged in. */
+export function LogIn({ onSession, why }) {
+  const [fault, setFault] = useState(why);
   const [isBusy, setBusy] = useState(false);
   const field = useRef();
   useEffect(() => {

@@ -107,9 +107,20 @@ export function Pager({ pages, next, total, shown }) {
   if (isOnly) return html`<p class="muted pager" role="status">${shown > 0 && text}</p>`;
   return html`
     <nav class="pager row" aria-label="Pages">
-      <button type="button" disabled=${pages.number === 1} onClick=${pages.back}>Previous</button>
+      <${PageButton} name="Previous" isOff=${pages.number === 1} go=${pages.back} />
       <span class="muted" role="status">${text}</span>
-      <button type="button" disabled=${!next} onClick=${() => pages.forth(next)}>Next</button>
+      <${PageButton} name="Next" isOff=${!next} go=${() => pages.forth(next)} />
     </nav>
+  `;
+}
+
+/** It keeps the focus at the last page, as a disabled one would not. */
+function PageButton({ name, isOff, go }) {
+  return html`
+    <button type="button" aria-disabled=${isOff ? "true" : undefined} onClick=${isOff
+      ? undefined
+      : go}>
+      ${name}
+    </button>
   `;
 }
