@@ -116,9 +116,9 @@ function listsOf(one: KnownNode, newest: number): string {
   const { listNumber, listFault } = one;
   const behind = listsBehind(one, newest);
   const uses = listNumber === undefined ? "uses no list yet" : `uses list ${listNumber}`;
-  if (behind === 0) return newest === 0 ? "there are no lists yet" : uses;
   const why = listFault === undefined ? "" : `: ${listFault}`;
-  return `${uses}, ${behind} behind${why}`;
+  if (behind > 0) return `${uses}, ${behind} behind${why}`;
+  return (newest === 0 ? "there are no lists yet" : uses) + why;
 }
 
 function faultSentence(fault: NodeFault): string {

@@ -231,7 +231,10 @@ export class DeviceKeys implements DeviceKeysPort {
     );
     return new Map(devices.map((device): [string, Ring] => {
       const { deviceId, previous } = device;
-      const old = this.#rings.get(deviceId)?.secrets ?? [];
+      const known = this.#rings.get(deviceId);
+      const old = known?.secrets ?? [];
+      // A key that was made goes with the row's damage, and one that was not made with its repair.
+      const isAsSound = known?.device.damage === device.damage;
       const secretOf = (stored: StoredSecret, until: number | undefined): Secret => {
         const { generation } = stored;
         const recordedUse = recorded.get(`${generation} ${deviceId}`) ?? 0;
@@ -240,7 +243,7 @@ export class DeviceKeys implements DeviceKeysPort {
         );
         const lastUsed = Math.max(recordedUse, same?.lastUsed ?? 0);
         const secret = { stored, until, lastUsed, recordedUse, turn: same?.turn ?? 0 };
-        return same ? Object.assign(same, secret) : secret;
+        return same && isAsSound ? Object.assign(same, secret) : secret;
       };
       const newest = secretOf(device, undefined);
       const before = previous ? [secretOf(previous, previous.until)] : [];

@@ -48,10 +48,16 @@ const OPEN_SLOTS = `
     END LOOP;
   END $$;`;
 
-/** `oldest`: a message may still be taken that is this old; `used_before`: see `checks.remember`. */
+/**
+ * `oldest`: a message may still be taken that is this old; `used_before`: see `checks.remember`;
+ * `oldest_ever`: no gateway takes an older one, however long it was away, by this node's clock. It may
+ * be wrong, so the server's counts as well: one node's clock must not make all forget.
+ */
 const FORGET_IDS = `
-  CREATE FUNCTION forget_ids(me text, oldest bigint, used_before bigint) RETURNS boolean ${HEAD}
+  CREATE FUNCTION forget_ids(me text, oldest bigint, used_before bigint, oldest_ever bigint,
+    reach_seconds bigint) RETURNS boolean ${HEAD}
   DECLARE
+    bound bigint := least(oldest_ever, extract(epoch FROM clock_timestamp())::bigint - reach_seconds);
     safe bigint;
     one integer;
     newest bigint;
@@ -59,7 +65,8 @@ const FORGET_IDS = `
   BEGIN
     UPDATE nodes SET oldest_seconds = oldest
     WHERE node = me AND abs(coalesce(oldest_seconds, 0) - oldest) >= 10;
-    SELECT min(least(oldest_seconds, oldest)) INTO safe FROM nodes WHERE oldest_seconds IS NOT NULL;
+    SELECT min(least(greatest(oldest_seconds, bound), oldest)) INTO safe
+    FROM nodes WHERE oldest_seconds IS NOT NULL;
     SELECT slot INTO one FROM replay_slots
     WHERE (slot + 1)::bigint * ${SLOT_SECONDS} <= coalesce(safe, oldest)
       AND (used_before IS NULL OR coalesce(used, 0) < used_before) ORDER BY slot LIMIT 1;

@@ -261,8 +261,10 @@ export class PostgresMessages implements MessageStore {
     const usedBefore = rememberSeconds === 0 ? null : nowSeconds - rememberSeconds;
     const { intake, place: { node } } = this.#parts;
     await this.#openSlots(secondsOf(wallMs));
-    const [row] = await intake.query("SELECT forget_ids($1, $2, $3) AS more", [
+    const reach = policy.graceSeconds + policy.toleranceSeconds;
+    const [row] = await intake.query("SELECT forget_ids($1, $2, $3, $4, $5) AS more", [
       ...[node, Math.floor(oldest), usedBefore],
+      ...[Math.floor(nowSeconds - reach), Math.ceil(reach)],
     ]);
     const { deadLetters, audit, commands } = this.#limits;
     const limits = { deadLetters, audit, keepMs: commands.keepMs, keepKeysMs: commands.keepKeysMs };

@@ -188,8 +188,9 @@ Deno.test({
       const devices = async (messages: MessageStore) =>
         (await all(messages.backlog())).map(({ deviceId }) => deviceId);
       assert.deepEqual([await devices(a), await devices(b)], [["d"], ["e"]]);
+      const policy = { toleranceSeconds: 300, graceSeconds: 86_400, rate: undefined };
       const tidyAt = (seconds: number) =>
-        batch({ wallMs: 1000 * (NOW + seconds), tidy: { heldSinceMs: undefined } });
+        batch({ wallMs: 1000 * (NOW + seconds), tidy: { heldSinceMs: undefined }, policy });
       const forgotten = async () => await (await open()).replayIds.forgottenSeconds();
       await b.commit(tidyAt(0)); // whose clock is two hours behind from now on
       await a.commit(tidyAt(7_200));
@@ -197,6 +198,48 @@ Deno.test({
       await b.commit(tidyAt(7_200));
       await a.commit(tidyAt(7_200));
       assert.equal(await forgotten(), NOW);
+    }),
+});
+
+Deno.test({
+  name: "ids are not kept for a node that was away for longer than it may catch up",
+  ignore,
+  fn: async () =>
+    await withSite(async ({ node, open }) => {
+      const [a, b] = [await node("a"), await node("b")];
+      const policy = { toleranceSeconds: 300, graceSeconds: 7_200, rate: undefined };
+      const tidyAt = (seconds: number) =>
+        batch({ wallMs: 1000 * (NOW + seconds), tidy: { heldSinceMs: undefined }, policy });
+      await a.commit(batch({ examined: [candidate("d")] }));
+      await b.commit(tidyAt(0)); // and never again
+      const forgotten = async () => await (await open()).replayIds.forgottenSeconds();
+      for (let i = 0; i < 3; i++) await a.commit(tidyAt(7_200));
+      assert.equal(await forgotten(), 0);
+      for (let i = 0; i < 3; i++) await a.commit(tidyAt(7_200 + 1_800));
+      assert.equal(await forgotten(), NOW);
+      assert.deepEqual(kindsOf(await b.commit(batch({ examined: [candidate("e")] }))), [
+        "rejected",
+      ]);
+    }),
+});
+
+Deno.test({
+  name: "one node's clock, years ahead, makes no id forgotten that others need",
+  ignore,
+  fn: async () =>
+    await withSite(async ({ node, open }) => {
+      const [a, b] = [await node("a"), await node("b")];
+      const nowMs = Date.now();
+      const policy = { toleranceSeconds: 300, graceSeconds: 0, rate: undefined };
+      const at = (wallMs: number) => batch({ wallMs, tidy: { heldSinceMs: undefined }, policy });
+      const timestamp = Math.floor(nowMs / 1000);
+      const examined = [{ ...candidate("d", { timestamp }), arrivedMs: nowMs }];
+      assert.deepEqual(kindsOf(await a.commit({ ...at(nowMs), examined })), ["accepted"]);
+      for (let i = 0; i < 3; i++) await b.commit(at(nowMs + 3e11));
+      assert.equal(await (await open()).replayIds.forgottenSeconds(), 0);
+      const [again] = (await a.commit({ ...at(nowMs), examined })).committed;
+      assert.equal(again?.kind, "rejected");
+      assert.equal(again.kind === "rejected" && again.rejection.code, "replayed");
     }),
 });
 

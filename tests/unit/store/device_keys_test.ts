@@ -55,6 +55,24 @@ Deno.test("a device of which no certificate is known does not expire", async () 
   });
 });
 
+Deno.test("a device is refused while its row is damaged, and no longer", async () => {
+  await withRegistry(async (registry, store, loadKeys) => {
+    registry.add({ deviceId: "a", sharedSecret: "s", createdAt: 1 }, CERTIFICATE);
+    const ring = await loadKeys();
+    const envelope = await envelopeOf("a", "s");
+    const isSigned = async () => await ring.signedPayload(envelope, 1_500) !== undefined;
+    const damage = store.prepare("UPDATE devices SET created_at = ? WHERE device_id = 'a'");
+    assert.equal(await isSigned(), true);
+    for (const [createdAt, isSound] of [[-1, false], [2, true], [-2, false], [3, true]] as const) {
+      damage.run(createdAt);
+      await ring.refresh();
+      assert.equal(ring.newlyDamaged().length, isSound ? 0 : 1);
+      assert.equal(await isSigned(), isSound, `${createdAt}`);
+      assert.equal(await ring.key("a", 1_500) !== undefined, isSound, `${createdAt}`);
+    }
+  });
+});
+
 Deno.test("DeviceKeys sees at once what another process changes", async () => {
   await withRegistry(async (_registry, store, loadKeys) => {
     const ring = await loadKeys();
