@@ -152,7 +152,7 @@ export function emptyMetrics(sources: Partial<GaugeSources> = {}): Metrics {
         oldestAcceptedMs: Infinity,
       }),
     ...sources,
-  }, { version: "0.0.0", commit: undefined, node: "", startedSeconds: 0 });
+  }, { version: "0.0.0", commit: undefined, node: "", startedSeconds: 0, brokerCertificate: "0" });
 }
 
 function table(head: Row, rows: readonly Row[]): string {

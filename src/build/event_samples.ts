@@ -255,7 +255,7 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   api_key_unknown: "`key list`; delete `api.key` if it is an old one",
   api_key_missing: "`key add NAME`",
   expires_soon:
-    "Replace the file, then `systemctl reload secure-iot-gateway`; for devices `device rotate ID --certificate`",
+    "`certificate renew broker`, `gateway` or `api`; another file: replace it, then `systemctl reload secure-iot-gateway`; for devices `device rotate ID --certificate`",
   worker_died: "Nothing: it is restarted; if it happens again, report it with the log",
   reload_failed: "Correct what it names, then `systemctl reload secure-iot-gateway`",
   systemd_notify_failed: "Nothing; if it continues, systemd may restart the gateway",

@@ -30,8 +30,8 @@ const HEAD_BYTES = 8192;
 /** Commands that start other programs. */
 const SUBPROCESS_COMMANDS = ["demo"];
 
-/** Commands that tell the broker of new lists, by a signal. */
-const OPERATOR_COMMANDS = ["device", "doctor", "lists", "rotate-authority", "site"];
+/** Commands that tell the broker, or the gateway, of new files by a signal. */
+const OPERATOR_COMMANDS = ["certificate", "device", "doctor", "lists", "rotate-authority", "site"];
 
 /** The packed program needs nothing from outside: no configuration, no package, no module. */
 const CLOSED = ["-q", "--no-config", "--no-lock", "--no-npm", "--no-remote"];

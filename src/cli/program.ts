@@ -1,6 +1,6 @@
 /** The command line: which commands there are, and the file that each runs. */
 
-import { Command, Option } from "commander";
+import { Argument, Command, Option } from "commander";
 import { forgetProxies } from "../config/environment.ts";
 import { COMMAND_STATES } from "../core/command_life.ts";
 import { COMMIT, VERSION } from "../config/version.ts";
@@ -52,6 +52,7 @@ export function createProgram(outcome: Outcome = { exit: EXIT.ok }): Command {
   addUpgradeCommands(program);
   addDeviceCommands(program);
   addAuthorityCommands(program);
+  addCertificateCommands(program);
   addCommandCommands(program);
   addOutboxCommands(program);
   addDeadLetterCommands(program);
@@ -198,6 +199,32 @@ function addAuthorityCommands(program: Command): void {
     .option("--force", "with --finish: even if devices or brokers do not have the new one")
     .option("--json", "as JSON")
     .action(async (options) => (await import("./rotate_authority.ts")).rotateAuthority(options));
+}
+
+function addCertificateCommands(program: Command): void {
+  const certificate = program.command("certificate")
+    .description("The certificates of broker, gateway and API").helpCommand(false);
+  site(
+    certificate.command("list").description(
+      "List every certificate of this site, the soonest to end first",
+    ),
+  )
+    .option("--json", "as JSON")
+    .action(async (options) => (await import("./certificate_list.ts")).certificateList(options));
+  site(
+    certificate.command("renew").description("Make a new key and certificate, without a gap")
+      .addArgument(new Argument("<of>", "whose").choices(["broker", "gateway", "api"])),
+  )
+    .addOption(
+      repeatable("--host <name>", "a name or address, in place of those it has", "they stay"),
+    )
+    .addOption(repeatable("--add-host <name>", "a name or address more", "none"))
+    .addOption(repeatable("--remove-host <name>", "a name or address less", "none"))
+    .option("--valid-days <days>", "how many days it is valid", days)
+    .option("--json", "as JSON")
+    .action(async (of, options) =>
+      (await import("./certificate_renew.ts")).certificateRenew(of, options)
+    );
 }
 
 function addDeadLetterCommands(program: Command): void {

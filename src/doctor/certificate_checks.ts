@@ -59,7 +59,9 @@ async function chains(site: Site): Promise<CheckOutcome> {
   }
   return passUnless(faults, {
     observed: "every certificate is issued by its authority, and the broker's names its hosts",
-    remedy: "Restore the file from a backup; for a device: device rotate ID --certificate",
+    remedy:
+      "A name that is missing: secure-iot-gateway certificate renew broker --add-host NAME; else " +
+      "restore the file from a backup; for a device: device rotate ID --certificate",
   });
 }
 
@@ -112,7 +114,8 @@ function judgeEnds(
   );
   return (over ? fail : warn)(
     faults.join("; "),
-    "Replace the file before it expires; see docs/operator/reload.md",
+    "Of broker, gateway or API: secure-iot-gateway certificate renew broker (or gateway, api); " +
+      "another file: replace it before it expires, see docs/operator/certificates.md",
   );
 }
 

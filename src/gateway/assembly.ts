@@ -3,6 +3,7 @@
  */
 
 import type { Config } from "../config/config.ts";
+import { X509Certificate } from "node:crypto";
 import { type Credentials, readCredentials } from "../config/credentials.ts";
 import { COMMIT, VERSION } from "../config/version.ts";
 import type { Emit } from "../core/event.ts";
@@ -113,7 +114,10 @@ export async function assemble(config: Config, options: GatewayOptions) {
   );
   const flow = { committer, keys, broker, intake, catchUp, forwarder, steadyMs, messages, cluster };
   const health = healthOf({ ...flow, receipts });
-  const metrics = assembleMetrics({ ...flow, ...health, clock, clockWatch }, config);
+  const metrics = assembleMetrics(
+    { ...flow, ...health, clock, clockWatch },
+    { ...config, brokerPair: credentials.broker },
+  );
   listeners.push((event) => countEvent(event, metrics));
   listeners.push((event) => enterEvent(event, { committer, clock }));
   await importFirstKey(apiKeys, {
@@ -269,7 +273,9 @@ function assembleMetrics(
     readonly clock: Pick<Clock, "wallMs">;
     readonly clockWatch: Pick<ClockWatch, "aheadSeconds">;
   },
-  { store, node }: Pick<Config, "store" | "node">,
+  { store, node, brokerPair }: Pick<Config, "store" | "node"> & {
+    readonly brokerPair: Credentials["broker"];
+  },
 ): Metrics {
   const { messages } = others;
   const startedSeconds = secondsOf(clock.wallMs());
@@ -285,7 +291,10 @@ function assembleMetrics(
     catchingUp: () => !catchUp.isDone,
     forwarder,
     counts: () => messages.counts(),
-  }, { version: VERSION, commit: COMMIT, node: node.name, startedSeconds });
+  }, {
+    ...{ version: VERSION, commit: COMMIT, node: node.name, startedSeconds },
+    brokerCertificate: new X509Certificate(brokerPair.certificate).serialNumber.toLowerCase(),
+  });
 }
 
 /** Where the backend is, and who the gateway is to it. */

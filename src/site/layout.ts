@@ -1,6 +1,6 @@
 /** Where everything in a site is. Only this file joins paths of a site. */
 
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { DEVICE_FILES } from "../core/device.ts";
 
 /** A certificate and its private key, as paths. */
@@ -81,6 +81,12 @@ export function siteLayout(directory: string): SiteLayout {
     database: join(dataFolder, "gateway.db"),
     devicesFolder: join(root, "devices"),
   };
+}
+
+/** The site in whose folder nodes/ a gateway's folder is; undefined if it is in no such folder. */
+export function siteOfNode({ directory }: SiteLayout): SiteLayout | undefined {
+  const nodes = dirname(directory);
+  return basename(nodes) === "nodes" ? siteLayout(dirname(nodes)) : undefined;
 }
 
 /** The folder of one device; `deviceId` must have passed `isDeviceId`. */

@@ -63,6 +63,14 @@ export async function waitForLock(
   }
 }
 
+/** The process that holds a lock now; undefined if none does, or it cannot be told. */
+export function lockHolder(layout: SiteLayout, purpose: LockPurpose): number | undefined {
+  const file = tryLock(layout, purpose);
+  if (file === undefined) return Number(holderOf(lockPath(layout, purpose))) || undefined;
+  file.close();
+  return undefined;
+}
+
 /** Where the lock of a purpose is. */
 export function lockPath({ dataFolder }: SiteLayout, purpose: LockPurpose): string {
   return join(dataFolder, `${purpose}.lock`);

@@ -67,6 +67,8 @@ export interface AuditProof {
 export interface AuditStore {
   /** The last entry. */
   head(): Promise<AuditHead>;
+  /** Enters what was done to the site and not to the store. */
+  enter(note: AuditNote): Promise<void>;
   /** Chains what a program without a chain has left. */
   chainPending(): Promise<void>;
   /** The entries from a time on, Unix seconds, in their order; as they were when this began. */

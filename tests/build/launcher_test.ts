@@ -267,10 +267,11 @@ Deno.test("arguments, stdin, umask and exit code go through the launcher as they
 
 Deno.test("only demo and what tells the broker may start programs, and no start may do everything", async () => {
   await withLauncher(async ({ program, cache }) => {
-    for (const command of ["run", "init", "demo", "device", "doctor", "rotate-authority", "site"]) {
+    const telling = ["certificate", "device", "doctor", "rotate-authority", "site"];
+    for (const command of ["run", "init", "demo", ...telling]) {
       const { stdout } = await runPacked(program, [command], { cache });
       const flags = stdout.split("\n").slice(1, stdout.split("\n").findIndex(isProgram));
-      const starts = ["demo", "device", "doctor", "rotate-authority", "site"].includes(command);
+      const starts = ["demo", ...telling].includes(command);
       assert.equal(flags.some((flag) => flag.startsWith("--allow-run")), starts);
       for (const must of ["--no-prompt", "--ignore-env"]) {
         assert.ok(flags.includes(must), `${command}: ${must}`);

@@ -26,6 +26,7 @@ export function gatewayCommand(directory: string): ProgramCommand {
 /** As the packed program has them. */
 const PERMISSIONS = new Map([
   ["demo", "demo"],
+  ["certificate", "operator"],
   ["device", "operator"],
   ["doctor", "operator"],
   ["lists", "operator"],

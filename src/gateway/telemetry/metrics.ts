@@ -25,6 +25,8 @@ interface Build {
   readonly node: string;
   /** When it was started, Unix seconds. */
   readonly startedSeconds: number;
+  /** Serial number of the certificate that the broker is shown, lower-case hex. */
+  readonly brokerCertificate: string;
 }
 
 /** All counters of one gateway. */
@@ -169,7 +171,7 @@ export class Metrics {
     });
   }
 
-  #tellBuild({ version, commit = "", node, startedSeconds }: Build): void {
+  #tellBuild({ version, commit = "", node, startedSeconds, brokerCertificate }: Build): void {
     const registers = [this.#prometheus];
     new Gauge({
       name: `${PREFIX}build_info`,
@@ -177,6 +179,12 @@ export class Metrics {
       labelNames: ["version", "commit", "node_name"],
       registers,
     }).set({ version, commit, node_name: node }, 1);
+    new Gauge({
+      name: `${PREFIX}broker_certificate_info`,
+      help: "1; the serial number of the certificate that the gateway shows to the broker",
+      labelNames: ["serial"],
+      registers,
+    }).set({ serial: brokerCertificate }, 1);
     new Gauge({
       name: `${PREFIX}started_timestamp_seconds`,
       help: "When the worker was started, Unix seconds",

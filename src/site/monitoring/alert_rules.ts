@@ -223,14 +223,14 @@ const EXPIRY_RULES: readonly AlertRule[] = [
     expr: "secure_iot_gateway_expires_timestamp_seconds - time() < 30 * 86400",
     ...{ for: "1h", severity: "warning" },
     summary: `{{ $labels.file }} of ${AT} expires in {{ $value | humanizeDuration }}`,
-    action: "Replace the file, then systemctl reload secure-iot-gateway",
+    action: "certificate renew broker, gateway or api; another file: replace it, then reload",
   },
   {
     name: "GatewayExpiresNow",
     expr: "secure_iot_gateway_expires_timestamp_seconds - time() < 3 * 86400",
     ...{ for: "1h", severity: "critical" },
     summary: `{{ $labels.file }} of ${AT} expires within three days, or has expired`,
-    action: "Replace the file today; an expired list refuses every device",
+    action: "certificate renew today, or replace the file; an expired list refuses every device",
   },
   {
     name: "GatewayDevicesExpiring",

@@ -314,6 +314,12 @@ export const DASHBOARD_ROWS: readonly DashboardRow[] = [
         queries: [{ expr: `max(${of("devices_expiring")})`, legend: "" }],
         ...{ width: 8, thresholds: { orange: 1, red: 1_000_000 } },
       },
+      {
+        title: "The certificate that each gateway shows to its broker",
+        help: "By its serial number",
+        ...{ kind: "table", unit: "short", width: 24 },
+        queries: [{ expr: of("broker_certificate_info"), legend: `${EACH} {{serial}}` }],
+      },
     ],
   },
   {

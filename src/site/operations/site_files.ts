@@ -27,7 +27,8 @@ export interface SiteFile {
 }
 
 const PASSWD = "/etc/passwd";
-const LOCAL_HOSTS = ["localhost", "127.0.0.1"];
+/** What every machine calls itself. */
+export const LOCAL_HOSTS = ["localhost", "127.0.0.1"];
 const CLIENT_ID_RANDOM_BYTES = 16;
 
 /** A file that everybody may read. */

@@ -70,6 +70,12 @@ interface RevokedCertificate {
   readonly revokedAtMs: number;
 }
 
+/** From when on a certificate is valid, and for how many days; as long as ours are, if none are given. */
+interface Lifetime {
+  readonly nowMs: number;
+  readonly days?: number;
+}
+
 /** The key that is made for a certificate; EC P-256 or RSA of 2048 bits. */
 export type KeyType = "ec" | "rsa";
 
@@ -167,7 +173,7 @@ function signingAlgorithmOf(key: KeyObject): SigningAlgorithm | undefined {
 /** Issues a certificate for a TLS server that answers to `hosts`: DNS names, IPv4 and IPv6 addresses. */
 export function issueServerCertificate(
   authority: Authority,
-  options: { commonName: string; hosts: readonly string[]; nowMs: number },
+  options: Lifetime & { commonName: string; hosts: readonly string[]; keyType?: KeyType },
 ): Promise<IssuedCertificate> {
   const names = new x509.SubjectAlternativeNameExtension(options.hosts.map(alternativeName));
   return issue(authority, {
@@ -182,13 +188,7 @@ export function issueServerCertificate(
 /** Issues a certificate for a TLS client that is known by its common name; `serial` in hex. */
 export function issueClientCertificate(
   authority: Authority,
-  options: {
-    commonName: string;
-    nowMs: number;
-    days?: number;
-    serial?: string;
-    keyType?: KeyType;
-  },
+  options: Lifetime & { commonName: string; serial?: string; keyType?: KeyType },
 ): Promise<IssuedCertificate> {
   return issue(authority, {
     ...options,

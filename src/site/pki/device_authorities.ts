@@ -30,15 +30,31 @@ export async function openIssuingAuthority(
   const opened = await openOne(layout.deviceCa);
   if (!opened.ok) return opened;
   const [authority] = opened.authorities;
-  const isOver = "nowMs" in at && authority.certificate.notAfter.getTime() <= at.nowMs;
-  return isOver
-    ? { ok: false, fault: `"${layout.deviceCa.certificate}" has expired` }
-    : { ok: true, authority };
+  if ("mayBeExpired" in at) return { ok: true, authority };
+  return unlessExpired(authority, { path: layout.deviceCa.certificate, ...at });
+}
+
+/** Opens the authority of brokers and gateways, unless it has expired. */
+export async function openGatewayAuthority(
+  { gatewayCa }: SiteLayout,
+  { nowMs }: { readonly nowMs: number },
+): Promise<{ ok: true; authority: Authority } | { ok: false; fault: string }> {
+  const opened = await openOne(gatewayCa);
+  if (!opened.ok) return opened;
+  return unlessExpired(opened.authorities[0], { path: gatewayCa.certificate, nowMs });
 }
 
 /** The certificates of a PEM file, one text each. */
 export function certificatesOf(pem: string): string[] {
   return pem.match(CERTIFICATE) ?? [];
+}
+
+function unlessExpired(
+  authority: Authority,
+  { path, nowMs }: { readonly path: string; readonly nowMs: number },
+): { ok: true; authority: Authority } | { ok: false; fault: string } {
+  const isOver = authority.certificate.notAfter.getTime() <= nowMs;
+  return isOver ? { ok: false, fault: `"${path}" has expired` } : { ok: true, authority };
 }
 
 async function openOne(paths: CredentialPaths): Promise<AuthoritiesResult> {

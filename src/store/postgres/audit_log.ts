@@ -5,6 +5,7 @@
  * them, before the audit is read, and by each gateway twice a second.
  */
 
+import type { AuditNote } from "../../core/audit_note.ts";
 import {
   AUDIT_GENESIS,
   type AuditEntry,
@@ -42,6 +43,14 @@ export class PostgresAudit implements AuditStore {
     );
     if (row === undefined) return { sequence: 0, hash: AUDIT_GENESIS };
     return { sequence: row["sequence"] as number, hash: row["hash"] as Uint8Array };
+  }
+
+  async enter({ at, event, subject, detail, count }: AuditNote): Promise<void> {
+    await this.#query(
+      `INSERT INTO audit_notes (at, author, event, subject, detail, count)
+       VALUES ($1, audit_author(), $2, $3, $4, $5)`,
+      [at, event, subject, detail, count],
+    );
   }
 
   async chainPending(): Promise<void> {

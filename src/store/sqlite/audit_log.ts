@@ -9,6 +9,7 @@
  */
 
 import type { StatementSync } from "node:sqlite";
+import type { AuditNote } from "../../core/audit_note.ts";
 import {
   type AuditEntry,
   type AuditHead,
@@ -88,6 +89,11 @@ export class AuditLog {
       ORDER BY 3 DESC, identity, code LIMIT ${REJECTION_COUNTS_MAX}`).all(after, since).map(
       rejectionCountOf,
     );
+  }
+
+  /** Enters what was done to the site and not to the store. */
+  enter(note: AuditNote): void {
+    this.#store.transaction(() => this.#store.audit.note(note));
   }
 
   /** Chains what another program has left. */

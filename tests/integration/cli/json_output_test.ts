@@ -158,6 +158,12 @@ async function changeDevices(site: JsonSite): Promise<void> {
   assert.deepEqual(await site.json("site", "upgrade", "--dry-run"), { changes: [] });
   const upgraded = await site.json("site", "upgrade");
   assert.deepEqual([upgraded.changes, upgraded.complete], [[], true]);
+  assert.equal(
+    (await site.json("certificate", "list"))[0].path,
+    siteLayout(directory).broker.certificate,
+  );
+  const renewed = await site.json("certificate", "renew", "gateway");
+  assert.deepEqual([renewed.target, renewed.complete], ["gateway", true]);
   assert.equal((await site.failed("rotate-authority")).steps[0].kind, "authority_issuing");
 }
 

@@ -1,0 +1,64 @@
+/** What a certificate says of itself, for people. */
+
+import "reflect-metadata";
+import { X509Certificate } from "node:crypto";
+import * as x509 from "@peculiar/x509";
+import type { KeyType } from "./authority.ts";
+import { certificatesOf } from "./device_authorities.ts";
+
+/** One certificate; `serial` in lower-case hex, times in unix milliseconds. */
+export interface CertificateView {
+  readonly subject: string;
+  /** The hosts that it names, as it names them; none if it is no server's. */
+  readonly names: readonly string[];
+  readonly issuer: string;
+  readonly serial: string;
+  readonly endMs: number;
+}
+
+/** The certificates of a PEM text, in its order. */
+export function certificateViews(pem: string): CertificateView[] {
+  return certificatesOf(pem).map(viewOf);
+}
+
+/** What a certificate that is renewed keeps. */
+export interface KeptIdentity {
+  readonly commonName: string | undefined;
+  readonly names: readonly string[];
+  readonly keyType: KeyType;
+  readonly serial: string;
+}
+
+/** Reads it from the certificate. */
+export function identityOf(pem: string): KeptIdentity {
+  const certificate = new x509.X509Certificate(pem);
+  return {
+    commonName: certificate.subjectName.getField("CN")[0],
+    names: namesIn(certificate),
+    keyType: new X509Certificate(pem).publicKey.asymmetricKeyType === "rsa" ? "rsa" : "ec",
+    serial: certificate.serialNumber.toLowerCase(),
+  };
+}
+
+/** True if an authority has signed a certificate. */
+export function isIssuedBy(pem: string, authorityPem: string): boolean {
+  const [certificate, authority] = [new X509Certificate(pem), new X509Certificate(authorityPem)];
+  return certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
+}
+
+function viewOf(pem: string): CertificateView {
+  const certificate = new x509.X509Certificate(pem);
+  return {
+    subject: certificate.subject,
+    names: namesIn(certificate),
+    issuer: certificate.issuer,
+    serial: certificate.serialNumber.toLowerCase(),
+    endMs: certificate.notAfter.getTime(),
+  };
+}
+
+function namesIn(certificate: x509.X509Certificate): string[] {
+  const names = certificate.getExtension(x509.SubjectAlternativeNameExtension)?.names.toJSON();
+  return (names ?? []).filter(({ type }) => type === "dns" || type === "ip")
+    .map(({ value }) => value as string);
+}
