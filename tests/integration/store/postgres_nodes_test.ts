@@ -96,6 +96,10 @@ Deno.test({
       assert.equal(await second.canReopen(), true, "its own lease is no reason to wait");
       assert.equal(await (await open()).outbox.count(), 1);
       assert.deepEqual(kindsOf(await second.commit(late)), ["accepted"]);
+      await open({ node: "a" }).then((store) => all(messagesOf(store).backlog()));
+      assert.equal(await second.canReopen(), false, "who begins has not renewed it yet");
+      const [listed] = await (await open()).nodes!.list();
+      assert.ok(Math.abs(listed!.aheadMs!) < 1_000, "that says nothing of its clock");
     }),
 });
 
