@@ -20,12 +20,12 @@ const OWN_REQUIRE = 'import{createRequire as $createRequire}from"node:module";' 
   "var require=$createRequire(import.meta.url);\n";
 
 /**
- * Bundles main.ts with all that it can reach; `commit` is what `--version` will say. Minified, since
- * each of the program's two parts holds the whole text in memory.
+ * Bundles main.ts with all that it can reach; `commit` is what `--version` will say, and `root` the
+ * folder of the project. Minified, since each of the program's two parts holds the whole text in memory.
  */
-export async function bundleProgram(commit: string): Promise<string> {
+export async function bundleProgram(commit: string, root: string = ROOT): Promise<string> {
   const args = ["bundle", "-q", "--minify", "main.ts"];
-  const bundled = new TextDecoder().decode(await outputOf(Deno.execPath(), args, { cwd: ROOT }));
+  const bundled = new TextDecoder().decode(await outputOf(Deno.execPath(), args, { cwd: root }));
   const parts = bundled.split(COMMIT_PLACE);
   if (parts.length !== 2) throw new Error(`There must be one "${COMMIT_PLACE}" in the bundle`);
   const program = parts.join(commit);

@@ -18,6 +18,7 @@ const PARTS = [
   "commands",
   "batches",
   "cluster",
+  "page",
   "devices",
   "ids",
   "pruning",
@@ -44,7 +45,7 @@ Deno.test({
       const lost = Object.values<{ figures: { what: string; value: number }[] }>(results)
         .flatMap(({ figures }) => figures)
         .filter(({ what }) => what === "lost" || what === "not answered");
-      assert.equal(lost.length, HAS_POSTGRES ? 7 : 6);
+      assert.equal(lost.length, HAS_POSTGRES ? 9 : 8);
       assert.ok(lost.every(({ value }) => value === 0), JSON.stringify(lost));
       assert.match(await Deno.readTextFile(`${folder}/throughput.svg`), /^<svg .*<\/svg>\n$/s);
     }),

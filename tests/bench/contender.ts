@@ -39,7 +39,7 @@ export function gateway(
   return {
     name,
     command: async ({ layout }) => {
-      const command = await packedCommand("run", "--dir", layout.directory);
+      const command = await packedCommand(["run", "--dir", layout.directory]);
       return { ...command, environment: { ...command.environment, ...environment } };
     },
     readyText: /^ready$/m,

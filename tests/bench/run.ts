@@ -26,6 +26,7 @@ import { LATENCY } from "./latency.ts";
 import { describeMachine, type Machine, machineText } from "./machine.ts";
 import { GROWTH, OVERLOAD } from "./memory.ts";
 import { NGINX } from "./nginx_backend.ts";
+import { PAGE } from "./page.ts";
 import { type Figure, type Findings, isReached, type Part } from "./part.ts";
 import { PUBLISHER } from "./publishers.ts";
 import { REGISTRY_SIZE } from "./registry_size.ts";
@@ -42,6 +43,7 @@ const PARTS: readonly Part[] = [
   COMMANDS,
   BATCHES,
   CLUSTER,
+  PAGE,
   REGISTRY_SIZE,
   REMEMBERED_IDS,
   PRUNING,

@@ -255,6 +255,7 @@ async function boundStep({ browser, site }: PageScene): Promise<void> {
   await logIn(page, await addApiKey(site, "partner", { role: "operate", deviceIds }));
   await page.getByRole("link", { name: /^1 Devices/ }).waitFor();
   assert.equal(await page.getByRole("link", { name: /Dead letters/ }).count(), 1, "no count");
+  await page.getByText("Of all devices, also those that your key is not for.").waitFor();
   for (const section of ["rejections", "waiting", "dead", "commands", "expiry", "live"]) {
     await open(page, section);
     assert.doesNotMatch(await pageText(page), /(well|wrong|stuck|silent|revoked)_001/, section);

@@ -51,6 +51,8 @@ export function streamEvents(
   if (![...query.keys()].every((name) => PARAMETERS.includes(name))) {
     return problem("bad-query", { detail: `There are ${PARAMETERS.join(", ")}, and no others` });
   }
+  const repeated = PARAMETERS.find((name) => query.getAll(name).length > 1);
+  if (repeated !== undefined) return problem("bad-query", { detail: `${repeated}: send it once` });
   if (limit !== undefined && !isLimit(limit)) {
     return problem("bad-query", { detail: `limit: a number from 1 to ${LIMIT_MAX}` });
   }

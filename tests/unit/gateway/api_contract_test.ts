@@ -150,6 +150,8 @@ const ANSWERS: readonly (readonly [
   ["GET /openapi.json", 200, {}],
   [EVENTS, 200, {}],
   [EVENTS, 400, { url: "/ui/api/events?with=all" }, "bad-query"],
+  [EVENTS, 400, { url: "/ui/api/events?limit=1&limit=50" }, "bad-query"],
+  [EVENTS, 400, { url: "/ui/api/events?device=a&device=b" }, "bad-query"],
   [EVENTS, 403, {
     cookie: `__Host-session=${"a".repeat(43)}`,
     headers: { "sec-fetch-site": "cross-site" },

@@ -123,7 +123,7 @@ function Section({ section, rest, session, overview }) {
     case "live":
       return html`<${Live} />`;
     default:
-      return html`<${Overview} overview=${overview} />`;
+      return html`<${Overview} overview=${overview} isPartial=${session.devices !== "every"} />`;
   }
 }
 

@@ -152,9 +152,7 @@ function layersOf(series, length) {
       `${xOf(i, length)} ${(HEIGHT - 1 - heights[i] / top * (HEIGHT - 4)).toFixed(1)}`;
     const line = (top) => runs.map((run) => along(run, at(above, top))).join("");
     const area = (top) =>
-      runs.filter((run) => run.length > 1).map((run) =>
-        `${along(run, at(above, top))}${along(run.toReversed(), at(below, top)).replace("M", "L")}Z`
-      ).join("");
+      runs.map((run) => `${along(run, at(above, top))}L${back(run, at(below, top))}Z`).join("");
     return { color, line, area };
   }).toReversed();
 }
@@ -162,6 +160,11 @@ function layersOf(series, length) {
 /** A path through points; one alone is drawn as a dash. */
 function along(run, pointAt) {
   return run.length > 1 ? `M${run.map(pointAt).join("L")}` : `M${pointAt(run[0])}m-10 0h10`;
+}
+
+/** From the end of that path to its beginning, along the points below. */
+function back(run, pointAt) {
+  return run.length > 1 ? run.toReversed().map(pointAt).join("L") : `${pointAt(run[0])}h-10`;
 }
 
 /** The places in a row that have a value. */

@@ -10,14 +10,16 @@ import { Badge, Heading, Loaded, Until } from "./parts.js";
 import { Table } from "./table.js";
 import { counted, duration, number } from "./words.js";
 
-/** The overview. */
-export function Overview({ overview }) {
+/** The overview; `isPartial`: the key is for some devices, and the charts are of all. */
+export function Overview({ overview, isPartial }) {
   const flow = useApi("flow", { seconds: 10 });
   return html`
     <${All}>
       <${Heading} title="Overview">Is it well, and what flows?<//>
       <${Loaded} of=${overview}>${(value) => html`<${State} of=${value} />`}<//>
       <h2>The last hour</h2>
+      ${isPartial &&
+        html`<p class="muted">Of all devices, also those that your key is not for.</p>`}
       <${Loaded} of=${flow}>${(value) =>
         html`<${Flow} of=${value} started=${overview.value?.started} />`}<//>
     <//>
