@@ -1,6 +1,5 @@
 /** People who look at the page, as its scripts ask the gateway. */
 
-import { readEvents } from "../../src/client/event_stream.ts";
 import { apiKeyDigest } from "../../src/config/credentials.ts";
 import { ApiKeys } from "../../src/store/sqlite/api_keys.ts";
 import { Database } from "../../src/store/sqlite/database.ts";
@@ -90,7 +89,7 @@ class Viewer {
     this.#cookie = response.headers.get("set-cookie")!.split(";")[0]!;
   }
 
-  /** Asks and follows until it is stopped. */
+  /** Asks and follows until it is stopped; what was asked is waited for. */
   async look(stop: AbortSignal): Promise<void> {
     const asking = ASKED.map(([path, seconds]) => this.#askAgain(path, { seconds, stop }));
     await Promise.all([...asking, this.#follow(stop)]);
@@ -98,41 +97,44 @@ class Viewer {
 
   async #askAgain(path: string, { seconds, stop }: { seconds: number; stop: AbortSignal }) {
     while (!stop.aborted) {
-      await this.#ask(path, stop);
+      await this.#ask(path);
       await wait(seconds * 1000, stop);
     }
   }
 
-  async #ask(path: string, stop: AbortSignal): Promise<void> {
+  async #ask(path: string): Promise<void> {
     const startMs = performance.now();
     try {
-      const within = AbortSignal.any([stop, AbortSignal.timeout(ANSWER_MAX_MS)]);
-      const response = await this.#get(path, within);
+      const response = await this.#get(path, AbortSignal.timeout(ANSWER_MAX_MS));
       await response.json();
       if (!response.ok) throw new Error(`${path}: ${response.status}`);
       this.#seen.answers++;
       this.#seen.longestMs = Math.max(this.#seen.longestMs, performance.now() - startMs);
     } catch (error) {
-      if (stop.aborted) return;
       console.error((error as Error).message);
       this.#seen.failed++;
     }
   }
 
   async #follow(stop: AbortSignal): Promise<void> {
-    try {
-      const response = await this.#get(EVENTS, stop);
-      if (!response.ok) throw new Error(`${EVENTS}: ${response.status}`);
-      for await (const _event of readEvents(response.body!)) this.#seen.events++;
-    } catch (error) {
-      if (!stop.aborted) throw error;
+    const response = await this.#get(EVENTS);
+    if (!response.ok) throw new Error(`${EVENTS}: ${response.status}`);
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    const end = () => void reader.cancel().catch(() => {});
+    if (stop.aborted) return end();
+    stop.addEventListener("abort", end);
+    let begun = "";
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      const blocks = (begun + part.value).split("\n\n");
+      begun = blocks.pop()!;
+      this.#seen.events += blocks.filter((block) => block.startsWith("id: ")).length;
     }
   }
 
-  #get(path: string, signal: AbortSignal): Promise<Response> {
+  #get(path: string, signal?: AbortSignal): Promise<Response> {
     return fetch(`${this.#root}/${path}`, {
       headers: { cookie: this.#cookie, "sec-fetch-site": "same-origin" },
-      signal,
+      ...(signal && { signal }),
       client: this.#http,
     });
   }

@@ -54,7 +54,9 @@ export class PostgresAudit implements AuditStore {
   }
 
   async chainPending(): Promise<void> {
-    await this.#query("SELECT chain_notes()");
+    const chain = async () =>
+      (await this.#query("SELECT chain_notes() AS more"))[0]!["more"] === true;
+    while (await chain());
   }
 
   async *since(at: number): AsyncIterable<AuditEntry> {

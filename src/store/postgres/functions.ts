@@ -92,16 +92,19 @@ const FORGET_IDS = `
     RETURN false;
   END $$;`;
 
-/** The text under a hash is what JSON.stringify makes: `to_json` escapes a text in the same way. */
+/** Notes that are chained in one transaction, so that nobody waits long for it. */
+const CHAINED_MAX = 5_000;
+
+/** True if there are more. The text under a hash is what JSON.stringify makes: `to_json` escapes a text in the same way. */
 const CHAIN_NOTES = `
-  CREATE FUNCTION chain_notes() RETURNS void ${HEAD}
+  CREATE FUNCTION chain_notes() RETURNS boolean ${HEAD}
   DECLARE
     note record;
     last bigint;
     before bytea;
   BEGIN
     IF NOT EXISTS (SELECT FROM audit_notes) THEN
-      RETURN;
+      RETURN false;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('secure_iot_gateway audit'));
     SELECT sequence, hash INTO last, before FROM audit ORDER BY sequence DESC LIMIT 1;
@@ -109,7 +112,7 @@ const CHAIN_NOTES = `
       last := 0;
       before := decode(repeat('00', 32), 'hex');
     END IF;
-    FOR note IN SELECT * FROM audit_notes ORDER BY number LOOP
+    FOR note IN SELECT * FROM audit_notes ORDER BY number LIMIT ${CHAINED_MAX} LOOP
       last := last + 1;
       before := sha256(before || convert_to(format('[%s,%s,%s,%s,%s,%s,%s]', last, note.at,
         to_json(note.author), to_json(note.event), to_json(note.subject), to_json(note.detail),
@@ -119,6 +122,7 @@ const CHAIN_NOTES = `
       DELETE FROM audit_notes WHERE number = note.number;
     END LOOP;
     UPDATE marks SET value = last WHERE node = '' AND name = 'audit_last';
+    RETURN EXISTS (SELECT FROM audit_notes);
   END $$;`;
 
 /** Drops what is over the limits; see the SQLite engine's audit_log.ts. */

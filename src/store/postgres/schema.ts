@@ -4,8 +4,8 @@
  * The rules are:
  * - a migration that has been released is never changed; a new one is appended;
  * - `schema_version` says how many of them a database has had;
- * - gateways of one version and of the next work on the same schema while nodes are brought up one
- *   by one: so nothing is brought up at a start, but when an operator says so.
+ * - nothing is brought up at a start, but when an operator says so: no gateway then runs that does not
+ *   know the new one.
  */
 
 import { StoreError } from "../store_error.ts";

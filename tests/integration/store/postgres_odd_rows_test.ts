@@ -123,6 +123,15 @@ testRows("mail as no gateway writes it is told from what one writes", async ({ s
   assert.equal(endless!.mail!.properties.messageExpiryInterval, 366 * 86_400);
 });
 
+testRows("notes of the audit are chained however many there are", async ({ store, sql }) => {
+  await sql(`INSERT INTO audit_notes (at, author, event, subject, detail, count)
+    SELECT 1, 'x', 'y', 'z', 'q', 1 FROM generate_series(1, 12000)`);
+  const { sequence } = await store.audit.head();
+  assert.ok(sequence >= 12_000);
+  const { faults, count } = await store.audit.prove();
+  assert.deepEqual([faults, count], [[], sequence]);
+});
+
 testRows("what is told over the database is passed over, unless it is right", async (parts) => {
   const { store, sql } = parts;
   const told: string[] = [];

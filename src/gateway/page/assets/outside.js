@@ -14,7 +14,9 @@ import { number } from "./words.js";
 /** Most characters in a line. */
 const LINE_MAX = 160;
 
-const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu;
+/** Also letters and marks that are blank, such as U+3164, and marks that pile up over other lines. */
+const UNSEEN =
+  /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?<=\p{M}{4})\p{M}/gu;
 const BREAKS = /[\n\t]/;
 
 /** The text with what cannot be seen written out: `\u202e`. Line breaks stay if `keepBreaks`. */
@@ -42,9 +44,15 @@ export function Outside({ text, max = LINE_MAX }) {
     </button>
   `;
   if (!isWhole) {
-    return html`<span><${Name} text=${`${text.slice(0, max)}…`} />${" "}${toggle}</span>`;
+    return html`<span><${Name} text=${clipped(text, max)} />${" "}${toggle}</span>`;
   }
   return html`<div>${toggle}<${Whole} text=${text} /></div>`;
+}
+
+/** The beginning of a text; no character is cut in two. */
+export function clipped(text, max) {
+  const isWithin = (text.codePointAt(max - 1) ?? 0) > 0xffff;
+  return `${text.slice(0, isWithin ? max - 1 : max)}…`;
 }
 
 /** A long text in a box that scrolls. */
