@@ -5,7 +5,7 @@ import { keyPairFault } from "../../src/config/credentials.ts";
 import { programCommand } from "../../src/demo/sandbox/gateway_process.ts";
 import { siteLayout } from "../../src/site/layout.ts";
 import { poll } from "../../src/time/poll.ts";
-import { withLiveProcess } from "../support/live_process.ts";
+import { reload, rewrite, withLiveProcess } from "../support/live_process.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 import { quietPorts, shell } from "../support/shell.ts";
 import { withFolder } from "../support/with_folder.ts";
@@ -147,6 +147,11 @@ Deno.test("certificate renew: a broker that does not show the new one has the ol
     assert.match(stdout, /previous certificate and key are in place again/);
     assert.equal(serialOf(broker.certificate), before);
     assert.equal(keyPairFault(broker), undefined);
+    const { stdout: audit } = await shell(["audit", "export", "--dir", directory]);
+    assert.match(
+      audit,
+      new RegExp(`"certificate_put_back","subject":"","detail":"broker ${before}"`),
+    );
   }, { start: false });
 });
 
@@ -172,6 +177,47 @@ Deno.test("certificate renew: a broker that must not be reloaded takes the new o
     assert.notEqual(serial, before);
     assert.equal(await shownSerial(site, site.config.devices.port), serial);
   }, { start: false });
+});
+
+Deno.test("certificate renew: an API with a certificate of its own is renewed alone", async () => {
+  await withLiveProcess(async (site, gateway) => {
+    const { layout, config } = site;
+    const own = {
+      certificate: `${layout.directory}/api.crt`,
+      key: `${layout.directory}/api.key.pem`,
+    };
+    await Deno.copyFile(layout.broker.certificate, own.certificate);
+    await Deno.copyFile(layout.broker.key, own.key);
+    await rewrite(layout, '# certificate = "certs/broker.crt"', 'certificate = "api.crt"');
+    await rewrite(layout, '# key = "certs/broker.key"', 'key = "api.key.pem"');
+    assert.equal((await reload(gateway)).event, "reloaded");
+    const brokers = serialOf(layout.broker.certificate);
+    const { code, stdout, stderr } = await run(site, "renew", "api");
+    assert.equal(code, 0, stderr);
+    assert.doesNotMatch(stdout, /broker: process/);
+    assert.notEqual(serialOf(own.certificate), brokers);
+    assert.equal(await shownSerial(site, config.api.port), serialOf(own.certificate));
+    assert.equal(await shownSerial(site, config.devices.port), brokers);
+    assert.equal((await run(site, "renew", "api", "--remove-host", "127.0.0.1")).code, 0);
+  });
+});
+
+Deno.test("certificate renew: a gateway without a broker reloads, and is not said to be connected", async () => {
+  await withLiveProcess(async (site) => {
+    await site.stopBroker();
+    const { code, stdout, stderr } = await run(site, "renew", "gateway");
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /gateway: process \d+ was told to reload/);
+    assert.match(
+      stdout,
+      /not running, so the gateway connects with the new certificate when it is/,
+    );
+    await site.startBroker();
+    const serial = serialOf(site.layout.gateway.certificate);
+    await poll("the new one", async () =>
+      await site.metric("broker_connected") === 1 &&
+      await site.metric(`broker_certificate_info{serial="${serial}"}`).catch(() => 0) === 1);
+  });
 });
 
 Deno.test("certificate renew, killed in the middle: key and certificate fit, and again it is renewed", async () => {
@@ -224,7 +270,10 @@ Deno.test("certificate renew: without the authority's key, and for a certificate
 Deno.test("certificate renew: a further gateway's folder is renewed where it was made, to be copied", async () => {
   await withFolder(async (folder) => {
     const site = siteLayout(`${folder}/site`);
-    const made = await shell(["init", "--dir", site.directory, ...quietPorts()]);
+    // The site's own broker, which listens where the node's will on its machine.
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const ports = [...quietPorts(), "--gateway-port", `${listener.addr.port}`];
+    const made = await shell(["init", "--dir", site.directory, ...ports]);
     assert.equal(made.code, 0, made.stderr);
     const node = siteLayout(`${folder}/site/nodes/b`);
     await copyFolder(site.directory, node.directory);

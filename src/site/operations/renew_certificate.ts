@@ -30,7 +30,7 @@ import type { OpenSite } from "./broker_access.ts";
 import { RenewError, type RenewFault, type RenewTarget } from "./renew_fault.ts";
 import { faultOf, type RevocationStep } from "./revocation.ts";
 import { isSystemError, LOCAL_HOSTS } from "./site_files.ts";
-import { type GatewayView, type ServedStep, ToldServers } from "./told_servers.ts";
+import { type GatewayView, runHere, type ServedStep, ToldServers } from "./told_servers.ts";
 
 /** What is asked for. */
 interface RenewOptions {
@@ -108,8 +108,8 @@ async function renew(
   const kept = identityOf(presentPem);
   const names = namesFor(site, kept, options);
   const issued = await issue(authority, { site, kept, names, options });
-  const told = await ToldServers.of(site, { paths, issued });
-  const isElsewhere = siteOfNode(site.layout) !== undefined && !told.anyRuns;
+  const isElsewhere = siteOfNode(site.layout) !== undefined && !await runHere(site.layout);
+  const told = isElsewhere ? undefined : await ToldServers.of(site, { paths, issued });
   steps.push({
     kind: "certificate_made",
     ...{ serial: issued.serial, previousSerial: kept.serial, names },
@@ -117,23 +117,28 @@ async function renew(
   });
   const placed = await placePair(paths, issued);
   steps.push({ kind: "files_replaced", ...paths });
-  await audit.enter({
-    ...{ at: secondsOf(site.nowMs), event: "certificate_renewed", subject: "", count: 1 },
-    detail: `${target} ${issued.serial}, before ${kept.serial}`,
+  const note = { at: secondsOf(site.nowMs), event: "certificate_renewed", subject: "", count: 1 };
+  const detail = `${target} ${issued.serial}, before ${kept.serial}`;
+  await audit.enter({ ...note, detail }).catch(async (error) => {
+    await placed.takeBack(); // nobody has been told of it
+    throw error;
   });
-  if (isElsewhere) {
+  if (told === undefined) {
     await placed.keep();
     steps.push({ kind: "copy_to_node", ...paths });
     return;
   }
-  await proveOrTakeBack(placed, { told, options, steps });
+  const putBack = { ...note, event: "certificate_put_back", detail: `${target} ${kept.serial}` };
+  const onPutBack = () => audit.enter(putBack);
+  await proveOrTakeBack(placed, { told, onPutBack, options, steps });
 }
 
 /** Has the servers take it; with a fault, the old one is back, or both are there. */
 async function proveOrTakeBack(
   placed: PlacedPair,
-  { told, options, steps }: {
+  { told, onPutBack, options, steps }: {
     readonly told: ToldServers;
+    readonly onPutBack: () => Promise<void>;
     readonly options: RenewOptions;
     readonly steps: RenewStep[];
   },
@@ -148,6 +153,7 @@ async function proveOrTakeBack(
     await placed.takeBack();
     steps.push({ kind: "previous_put_back" });
     await told.tellAgain();
+    await onPutBack();
   }
   if (proof.fault !== undefined) throw new RenewError(proof.fault);
 }

@@ -16,7 +16,7 @@ import { readText } from "../../config/operator_file.ts";
 import { exists } from "../exists.ts";
 import type { CredentialPaths, SiteLayout } from "../layout.ts";
 import { connectError, isListening } from "../mosquitto/access_probe.ts";
-import { reloadBroker } from "../mosquitto/reload.ts";
+import { brokerPid, reloadBroker } from "../mosquitto/reload.ts";
 import { type IssuedCertificate, openCertificate, revokedBy } from "../pki/authority.ts";
 import { identityOf } from "../pki/certificate_view.ts";
 import { certificatesOf, openIssuingAuthority } from "../pki/device_authorities.ts";
@@ -74,6 +74,12 @@ interface Parts {
   readonly uses: Readonly<Record<RenewTarget, boolean>>;
 }
 
+/** True if the broker or the gateway of a folder runs on this machine. */
+export async function runHere(layout: SiteLayout): Promise<boolean> {
+  return typeof await brokerPid(layout) === "number" ||
+    lockHolder(layout, "gateway") !== undefined;
+}
+
 /** The servers that use one certificate. */
 export class ToldServers {
   readonly #parts: Parts;
@@ -106,12 +112,6 @@ export class ToldServers {
       if (reason !== undefined) throw new RenewError({ kind: "certificate_refused", reason });
     }
     return new ToldServers({ site, access, issued, brokerRuns, uses });
-  }
-
-  /** False if neither broker nor gateway runs. */
-  get anyRuns(): boolean {
-    const { brokerRuns, site: { layout } } = this.#parts;
-    return brokerRuns || lockHolder(layout, "gateway") !== undefined;
   }
 
   /** Tells those that run, and waits until they show it. */

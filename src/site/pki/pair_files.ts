@@ -120,7 +120,9 @@ async function makeFolder(path: string): Promise<void> {
   try {
     await Deno.mkdir(path, { mode: 0o700 });
   } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return;
+    // Root must not write to where the site's owner has made it a link to.
+    const isThere = error instanceof Deno.errors.AlreadyExists;
+    if (isThere && (await Deno.lstat(path)).isDirectory) return;
     throw error;
   }
   await Deno.chmod(path, 0o755);

@@ -225,11 +225,11 @@ export class PostgresMessages implements MessageStore {
 
   /** Not while another gateway is at work as this node: the two would take it from each other forever. */
   async canReopen(): Promise<boolean> {
-    const isAtWork = this.#query(
-      "SELECT 1 FROM leases WHERE node = $1 AND until > clock_timestamp()",
-      [this.#parts.place.node],
-    );
-    return await isAtWork.then((rows) => rows.length === 0, () => false);
+    const sql = `SELECT 1 FROM leases JOIN nodes USING (node)
+      WHERE node = $1 AND epoch <> $2 AND until > clock_timestamp()`;
+    return await this.#begin()
+      .then(({ epoch }) => this.#query(sql, [this.#parts.place.node, epoch]))
+      .then((rows) => rows.length === 0, () => false);
   }
 
   stopWaiting(): void {

@@ -7,6 +7,9 @@
 
 import { FENCED, HEAD } from "./sql_parts.ts";
 
+/** How long a node that begins may take to renew its lease. */
+const BEGINS_WITHIN = "5 seconds";
+
 const BEGIN_EPOCH = `
   CREATE FUNCTION begin_epoch(me text) RETURNS bigint ${HEAD}
   DECLARE
@@ -15,6 +18,10 @@ const BEGIN_EPOCH = `
     INSERT INTO nodes (node, epoch, last_batch) VALUES (me, 1, 0)
     ON CONFLICT (node) DO UPDATE SET epoch = nodes.epoch + 1, last_batch = 0, last_result = NULL
     RETURNING epoch INTO mine;
+    -- Until its first renewal: whose place it takes would take it back in the meantime.
+    UPDATE leases SET renewed = clock_timestamp(),
+      wall_ms = leases.wall_ms + (extract(epoch FROM clock_timestamp() - renewed) * 1000)::bigint,
+      until = greatest(until, clock_timestamp() + interval '${BEGINS_WITHIN}') WHERE node = me;
     RETURN mine;
   END $$;`;
 

@@ -27,6 +27,8 @@ const COMMANDS = [
   ["device", "restore", "sensor_001"],
   ["site", "upgrade"],
   ["device", "remove", "sensor_002"],
+  ["certificate", "renew", "broker"],
+  ["certificate", "renew", "gateway"],
   ["rotate-authority"],
   ["rotate-authority", "--finish", "--force"],
   ["secrets", "seal"],

@@ -74,6 +74,17 @@ Deno.test("files that an operator has put in the place of the links are replaced
   });
 });
 
+Deno.test("nothing is written through a link in the place of the versions' folder", async () => {
+  await withPair(async ({ folder, paths, authority }) => {
+    await Deno.mkdir(`${folder}/elsewhere`);
+    await Deno.symlink("elsewhere", `${folder}/broker`);
+    const before = Deno.readTextFileSync(paths.certificate);
+    await assert.rejects(placePair(paths, await issue(authority)), Deno.errors.AlreadyExists);
+    assert.deepEqual(namesIn(`${folder}/elsewhere`), []);
+    assert.equal(Deno.readTextFileSync(paths.certificate), before);
+  });
+});
+
 Deno.test("a certificate and its key in one file are replaced", async () => {
   await withPair(async ({ folder, authority }) => {
     const path = `${folder}/both.pem`;

@@ -92,8 +92,14 @@ Deno.test({
       await second.nodes!.renewLease({ leaseMs: 300, wallMs: Date.now() });
       assert.equal(await first.canReopen(), false, "the two would take it from each other");
       await poll("the other to be gone", () => first.canReopen());
+      await second.nodes!.renewLease({ leaseMs: 60_000, wallMs: Date.now() });
+      assert.equal(await second.canReopen(), true, "its own lease is no reason to wait");
       assert.equal(await (await open()).outbox.count(), 1);
       assert.deepEqual(kindsOf(await second.commit(late)), ["accepted"]);
+      await open({ node: "a" }).then((store) => all(messagesOf(store).backlog()));
+      assert.equal(await second.canReopen(), false, "who begins has not renewed it yet");
+      const [listed] = await (await open()).nodes!.list();
+      assert.ok(Math.abs(listed!.aheadMs!) < 1_000, "that says nothing of its clock");
     }),
 });
 

@@ -34,6 +34,16 @@ export const AUDIT_CONTRACT: Contract = {
     assert.match(fault!, /No entry has the hash/);
   },
 
+  "what was done to the site, and not to the store, is entered in the same chain": async (open) => {
+    const { registry, audit } = await open("command");
+    await registry.addAll([{ deviceId: "a", sharedSecret: "a", createdAt: 1 }]);
+    const note = { event: "certificate_renewed", subject: "", detail: "broker 1a, before 2b" };
+    await audit.enter({ ...note, at: 1_800_000_000, count: 1 });
+    const entry = (await all(audit.since(0))).at(-1)!;
+    assert.partialDeepStrictEqual(entry, { ...note, author: "command", at: 1_800_000_000 });
+    assert.deepEqual((await audit.prove(entry.hash)).faults, []);
+  },
+
   "a change that fails leaves no entry": async (open) => {
     const { registry, audit } = await open();
     const device = { deviceId: "a", sharedSecret: "a", createdAt: 1 };
