@@ -19,7 +19,9 @@ export interface ClientOptions {
     readonly ca?: string;
     readonly cert?: string;
     readonly key?: string;
-    readonly servername: string;
+    /** What its certificate has to name: a name, or an address as `host`, which is no servername. */
+    readonly servername?: string;
+    readonly host?: string;
     readonly rejectUnauthorized: true;
   };
 }

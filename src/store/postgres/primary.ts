@@ -7,6 +7,7 @@
  * - a timeline lower than one that was seen before is refused.
  */
 
+import { isIP } from "node:net";
 import { StoreError } from "../store_error.ts";
 import { type Client, type ClientOptions, newClient, type Row } from "./driver.ts";
 import type { ServerRole } from "../server_facts.ts";
@@ -105,7 +106,7 @@ function optionsOf(
       ...(tls.ca !== undefined && { ca: tls.ca }),
       ...(tls.certificate !== undefined && { cert: tls.certificate }),
       ...(tls.key !== undefined && { key: tls.key }),
-      servername: host,
+      ...(isIP(host) === 0 ? { servername: host } : { host }), // the name that its certificate has
       rejectUnauthorized: true,
     },
   };
