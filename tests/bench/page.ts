@@ -33,15 +33,23 @@ interface Turn {
   readonly seen: Seen | undefined;
 }
 
+/** Without the page, with it, and with those who look. */
+type Round = readonly [Turn, Turn, Turn];
+
 async function measure(scale: Scale): Promise<Findings> {
-  const pageless = await pagelessGateway();
-  const rounds: (readonly [Turn, Turn, Turn])[] = [];
+  const contenders = [
+    await pagelessGateway(),
+    gateway({}, "nobody looks"),
+    gateway({}, `${VIEWERS} look`),
+  ] as const;
+  const rounds: Round[] = [];
   for (let round = 0; round < scale.rounds; round++) {
-    rounds.push([
-      await takeTurn(pageless, scale),
-      await takeTurn(gateway({}, "nobody looks"), scale),
-      await takeTurn(gateway({}, `${VIEWERS} look`), { ...scale, viewers: VIEWERS }),
-    ]);
+    const turns: Turn[] = [];
+    for (const i of orderOf(round)) {
+      const viewers = i === 2 ? VIEWERS : 0;
+      turns[i] = await takeTurn(contenders[i], { ...scale, viewers });
+    }
+    rounds.push(turns as unknown as Round);
   }
   const bursts = ([0, 1, 2] as const).map((i) =>
     medianBurst(rounds.map((turns) => turns[i].burst))
@@ -53,9 +61,14 @@ async function measure(scale: Scale): Promise<Findings> {
   };
 }
 
+/** Each is first in its turn: what comes first may have a machine that is better rested. */
+function orderOf(round: number): (0 | 1 | 2)[] {
+  return ([0, 1, 2] as const).map((i) => (i + round) % 3 as 0 | 1 | 2);
+}
+
 async function takeTurn(
   contender: Contender,
-  { devices, messages, registered, viewers = 0 }: Scale & { readonly viewers?: number },
+  { devices, messages, registered, viewers }: Scale & { readonly viewers: number },
 ): Promise<Turn> {
   return await withBenchSite({ devices }, async (site) => {
     fillRegistry(site.layout.database, registered - devices);
@@ -71,7 +84,7 @@ async function takeTurn(
 }
 
 /** Ratios are taken within a round, since the machine changes. */
-function figuresOf(rounds: readonly (readonly [Turn, Turn, Turn])[]): Figure[] {
+function figuresOf(rounds: readonly Round[]): Figure[] {
   const percent = (i: 1 | 2, read: (burst: Burst) => number) =>
     100 * median(rounds.map((turns) => read(turns[i].burst) / read(turns[0].burst)));
   const moreMib = (i: 1 | 2, read: (turn: Turn) => number) =>

@@ -15,6 +15,7 @@ export function DeadLetters({ device, mayOperate }) {
   const path = `dead${query({ device, limit: pages.size, cursor: pages.cursor })}`;
   const letters = useApi(path, { seconds: 10, keep: true });
   const { attempt, shown } = useOutcome();
+  const payloads = usePayloads();
   const act = async (path, body, say) => {
     if (await attempt(async () => say(await change(path, body)))) letters.refresh();
   };
@@ -33,8 +34,11 @@ export function DeadLetters({ device, mayOperate }) {
           <${Table} caption="Dead letters, newest first" columns=${columnsAt(letters.askedAt, {
             act,
             mayOperate,
+            payloads,
           })}
-            rows=${value.dead_letters} keyOf=${({ sequence }) => sequence} empty="Nothing died" />
+            rows=${value.dead_letters} keyOf=${({ sequence }) => sequence} empty="Nothing died"
+            below=${({ sequence }) =>
+              payloads.of(sequence) && html`<${Payload} of=${payloads.of(sequence)} />`} />
           <${Pager} pages=${pages} next=${value.next} total=${value.total} shown=${value
             .dead_letters.length} />
         `}<//>
@@ -66,7 +70,7 @@ function AllOfThem({ total, device, act }) {
   `;
 }
 
-function columnsAt(now, { act, mayOperate }) {
+function columnsAt(now, { act, mayOperate, payloads }) {
   const columns = [
     { key: "sequence", label: "Sequence", cell: ({ sequence }) => String(sequence) },
     {
@@ -86,8 +90,7 @@ function columnsAt(now, { act, mayOperate }) {
     {
       key: "payload",
       label: "Payload",
-      isLong: true,
-      cell: ({ sequence }) => html`<${Payload} sequence=${sequence} />`,
+      cell: ({ sequence }) => html`<${PayloadButton} sequence=${sequence} payloads=${payloads} />`,
     },
     mayOperate && {
       ...{ key: "act", label: "Retry or drop", isQuiet: true },
@@ -106,31 +109,43 @@ function columnsAt(now, { act, mayOperate }) {
   return columns.filter((column) => column);
 }
 
-/** Asked for on demand: it may be long. */
-function Payload({ sequence }) {
-  const [letter, setLetter] = useState();
+/** Those that are shown: each is asked for on demand, since it may be long. */
+function usePayloads() {
+  const [letters, setLetters] = useState({});
+  const put = (sequence, letter) => setLetters((before) => ({ ...before, [sequence]: letter }));
+  return {
+    of: (sequence) => letters[sequence],
+    show: async (sequence) => put(sequence, await read(`dead/${sequence}`)),
+    hide: (sequence) => put(sequence, undefined),
+  };
+}
+
+function PayloadButton({ sequence, payloads }) {
   const [fault, setFault] = useState();
-  const show = async () => {
+  const isShown = payloads.of(sequence) !== undefined;
+  const press = async () => {
     setFault(undefined);
     try {
-      setLetter(await read(`dead/${sequence}`));
+      if (isShown) payloads.hide(sequence);
+      else await payloads.show(sequence);
     } catch ({ message }) {
       setFault(message);
     }
   };
-  if (letter === undefined) {
-    return html`
-      <button type="button" aria-label=${`Show the payload of dead letter ${sequence}`}
-        onClick=${show}>Show</button>${fault && html`
-          <span class="bad" role="alert">${fault}</span>
-        `}
-    `;
-  }
-  const { payload, payload_base64: base64, message_id: messageId, answer } = letter;
+  const what = isShown ? "Hide" : "Show";
+  return html`
+    <button type="button" aria-expanded=${String(isShown)}
+      aria-label=${`${what} the payload of dead letter ${sequence}`} onClick=${press}>${what}</button>
+    ${fault && html`
+      <span class="bad" role="alert">${fault}</span>
+    `}
+  `;
+}
+
+function Payload({ of }) {
+  const { sequence, payload, payload_base64: base64, message_id: messageId, answer } = of;
   return html`
     <div>
-      <button type="button" aria-label=${`Hide the payload of dead letter ${sequence}`}
-        onClick=${() => setLetter(undefined)}>Hide</button>
       <p class="muted">message <${Name} text=${messageId} />${base64 !== null &&
         base64 !== undefined && ", base64"},${" "}${size(
           new TextEncoder().encode(payload ?? base64 ?? "").length,

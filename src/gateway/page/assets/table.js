@@ -6,13 +6,13 @@
  * `sort` names the order that the API is asked for.
  */
 
-import { html } from "./html.js";
+import { All, html } from "./html.js";
 
 /**
  * A table with a caption; `order` is `{ by, isDown, choose }` if it can be sorted; `look` is "plain" for
- * no cards, "feed" for cards without labels.
+ * no cards, "feed" for cards without labels; `below` says what is shown below a row, as wide as all.
  */
-export function Table({ caption, columns, rows, keyOf, order, look, empty = "Nothing" }) {
+export function Table({ caption, columns, rows, keyOf, below, order, look, empty = "Nothing" }) {
   if (rows.length === 0) return html`<p class="empty">${empty}</p>`;
   return html`
     <div class=${`table ${look ?? ""}`}>
@@ -27,7 +27,9 @@ export function Table({ caption, columns, rows, keyOf, order, look, empty = "Not
           </tr>
         </thead>
         <tbody role="rowgroup">
-          ${rows.map((row) => html`<${Row} key=${keyOf(row)} row=${row} columns=${columns} />`)}
+          ${rows.map((row) =>
+            html`<${Row} key=${keyOf(row)} row=${row} columns=${columns} below=${below?.(row)} />`
+          )}
         </tbody>
       </table>
     </div>
@@ -53,8 +55,9 @@ function HeadCell({ column: { label, sort, isNumber, isQuiet }, order }) {
   `;
 }
 
-function Row({ row, columns }) {
+function Row({ row, columns, below }) {
   return html`
+    <${All}>
     <tr role="row">
       ${columns.map(({ key, label, cell, isNumber, isQuiet, isLong }, i) =>
         html`
@@ -70,6 +73,12 @@ function Row({ row, columns }) {
         `
       )}
     </tr>
+    ${below && html`
+      <tr role="row" class="below">
+        <td role="cell" colspan=${columns.length}>${below}</td>
+      </tr>
+    `}
+    <//>
   `;
 }
 
