@@ -97,7 +97,8 @@ function sentenceOf(step: RenewStep, directory: string): string {
     case "certificate_used":
       return "probe: the gateway is connected to the broker with the new certificate";
     case "gateway_not_connected":
-      return "broker: not running, so the gateway connects with the new certificate when it is";
+      return "broker: not running, so the gateway may go on with the previous certificate; once the " +
+        "broker runs: systemctl reload secure-iot-gateway";
     case "gateway_not_asked":
       return "gateway: without api.key it cannot be asked which certificate it uses; see its log: " +
         "journalctl -u secure-iot-gateway";

@@ -3,6 +3,7 @@
 import { apiKeyDigest } from "../../src/config/credentials.ts";
 import { ApiKeys } from "../../src/store/sqlite/api_keys.ts";
 import { Database } from "../../src/store/sqlite/database.ts";
+import { poll } from "../../src/time/poll.ts";
 import type { BenchSite } from "./bench_site.ts";
 
 /** What the page asks for again, and after how many seconds; no section asks for all of it. */
@@ -27,7 +28,7 @@ export interface Seen {
 /** Longest time that the page waits for an answer, milliseconds. */
 const ANSWER_MAX_MS = 15_000;
 
-/** Runs `work` while so many look; each has logged in, and follows the events. */
+/** Runs `work` while so many look: each has logged in, has seen all of it, and follows the events. */
 export async function whileLooking<T>(
   site: BenchSite,
   count: number,
@@ -43,6 +44,9 @@ export async function whileLooking<T>(
     const viewers = Array.from({ length: count }, () => new Viewer(site, { http, seen }));
     await Promise.all(viewers.map((viewer) => viewer.logIn(key)));
     const looking = viewers.map((viewer) => viewer.look(stop.signal));
+    await poll("each to have seen all of it", () => {
+      return seen.answers + seen.failed >= count * ASKED.length;
+    }, { timeoutMs: 2 * ANSWER_MAX_MS });
     const done = await work();
     stop.abort();
     await Promise.all(looking);
