@@ -14,6 +14,7 @@ import { isDeviceId } from "../../core/device.ts";
 import { DAY_MS } from "../../core/time.ts";
 import type { PublishedLists } from "../../store/shared_lists.ts";
 import { openCertificate } from "../pki/authority.ts";
+import { isIssuedBy } from "../pki/certificate_view.ts";
 import { certificatesOf } from "../pki/device_authorities.ts";
 import { areListsOf, listsIn, listsName } from "../pki/revocation_list.ts";
 import { isSignedBy, signText, type TextSignature } from "../pki/signed_text.ts";
@@ -140,12 +141,6 @@ async function isSound(content: ListsContent, nowMs: number): Promise<boolean> {
     await areListsOf(revocationLists, authorities, { number, nowMs }) &&
     listsName(revocationLists, serialNumber) &&
     await isIssuedBy(proof.certificate, authorities[0]!) && isPair(proof.certificate, proof.key);
-}
-
-/** True if an authority, given as its certificate, has issued a certificate; both are PEM. */
-export async function isIssuedBy(pem: string, authority: string): Promise<boolean> {
-  const { publicKey } = openCertificate(authority);
-  return await openCertificate(pem).verify({ publicKey, signatureOnly: true }).catch(() => false);
 }
 
 function readSignatures(text: string): TextSignature[] | undefined {
