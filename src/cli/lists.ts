@@ -9,14 +9,13 @@ import { type Followed, ListFollower } from "./list_follower.ts";
 import { configOf, layoutOf, withStore } from "./open_site.ts";
 import { programName } from "./program_name.ts";
 import { brokerSentence, failOn, faultSentence } from "./revocation_report.ts";
+import { untilStopped } from "./stop_signal.ts";
 import { CommandError, note, print, printable } from "./terminal.ts";
 
 /** What `lists follow` may be told. */
 interface FollowOptions extends JsonOption {
   readonly once?: true;
 }
-
-const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
 const NOT_SHARED =
   "The store is a file: device revoke gives its lists to the one broker that there is";
@@ -27,18 +26,13 @@ export async function followLists(options: FollowOptions): Promise<void> {
   await withLists(options, async ({ lists }) => {
     const follower = new ListFollower(lists, { layout, config });
     if (options.once) return sayOnce(await follower.once(), options);
-    const stop = new AbortController();
-    const end = () => stop.abort();
-    for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, end);
-    note(`note: gateway ${config.node.name} follows the lists in the store`);
-    try {
-      await follower.run(stop.signal, {
+    await untilStopped(async (signal) => {
+      note(`note: gateway ${config.node.name} follows the lists in the store`);
+      await follower.run(signal, {
         followed: (result) => say(result, options),
         storeFault: (reason) => note(`note: ${printable(reason ?? "the store is back")}`),
       });
-    } finally {
-      for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, end);
-    }
+    });
   });
 }
 

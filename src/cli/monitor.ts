@@ -1,6 +1,6 @@
 /** `monitor rules`, `dashboard` and `scrape`: files for Prometheus and Grafana. */
 
-import { reachableHost } from "../config/listen_address.ts";
+import { hostPort, reachableHost } from "../config/listen_address.ts";
 import { renderDashboard } from "../site/monitoring/dashboard.ts";
 import { renderRules } from "../site/monitoring/rules_file.ts";
 import { renderScrape } from "../site/monitoring/scrape_file.ts";
@@ -32,7 +32,7 @@ export function printScrape(options: ScrapeOptions): void {
   const { api, node } = configOf(layout);
   const host = options.host ?? reachableHost(api.host);
   const { caFile: authorityFile, keyFile } = options;
-  const address = `${host.includes(":") ? `[${host}]` : host}:${api.port}`;
+  const address = hostPort(host, api.port);
   printFile(renderScrape({ address, node: node.name, authorityFile, keyFile }), options);
   if (options.json) return;
   note(`Next, on Prometheus' machine:

@@ -15,9 +15,8 @@ import { ServiceNotifier } from "../process/systemd_notify.ts";
 import { lockNow } from "../site/site_lock.ts";
 import { StoreError } from "../store/store_error.ts";
 import { layoutOf, settingsOf, type SiteOption } from "./open_site.ts";
+import { untilStopped } from "./stop_signal.ts";
 import { CommandError, hasColour, note } from "./terminal.ts";
-
-const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
 /** Runs the gateway of a site until SIGTERM or SIGINT. */
 export async function run(options: SiteOption): Promise<void> {
@@ -51,20 +50,16 @@ export async function run(options: SiteOption): Promise<void> {
     emit,
     systemd,
   });
-  const stop = new AbortController();
-  const onStop = () => {
-    systemd.stopping();
-    stop.abort();
-  };
   const onHangup = () => void reloader.request();
-  for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, onStop);
-  Deno.addSignalListener("SIGHUP", onHangup);
-  try {
-    await supervisor.run(stop.signal).catch(throwCommandError);
-  } finally {
-    for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, onStop);
-    Deno.removeSignalListener("SIGHUP", onHangup);
-  }
+  await untilStopped(async (signal) => {
+    signal.addEventListener("abort", () => systemd.stopping());
+    Deno.addSignalListener("SIGHUP", onHangup);
+    try {
+      await supervisor.run(signal).catch(throwCommandError);
+    } finally {
+      Deno.removeSignalListener("SIGHUP", onHangup);
+    }
+  });
 }
 
 /** The main process's own log; the worker has one of its own. */

@@ -21,6 +21,7 @@ import type { Store } from "../store/store.ts";
 import { openGateway, refusalOf } from "./gateway_api.ts";
 import type { JsonOption } from "./json_output.ts";
 import { configOf, layoutOf, withSecrets } from "./open_site.ts";
+import { untilStopped } from "./stop_signal.ts";
 import { CommandError, EXIT, hasColour, lineChars, note, print, printable } from "./terminal.ts";
 
 /** What `watch` may be told. */
@@ -59,15 +60,10 @@ export async function watch(deviceId: string | undefined, options: WatchOptions)
     throw new CommandError(`There is no device "${deviceId}"`, { exit: EXIT.usage });
   }
   const config = configOf(layoutOf(options));
-  const stop = new AbortController();
-  const end = () => stop.abort();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, end);
-  try {
+  await untilStopped(async (signal) => {
     await withSecrets(config, () => Promise.resolve()); // what is wrong with the site is said first
-    await follow({ deviceId, options, signal: stop.signal, advisor: new Advisor(config) });
-  } finally {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.removeSignalListener(signal, end);
-  }
+    await follow({ deviceId, options, signal, advisor: new Advisor(config) });
+  });
 }
 
 /** What is followed, until when, and who knows the likely mistakes. */

@@ -9,8 +9,12 @@ export function isEveryAddress(host: string): boolean {
 
 /** The https origin that reaches, from this machine, a server listening on `host`. */
 export function localOrigin(host: string, port: number): string {
-  const name = reachableHost(host);
-  return `https://${name.includes(":") ? `[${name}]` : name}:${port}`;
+  return `https://${hostPort(reachableHost(host), port)}`;
+}
+
+/** Host and port as one text; an IPv6 address in brackets. */
+export function hostPort(host: string, port: number): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 /** The host that reaches, from this machine, a server listening on `host`. */

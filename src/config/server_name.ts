@@ -1,5 +1,7 @@
 /** How the servers of a store are called: without user and password. */
 
+import { hostPort } from "./listen_address.ts";
+
 /** `postgres://host:port,host:port/database`. */
 export function serverName(
   { hosts, database }: {
@@ -7,6 +9,6 @@ export function serverName(
     readonly database: string;
   },
 ): string {
-  const names = hosts.map(({ host, port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`);
+  const names = hosts.map(({ host, port }) => hostPort(host, port));
   return `postgres://${names.join()}/${database}`;
 }

@@ -12,6 +12,7 @@
  */
 
 import type { Config } from "../config/config.ts";
+import { hostPort } from "../config/listen_address.ts";
 
 /** Where it may listen: at a port that the system chooses, behind the proxy. */
 const BEHIND_THE_PROXY = "127.0.0.1:0";
@@ -23,10 +24,10 @@ export function permissionsOf(
   const file = store.server === undefined ? [store.database] : [];
   return {
     net: [
-      address(broker.host, broker.port),
+      hostPort(broker.host, broker.port),
       addressOfUrl(backend.url),
       ...(backend.proxy === undefined ? [] : [addressOfUrl(backend.proxy)]),
-      ...(store.server?.hosts ?? []).map(({ host, port }) => address(host, port)),
+      ...(store.server?.hosts ?? []).map(({ host, port }) => hostPort(host, port)),
       BEHIND_THE_PROXY,
     ],
     read: [
@@ -48,10 +49,6 @@ export function permissionsOf(
     sys: false,
     import: false,
   };
-}
-
-function address(host: string, port: number | string): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 function addressOfUrl(text: string): string {

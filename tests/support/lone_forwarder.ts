@@ -1,29 +1,12 @@
 /** A forwarder by itself, with a backend that is the test's. */
 
-import type { Answer, Outcome, Settlement } from "../../src/core/delivery.ts";
+import type { Outcome, Settlement } from "../../src/core/delivery.ts";
 import { Forwarder } from "../../src/gateway/pipeline/forwarder.ts";
 import { RETRY_STATUSES, statusesOf } from "../../src/core/retry_statuses.ts";
 import type { OutboxEntry } from "../../src/core/outbox_entry.ts";
 
 /** Events that the tests do not look at. */
 const QUIET: readonly string[] = ["delivery_started", "backend_outcome", "message_delivered"];
-
-/** The backend takes it. */
-export const OK: Answer = {
-  kind: "answer",
-  status: 200,
-  body: new Uint8Array(),
-  retryAfter: null,
-  location: null,
-  contentType: null,
-};
-/** It is not there. */
-export const REFUSED: Outcome = { kind: "no_answer", reason: "connection refused" };
-
-/** It answers with a status. */
-export function status(status: number): Outcome {
-  return { ...OK, status };
-}
 
 /** A forwarder whose backend is `post`; everything it does is written down. */
 export function forwarderWith(

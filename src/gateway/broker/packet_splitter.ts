@@ -1,9 +1,6 @@
 /** Splits what comes from a broker into packets, wherever the chunks begin and end. */
 
-import { MalformedPacketError } from "./publish_packet.ts";
-
-/** The longest fixed header: its type, and a length of four bytes (MQTT 5 §2.1.1). */
-const HEADER_MAX_BYTES = 5;
+import { readLength } from "./publish_packet.ts";
 
 /** The splitter. */
 export class PacketSplitter {
@@ -58,12 +55,6 @@ export class PacketSplitter {
 
 /** Where the packet that begins at `start` ends; undefined if its length is not whole yet. */
 function endOf(bytes: Uint8Array, start: number): number | undefined {
-  let length = 0;
-  for (let i = 1; i < HEADER_MAX_BYTES; i++) {
-    const byte = bytes[start + i];
-    if (byte === undefined) return undefined;
-    length += (byte & 0x7f) * 2 ** (7 * (i - 1));
-    if (byte < 0x80) return start + i + 1 + length;
-  }
-  throw new MalformedPacketError("a length has more than four bytes");
+  const length = readLength(bytes, start + 1);
+  return length && length.end + length.value;
 }

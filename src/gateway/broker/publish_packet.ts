@@ -101,7 +101,7 @@ export function decodePublish(packet: Uint8Array): IncomingPublish {
   const flags = packet[0]! & 0x0f;
   const qos = flags >> 1 & 3;
   if (qos > 1) throw new MalformedPacketError(`a PUBLISH has QoS ${qos}`);
-  let at = readNumber(packet, 1).end;
+  let at = lengthIn(packet, 1).end;
   const topicEnd = at + 2 + twoBytes(packet, at);
   const idEnd = topicEnd + (qos === 0 ? 0 : 2);
   if (idEnd > packet.length) throw new MalformedPacketError("a PUBLISH ends before its topic does");
@@ -110,7 +110,7 @@ export function decodePublish(packet: Uint8Array): IncomingPublish {
   if (qos > 0 && packetId === 0) throw new MalformedPacketError("a PUBLISH has the number 0");
   // No alias was allowed, so none stands for an empty topic [MQTT-3.3.2-8].
   if (topic === "") throw new MalformedPacketError("a PUBLISH has no topic");
-  const properties = readNumber(packet, idEnd);
+  const properties = lengthIn(packet, idEnd);
   at = properties.end + properties.value;
   if (at > packet.length) throw new MalformedPacketError("a PUBLISH ends before its properties do");
   return {
@@ -123,20 +123,32 @@ export function decodePublish(packet: Uint8Array): IncomingPublish {
 
 /** A PUBACK, with its fixed header; throws a `MalformedPacketError`. */
 export function decodePuback(packet: Uint8Array): { packetId: number; reasonCode: number } {
-  const { end } = readNumber(packet, 1);
+  const { end } = lengthIn(packet, 1);
   return { packetId: twoBytes(packet, end), reasonCode: packet[end + 2] ?? 0 };
 }
 
-/** A variable byte integer (§1.5.5) and where it ends; throws a `MalformedPacketError`. */
-function readNumber(bytes: Uint8Array, start: number): { value: number; end: number } {
+/**
+ * A variable byte integer (§1.5.5) and where it ends; undefined if it is not whole. Throws a
+ * `MalformedPacketError` if it never ends.
+ */
+export function readLength(
+  bytes: Uint8Array,
+  start: number,
+): { value: number; end: number } | undefined {
   let value = 0;
   for (let at = start; at < start + 4; at++) {
     const byte = bytes[at];
-    if (byte === undefined) throw new MalformedPacketError("a packet ends within a length");
+    if (byte === undefined) return undefined;
     value += (byte & 0x7f) * 2 ** (7 * (at - start));
     if (byte < 0x80) return { value, end: at + 1 };
   }
   throw new MalformedPacketError("a length has more than four bytes");
+}
+
+function lengthIn(packet: Uint8Array, start: number): { value: number; end: number } {
+  const length = readLength(packet, start);
+  if (length === undefined) throw new MalformedPacketError("a packet ends within a length");
+  return length;
 }
 
 function writeNumber(bytes: Uint8Array, start: number, value: number): number {

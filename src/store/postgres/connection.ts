@@ -117,9 +117,9 @@ export class Connection {
 
   async #ask(client: Client, text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
     const probe = setInterval(() => this.#probe(client), PROBE_AFTER_MS);
+    let rows: readonly Row[];
     try {
-      const { rows } = await client.query(text, values);
-      if (!this.#isUnreplicated && this.#timeline >= this.#seen.timeline) return rows;
+      ({ rows } = await client.query(text, values));
     } catch (error) {
       throw this.#errorOf(error as Error);
     } finally {
@@ -129,6 +129,7 @@ export class Connection {
       this.#drop();
       throw new ConnectionLostError(`Cannot use ${this.name}: a former primary has answered`);
     }
+    if (!this.#isUnreplicated) return rows;
     this.#isUnreplicated = false;
     throw new ConnectionLostError(`Cannot use ${this.name}: no second server has what it wrote`);
   }

@@ -2,19 +2,9 @@ import assert from "node:assert/strict";
 import type { Outcome } from "../../../src/core/delivery.ts";
 import { RETRY_STATUSES, statusesOf } from "../../../src/core/retry_statuses.ts";
 import { BackendHealth } from "../../../src/gateway/pipeline/backend_health.ts";
-
-const OK: Outcome = {
-  kind: "answer",
-  status: 200,
-  body: new Uint8Array(),
-  retryAfter: null,
-  location: null,
-  contentType: null,
-};
-const REFUSED: Outcome = { kind: "no_answer", reason: "connection refused" };
+import { OK, REFUSED, status } from "../../support/sample_outcomes.ts";
 
 const STANDARD = statusesOf(RETRY_STATUSES);
-const status = (status: number): Outcome => ({ ...OK, status });
 
 /** One entry's first try and its further ones. */
 const downWith = (code: number, tries: number) =>

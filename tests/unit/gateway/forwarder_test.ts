@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { KEPT_BODY_MAX_BYTES, type Outcome } from "../../../src/core/delivery.ts";
-import { entry, forwarderWith, OK, REFUSED, status } from "../../support/lone_forwarder.ts";
+import { entry, forwarderWith } from "../../support/lone_forwarder.ts";
+import { OK, REFUSED, status } from "../../support/sample_outcomes.ts";
 
 Deno.test("a device's entries go in their order, whatever has to be tried again", async () => {
   let failures = 6;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Outcome } from "../../../src/core/delivery.ts";
-import { entry, forwarderWith, OK } from "../../support/lone_forwarder.ts";
+import { entry, forwarderWith } from "../../support/lone_forwarder.ts";
+import { OK } from "../../support/sample_outcomes.ts";
 
 Deno.test("an entry waits for an older one that another gateway has, also when it takes that over", async () => {
   const { forwarder, take, stored, posts, settled } = forwarderWith(() => OK);
