@@ -7,6 +7,7 @@
  *   the message and the site's secrets, for one message a second at most.
  */
 
+import { setTimeout as pause } from "node:timers/promises";
 import { answerOf, type ApiClient } from "../client/api_client.ts";
 import { readEvents, type StreamEvent } from "../client/event_stream.ts";
 import { isDeviceId } from "../core/device.ts";
@@ -95,7 +96,7 @@ async function follow(following: Following): Promise<void> {
         if (!isLost) note(`note: the gateway does not answer: ${faultText(error)}`);
         isLost = true;
       }
-      if (!signal.aborted) await pause(AGAIN_MS, signal);
+      await pause(AGAIN_MS, undefined, { signal }).catch(() => {});
     }
   } finally {
     api.close();
@@ -206,12 +207,4 @@ class Advisor {
     const isSame = trial.verdict.kind === "rejected" && trial.verdict.code === code;
     return isSame ? await likelyMistakes(trial) : [];
   }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  await promise;
-  clearTimeout(timer);
 }

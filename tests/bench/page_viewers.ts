@@ -1,5 +1,6 @@
 /** People who look at the page, as its scripts ask the gateway. */
 
+import { setTimeout as pause } from "node:timers/promises";
 import { apiKeyDigest } from "../../src/config/credentials.ts";
 import { ApiKeys } from "../../src/store/sqlite/api_keys.ts";
 import { Database } from "../../src/store/sqlite/database.ts";
@@ -102,7 +103,7 @@ class Viewer {
   async #askAgain(path: string, { seconds, stop }: { seconds: number; stop: AbortSignal }) {
     while (!stop.aborted) {
       await this.#ask(path);
-      await wait(seconds * 1000, stop);
+      await pause(seconds * 1000, undefined, { signal: stop }).catch(() => {});
     }
   }
 
@@ -142,15 +143,4 @@ class Viewer {
       client: this.#http,
     });
   }
-}
-
-async function wait(ms: number, stop: AbortSignal): Promise<void> {
-  if (stop.aborted) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  const end = () => resolve();
-  stop.addEventListener("abort", end);
-  await promise;
-  stop.removeEventListener("abort", end);
-  clearTimeout(timer);
 }

@@ -1,5 +1,7 @@
 /** A backend that speaks HTTP/1.1 by hand, so that it can say what no server would. */
 
+import { setTimeout as pause } from "node:timers/promises";
+
 /** A request as it came. */
 interface RawRequest {
   /** Request line and fields. */
@@ -55,11 +57,7 @@ export class RawExchange {
 
   /** Waits, or stops waiting when the backend stops. */
   async pause(ms: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, ms);
-    this.stop.addEventListener("abort", () => resolve());
-    await promise;
-    clearTimeout(timer);
+    await pause(ms, undefined, { signal: this.stop }).catch(() => {});
   }
 
   /** Waits until the gateway hangs up. */

@@ -16,7 +16,7 @@ import type { RejectionCount } from "../../store/audit.ts";
 import { statusOf } from "../../store/device_record.ts";
 import type { KnownDevice } from "../../store/device_keys.ts";
 import { Kept } from "./kept.ts";
-import { cursorOf, type PageQuery } from "./page_query.ts";
+import { pageOf, type PageQuery } from "./page_query.ts";
 import type { PageSources } from "./page_sources.ts";
 
 /** How old rows may be, and what is read from the store for them. */
@@ -98,20 +98,11 @@ export class DeviceTable {
     const compare = comparison(order);
     const cursor = query.cursor("any", "text");
     const matches = filterOf(query, nowSeconds);
-    const matching = (await this.rowsFor(key)).filter(matches).toSorted((one, other) =>
-      compare([sort(one), one.device_id], [sort(other), other.device_id])
-    );
-    const rest = cursor === undefined
-      ? matching
-      : matching.filter((row) => compare([sort(row), row.device_id], cursor) > 0);
-    const devices = rest.slice(0, limit);
-    const last = devices.at(-1);
-    return {
-      devices,
-      next: rest.length > limit ? cursorOf(sort(last!), last!.device_id) : null,
-      total: matching.length,
-      as_of: nowSeconds,
-    };
+    const placeOf = (row: DeviceRow): Place => [sort(row), row.device_id];
+    const matching = (await this.rowsFor(key)).filter(matches)
+      .toSorted((one, other) => compare(placeOf(one), placeOf(other)));
+    const { page: devices, next } = pageOf(matching, { limit, cursor, placeOf, compare });
+    return { devices, next, total: matching.length, as_of: nowSeconds };
   }
 
   async #makeRows(): Promise<readonly DeviceRow[]> {

@@ -1,7 +1,7 @@
 /** `GET /ui/api/expiries`: what ends, soonest first. */
 
 import type { ApiKey } from "../../store/api_keys.ts";
-import { cursorOf, type PageQuery } from "./page_query.ts";
+import { pageOf, type PageQuery } from "./page_query.ts";
 import type { PageSources } from "./page_sources.ts";
 
 /** A certificate or a list that ends; `expires` is Unix seconds. */
@@ -35,9 +35,7 @@ export async function expiryPage(query: PageQuery, sources: PageSources, key: Ap
   const limit = query.limit;
   const cursor = query.cursor("number", "text", "text");
   const all = await expiriesFor(sources, key);
-  const rest = cursor === undefined ? all : all.filter((one) => compare(placeOf(one), cursor) > 0);
-  const expiries = rest.slice(0, limit);
-  const next = rest.length > limit ? cursorOf(...placeOf(expiries.at(-1)!)) : null;
+  const { page: expiries, next } = pageOf(all, { limit, cursor, placeOf, compare });
   return { expiries, next };
 }
 

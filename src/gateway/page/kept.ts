@@ -16,15 +16,16 @@ export class Kept<Value> {
     this.#clock = clock;
   }
 
-  /** The value, at most so old; what fails is not kept. */
+  /** The value, at most so old; what fails is not kept. While it is made it is not made again. */
   get(): Promise<Value> {
     const nowMs = this.#clock.monotonicMs();
     if (this.#value !== undefined && nowMs < this.#untilMs) return this.#value;
-    const value = this.#make();
-    value.catch(() => {
-      if (this.#value === value) this.#value = undefined;
-    });
-    this.#untilMs = nowMs + this.#forMs;
-    return this.#value = value;
+    this.#value = this.#make();
+    this.#untilMs = Infinity;
+    this.#value.then(
+      () => this.#untilMs = nowMs + this.#forMs,
+      () => this.#value = undefined,
+    );
+    return this.#value;
   }
 }

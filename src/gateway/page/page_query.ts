@@ -83,6 +83,28 @@ type CursorValues<Types extends readonly CursorType[]> = {
     : CursorValue;
 };
 
+/** What a page of a list that is in memory begins behind, and how long it is. */
+interface PageOf<Item, Place> {
+  readonly limit: number;
+  /** Undefined: from the first. */
+  readonly cursor: Place | undefined;
+  /** What the list is sorted by, with `compare`; no two items have the same. */
+  readonly placeOf: (item: Item) => Place;
+  readonly compare: (one: Place, other: Place) => number;
+}
+
+/** A page of a sorted list, and the cursor of the next one; null: there is none. */
+export function pageOf<Item, Place extends readonly CursorValue[]>(
+  sorted: readonly Item[],
+  { limit, cursor, placeOf, compare }: PageOf<Item, Place>,
+): { readonly page: Item[]; readonly next: string | null } {
+  const rest = cursor === undefined
+    ? sorted
+    : sorted.filter((item) => compare(placeOf(item), cursor) > 0);
+  const page = rest.slice(0, limit);
+  return { page, next: rest.length > limit ? cursorOf(...placeOf(page.at(-1)!)) : null };
+}
+
 /** A cursor as the client sees it: nothing to read in it. */
 export function cursorOf(...values: readonly CursorValue[]): string {
   const bytes = new TextEncoder().encode(JSON.stringify(values));

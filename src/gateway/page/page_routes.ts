@@ -9,6 +9,7 @@
 
 import type { Context, Hono } from "hono";
 import { isDeviceId } from "../../core/device.ts";
+import { isJsonObject } from "../../core/json_object.ts";
 import type { KeyRight } from "../../store/api_keys.ts";
 import { StoreError } from "../../store/store_error.ts";
 import type { BearerAuth } from "../api/bearer_auth.ts";
@@ -64,7 +65,7 @@ interface Admitted extends Visitor {
 }
 
 /** Answers with a response, or with what becomes JSON; undefined: it is not there. */
-type Answer = (asked: Admitted) => Promise<unknown>;
+type Answer = (asked: Admitted) => unknown;
 type ChangeAnswer = (asked: Admitted, body: Readonly<Record<string, unknown>>) => Promise<unknown>;
 
 /** Adds the paths to an app. */
@@ -105,8 +106,7 @@ function addSession(
     return await visitors.logIn(c.req.raw, { text: key, address, begun });
   });
   app.delete(path, (c) => visitors.logOut(c.req.raw));
-  routes.get(path, ({ key }) => Promise.resolve(describeKey(key)), { right: "any" });
-  app.all(path, () => notAllowed("GET, POST, DELETE"));
+  routes.get(path, ({ key }) => describeKey(key), { right: "any", allow: "GET, POST, DELETE" });
 }
 
 function addOverviews(routes: Routes, { sources, feed }: PageParts, table: DeviceTable): void {
@@ -116,7 +116,7 @@ function addOverviews(routes: Routes, { sources, feed }: PageParts, table: Devic
   });
   routes.get("/ui/api/flow", (asked) => {
     asked.query();
-    return Promise.resolve({ node: sources.about.node, ...sources.memory.flow.read() });
+    return { node: sources.about.node, ...sources.memory.flow.read() };
   });
   routes.get("/ui/api/rejections", (asked) => {
     const query = asked.query("device", "code", "limit", "cursor");
@@ -128,11 +128,11 @@ function addOverviews(routes: Routes, { sources, feed }: PageParts, table: Devic
   );
   routes.get(
     "/ui/api/events",
-    ({ key, request, stop, ...asked }) =>
-      Promise.resolve(streamEvents({ key, request, stop, keyStands: asked.stands }, feed)),
-    {
-      right: "any",
+    ({ key, request, stop, ...asked }) => {
+      asked.query("device", "with", "limit");
+      return streamEvents({ key, request, stop, keyStands: asked.stands }, feed);
     },
+    { right: "any" },
   );
 }
 
@@ -217,6 +217,8 @@ interface RouteOptions {
   readonly right?: KeyRight | "any";
   /** The problem if there is nothing. */
   readonly missing?: ProblemName;
+  /** The methods of a path that is not only read: the others are added before. */
+  readonly allow?: string;
 }
 
 /** Paths whose answers want a key or a session. */
@@ -232,12 +234,13 @@ class Routes {
   }
 
   /** Adds a path that is read. */
-  get(path: string, answer: Answer, { right = "look", missing }: RouteOptions = {}): void {
+  get(path: string, answer: Answer, options: RouteOptions = {}): void {
+    const { right = "look", missing, allow = "GET" } = options;
     this.#app.get(
       path,
       (c) => this.#answer(c, right, (asked) => responseOf(answer(asked), missing)),
     );
-    if (path !== "/ui/api/session") this.#app.all(path, () => notAllowed("GET"));
+    this.#app.all(path, () => notAllowed(allow));
   }
 
   /** Adds a path by which something is changed. */
@@ -277,7 +280,7 @@ class Routes {
 }
 
 async function responseOf(
-  answered: Promise<unknown>,
+  answered: unknown,
   missing: ProblemName = "not-found",
 ): Promise<Response> {
   const answer = await answered;
@@ -299,8 +302,7 @@ async function readObject(
   }
   try {
     const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
-    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-    return isObject ? { ...value } : problem("not-json", { detail: "Send a JSON object" });
+    return isJsonObject(value) ? value : problem("not-json", { detail: "Send a JSON object" });
   } catch {
     return problem("not-json", { detail: "Send a JSON object" });
   }

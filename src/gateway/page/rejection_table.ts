@@ -5,7 +5,7 @@ import { DAY_SECONDS, secondsOf } from "../../core/time.ts";
 import type { ApiKey } from "../../store/api_keys.ts";
 import type { RejectionCount } from "../../store/audit.ts";
 import type { DeviceTable } from "./device_table.ts";
-import { cursorOf, type PageQuery } from "./page_query.ts";
+import { pageOf, type PageQuery } from "./page_query.ts";
 import type { PageSources } from "./page_sources.ts";
 
 /** A page of them, most first, and how many there are of each code. */
@@ -23,15 +23,12 @@ export async function rejectionPage(
     seen?.has(one.identity) !== false && (device ?? one.identity) === one.identity &&
     (code ?? one.code) === one.code
   );
-  const rest = cursor === undefined
-    ? selected
-    : selected.filter((one) => compare(placeOf(one), cursor) > 0);
-  const page = rest.slice(0, limit);
+  const { page, next } = pageOf(selected, { limit, cursor, placeOf, compare });
   return {
     since: secondsOf(sources.clock.wallMs()) - DAY_SECONDS,
     rejections: page.map(({ identity, ...counts }) => ({ device_id: identity, ...counts })),
     codes: totals(selected),
-    next: rest.length > limit ? cursorOf(...placeOf(page.at(-1)!)) : null,
+    next,
   };
 }
 

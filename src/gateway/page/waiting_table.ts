@@ -3,7 +3,7 @@
 import { secondsOf } from "../../core/time.ts";
 import { type ApiKey, reaches } from "../../store/api_keys.ts";
 import type { LaneState } from "../pipeline/lanes.ts";
-import { cursorOf, type PageQuery } from "./page_query.ts";
+import { pageOf, type PageQuery } from "./page_query.ts";
 import type { PageSources } from "./page_sources.ts";
 
 /** An entry, as the API writes it. */
@@ -31,11 +31,7 @@ export function waitingPage(query: PageQuery, sources: PageSources, key: ApiKey)
     if (isAsked && lane.tries > 0 && reaches(key, lane.deviceId)) rows.push(rowOf(lane, nowMs));
   }
   rows.sort((one, other) => compare(placeOf(one), placeOf(other)));
-  const rest = cursor === undefined
-    ? rows
-    : rows.filter((row) => compare(placeOf(row), cursor) > 0);
-  const entries = rest.slice(0, limit);
-  const next = rest.length > limit ? cursorOf(...placeOf(entries.at(-1)!)) : null;
+  const { page: entries, next } = pageOf(rows, { limit, cursor, placeOf, compare });
   return { entries, next };
 }
 

@@ -85,6 +85,7 @@ export class BatchCollector {
       filling.bytes = bytes;
       entries.push(entry);
     }
+    lane.inFlight = entries.length; // from here on: other lanes are read before it is sent
     return entries.length === 0 ? { lane, entries, missing: "no_room" } : { lane, entries };
   }
 }

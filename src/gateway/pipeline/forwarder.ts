@@ -270,6 +270,7 @@ export class Forwarder {
     const goes = shares.length > 0 && this.#maySend;
     const outcome = goes && await batches.send(shares, this.#stop.signal);
     this.#leave(retried);
+    for (const { lane } of shares) lane.inFlight = 0;
     if (outcome) this.#concludeBatch(shares, outcome, retried);
     else for (const { lane } of shares) this.#lanes.enqueue(lane);
     this.#serve();

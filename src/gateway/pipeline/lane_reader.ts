@@ -45,8 +45,9 @@ export class LaneReader {
    * Puts an entry into its place by its number, but not before one that may be on its way; what was
    * read ahead from there on is read again.
    */
-  insert({ sequences, readAhead, isHeld }: Lane, sequence: number): void {
-    const place = sequences.insert(sequence, (one) => one > sequence, isHeld ? 0 : 1);
+  insert({ sequences, readAhead, isHeld, inFlight }: Lane, sequence: number): void {
+    const least = Math.max(inFlight, isHeld ? 0 : 1);
+    const place = sequences.insert(sequence, (one) => one > sequence, least);
     while (readAhead.length > place) this.#kept.remove(readAhead.pop()!);
   }
 

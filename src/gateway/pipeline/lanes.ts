@@ -40,6 +40,8 @@ export interface Lane {
   requeuedUpTo: number;
   /** Entries that another process has taken out of the outbox; they are skipped in their turn. */
   readonly removed: Set<number>;
+  /** How many of the first are in a batch that is on its way, or about to be. */
+  inFlight: number;
   /** Tries of the entry in front. */
   tries: number;
   timer: ReturnType<typeof setTimeout> | undefined;
@@ -142,6 +144,7 @@ export class Lanes {
       readAhead: new Fifo(),
       removed: new Set(),
       requeuedUpTo: 0,
+      inFlight: 0,
       tries: 0,
       timer: undefined,
       reminder: undefined,

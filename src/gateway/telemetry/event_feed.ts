@@ -9,6 +9,7 @@
  * - a payload, or the message that was refused, is only in it for a follower that asked.
  */
 
+import { setTimeout as pause } from "node:timers/promises";
 import type { EventOf, GatewayEvent } from "../../core/event.ts";
 import { rejectionSentence } from "../../core/rejection.ts";
 import type { Clock } from "../../time/clock.ts";
@@ -247,7 +248,9 @@ class Queue {
 
   async next(timeoutMs: number, stop: AbortSignal, pauseMs = 0): Promise<FeedBatch> {
     const restMs = this.#takenMs + pauseMs - performance.now();
-    if (restMs > 0) await this.#pause(restMs, stop);
+    if (restMs > 0 && !this.isOver) { // nothing that comes ends it
+      await pause(restMs, undefined, { signal: stop }).catch(() => {});
+    }
     if (this.#items.length === 0 && !stop.aborted && !this.isOver) {
       await this.#news(timeoutMs, stop);
     }
@@ -260,18 +263,6 @@ class Queue {
 
   #omit(kind: FeedKind): void {
     this.#omitted.set(kind, (this.#omitted.get(kind) ?? 0) + 1);
-  }
-
-  /** Nothing that comes ends it. */
-  async #pause(ms: number, stop: AbortSignal): Promise<void> {
-    if (stop.aborted || this.isOver) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, ms);
-    const end = () => resolve();
-    stop.addEventListener("abort", end);
-    await promise;
-    stop.removeEventListener("abort", end);
-    clearTimeout(timer);
   }
 
   async #news(timeoutMs: number, stop: AbortSignal): Promise<void> {

@@ -72,7 +72,7 @@ function forwarderWith(
     await forwarder.stop(1_000);
     return settlements.map(({ sequence }) => sequence);
   };
-  return { forwarder, add, batches, settlements, invalid, settled };
+  return { forwarder, add, stored, batches, settlements, invalid, settled };
 }
 
 const dead = ({ deadLetter }: Settlement) => deadLetter !== undefined;
@@ -99,6 +99,22 @@ Deno.test("what comes while a request is under way is the next batch", async () 
   first.resolve();
   await settled(4);
   assert.deepEqual(batches, ["1", "2,3,4"]);
+});
+
+Deno.test("what is put back with a lower number than a batch on its way goes after it", async () => {
+  const first = Promise.withResolvers<void>();
+  const { forwarder, add, stored, batches, settled } = forwarderWith(async (entries) => {
+    await first.promise;
+    return allDelivered(entries);
+  });
+  add("a", 5, 6, 7);
+  forwarder.start();
+  await poll("the batch", () => batches.length === 1);
+  stored.set(4, { ...ENTRY, deviceId: "a", sequence: 4, messageId: "4", acceptedMs: 0 });
+  forwarder.requeue({ deviceId: "a", sequence: 4 });
+  first.resolve();
+  assert.deepEqual(await settled(4), [5, 6, 7, 4]);
+  assert.deepEqual(batches, ["5,6,7", "4"]);
 });
 
 Deno.test("of each device what stands before its first again is settled, the rest goes again", async () => {

@@ -83,8 +83,7 @@ function columnsAt(now, { act, mayOperate, payloads }) {
       ...{ key: "reason", label: "Why", isLong: true },
       cell: ({ reason, command_state: state }) =>
         html`
-          ${state && `callback “${state}”: `}${reason !== `status ${status}` &&
-            html`<${Outside} text=${reason} />`}
+          ${state && `callback “${state}”: `}<${Outside} text=${reason} />
         `,
     },
     {

@@ -123,3 +123,18 @@ Deno.test("a kept value is made once for all who ask, and again when its time is
   await assert.rejects(kept.get());
   assert.equal(await kept.get(), 3);
 });
+
+Deno.test("a kept value that takes longer than it is kept is not begun twice", async () => {
+  const clock = makeClock();
+  const answers = [Promise.withResolvers<number>(), Promise.withResolvers<number>()];
+  let made = 0;
+  const kept = new Kept(() => answers[made++]!.promise, 5, clock);
+  const first = kept.get();
+  clock.ms += 5;
+  const second = kept.get();
+  assert.equal(made, 1);
+  answers[0]!.resolve(1);
+  assert.deepEqual(await Promise.all([first, second]), [1, 1]);
+  answers[1]!.resolve(2);
+  assert.equal(await kept.get(), 2); // it was old when it came
+});
