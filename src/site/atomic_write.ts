@@ -41,6 +41,11 @@ export async function removeDrafts(paths: readonly string[]): Promise<void> {
   }
 }
 
+/** Where what is to take the place of `path` is made first: beside it, under a name that no other has. */
+export function draftPath(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${crypto.randomUUID()}`);
+}
+
 /** True for the name of a draft that was left behind. */
 export function isDraftName(name: string): boolean {
   return /^\..+\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name);
@@ -51,7 +56,7 @@ function draftOf(
   text: string,
   options: Parameters<typeof createOwnedFile>[2],
 ): Replacement {
-  const draft = join(dirname(path), `.${basename(path)}.${crypto.randomUUID()}`);
+  const draft = draftPath(path);
   createOwnedFile(draft, text, options);
   const discard = () => Deno.remove(draft).catch(() => {});
   const place = () =>

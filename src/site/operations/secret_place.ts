@@ -1,9 +1,8 @@
 /** Where the secret of a device is for its owner to fetch: in its folder or its one file. */
 
-import { basename, dirname, join } from "node:path";
 import { readText } from "../../config/operator_file.ts";
 import { createOwnedFile, ensureOwnedFolder, makeOwnedFolder } from "../../config/owned_file.ts";
-import { draftReplacement, isDraftName, type Replacement } from "../atomic_write.ts";
+import { draftPath, draftReplacement, isDraftName, type Replacement } from "../atomic_write.ts";
 import { exists } from "../exists.ts";
 import { deviceFolder, deviceFolderAt, type SiteLayout } from "../layout.ts";
 import { DRAFT_PREFIX, pemPath, SECRET_LINE } from "./device_bundle.ts";
@@ -46,7 +45,7 @@ function draftFolder(
 }
 
 function draftFile(path: string, secret: string): Replacement {
-  const draft = join(dirname(path), `.${basename(path)}.${crypto.randomUUID()}`);
+  const draft = draftPath(path);
   createOwnedFile(draft, secret, { mode: 0o600 });
   return replacementOf(draft, path);
 }

@@ -13,7 +13,7 @@
 import { basename, dirname, extname, join, relative } from "node:path";
 import { readText } from "../../config/operator_file.ts";
 import { createOwnedFile, giveToOwner } from "../../config/owned_file.ts";
-import { isDraftName, removeDrafts } from "../atomic_write.ts";
+import { draftPath, isDraftName, removeDrafts } from "../atomic_write.ts";
 import { ignoreMissing } from "../exists.ts";
 import type { CredentialPaths } from "../layout.ts";
 import type { IssuedCertificate } from "./authority.ts";
@@ -130,7 +130,7 @@ async function makeFolder(path: string): Promise<void> {
 }
 
 async function replaceLink(path: string, target: string): Promise<void> {
-  const draft = join(dirname(path), `.${basename(path)}.${crypto.randomUUID()}`);
+  const draft = draftPath(path);
   await Deno.symlink(target, draft);
   giveToOwner(draft);
   await Deno.rename(draft, path);
