@@ -8,7 +8,8 @@ import { secondsOf } from "../src/core/time.ts";
 import { poll } from "../src/time/poll.ts";
 import type { DeviceClient } from "../src/client/device_client.ts";
 import { CHROMIUM, LookingBrowser } from "./support/browser.ts";
-import { addApiKey, makeBusy } from "./support/busy_site.ts";
+import { makeBusy } from "./support/busy_site.ts";
+import { addApiKey } from "./support/site_store.ts";
 import { type LiveSite, withLiveSite } from "./support/live_site.ts";
 
 const FOLDER = "docs/images";

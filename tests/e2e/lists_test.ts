@@ -7,7 +7,8 @@ import { sealLists } from "../../src/site/operations/published_lists.ts";
 import { openDeviceAuthorities } from "../../src/site/pki/device_authorities.ts";
 import { poll } from "../../src/time/poll.ts";
 import { assertJsonForm } from "../support/json_form.ts";
-import { inStore, testLists } from "../support/list_follower.ts";
+import { testLists } from "../support/list_follower.ts";
+import { withSiteStore } from "../support/site_store.ts";
 import type { LiveSite } from "../support/live_site.ts";
 import { shell } from "../support/shell.ts";
 
@@ -22,7 +23,7 @@ function run(site: LiveSite, ...args: string[]) {
 
 /** The numbers of the newest lists, and of those that the broker of a node uses. */
 async function numbersOf(node: LiveSite) {
-  return await inStore(node, ({ lists }) => lists!.numbers(node.config.node.name));
+  return await withSiteStore(node, ({ lists }) => lists!.numbers(node.config.node.name));
 }
 
 async function followed(node: LiveSite): Promise<number> {
@@ -144,7 +145,7 @@ testLists(
     await a.register(DEVICE_ID);
     await b.stopGateway();
     await poll("the end of its lease", async () => {
-      const list = await inStore(a, ({ nodes }) => nodes!.list());
+      const list = await withSiteStore(a, ({ nodes }) => nodes!.list());
       return list.some(({ node, leftMs = 0 }) => node === "b" && leftMs < 0);
     });
     const removed = await run(a, "device", "remove", DEVICE_ID);
@@ -201,7 +202,7 @@ testLists("a forged list is refused, said, and changes nothing", async (nodes) =
   const follower = follow(b);
   assert.equal((await run(a, "device", "revoke", DEVICE_ID)).code, 0);
   const before = await listsOn(b);
-  const real = await inStore(a, async ({ lists }) => {
+  const real = await withSiteStore(a, async ({ lists }) => {
     const newest = (await lists!.newest())!;
     const content = newest.content.replace(`"denied":["${DEVICE_ID}"]`, '"denied":[]');
     assert.notEqual(content, newest.content);
@@ -223,7 +224,7 @@ testLists("a forged list is refused, said, and changes nothing", async (nodes) =
   assert.match((await run(a, "node", "list")).stdout, /^b: .*97 behind: Refused the lists/m);
 
   // The real ones under a higher number are not what was signed.
-  await inStore(a, ({ lists }) => lists!.publish({ ...real, number: 100 }, 99));
+  await withSiteStore(a, ({ lists }) => lists!.publish({ ...real, number: 100 }, 99));
   await poll("its refusal", () => /^error: list 100: .*not as this version/m.test(follower.stderr));
   // Newer ones, and then the real ones again: they are older than those in place.
   const published = await run(a, "lists", "publish", "--json");
@@ -231,7 +232,7 @@ testLists("a forged list is refused, said, and changes nothing", async (nodes) =
   assertJsonForm(JSON.parse(published.stdout), "lists publish");
   assert.equal(await followed(b), 3);
   const newer = await listsOn(b);
-  await inStore(a, ({ lists }) => lists!.publish(real, 3));
+  await withSiteStore(a, ({ lists }) => lists!.publish(real, 3));
   await poll("its refusal", () => /^error: list 2: .*in place are newer/m.test(follower.stderr));
   assert.equal(await listsOn(b), newer);
 });
@@ -250,7 +251,7 @@ testLists(
     await Deno.rename(folder, old);
     const rotated = await run(a, "device", "rotate", "sensor_001", "--certificate");
     assert.equal(rotated.code, 0, rotated.stderr);
-    const used = await inStore(
+    const used = await withSiteStore(
       a,
       async ({ lists }) => (await lists!.uses()).find(({ node }) => node === "b")!,
     );
@@ -258,7 +259,7 @@ testLists(
     for (const path of [old, folder]) await (await b.connect(path)).close();
     // The end of the move waits for who may not know the new authority.
     follower.kill("SIGSTOP");
-    await inStore(a, ({ lists }) => lists!.note({ ...used, number: 2 }));
+    await withSiteStore(a, ({ lists }) => lists!.note({ ...used, number: 2 }));
     const early = await run(a, "rotate-authority", "--finish");
     assert.equal(early.code, 1);
     assert.match(early.stderr, /^error: Not every broker uses list 3 yet: b\n/);
@@ -297,7 +298,7 @@ testLists(
     const signed = await signLists(opened.authorities, revocations, { nowMs });
     const kept = { proofs: [], ended: [] };
     const old = await sealLists(signed, { nowMs, kept, target: undefined, probes: [] });
-    assert.ok(await inStore(a, ({ lists }) => lists!.publish(old, 0)));
+    assert.ok(await withSiteStore(a, ({ lists }) => lists!.publish(old, 0)));
     for (let i = 0; i < 2; i++) {
       const { code, stdout, stderr } = await run(b, "lists", "follow", "--once");
       assert.equal(code, 0, stderr);

@@ -6,7 +6,7 @@ import type { Page } from "playwright-core";
 import { secondsOf } from "../../src/core/time.ts";
 import { poll } from "../../src/time/poll.ts";
 import { CHROMIUM, LookingBrowser } from "../support/browser.ts";
-import { addApiKey, withSiteStore } from "../support/busy_site.ts";
+import { addApiKey, withSiteStore } from "../support/site_store.ts";
 import { withLiveSite } from "../support/live_site.ts";
 import { logIn, open, type PageScene, withPageScene } from "../support/page_scene.ts";
 

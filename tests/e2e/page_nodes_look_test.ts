@@ -1,7 +1,7 @@
 /** The page where several gateways share a store. */
 
 import { CHROMIUM, LookingBrowser } from "../support/browser.ts";
-import { addApiKey, withSiteStore } from "../support/busy_site.ts";
+import { addApiKey, withSiteStore } from "../support/site_store.ts";
 import { logIn } from "../support/page_scene.ts";
 import { HAS_POSTGRES } from "../support/temporary_postgres.ts";
 import { withTwoNodes } from "../support/two_nodes.ts";

@@ -8,7 +8,8 @@ import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
 import { poll } from "../../src/time/poll.ts";
 import { CHROMIUM } from "../support/browser.ts";
-import { addApiKey, HOSTILE, HOSTILE_ID, withSiteStore } from "../support/busy_site.ts";
+import { HOSTILE, HOSTILE_ID } from "../support/busy_site.ts";
+import { addApiKey, withSiteStore } from "../support/site_store.ts";
 import { logIn, open, type PageScene, withPageScene } from "../support/page_scene.ts";
 
 /** What a hostile text looks like when it is a text. */

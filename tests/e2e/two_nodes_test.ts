@@ -1,11 +1,8 @@
 /** Two gateways with a broker each, on one store. */
 
 import assert from "node:assert/strict";
-import { openStore } from "../../src/store/open_store.ts";
-import type { Store } from "../../src/store/store.ts";
-import { storePlaceIn } from "../../src/store/store_place.ts";
 import { poll } from "../../src/time/poll.ts";
-import type { LiveSite } from "../support/live_site.ts";
+import { withSiteStore } from "../support/site_store.ts";
 import { HAS_POSTGRES } from "../support/temporary_postgres.ts";
 import { type TwoNodes, withTwoNodes } from "../support/two_nodes.ts";
 
@@ -14,15 +11,6 @@ const DEVICE_ID = "sensor_001";
 /** A test that needs PostgreSQL. */
 function testNodes(name: string, work: (nodes: TwoNodes) => Promise<void>): void {
   Deno.test({ name, ignore: !HAS_POSTGRES, fn: () => withTwoNodes(work) });
-}
-
-async function withStore(site: LiveSite, work: (store: Store) => Promise<void>): Promise<void> {
-  const store = await openStore(storePlaceIn(site.config), { author: "command" });
-  try {
-    await work(store);
-  } finally {
-    await store.close();
-  }
 }
 
 testNodes("a reading goes in at either gateway, and once at both", async ({ a, b }) => {
@@ -131,14 +119,14 @@ testNodes("a device that is revoked is refused at both gateways at once", async 
   const folder = await a.register(DEVICE_ID);
   const atB = await b.connect(folder);
   await atB.response((await atB.send("1")).messageId);
-  await withStore(
+  await withSiteStore(
     a,
     ({ registry }) =>
       registry.revoke(DEVICE_ID, { revokedAt: Math.floor(Date.now() / 1000), reason: "lost" }),
   );
   await atB.send("2");
   assert.equal((await b.logged("message_rejected")).code, "device_revoked");
-  await withStore(b, async ({ nodes }) => {
+  await withSiteStore(b, async ({ nodes }) => {
     assert.deepEqual((await nodes!.list()).map(({ node }) => node), ["a", "b"]);
     assert.equal(await nodes!.remove("a"), "at_work");
   });

@@ -1,13 +1,10 @@
 /** A live site in which everything has happened that the page shows. */
 
-import { apiKeyDigest } from "../../src/config/credentials.ts";
 import type { DeviceClient } from "../../src/client/device_client.ts";
-import { openStore } from "../../src/store/open_store.ts";
-import { storePlaceIn } from "../../src/store/store_place.ts";
-import type { ApiKeyRole } from "../../src/store/api_keys.ts";
 import { secondsOf } from "../../src/core/time.ts";
 import { poll } from "../../src/time/poll.ts";
 import type { LiveSite } from "./live_site.ts";
+import { withSiteStore } from "./site_store.ts";
 
 /** What a browser must show as text, whoever says it. */
 export const HOSTILE =
@@ -39,33 +36,6 @@ function makeBackendPicky(site: LiveSite): void {
     if (text.startsWith('{"stuck"')) return new Response(HOSTILE, { status: 500, headers });
     return new Response('{"status":"received"}');
   };
-}
-
-/** Registers an API key as `key add` does, for every device if none is named; returns it. */
-export async function addApiKey(
-  site: LiveSite,
-  name: string,
-  { role, deviceIds }: { readonly role: ApiKeyRole; readonly deviceIds?: readonly string[] },
-): Promise<string> {
-  const key = crypto.randomUUID();
-  await withSiteStore(site, async ({ apiKeys }) => {
-    const createdAt = secondsOf(Date.now());
-    await apiKeys.add(apiKeyDigest(key), { name, createdAt, role, deviceIds });
-  });
-  return key;
-}
-
-/** Opens the site's store beside the gateway, whichever engine it has. */
-export async function withSiteStore<T>(
-  site: LiveSite,
-  work: (store: Awaited<ReturnType<typeof openStore>>) => Promise<T>,
-): Promise<T> {
-  const store = await openStore(storePlaceIn(site.config), { author: "command" });
-  try {
-    return await work(store);
-  } finally {
-    await store.close();
-  }
 }
 
 /** The devices of a busy site. */

@@ -3,9 +3,6 @@
 import { withSetting } from "../../src/config/toml_edit.ts";
 import { ChildProcess } from "../../src/demo/sandbox/child_process.ts";
 import { programCommand } from "../../src/demo/sandbox/gateway_process.ts";
-import { openStore } from "../../src/store/open_store.ts";
-import type { Store } from "../../src/store/store.ts";
-import { storePlaceIn } from "../../src/store/store_place.ts";
 import type { LiveSite } from "./live_site.ts";
 import { HAS_POSTGRES } from "./temporary_postgres.ts";
 import { type TwoNodes, withTwoNodes } from "./two_nodes.ts";
@@ -36,19 +33,6 @@ export function testLists(name: string, work: (nodes: WithLists) => Promise<void
       }
     });
   Deno.test({ name, ignore: !HAS_POSTGRES, fn });
-}
-
-/** Opens the store of a site for as long as `work` takes. */
-export async function inStore<T>(
-  { config }: LiveSite,
-  work: (store: Store) => Promise<T>,
-): Promise<T> {
-  const store = await openStore(storePlaceIn(config), { author: "command" });
-  try {
-    return await work(store);
-  } finally {
-    await store.close();
-  }
 }
 
 /** Live sites have their settings in the environment; other programs read the file. */

@@ -10,8 +10,6 @@ import { type ConnectOptions, DeviceClient } from "../../src/client/device_clien
 import { poll } from "../../src/time/poll.ts";
 import { EventLog } from "../../src/log/event_log.ts";
 import type { Log } from "../../src/log/log.ts";
-import { openStore } from "../../src/store/open_store.ts";
-import { storePlaceIn } from "../../src/store/store_place.ts";
 import { Database } from "../../src/store/sqlite/database.ts";
 import { Gateway } from "../../src/gateway/gateway.ts";
 import { Supervisor } from "../../src/process/supervisor.ts";
@@ -21,6 +19,7 @@ import { createDeviceBundle } from "../../src/site/operations/device_bundle.ts";
 import type { SiteLayout } from "../../src/site/layout.ts";
 import { InProcessWorker } from "./in_process_worker.ts";
 import { sharedStoreSettings } from "./shared_postgres.ts";
+import { withSiteStore } from "./site_store.ts";
 import { withFolder } from "./with_folder.ts";
 
 /** One line of the gateway's log. */
@@ -226,12 +225,10 @@ export class LiveSite {
     });
     if (!bundle.ok) throw new Error(bundle.fault);
     const device = { deviceId, sharedSecret: secret, createdAt: Math.floor(Date.now() / 1000) };
-    const store = await openStore(storePlaceIn(this.config), { author: "command" });
-    try {
-      await store.registry.addAll([{ ...device, certificate: bundle }]);
-    } finally {
-      await store.close();
-    }
+    await withSiteStore(
+      this,
+      ({ registry }) => registry.addAll([{ ...device, certificate: bundle }]),
+    );
     return bundle.directory;
   }
 

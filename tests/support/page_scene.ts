@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
 import { LookingBrowser } from "./browser.ts";
-import { addApiKey, type BusyDevices, letDevicesNameOthers, makeBusy } from "./busy_site.ts";
+import { type BusyDevices, letDevicesNameOthers, makeBusy } from "./busy_site.ts";
+import { addApiKey } from "./site_store.ts";
 import { type LiveSite, withLiveSite } from "./live_site.ts";
 
 /** A busy site, a browser, and keys to log in with. */
