@@ -8,6 +8,7 @@
  */
 
 import { useState } from "preact/hooks";
+import { total } from "./flow.js";
 import { html } from "./html.js";
 import { Table } from "./table.js";
 import { minute, number } from "./words.js";
@@ -85,7 +86,7 @@ function Legend({ series, pointed }) {
         html`
           <li
             key=${name}><span class=${`swatch ${color}`} aria-hidden="true"></span>${name}${" "}<strong>${number(
-              pointed === undefined ? sum(values) : values[pointed] ?? 0,
+              pointed === undefined ? total(values) : values[pointed] ?? 0,
             )}</strong></li>
         `
       )}
@@ -115,10 +116,6 @@ function Numbers({ title, series, timeAt, length }) {
   `;
 }
 
-function sum(values) {
-  return values.reduce((total, value) => total + (value ?? 0), 0);
-}
-
 /** What the highest series reaches at each place; undefined if one of them is not known there. */
 function sumsOf(series, length) {
   return Array.from(
@@ -126,7 +123,7 @@ function sumsOf(series, length) {
     (_, i) =>
       series.some(({ values }) => values[i] === null)
         ? undefined
-        : sum(series.map(({ values }) => values[i])),
+        : total(series.map(({ values }) => values[i])),
   );
 }
 
