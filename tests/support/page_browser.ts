@@ -1,11 +1,22 @@
 /** Asks the page's API of a live site as a browser does, over TLS and with its cookie. */
 
 import { readEvents, type StreamEvent } from "../../src/client/event_stream.ts";
-import { apiKeyDigest } from "../../src/config/credentials.ts";
 import type { ApiKeyRole } from "../../src/store/api_keys.ts";
-import { openStore } from "../../src/store/open_store.ts";
-import { storePlaceIn } from "../../src/store/store_place.ts";
+import { addApiKey } from "./busy_site.ts";
 import type { LiveSite } from "./live_site.ts";
+
+/** Runs `work` with a browser at a site's gateway. */
+export async function withPageBrowser(
+  site: LiveSite,
+  work: (browser: PageBrowser) => Promise<void>,
+): Promise<void> {
+  const browser = new PageBrowser(site);
+  try {
+    await work(browser);
+  } finally {
+    browser.close();
+  }
+}
 
 /** A browser; `close` it. */
 export class PageBrowser {
@@ -21,14 +32,7 @@ export class PageBrowser {
 
   /** Makes a key and logs in with it. */
   async logIn(name: string, role: ApiKeyRole): Promise<void> {
-    const key = crypto.randomUUID();
-    const store = await openStore(storePlaceIn(this.#site.config), { author: "command" });
-    try {
-      const made = { name, createdAt: 1, role, deviceIds: undefined };
-      await store.apiKeys.add(apiKeyDigest(key), made);
-    } finally {
-      await store.close();
-    }
+    const key = await addApiKey(this.#site, name, { role });
     const response = await this.#fetch("/ui/api/session", { method: "POST", body: { key } });
     await response.body?.cancel();
     if (response.status !== 200) throw new Error(`log-in: ${response.status}`);
