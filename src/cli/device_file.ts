@@ -8,6 +8,7 @@
  * - every fault is found, with its line; a line with a fault still takes its id and its secret.
  */
 
+import { isJsonObject } from "../core/json_object.ts";
 import { type NumberedLine, numberedLines, readCsv } from "./csv.ts";
 
 /** What one line says; a field with a fault is left out. */
@@ -139,8 +140,7 @@ function readJsonLines(numbered: readonly NumberedLine[]): FieldLines {
 function objectOf(content: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(content);
-    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-    return isObject ? value as Record<string, unknown> : undefined;
+    return isJsonObject(value) ? value : undefined;
   } catch {
     return undefined;
   }

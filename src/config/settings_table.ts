@@ -1,6 +1,7 @@
 /** Settings as gateway.toml and the environment have them, each checked for itself. */
 
 import { parse, TomlError } from "smol-toml";
+import { isJsonObject } from "../core/json_object.ts";
 import { isOfContainerPlatform } from "./environment.ts";
 import {
   environmentName,
@@ -161,6 +162,5 @@ function found(key: string, value: unknown): string {
 }
 
 function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) &&
-    !(value instanceof Date);
+  return isJsonObject(value) && !(value instanceof Date);
 }

@@ -6,6 +6,7 @@ import { isIP } from "node:net";
 import { keyPairFault, readCertificateFile } from "../config/credentials.ts";
 import { earliestEnd, WARN_DAYS } from "../config/expiry.ts";
 import { openCertificate, revokedBy } from "../site/pki/authority.ts";
+import { isIssuedBy } from "../site/pki/certificate_view.ts";
 import { certificatesOf } from "../site/pki/device_authorities.ts";
 import { type Check, type CheckOutcome, fail, pass, passUnless, type Site, warn } from "./check.ts";
 import { deviceFolders, sitePairs } from "./site_files.ts";
@@ -48,14 +49,14 @@ async function chains(site: Site): Promise<CheckOutcome> {
   const faults = [...gatewayCa, ...deviceCa].filter(({ ca }) => !ca)
     .map(({ subject }) => `"${subject}" is not an authority: it may not issue certificates`);
   const broker = certificate(layout.broker.certificate);
-  faults.push(...strangers(layout.broker.certificate, broker, gatewayCa));
+  faults.push(...await strangers(layout.broker.certificate, broker, gatewayCa));
   faults.push(...unnamed(broker, [config.broker.host, config.devices.host]));
   const gateway = certificate(config.broker.certificate);
-  faults.push(...strangers(config.broker.certificate, gateway, gatewayCa));
+  faults.push(...await strangers(config.broker.certificate, gateway, gatewayCa));
   for (const folder of await deviceFolders(site)) {
     if (!await exists(folder.certificate)) continue;
     const issued = certificate(folder.certificate);
-    faults.push(...strangers(folder.certificate, issued, deviceCa));
+    faults.push(...await strangers(folder.certificate, issued, deviceCa));
   }
   return passUnless(faults, {
     observed: "every certificate is issued by its authority, and the broker's names its hosts",
@@ -119,13 +120,13 @@ function judgeEnds(
   );
 }
 
-function strangers(
+async function strangers(
   path: string,
   issued: X509Certificate,
   by: readonly X509Certificate[],
-): string[] {
-  const known = by.some((one) => issued.checkIssued(one) && issued.verify(one.publicKey));
-  return known ? [] : [`"${path}" was not issued by this site's authority`];
+): Promise<string[]> {
+  for (const one of by) if (await isIssuedBy(issued.toString(), one.toString())) return [];
+  return [`"${path}" was not issued by this site's authority`];
 }
 
 function unnamed(broker: X509Certificate, hosts: readonly string[]): string[] {

@@ -5,6 +5,7 @@ import { withLiveSite } from "../support/live_site.ts";
 const KINDS = {
   rsa: ["rsa:2048"],
   p384: ["ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
+  p521: ["ec", "-pkeyopt", "ec_paramgen_curve:P-521"],
 };
 
 for (const [name, kind] of Object.entries(KINDS)) {
@@ -27,6 +28,9 @@ for (const [name, kind] of Object.entries(KINDS)) {
       await run("device", "add", "second");
       // Writes the new authority's revocation list, and has the broker read it.
       await run("device", "restore", "first");
+      const doctor = await shell(["doctor", "--offline", "--json", "--dir", site.layout.directory]);
+      const checks: { name: string; status: string }[] = JSON.parse(doctor.stdout);
+      assert.equal(checks.find(({ name }) => name === "chains")?.status, "pass", doctor.stdout);
       for (const id of ["first", "second"]) {
         const device = await site.connect(`${site.layout.devicesFolder}/${id}`);
         await device.response((await device.send('{"temperature":1}')).messageId);

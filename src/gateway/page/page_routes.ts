@@ -9,6 +9,7 @@
 
 import type { Context, Hono } from "hono";
 import { isDeviceId } from "../../core/device.ts";
+import { isJsonObject } from "../../core/json_object.ts";
 import type { KeyRight } from "../../store/api_keys.ts";
 import { StoreError } from "../../store/store_error.ts";
 import type { BearerAuth } from "../api/bearer_auth.ts";
@@ -301,8 +302,7 @@ async function readObject(
   }
   try {
     const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
-    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-    return isObject ? { ...value } : problem("not-json", { detail: "Send a JSON object" });
+    return isJsonObject(value) ? value : problem("not-json", { detail: "Send a JSON object" });
   } catch {
     return problem("not-json", { detail: "Send a JSON object" });
   }

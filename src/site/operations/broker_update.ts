@@ -9,7 +9,7 @@
  */
 
 import { setTimeout as pause } from "node:timers/promises";
-import type { KnownNode, KnownNodes } from "../../store/known_nodes.ts";
+import { type KnownNode, type KnownNodes, listsBehind } from "../../store/known_nodes.ts";
 import { type BrokerAccess, type OpenSite, readBrokerAccess } from "./broker_access.ts";
 import { probeCertificate } from "./follow_lists.ts";
 import type { BrokerStore } from "./list_publication.ts";
@@ -97,7 +97,7 @@ async function waitForOthers(
   readonly fault?: RevocationFault;
 }> {
   const beganMs = performance.now();
-  const isBehind = ({ listNumber = 0 }: KnownNode) => listNumber < number;
+  const isBehind = (one: KnownNode) => listsBehind(one, number) > 0;
   const isAtWork = ({ leftMs = 0 }: KnownNode) => leftMs > 0;
   for (;;) {
     const others = (await nodes.list()).filter((one) => one.node !== node);

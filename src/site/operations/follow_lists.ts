@@ -34,6 +34,7 @@ import {
   requireApart,
   type RevocationResult,
   type RevocationStep,
+  saysRevoked,
 } from "./revocation.ts";
 
 /** What the lists in place are compared with. */
@@ -52,8 +53,8 @@ export async function followLists(
   try {
     using _lock = await waitForLock(access.layout, "broker");
     const content = await requireSound(published, access);
-    const files = await filesOf(content, access.layout);
     const before = await readText(access.layout.aclDevices);
+    const files = await filesOf(content, access.layout, { before });
     await removeDrafts(files.map(({ path }) => path));
     await give(content, files, { access, steps });
     await prove(access, steps);
@@ -90,13 +91,17 @@ async function requireSound(
 }
 
 /** What is to be written, in this order: the proof is on the revocation list, behind what it proves. */
-async function filesOf(content: ListsContent, layout: SiteLayout): Promise<BrokerFile[]> {
+async function filesOf(
+  content: ListsContent,
+  layout: SiteLayout,
+  { before }: { readonly before: string },
+): Promise<BrokerFile[]> {
   const { authorities, revocationLists, denied, probes } = content;
-  const aclDevices = withDenials(await readText(layout.aclDevices), denied);
+  const aclDevices = withDenials(before, denied);
   await checkAccessLists(layout, { aclDevices, aclGateway: await readText(layout.aclGateway) });
   const probe = await renewedProbe(probes, layout);
   const trusted = authorities.map((pem) => `${pem.trimEnd()}\n`).join("");
-  const files = [
+  return [
     ...(probe === undefined ? [] : [{ path: layout.probe.certificate, text: probe }]),
     { path: layout.aclDevices, text: aclDevices },
     { path: layout.revocationList, text: revocationLists },
@@ -105,7 +110,6 @@ async function filesOf(content: ListsContent, layout: SiteLayout): Promise<Broke
       ? []
       : [{ path: layout.deviceCa.certificate, text: trusted }]),
   ];
-  return files;
 }
 
 /** A newer certificate for this machine's own key; undefined if there is none. */
@@ -128,7 +132,7 @@ async function give(
   for (const file of files) if (await readText(file.path) !== file.text) changed.push(file);
   if (changed.length === 0) {
     const reason = await connectError(access.devices, credential, probeName());
-    if (reason !== undefined && /revoked/i.test(reason)) {
+    if (saysRevoked(reason)) {
       steps.push({ kind: "listed_certificate_refused", reason });
       return;
     }
@@ -148,7 +152,7 @@ async function prove(access: BrokerAccess, steps: RevocationStep[]): Promise<voi
   }
   const [name = ""] = openCertificate(certificatePem).subjectName.getField("CN");
   const found = await accessWith(access, { certificatePem, keyPem }, { name, speak: false });
-  await requireApart(access, found, steps);
+  steps.push(await requireApart(access, found));
 }
 
 /** Of devices that were revoked or removed since the lists that this broker was proved to use. */

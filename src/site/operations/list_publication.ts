@@ -13,6 +13,7 @@ import type { ListUse, SharedLists } from "../../store/shared_lists.ts";
 import { writeWhole } from "../atomic_write.ts";
 import type { SiteLayout } from "../layout.ts";
 import { type Authority, certifyClient, openCertificate } from "../pki/authority.ts";
+import { isIssuedBy } from "../pki/certificate_view.ts";
 import { certificatesOf, openDeviceAuthorities } from "../pki/device_authorities.ts";
 import { readText } from "../../config/operator_file.ts";
 import { isPair } from "../../config/pem.ts";
@@ -24,7 +25,6 @@ import { EnforcementError } from "./enforcement_error.ts";
 import {
   checkLists,
   type EndTarget,
-  isIssuedBy,
   keptOf,
   type ListsContent,
   sealLists,
@@ -77,8 +77,7 @@ async function ensureProbe(
 ): Promise<void> {
   const pem = await readText(probe.certificate).catch(ignoreMissing) ?? "";
   const key = await readText(probe.key).catch(ignoreMissing) ?? "";
-  const isItsOwn = await isIssuedBy(pem, authority.certificatePem).catch(() => false);
-  if (isItsOwn && isPair(pem, key)) return;
+  if (await isIssuedBy(pem, authority.certificatePem) && isPair(pem, key)) return;
   const { keyPem, certificatePem } = await issueOwnProbe(authority, nowMs);
   await writeWhole(probe.key, keyPem, 0o600);
   await writeWhole(probe.certificate, certificatePem, 0o644);
@@ -107,7 +106,7 @@ async function renewedProbes(
     // Only for a key that an authority of this site has certified for nothing but this.
     if (certificate === undefined || !isProbeName(name)) continue;
     for (const { certificatePem } of previous) {
-      if (!await isIssuedBy(pem, certificatePem).catch(() => false)) continue;
+      if (!await isIssuedBy(pem, certificatePem)) continue;
       const { publicKey } = certificate;
       const options = { commonName: name, nowMs, days: OWN_PROBE_DAYS, publicKey };
       renewed.push((await certifyClient(issuing, options)).certificatePem);

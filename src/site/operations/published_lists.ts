@@ -11,9 +11,11 @@
 
 import { isPair } from "../../config/pem.ts";
 import { isDeviceId } from "../../core/device.ts";
+import { isJsonObject } from "../../core/json_object.ts";
 import { DAY_MS } from "../../core/time.ts";
 import type { PublishedLists } from "../../store/shared_lists.ts";
 import { openCertificate } from "../pki/authority.ts";
+import { isIssuedBy } from "../pki/certificate_view.ts";
 import { certificatesOf } from "../pki/device_authorities.ts";
 import { areListsOf, listsIn, listsName } from "../pki/revocation_list.ts";
 import { isSignedBy, signText, type TextSignature } from "../pki/signed_text.ts";
@@ -142,22 +144,16 @@ async function isSound(content: ListsContent, nowMs: number): Promise<boolean> {
     await isIssuedBy(proof.certificate, authorities[0]!) && isPair(proof.certificate, proof.key);
 }
 
-/** True if an authority, given as its certificate, has issued a certificate; both are PEM. */
-export async function isIssuedBy(pem: string, authority: string): Promise<boolean> {
-  const { publicKey } = openCertificate(authority);
-  return await openCertificate(pem).verify({ publicKey, signatureOnly: true }).catch(() => false);
-}
-
 function readSignatures(text: string): TextSignature[] | undefined {
   const value = readJson(text);
   const isSignature = (one: unknown) =>
-    isObject(one) && typeof one["issuer"] === "string" && typeof one["signature"] === "string";
+    isJsonObject(one) && typeof one["issuer"] === "string" && typeof one["signature"] === "string";
   return Array.isArray(value) && value.every(isSignature) ? value : undefined;
 }
 
 function readContent(text: string): ListsContent | undefined {
   const value = readJson(text);
-  if (!isObject(value) || !isObject(value["proof"])) return undefined;
+  if (!isJsonObject(value) || !isJsonObject(value["proof"])) return undefined;
   const { number, authorities, revocationLists, denied, proof, proofs, ended, probes } = value;
   const { certificate, key } = proof as Record<string, unknown>;
   const isRight = Number.isSafeInteger(number) && typeof revocationLists === "string" &&
@@ -170,22 +166,18 @@ function readContent(text: string): ListsContent | undefined {
 }
 
 function isProof(one: unknown): boolean {
-  return isObject(one) && typeof one["issuer"] === "string" &&
+  return isJsonObject(one) && typeof one["issuer"] === "string" &&
     /^[0-9a-f]{1,64}$/.test(String(one["serial"])) && Number.isSafeInteger(one["revokedAtMs"]);
 }
 
 function isEnded(one: unknown): boolean {
-  return isObject(one) && typeof one["deviceId"] === "string" &&
+  return isJsonObject(one) && typeof one["deviceId"] === "string" &&
     (one["because"] === "revoked" || one["because"] === "removed") &&
     Number.isSafeInteger(one["number"]) && Number.isSafeInteger(one["atMs"]);
 }
 
 function isListOf(value: unknown, isOne: (one: unknown) => boolean): boolean {
   return Array.isArray(value) && value.every(isOne);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function readJson(text: string): unknown {

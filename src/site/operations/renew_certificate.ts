@@ -102,7 +102,7 @@ async function renew(
   const paths = pathsOf(site, target);
   const authority = await authorityOf(site);
   const [presentPem] = readCertificateFile(paths.certificate);
-  if (!isIssuedBy(presentPem, authority.certificatePem)) {
+  if (!await isIssuedBy(presentPem, authority.certificatePem)) {
     throw new RenewError({ kind: "certificate_foreign", path: paths.certificate });
   }
   const kept = identityOf(presentPem);

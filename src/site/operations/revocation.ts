@@ -179,12 +179,17 @@ async function refusalInTime(
   let last: string | undefined;
   while (performance.now() < endMs) {
     last = await connectError(devices, proof, probeName());
-    if (last !== undefined && /revoked/i.test(last)) return last;
+    if (saysRevoked(last)) return last;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
   throw new EnforcementError(
     last === undefined ? { kind: "list_ignored" } : { kind: "list_unconfirmed", reason: last },
   );
+}
+
+/** True for a refusal that is about the list, in OpenSSL's words. */
+export function saysRevoked(reason: string | undefined): reason is string {
+  return reason !== undefined && /revoked/i.test(reason);
 }
 
 /** Connects as a device that is not revoked, and as the target, with certificates that are not revoked. */
@@ -198,7 +203,7 @@ async function prove(
   },
 ): Promise<void> {
   const innocent = await accessOf(access, authority, { name: probeName(), speak: false });
-  await requireApart(access, innocent, steps);
+  steps.push(await requireApart(access, innocent));
   if (upgrade && !innocent.canReceiveReceipts) {
     throw new EnforcementError({ kind: "receipt_not_received" });
   }
@@ -211,13 +216,12 @@ async function prove(
 export async function requireApart(
   { layout }: BrokerAccess,
   { canPublishAsOthers, canReceive }: Access,
-  steps: RevocationStep[],
-): Promise<void> {
+): Promise<Extract<RevocationStep, { readonly kind: "access_verified" }>> {
   if (canPublishAsOthers) {
     throw new EnforcementError({ kind: "broker_open", stopped: await stopBroker(layout) });
   }
   if (!canReceive) throw new EnforcementError({ kind: "devices_cut_off" });
-  steps.push({ kind: "access_verified" });
+  return { kind: "access_verified" };
 }
 
 async function proveDenied(

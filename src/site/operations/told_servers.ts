@@ -166,10 +166,8 @@ export class ToldServers {
     if (!await exists(layout.deviceCa.key)) return;
     const opened = await openIssuingAuthority(layout, { nowMs });
     if (!opened.ok) throw new EnforcementError({ kind: "probe_not_made", reason: opened.fault });
-    const steps: RevocationStep[] = [];
     const seen = await accessOf(access, opened.authority, { name: probeName(), speak: false });
-    await requireApart(access, seen, steps);
-    this.#steps.push({ kind: "access_verified" });
+    this.#steps.push(await requireApart(access, seen));
   }
 
   async #proveGateway(gatewaySays: GatewayView): Promise<void> {

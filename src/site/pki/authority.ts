@@ -210,7 +210,7 @@ export async function createRevocationList(
   options: { revoked: readonly RevokedCertificate[]; number: number; nowMs: number },
 ): Promise<string> {
   const list = await x509.X509CrlGenerator.create({
-    issuer: authority.certificate.subjectName.toJSON(),
+    issuer: authority.certificate.subjectName,
     thisUpdate: validity(options.nowMs, 0).notBefore,
     // A list that expires refuses every device, so it lasts as long as the authority.
     nextUpdate: authority.certificate.notAfter,
@@ -310,7 +310,8 @@ async function certify(
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: options.serial ?? randomSerial(),
     subject: distinguishedName(options.commonName),
-    issuer: authority.certificate.subjectName.toJSON(),
+    // In its own encoding: not every TLS library compares names as texts (RFC 5280 §4.1.2.6).
+    issuer: authority.certificate.subjectName,
     notBefore,
     notAfter: new Date(Math.min(notAfter.getTime(), authority.certificate.notAfter.getTime())),
     publicKey,

@@ -3,7 +3,7 @@
 import "reflect-metadata";
 import { X509Certificate } from "node:crypto";
 import * as x509 from "@peculiar/x509";
-import type { KeyType } from "./authority.ts";
+import { type KeyType, openCertificate } from "./authority.ts";
 import { certificatesOf } from "./device_authorities.ts";
 
 /** One certificate; `serial` in lower-case hex, times in unix milliseconds. */
@@ -40,10 +40,20 @@ export function identityOf(pem: string): KeptIdentity {
   };
 }
 
-/** True if an authority has signed a certificate. */
-export function isIssuedBy(pem: string, authorityPem: string): boolean {
-  const [certificate, authority] = [new X509Certificate(pem), new X509Certificate(authorityPem)];
-  return certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
+/** True if an authority, given as its certificate, has issued a certificate; false if one is none. */
+export async function isIssuedBy(pem: string, authorityPem: string): Promise<boolean> {
+  try {
+    // Not the runtime's own: checkIssued() takes a name in another encoding for another name, and
+    // verify() throws for an authority with a key of P-521.
+    const [certificate, { subject, publicKey }] = [
+      openCertificate(pem),
+      openCertificate(authorityPem),
+    ];
+    return certificate.issuer === subject &&
+      await certificate.verify({ publicKey, signatureOnly: true });
+  } catch {
+    return false;
+  }
 }
 
 function viewOf(pem: string): CertificateView {

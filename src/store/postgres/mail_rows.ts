@@ -6,6 +6,7 @@
  */
 
 import { isDeviceId } from "../../core/device.ts";
+import { isJsonObject } from "../../core/json_object.ts";
 import type { Mail, PublishProperties, TakenMail } from "../../core/ports.ts";
 import { commandTopic, receiptTopic, responseTopic } from "../../core/topic.ts";
 import type { Row } from "./driver.ts";
@@ -57,7 +58,7 @@ function mailOf(row: Row): Mail | undefined {
 
 /** Undefined if they are not as `storedProperties` writes them. */
 function propertiesOf(stored: unknown): PublishProperties | undefined {
-  if (!isRecord(stored)) return undefined;
+  if (!isJsonObject(stored)) return undefined;
   const { correlationData, userProperties } = stored;
   if (userProperties !== undefined && !isTexts(userProperties)) return undefined;
   const data = correlationData === undefined ? undefined : bytesOf(correlationData);
@@ -73,10 +74,6 @@ function bytesOf(base64: unknown): Uint8Array | undefined {
   }
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function isTexts(value: unknown): value is Record<string, string> {
-  return isRecord(value) && Object.values(value).every((one) => typeof one === "string");
+  return isJsonObject(value) && Object.values(value).every((one) => typeof one === "string");
 }

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import "reflect-metadata";
+import * as x509 from "@peculiar/x509";
 import { earliestEnd } from "../../../src/config/expiry.ts";
 import {
   type Authority,
@@ -12,6 +14,7 @@ import {
   serialFrom,
 } from "../../../src/site/pki/authority.ts";
 
+import { isIssuedBy } from "../../../src/site/pki/certificate_view.ts";
 import { isSignedBy, signText } from "../../../src/site/pki/signed_text.ts";
 import { withFolder } from "../../support/with_folder.ts";
 
@@ -136,28 +139,64 @@ for (
   const kind of [
     ["rsa:2048"],
     ["ed25519"],
+    ["ec", "-pkeyopt", "ec_paramgen_curve:P-521"],
     ["ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
     ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
   ]
 ) {
   Deno.test(`signText() signs with an authority's own key, ${kind.at(-1)}`, async () => {
-    await withFolder(async (folder) => {
-      const [key, certificate] = [join(folder, "key"), join(folder, "certificate")];
-      await openssl([
-        ...["req", "-x509", "-nodes", "-subj", "/CN=Own", "-newkey", ...kind],
-        ...["-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", key],
-        ...["-out", certificate],
-      ], "");
-      const certificatePem = await Deno.readTextFile(certificate);
-      const opened = await openAuthority({
-        certificatePem,
-        keyPem: await Deno.readTextFile(key),
-      });
-      assert.ok(opened.ok);
-      const signed = await signText(opened.authority, "text");
-      assert.ok(await isSignedBy([certificatePem], "text", [signed]));
-      assert.ok(!await isSignedBy([certificatePem], "texts", [signed]));
+    const authority = await ownAuthority(kind);
+    const signed = await signText(authority, "text");
+    assert.ok(await isSignedBy([authority.certificatePem], "text", [signed]));
+    assert.ok(!await isSignedBy([authority.certificatePem], "texts", [signed]));
+  });
+
+  Deno.test(`isIssuedBy() knows an authority's own certificates, ${kind.at(-1)}`, async () => {
+    const [authority, namesake] = [await ownAuthority(kind), await ownAuthority(kind)];
+    const { certificatePem } = await issueClientCertificate(authority, {
+      commonName: "sensor_001",
+      nowMs: NOW_MS,
     });
+    assert.ok(await isIssuedBy(certificatePem, authority.certificatePem));
+    const encoded = await openssl(
+      ["x509", "-noout", "-issuer", "-nameopt", "show_type"],
+      certificatePem,
+    );
+    assert.match(encoded, /CN=UTF8STRING:Own/, "the name as the authority has it");
+    assert.ok(await isIssuedBy(await reencoded(authority), authority.certificatePem));
+    assert.ok(!await isIssuedBy(certificatePem, namesake.certificatePem));
+    assert.ok(!await isIssuedBy(certificatePem, "no certificate"));
+    assert.ok(!await isIssuedBy("", authority.certificatePem));
+  });
+}
+
+/** A certificate with the authority's name in another encoding, as earlier versions issued them. */
+async function reencoded({ certificate, key, algorithm }: Authority): Promise<string> {
+  const issued = await x509.X509CertificateGenerator.create({
+    subject: "CN=sensor_001",
+    issuer: certificate.subjectName.toJSON(),
+    publicKey: certificate.publicKey,
+    signingAlgorithm: algorithm,
+    signingKey: key,
+  });
+  return issued.toString("pem");
+}
+
+/** An authority of the operator's own, with a key of this kind. */
+async function ownAuthority(kind: readonly string[]): Promise<Authority> {
+  return await withFolder(async (folder) => {
+    const [key, certificate] = [join(folder, "key"), join(folder, "certificate")];
+    await openssl([
+      ...["req", "-x509", "-nodes", "-subj", "/CN=Own", "-newkey", ...kind],
+      ...["-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", key],
+      ...["-out", certificate],
+    ], "");
+    const opened = await openAuthority({
+      certificatePem: await Deno.readTextFile(certificate),
+      keyPem: await Deno.readTextFile(key),
+    });
+    assert.ok(opened.ok);
+    return opened.authority;
   });
 }
 
