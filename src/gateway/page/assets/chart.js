@@ -20,7 +20,7 @@ const HEIGHT = 120;
 const ROUND = [1, 1.5, 2, 3, 4, 5, 6, 8, 10];
 
 /** `series`: `[{ name, values, color }]`, all of one length, a value a minute, the last ends at `end`. */
-export function Chart({ title, series, end, summary, empty }) {
+export function Chart({ title, series, end, summary }) {
   const [pointed, setPointed] = useState();
   const length = series[0]?.values.length ?? 0;
   const sums = sumsOf(series, length);
@@ -70,7 +70,6 @@ export function Chart({ title, series, end, summary, empty }) {
       ${series.length > 1 || series[0]?.isNamed
         ? html`<${Legend} series=${series} pointed=${pointed} />`
         : ""}
-      ${empty && html`<p class="muted">${empty}</p>`}
       <details>
         <summary>Numbers<span class="silent">: ${title}</span></summary>
         <${Numbers} title=${title} series=${series} timeAt=${timeAt} length=${length} />
