@@ -4,21 +4,14 @@ import assert from "node:assert/strict";
 import { poll } from "../../src/time/poll.ts";
 import { type LiveSite, withLiveSite } from "../support/live_site.ts";
 import { withLiveProcess } from "../support/live_process.ts";
-import { PageBrowser } from "../support/page_browser.ts";
+import { type PageBrowser, withPageBrowser } from "../support/page_browser.ts";
 
 type Row = Readonly<Record<string, unknown>>;
 
 async function withBrowser(
   work: (browser: PageBrowser, site: LiveSite) => Promise<void>,
 ): Promise<void> {
-  await withLiveSite(async (site) => {
-    const browser = new PageBrowser(site);
-    try {
-      await work(browser, site);
-    } finally {
-      browser.close();
-    }
-  });
+  await withLiveSite((site) => withPageBrowser(site, (browser) => work(browser, site)));
 }
 
 Deno.test("what happens to a device is seen: its last message, a rejection with its mistake, the flow", async () => {
@@ -145,9 +138,8 @@ Deno.test("a session and its events end with the key, at once", async () => {
 });
 
 Deno.test("a change works within what the worker may do", async () => {
-  await withLiveProcess(async (site) => {
-    const browser = new PageBrowser(site);
-    try {
+  await withLiveProcess((site) =>
+    withPageBrowser(site, async (browser) => {
       await browser.logIn("bob", "operate");
       site.backend.answer = () => new Response("", { status: 422 });
       const device = await site.device("sensor_001");
@@ -164,8 +156,6 @@ Deno.test("a change works within what the worker may do", async () => {
       const path = `/ui/api/devices/sensor_001/rejections/${(await rejections())[0]!["id"]}`;
       assert.match((await browser.json(path)).likely.join(), /accepted this message_id before/);
       assert.equal((await browser.json("/ui/api/overview")).counts.dead_letters, 0);
-    } finally {
-      browser.close();
-    }
-  });
+    })
+  );
 });

@@ -2,29 +2,18 @@
 
 import assert from "node:assert/strict";
 import { poll } from "../../src/time/poll.ts";
-import { PageBrowser } from "../support/page_browser.ts";
+import { withPageBrowser } from "../support/page_browser.ts";
 import { HAS_POSTGRES } from "../support/temporary_postgres.ts";
-import { type TwoNodes, withTwoNodes } from "../support/two_nodes.ts";
+import { withTwoNodes } from "../support/two_nodes.ts";
 
 type Row = Readonly<Record<string, unknown>>;
-
-/** A browser at a gateway, for as long as `work` takes. */
-async function withBrowser({ a }: TwoNodes, work: (browser: PageBrowser) => Promise<void>) {
-  const browser = new PageBrowser(a);
-  try {
-    await work(browser);
-  } finally {
-    browser.close();
-  }
-}
 
 Deno.test({
   name: "one gateway shows all of them, what the others hear, and retries what died elsewhere",
   ignore: !HAS_POSTGRES,
   fn: () =>
-    withTwoNodes((nodes) =>
-      withBrowser(nodes, async (browser) => {
-        const { a, b } = nodes;
+    withTwoNodes(({ a, b }) =>
+      withPageBrowser(a, async (browser) => {
         await browser.logIn("bob", "operate");
         const folder = await a.register("sensor_001");
         const atB = await b.connect(folder);

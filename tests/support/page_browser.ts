@@ -5,6 +5,19 @@ import type { ApiKeyRole } from "../../src/store/api_keys.ts";
 import type { LiveSite } from "./live_site.ts";
 import { addApiKey } from "./site_store.ts";
 
+/** Runs `work` with a browser at a site's gateway. */
+export async function withPageBrowser(
+  site: LiveSite,
+  work: (browser: PageBrowser) => Promise<void>,
+): Promise<void> {
+  const browser = new PageBrowser(site);
+  try {
+    await work(browser);
+  } finally {
+    browser.close();
+  }
+}
+
 /** A browser; `close` it. */
 export class PageBrowser {
   readonly #site: LiveSite;

@@ -12,8 +12,29 @@ export interface Expiry {
   readonly expires: number;
 }
 
+/** What ends first; undefined: nothing that the key may see. */
+export async function nextExpiry(
+  sources: Pick<PageSources, "keys" | "fileEnds">,
+  key: ApiKey,
+): Promise<Expiry | undefined> {
+  let next: Expiry | undefined;
+  for (const one of await expiriesFor(sources, key)) {
+    if (next === undefined || inOrder(one, next) < 0) next = one;
+  }
+  return next;
+}
+
+/** A page of them. */
+export async function expiryPage(query: PageQuery, sources: PageSources, key: ApiKey) {
+  const limit = query.limit;
+  const cursor = query.cursor("number", "text", "text");
+  const sorted = (await expiriesFor(sources, key)).sort(inOrder);
+  const { page: expiries, next } = pageOf(sorted, { limit, cursor, placeOf, compare });
+  return { expiries, next };
+}
+
 /** Everything that ends and that a key may see: for some devices it sees theirs only. */
-export async function expiriesFor(
+async function expiriesFor(
   { keys, fileEnds }: Pick<PageSources, "keys" | "fileEnds">,
   { deviceIds }: ApiKey,
 ): Promise<Expiry[]> {
@@ -27,22 +48,17 @@ export async function expiriesFor(
     if (notAfter === undefined || revokedAt !== undefined || seen?.has(what) === false) continue;
     all.push({ kind: "device", what, expires: notAfter });
   }
-  return all.sort((one, other) => compare(placeOf(one), placeOf(other)));
-}
-
-/** A page of them. */
-export async function expiryPage(query: PageQuery, sources: PageSources, key: ApiKey) {
-  const limit = query.limit;
-  const cursor = query.cursor("number", "text", "text");
-  const all = await expiriesFor(sources, key);
-  const { page: expiries, next } = pageOf(all, { limit, cursor, placeOf, compare });
-  return { expiries, next };
+  return all;
 }
 
 type Place = readonly [expires: number, kind: string, what: string];
 
 function placeOf({ expires, kind, what }: Expiry): Place {
   return [expires, kind, what];
+}
+
+function inOrder(one: Expiry, other: Expiry): number {
+  return compare(placeOf(one), placeOf(other));
 }
 
 function compare(one: Place, other: Place): number {

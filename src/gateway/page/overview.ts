@@ -4,14 +4,14 @@ import { secondsOf } from "../../core/time.ts";
 import type { ApiKey } from "../../store/api_keys.ts";
 import { listsBehind } from "../../store/known_nodes.ts";
 import type { DeviceTable } from "./device_table.ts";
-import { expiriesFor, type Expiry } from "./expiries.ts";
+import { type Expiry, nextExpiry } from "./expiries.ts";
 import type { PageSources } from "./page_sources.ts";
 
 /** What one line and a few numbers say; a key for some devices gets no numbers of the others. */
 export async function overview(sources: PageSources, table: DeviceTable, key: ApiKey) {
   const { about, clock, broker, forwarder, committer, intake, catchUp } = sources;
   const unready = sources.unreadiness();
-  const [next] = await expiriesFor(sources, key);
+  const next = await nextExpiry(sources, key);
   return {
     version: about.version,
     node: about.node,

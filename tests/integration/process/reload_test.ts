@@ -3,7 +3,7 @@ import { connect } from "node:tls";
 import { freePorts } from "../../support/free_ports.ts";
 import { VERSION } from "../../../src/config/version.ts";
 import { poll } from "../../../src/time/poll.ts";
-import { PageBrowser } from "../../support/page_browser.ts";
+import { withPageBrowser } from "../../support/page_browser.ts";
 import type { LiveSite } from "../../support/live_site.ts";
 import {
   reissueClient,
@@ -252,17 +252,14 @@ Deno.test("SIGTERM stops the gateway cleanly also in the middle of a reload", as
 });
 
 Deno.test("who has logged in at the page is so after a reload", async () => {
-  await withLiveProcess(async (site, gateway) => {
-    const browser = new PageBrowser(site);
-    try {
+  await withLiveProcess((site, gateway) =>
+    withPageBrowser(site, async (browser) => {
       await browser.logIn("ann", "view");
       const toml = await Deno.readTextFile(site.layout.configuration);
       const changed = toml.replace('# level = "info"', 'level = "debug"');
       await Deno.writeTextFile(site.layout.configuration, changed);
       assert.equal((await reload(gateway)).event, "reloaded");
       assert.equal((await browser.json("/ui/api/session")).name, "ann");
-    } finally {
-      browser.close();
-    }
-  });
+    })
+  );
 });

@@ -30,7 +30,7 @@ export function whenLoggedOut(listener) {
 }
 
 /** What the API refused, or that it did not answer. */
-export class ApiFault extends Error {
+class ApiFault extends Error {
   constructor(name, detail, retryAfterSeconds) {
     super(detail);
     this.problem = name;

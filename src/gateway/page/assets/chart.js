@@ -8,6 +8,7 @@
  */
 
 import { useState } from "preact/hooks";
+import { total } from "./flow.js";
 import { html } from "./html.js";
 import { Table } from "./table.js";
 import { minute, number } from "./words.js";
@@ -19,7 +20,7 @@ const HEIGHT = 120;
 const ROUND = [1, 1.5, 2, 3, 4, 5, 6, 8, 10];
 
 /** `series`: `[{ name, values, color }]`, all of one length, a value a minute, the last ends at `end`. */
-export function Chart({ title, series, end, summary, empty }) {
+export function Chart({ title, series, end, summary }) {
   const [pointed, setPointed] = useState();
   const length = series[0]?.values.length ?? 0;
   const sums = sumsOf(series, length);
@@ -69,7 +70,6 @@ export function Chart({ title, series, end, summary, empty }) {
       ${series.length > 1 || series[0]?.isNamed
         ? html`<${Legend} series=${series} pointed=${pointed} />`
         : ""}
-      ${empty && html`<p class="muted">${empty}</p>`}
       <details>
         <summary>Numbers<span class="silent">: ${title}</span></summary>
         <${Numbers} title=${title} series=${series} timeAt=${timeAt} length=${length} />
@@ -85,7 +85,7 @@ function Legend({ series, pointed }) {
         html`
           <li
             key=${name}><span class=${`swatch ${color}`} aria-hidden="true"></span>${name}${" "}<strong>${number(
-              pointed === undefined ? sum(values) : values[pointed] ?? 0,
+              pointed === undefined ? total(values) : values[pointed] ?? 0,
             )}</strong></li>
         `
       )}
@@ -115,10 +115,6 @@ function Numbers({ title, series, timeAt, length }) {
   `;
 }
 
-function sum(values) {
-  return values.reduce((total, value) => total + (value ?? 0), 0);
-}
-
 /** What the highest series reaches at each place; undefined if one of them is not known there. */
 function sumsOf(series, length) {
   return Array.from(
@@ -126,7 +122,7 @@ function sumsOf(series, length) {
     (_, i) =>
       series.some(({ values }) => values[i] === null)
         ? undefined
-        : sum(series.map(({ values }) => values[i])),
+        : total(series.map(({ values }) => values[i])),
   );
 }
 

@@ -1,7 +1,7 @@
 /** What was asked of devices, and what became of it. */
 
 import { useState } from "preact/hooks";
-import { change, query, useApi } from "./api.js";
+import { change } from "./api.js";
 import { All, html } from "./html.js";
 import { Name, Outside } from "./outside.js";
 import {
@@ -14,7 +14,7 @@ import {
   Until,
   useOutcome,
 } from "./parts.js";
-import { usePages } from "./pages.js";
+import { useList } from "./pages.js";
 import { Pager, Table } from "./table.js";
 import { number } from "./words.js";
 
@@ -75,10 +75,7 @@ function Meanings() {
 
 /** Commands of one device or of all, newest first. */
 export function CommandList({ device, state, mayOperate, hasDevice = false }) {
-  const selection = query({ device, state });
-  const pages = usePages(selection);
-  const path = `commands${query({ device, state, limit: pages.size, cursor: pages.cursor })}`;
-  const commands = useApi(path, { seconds: 10, keep: true });
+  const { list: commands, pages } = useList("commands", { device, state }, { seconds: 10 });
   const { attempt, shown } = useOutcome();
   const cancel = async (command) => {
     const { device_id: id, message_id: messageId } = command;

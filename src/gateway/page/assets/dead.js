@@ -1,19 +1,17 @@
 /** What died? What was accepted and the backend refused: to see, to send again, to drop. */
 
 import { useState } from "preact/hooks";
-import { change, query, read, useApi } from "./api.js";
+import { change, read } from "./api.js";
 import { All, html } from "./html.js";
 import { Name, Outside, visible, Whole } from "./outside.js";
 import { Ago, AskingButton, DeviceLink, Heading, Loaded, useOutcome } from "./parts.js";
-import { usePages } from "./pages.js";
+import { useList } from "./pages.js";
 import { Pager, Table } from "./table.js";
 import { counted, size } from "./words.js";
 
 /** The dead letters of `device`, or of all. */
 export function DeadLetters({ device, mayOperate }) {
-  const pages = usePages(device ?? "");
-  const path = `dead${query({ device, limit: pages.size, cursor: pages.cursor })}`;
-  const letters = useApi(path, { seconds: 10, keep: true });
+  const { list: letters, pages } = useList("dead", { device }, { seconds: 10 });
   const { attempt, shown } = useOutcome();
   const payloads = usePayloads();
   const act = async (path, body, say) => {

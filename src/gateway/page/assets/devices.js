@@ -1,10 +1,10 @@
 /** Who is in trouble? All devices, sorted and filtered by the gateway. */
 
 import { useEffect, useState } from "preact/hooks";
-import { query, useApi } from "./api.js";
+import { query } from "./api.js";
 import { All, html } from "./html.js";
 import { Ago, Badge, DeviceLink, Heading, Loaded, ShellCommand, Until } from "./parts.js";
-import { usePages } from "./pages.js";
+import { useList } from "./pages.js";
 import { Pager, Table } from "./table.js";
 import { counted, number } from "./words.js";
 
@@ -33,17 +33,13 @@ export function Devices() {
     by: first.get("sort") ?? "id",
     isDown: first.get("order") === "desc",
   });
-  const selection = query({
+  const selected = {
     ...{ filter, q: q.settled, sort: order.by, order: order.isDown ? "desc" : "asc" },
     silent_after: filter === "silent" ? silentAfter : undefined,
-  });
+  };
+  const selection = query(selected);
   useEffect(() => history.replaceState(null, "", `#devices${selection}`), [selection]);
-  const pages = usePages(selection);
-  const page = `devices${selection}&limit=${pages.size}`;
-  const devices = useApi(
-    pages.cursor ? `${page}&cursor=${encodeURIComponent(pages.cursor)}` : page,
-    { seconds: 10, keep: true },
-  );
+  const { list: devices, pages } = useList("devices", selected, { seconds: 10 });
   const choose = (by, isDown) => setOrder({ by, isDown });
   return html`
     <${All}>

@@ -1,18 +1,15 @@
 /** What ends? Certificates and lists, soonest first. */
 
-import { query, useApi } from "./api.js";
 import { All, html } from "./html.js";
 import { Outside } from "./outside.js";
 import { DeviceLink, Heading, Loaded, ShellCommand, Until } from "./parts.js";
-import { usePages } from "./pages.js";
+import { useList } from "./pages.js";
 import { Pager, Table } from "./table.js";
 import { date } from "./words.js";
 
 /** The expiries. */
 export function Expiries() {
-  const pages = usePages("");
-  const path = `expiries${query({ limit: pages.size, cursor: pages.cursor })}`;
-  const expiries = useApi(path, { seconds: 60, keep: true });
+  const { list: expiries, pages } = useList("expiries", {}, { seconds: 60 });
   return html`
     <${All}>
       <${Heading} title="Expiry">What ends? Certificates and revocation lists, soonest first.<//>

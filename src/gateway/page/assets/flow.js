@@ -37,8 +37,9 @@ function inMinutes(values, { each, known, together }) {
   });
 }
 
-function total(values) {
-  return values.reduce((sum, value) => sum + value, 0);
+/** The sum; what is not known is left out. */
+export function total(values) {
+  return values.reduce((sum, value) => sum + (value ?? 0), 0);
 }
 
 function most(values) {

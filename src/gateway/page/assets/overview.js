@@ -3,7 +3,7 @@
 import { useApi } from "./api.js";
 import { Chart } from "./chart.js";
 import { CODES, colorOf } from "./codes.js";
-import { minutesOf } from "./flow.js";
+import { minutesOf, total } from "./flow.js";
 import { All, html } from "./html.js";
 import { Name, Outside } from "./outside.js";
 import { Badge, Heading, Loaded, Until } from "./parts.js";
@@ -164,7 +164,7 @@ function Flow({ of, started }) {
   )
     .map((code) => ({ name: code, values: rejected[code], color: colorOf(code), isNamed: true }));
   const one = (name, values, color) => [{ name, values, color }];
-  const all = rejections.map(({ values }) => total(values)).reduce((a, b) => a + b, 0);
+  const all = total(rejections.map(({ values }) => total(values)));
   const none = [{
     name: "rejected",
     values: accepted.map((value) => value === null ? null : 0),
@@ -185,10 +185,6 @@ function Flow({ of, started }) {
     <p class="muted">A value a minute${of.node &&
       html`, of the node <${Name} text=${of.node} />`}.</p>
   `;
-}
-
-function total(values) {
-  return values.reduce((sum, value) => sum + (value ?? 0), 0);
 }
 
 function lastPart(path) {

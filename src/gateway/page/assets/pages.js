@@ -1,12 +1,23 @@
-/** Where somebody is in a list that the API gives out in pages, by cursors. */
+/** The lists that the API gives out in pages, by cursors, and where somebody is in one. */
 
 import { useEffect, useState } from "preact/hooks";
+import { query, useApi } from "./api.js";
 
 /** Rows in a page. */
 const PAGE_SIZE = 100;
 
+/**
+ * A page of the list at `path`, asked again every `seconds`: `{ list, pages }`; `selected` are the
+ * parameters that say what it is of. The page before is shown until the next one is there.
+ */
+export function useList(path, selected, { seconds }) {
+  const pages = usePages(query(selected));
+  const asked = query({ ...selected, limit: pages.size, cursor: pages.cursor });
+  return { list: useApi(`${path}${asked}`, { seconds, keep: true }), pages };
+}
+
 /** `selection` is what the list is of: with another one the first page is shown. */
-export function usePages(selection, { size = PAGE_SIZE } = {}) {
+function usePages(selection) {
   const [trail, setTrail] = useState({ selection, cursors: [undefined] });
   const cursors = trail.selection === selection ? trail.cursors : [undefined];
   useEffect(() => setTrail({ selection, cursors }), [selection]);
@@ -15,7 +26,7 @@ export function usePages(selection, { size = PAGE_SIZE } = {}) {
     scrollTo(0, 0);
   };
   return {
-    size,
+    size: PAGE_SIZE,
     number: cursors.length,
     cursor: cursors.at(-1),
     forth: (next) => go([...cursors, next]),

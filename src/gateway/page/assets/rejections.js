@@ -1,11 +1,10 @@
 /** What was refused? Each device's rejections of the last day, by code. */
 
 import { useState } from "preact/hooks";
-import { query, useApi } from "./api.js";
 import { CODES, colorOf } from "./codes.js";
 import { All, html } from "./html.js";
 import { Ago, DeviceLink, Heading, Loaded } from "./parts.js";
-import { usePages } from "./pages.js";
+import { useList } from "./pages.js";
 import { Pager, Table } from "./table.js";
 import { number } from "./words.js";
 
@@ -15,9 +14,7 @@ const OTHERS = "*";
 /** The rejections. */
 export function Rejections() {
   const [code, setCode] = useState("");
-  const pages = usePages(code);
-  const path = `rejections${query({ code, limit: pages.size, cursor: pages.cursor })}`;
-  const rejections = useApi(path, { seconds: 10, keep: true });
+  const { list: rejections, pages } = useList("rejections", { code }, { seconds: 10 });
   return html`
     <${All}>
       <${Heading} title="Rejections">What was refused in the last day, of whom and why?<//>

@@ -105,7 +105,7 @@ function OrderChoice({ columns, order }) {
   `;
 }
 
-/** The way through pages: `pages` is of `usePages`. */
+/** The way through pages: `pages` is of `useList`. */
 export function Pager({ pages, next, total, shown }) {
   const isOnly = pages.number === 1 && !next;
   const from = pages.number === 1 ? 1 : (pages.number - 1) * pages.size + 1;

@@ -1,10 +1,10 @@
 /** What waits for the backend: the front of each device's lane that was tried. */
 
-import { change, query, useApi } from "./api.js";
+import { change } from "./api.js";
 import { All, html } from "./html.js";
 import { Outside, visible } from "./outside.js";
 import { AskingButton, Badge, DeviceLink, Heading, Loaded, useOutcome } from "./parts.js";
-import { usePages } from "./pages.js";
+import { useList } from "./pages.js";
 import { Pager, Table } from "./table.js";
 import { duration, number } from "./words.js";
 
@@ -13,9 +13,7 @@ const LANE_MS = 1_200;
 
 /** The lanes of `device`, or of all. */
 export function Waiting({ device, mayOperate }) {
-  const pages = usePages(device ?? "");
-  const path = `outbox${query({ device, limit: pages.size, cursor: pages.cursor })}`;
-  const entries = useApi(path, { seconds: 5, keep: true });
+  const { list: entries, pages } = useList("outbox", { device }, { seconds: 5 });
   const { attempt, shown } = useOutcome();
   const refreshSoon = () => {
     entries.refresh();
