@@ -1,6 +1,7 @@
 /** People who look at the page, as its scripts ask the gateway. */
 
 import { setTimeout as pause } from "node:timers/promises";
+import { readEvents } from "../../src/client/event_stream.ts";
 import { apiKeyDigest } from "../../src/config/credentials.ts";
 import { ApiKeys } from "../../src/store/sqlite/api_keys.ts";
 import { Database } from "../../src/store/sqlite/database.ts";
@@ -122,24 +123,21 @@ class Viewer {
   }
 
   async #follow(stop: AbortSignal): Promise<void> {
-    const response = await this.#get(EVENTS);
-    if (!response.ok) throw new Error(`${EVENTS}: ${response.status}`);
-    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-    const end = () => void reader.cancel().catch(() => {});
-    if (stop.aborted) return end();
-    stop.addEventListener("abort", end);
-    let begun = "";
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      const blocks = (begun + part.value).split("\n\n");
-      begun = blocks.pop()!;
-      this.#seen.events += blocks.filter((block) => block.startsWith("id: ")).length;
+    try {
+      const response = await this.#get(EVENTS, stop);
+      if (!response.ok) throw new Error(`${EVENTS}: ${response.status}`);
+      for await (const { id } of readEvents(response.body!)) {
+        if (id !== undefined) this.#seen.events++;
+      }
+    } catch (error) {
+      if (!stop.aborted) throw error;
     }
   }
 
-  #get(path: string, signal?: AbortSignal): Promise<Response> {
+  #get(path: string, signal: AbortSignal): Promise<Response> {
     return fetch(`${this.#root}/${path}`, {
       headers: { cookie: this.#cookie, "sec-fetch-site": "same-origin" },
-      ...(signal && { signal }),
+      signal,
       client: this.#http,
     });
   }
