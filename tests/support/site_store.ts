@@ -1,16 +1,16 @@
 /** The store of a live site, beside its gateway. */
 
+import type { Config } from "../../src/config/config.ts";
 import { apiKeyDigest } from "../../src/config/credentials.ts";
 import { secondsOf } from "../../src/core/time.ts";
 import type { ApiKeyRole } from "../../src/store/api_keys.ts";
 import { openStore } from "../../src/store/open_store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { storePlaceIn } from "../../src/store/store_place.ts";
-import type { LiveSite } from "./live_site.ts";
 
 /** Opens the site's store, whichever engine it has, for as long as `work` takes. */
 export async function withSiteStore<T>(
-  { config }: Pick<LiveSite, "config">,
+  { config }: { readonly config: Config },
   work: (store: Store) => Promise<T>,
 ): Promise<T> {
   const store = await openStore(storePlaceIn(config), { author: "command" });
@@ -23,7 +23,7 @@ export async function withSiteStore<T>(
 
 /** Registers an API key as `key add` does, for every device if none is named; returns it. */
 export async function addApiKey(
-  site: Pick<LiveSite, "config">,
+  site: { readonly config: Config },
   name: string,
   { role, deviceIds }: { readonly role: ApiKeyRole; readonly deviceIds?: readonly string[] },
 ): Promise<string> {
