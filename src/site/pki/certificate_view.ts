@@ -45,15 +45,27 @@ export async function isIssuedBy(pem: string, authorityPem: string): Promise<boo
   try {
     // Not the runtime's own: checkIssued() takes a name in another encoding for another name, and
     // verify() throws for an authority with a key of P-521.
-    const [certificate, { subject, publicKey }] = [
-      openCertificate(pem),
-      openCertificate(authorityPem),
-    ];
-    return certificate.issuer === subject &&
+    const [certificate, authority] = [openCertificate(pem), openCertificate(authorityPem)];
+    const { subject, publicKey } = authority;
+    return certificate.issuer === subject && maySign(authority) &&
+      meansKeyOf(certificate, authority) &&
       await certificate.verify({ publicKey, signatureOnly: true });
   } catch {
     return false;
   }
+}
+
+/** RFC 5280 §4.2.1.3: a key whose uses are named must name this one. */
+function maySign(authority: x509.X509Certificate): boolean {
+  const usages = authority.getExtension(x509.KeyUsagesExtension)?.usages;
+  return usages === undefined || (usages & x509.KeyUsageFlags.keyCertSign) !== 0;
+}
+
+/** RFC 5280 §4.2.1.1: where both name the authority's key, they name the same. */
+function meansKeyOf(certificate: x509.X509Certificate, authority: x509.X509Certificate): boolean {
+  const meant = certificate.getExtension(x509.AuthorityKeyIdentifierExtension)?.keyId;
+  const own = authority.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId;
+  return meant === undefined || own === undefined || meant === own;
 }
 
 function viewOf(pem: string): CertificateView {

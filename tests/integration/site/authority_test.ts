@@ -170,6 +170,28 @@ for (
   });
 }
 
+Deno.test("isIssuedBy() takes no word of a key that may not sign, and none for another key", async () => {
+  const authority = await createAuthority({ commonName: "Own", nowMs: NOW_MS });
+  const { key, algorithm, certificate } = authority;
+  const signed = async (extensions: x509.Extension[], subject = "CN=sensor_001") => {
+    const issued = await x509.X509CertificateGenerator.create({
+      ...{ subject, issuer: certificate.subject, extensions },
+      publicKey: certificate.publicKey,
+      ...{ signingAlgorithm: algorithm, signingKey: key },
+    });
+    return issued.toString("pem");
+  };
+  const keyId = (id: string) => [new x509.AuthorityKeyIdentifierExtension(id)];
+  const own = certificate.getExtension(x509.SubjectKeyIdentifierExtension)!.keyId;
+  assert.ok(await isIssuedBy(await signed(keyId(own)), authority.certificatePem));
+  assert.ok(!await isIssuedBy(await signed(keyId("00".repeat(20))), authority.certificatePem));
+  const signature = new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true);
+  const other = await signed([signature], certificate.subject);
+  assert.ok(!await isIssuedBy(await signed([]), other));
+  const signs = new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true);
+  assert.ok(await isIssuedBy(await signed([]), await signed([signs], certificate.subject)));
+});
+
 /** A certificate with the authority's name in another encoding, as earlier versions issued them. */
 async function reencoded({ certificate, key, algorithm }: Authority): Promise<string> {
   const issued = await x509.X509CertificateGenerator.create({
